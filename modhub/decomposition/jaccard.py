@@ -1,0 +1,69 @@
+"""How distinct a module is from its origin: two Jaccard indices, lower is more distinct.
+
+Over nodes (DESIGN section 3): A, kept by the module; B, active in the origin for any observed input; all elements of
+all sites together. Over weights (the 2020 work of Pan & Rajan): the share of the origin's non-zero weights that the
+module still uses, a weight being used when it joins a channel that still carries something to one that is still read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.architecture import INPUT, Add, Architecture, Concatenate, Conv2D, Dense, Flatten, Reshape, shapes_of
+from modhub.decomposition.backtrack import unread_tensors
+from modhub.module import Masks, Weights
+
+
+def jaccard(kept: Masks, active: Masks) -> float:
+    """``|A and B| / |A or B|`` over the elements of all sites; 1.0 when both are empty."""
+    both = sum(int((kept[site] & active[site]).sum()) for site in active)
+    either = sum(int((kept[site] | active[site]).sum()) for site in active)
+    return both / either if either else 1.0
+
+
+def jaccard_weights(architecture: Architecture, weights: Weights, kept: Masks) -> float:
+    """Non-zero weights that the module uses over the origin's non-zero weights, kernels only; 1.0 without any."""
+    carries = _carrying_channels(architecture, kept)
+    unread = unread_tensors(architecture, weights, kept)
+    used: dict[str, NDArray[np.bool_]] = {}
+    for call in architecture.calls:
+        layer = architecture.layer_of(call)
+        if not isinstance(layer, (Conv2D, Dense)):
+            continue
+        dead = unread[call.id]
+        sources, targets = carries[call.inputs[0]], ~np.asarray(dead.reshape(-1, dead.shape[-1]).all(axis=0))
+        if isinstance(layer, Conv2D) and layer.groups > 1:
+            per_group = sources.reshape(layer.groups, -1).repeat(len(targets) // layer.groups, axis=0)
+            joined = per_group.T & targets
+        else:
+            joined = sources[:, None] & targets[None, :]
+        used[call.layer] = used.get(call.layer, np.zeros_like(joined)) | joined
+    kernels = {name: weights[f"{name}/kernel"] != 0 for name in used}
+    before = sum(int(kernel.sum()) for kernel in kernels.values())
+    after = sum(int((kernels[name] & used[name]).sum()) for name in used)
+    return after / before if before else 1.0
+
+
+def _carrying_channels(architecture: Architecture, kept: Masks) -> dict[str, NDArray[np.bool_]]:
+    """For every tensor, which entries of its last axis still carry something at any position."""
+    shapes = shapes_of(architecture)
+    # A flattened tensor mixes positions into its channels, so whole tensors are followed and channels read off last.
+    carries: dict[str, NDArray[np.bool_]] = {INPUT: np.ones(shapes[INPUT], bool)}
+    for call in architecture.calls:
+        layer, shape = architecture.layer_of(call), shapes[call.id]
+        inputs = [carries[source] for source in call.inputs]
+        if isinstance(layer, Add):
+            tensor = np.asarray(np.stack(inputs).any(axis=0))
+        elif isinstance(layer, Concatenate):
+            tensor = np.concatenate(inputs, axis=layer.axis)
+        elif isinstance(layer, (Flatten, Reshape)) or (
+            inputs[0].shape == shape and not isinstance(layer, (Conv2D, Dense))
+        ):
+            tensor = inputs[0].reshape(shape)
+        elif isinstance(layer, (Conv2D, Dense)):
+            tensor = np.ones(shape, bool)
+        else:
+            tensor = np.broadcast_to(inputs[0].any(axis=(0, 1)), shape)
+        carries[call.id] = tensor & kept[call.id] if call.id in kept else tensor
+    return {name: np.asarray(tensor.reshape(-1, tensor.shape[-1]).any(axis=0)) for name, tensor in carries.items()}

@@ -1,0 +1,167 @@
+"""From a trained Keras model and labelled images to a Decomposition: check, read, cut, measure."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version as installed_version
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from modhub.compat import check_images, contract_of
+from modhub.digests import sha256
+from modhub.engine.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
+from modhub.engine.metrics import validated
+from modhub.engine.pipeline import Cut, cut
+from modhub.engine.probe import Progress
+from modhub.engine.reader import read_model
+from modhub.errors import InvalidData, UsageError
+from modhub.inputs import Labelled, check_class_names, check_every_class, check_labelled, numbers, slugs_of
+from modhub.manifest import Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
+from modhub.module import Module, Origin
+from modhub.package.codec import encode_weights
+from modhub.package.decomposition import Decomposition, fingerprint_of, with_digests
+from modhub.refs import parse_model_name
+
+
+def decompose_model(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    *,
+    classes: Sequence[str],
+    name: str,
+    rescale: float,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+    validation: tuple[Any, Any] | None,
+    data_name: str,
+    options: dict[str, Any],
+    progress: Progress | None,
+) -> Decomposition:
+    """See ``modhub.decompose``, whose arguments these are."""
+    namespace, model_name = parse_model_name(name)
+    chosen = _options(options)
+    architecture, weights = read_model(model)
+    names = check_class_names(classes, len(weights["head/bias"]))
+    slugs = slugs_of(names)
+    check_weights_finite(weights)
+    data = check_labelled(x, y, names)
+    check_every_class(data.labels, names)
+    contract = _contract(data.images, architecture.input_shape, rescale, mean, std)
+    held_out = _validation(validation, names, contract)
+    fingerprint = fingerprint_of(architecture, sha256(encode_weights(weights)), contract)
+    origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
+    check_reading(model, origin, data.images)
+    result = cut(origin, slugs, data.images, data.labels, chosen, progress)
+    accuracy = _observed_accuracy(origin, result, data, data_name)
+    modules: tuple[Module, ...] = result.modules
+    measured: tuple[Accuracy, ...] = (accuracy,)
+    if held_out is not None:
+        modules, own = validated(origin, modules, held_out, f"{data_name} (validation)", chosen.batch_size)
+        measured += (own,)
+    return _assembled(origin, modules, measured, result, data, data_name, chosen)
+
+
+def _options(options: dict[str, Any]) -> DecomposeOptions:
+    try:
+        return DecomposeOptions(**options)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(
+            f"{first['loc'][0]} is {options[str(first['loc'][0])]!r}: {first['msg']}.",
+            kind="bad-option",
+            hint="see help(modhub.decompose).",
+        ) from None
+
+
+def _contract(
+    images: NDArray[Any],
+    input_shape: tuple[int, int, int],
+    rescale: float,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+) -> InputContract:
+    if images.shape[1:] != tuple(input_shape):
+        raise InvalidData(
+            f"the images are {'x'.join(map(str, images.shape[1:]))}, "
+            f"but the model takes {'x'.join(map(str, input_shape))}.",
+            kind="wrong-shape",
+            hint="give the images that the model was trained on.",
+            got=list(images.shape[1:]),
+            wanted=list(input_shape),
+        )
+    if not np.isfinite(rescale) or rescale == 0:
+        raise UsageError(f"rescale is {rescale}.", hint="use the factor of the training, for example 1/255.")
+    try:
+        return contract_of(images, rescale=float(rescale), mean=numbers(mean, "mean"), std=numbers(std, "std"))
+    except ValidationError:
+        raise UsageError(
+            f"mean {mean} and std {std} do not fit images of {images.shape[3]} channels.",
+            hint="give one number, or one a channel.",
+        ) from None
+
+
+def _validation(validation: tuple[Any, Any] | None, names: tuple[str, ...], contract: InputContract) -> Labelled | None:
+    if validation is None:
+        return None
+    held_out = check_labelled(validation[0], validation[1], names, what="the validation images")
+    if not len(held_out.labels):
+        raise InvalidData("the validation data has no images.", kind="empty", hint="leave it out, or add images.")
+    check_images(held_out.images, contract, what="the validation images")
+    return held_out
+
+
+def _observed_accuracy(origin: Origin, result: Cut, data: Labelled, data_name: str) -> Accuracy:
+    observed = np.concatenate(result.sample.indices)
+    accuracy = accuracy_of(result.logits[observed], data.labels[observed], f"{data_name} (observed)")
+    shuffled = np.random.default_rng(0).permutation(observed)
+    check_above_chance(origin, accuracy, data.images[shuffled[:512]], data.labels[shuffled[:512]])
+    return accuracy
+
+
+def _assembled(
+    origin: Origin,
+    modules: tuple[Module, ...],
+    accuracy: tuple[Accuracy, ...],
+    result: Cut,
+    data: Labelled,
+    data_name: str,
+    options: DecomposeOptions,
+) -> Decomposition:
+    measured = replace(origin, accuracy=accuracy)
+    return Decomposition(
+        origin=measured,
+        modules=with_digests([replace(module, origin=measured) for module in modules]),
+        dataset=Dataset(
+            name=data_name, examples=len(np.concatenate(result.sample.indices)), fingerprint=_fingerprint(data)
+        ),
+        options=options,
+        sites=tuple(SiteRecord(id=site.id, shape=site.shape) for site in result.sites),
+        provenance=_provenance(),
+    )
+
+
+def _provenance() -> Provenance:
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    backend = keras.backend.backend()
+    return Provenance(
+        created=now.isoformat(),
+        tool=f"modhub {installed_version('modhub')}",
+        backend=backend,
+        versions={name: installed_version(name) for name in ("keras", "numpy", backend)},
+    )
+
+
+def _fingerprint(data: Labelled) -> str:
+    hashed = hashlib.sha256()
+    for array in (data.images, data.labels):
+        hashed.update(repr((array.dtype.str, array.shape)).encode())
+        hashed.update(np.ascontiguousarray(array).data)
+    return f"sha256:{hashed.hexdigest()}"

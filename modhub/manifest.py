@@ -1,0 +1,380 @@
+"""Everything that modhub writes to disk, as pydantic models, and the bytes they become.
+
+A release is one JSON manifest. ``content`` is what the modules are; its canonical JSON's digest is the release's
+identity. Beside it stand the blob table (how each decoded blob is stored) and the provenance, which may differ between
+two publications of the same content. ``checksum`` covers every byte of the file.
+
+Invariants: a manifest read by ``read_manifest`` has passed its checksum, its digest and this schema; unknown fields
+survive a round trip; a newer format is refused by name before anything else is looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from modhub.architecture import Architecture, Extent, LayerName
+from modhub.digests import DIGEST_PATTERN, canonical_json, parse_json, sha256
+from modhub.errors import Incompatible, IntegrityError
+from modhub.limits import (
+    MAX_BLOB_BYTES,
+    MAX_CLASSES,
+    MAX_DECODED_BYTES,
+    MAX_DISPLAY_NAME_CHARS,
+    MAX_MANIFEST_BYTES,
+    MAX_NAME_CHARS,
+    MAX_RECORD_BYTES,
+)
+from modhub.refs import MODEL_NAME_PATTERN, NAME_PATTERN, VERSION_PATTERN
+
+#: The newest format of each file that this version of modhub reads and writes.
+MANIFEST_FORMAT: Final = 1
+INDEX_FORMAT: Final = 1
+RECORD_FORMAT: Final = 1
+REGISTRY_FORMAT: Final = 1
+
+DigestText = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_CHARS)]
+VersionText = Annotated[str, StringConstraints(pattern=VERSION_PATTERN, max_length=MAX_NAME_CHARS)]
+DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_DISPLAY_NAME_CHARS)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+_Record = TypeVar("_Record", bound=BaseModel)
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+
+class InputContract(_Stored):
+    """What images a module takes, and how it preprocesses them itself: ``(x * rescale - mean) / std``.
+
+    Images are raw: rows, columns, channels, of ``dtype``, inside ``value_range``. ``mean`` and ``std`` have one number,
+    or one a channel, in units after rescaling.
+    """
+
+    height: Extent
+    width: Extent
+    channels: Extent
+    dtype: Literal["uint8", "float32"]
+    value_range: tuple[float, float]
+    colour: Literal["rgb", "grey", "other"]
+    rescale: float = 1.0
+    mean: tuple[float, ...] | None = None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> InputContract:
+        for numbers in (self.mean, self.std):
+            if numbers is not None and len(numbers) not in (1, self.channels):
+                raise ValueError(f"{len(numbers)} numbers for {self.channels} channels")
+        if not self.value_range[0] < self.value_range[1]:
+            raise ValueError("an empty value range")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
+
+class Accuracy(_Stored):
+    """Shares of ``examples`` inputs of the data set ``data`` whose class was answered (first, or among five)."""
+
+    data: DisplayName
+    examples: Count
+    top_1: Share
+    top_5: Share
+
+
+class Dataset(_Stored):
+    """The data that decomposition observed. ``fingerprint`` is over the images and labels in the order given."""
+
+    name: DisplayName
+    examples: Count
+    fingerprint: DigestText
+
+
+class OriginRecord(_Stored):
+    """The trained network and its classes, in output order. ``weights`` is the decoded digest of the shared blob."""
+
+    dataset: Dataset
+    classes: Annotated[tuple[DisplayName, ...], Field(min_length=2, max_length=MAX_CLASSES)]
+    architecture: Architecture
+    weights: DigestText
+    accuracy: tuple[Accuracy, ...] = ()
+
+
+class DecomposeOptions(_Stored):
+    """How the modules were cut. ``delta`` is a number or a quantile such as ``q95``."""
+
+    observe: Literal["relu", "conv"] = "relu"
+    backtrack: Literal["none", "last-conv", "input"] = "last-conv"
+    rule: Literal["text", "printed"] = "text"
+    delta: float | Annotated[str, StringConstraints(pattern=r"^q[0-9]{1,2}(\.[0-9]+)?$")] = 0.5
+    samples_per_class: Annotated[int, Field(ge=1)] = 1000
+    seed: int = 0
+    batch_size: Annotated[int, Field(ge=1)] = 256
+
+
+class SiteRecord(_Stored):
+    """A tensor on which masks sit: the output of the call ``id``, per image."""
+
+    id: LayerName
+    shape: tuple[Extent, ...]
+
+
+class Stages(_Stored):
+    """Nodes of one module at each site, in the order of ``content.sites``.
+
+    ``concern``: active for the class (CI). ``tangled``: added by TI. ``last_conv``, ``input``: removed by backtracking.
+    ``kept`` is ``concern + tangled - last_conv - input``.
+    """
+
+    concern: tuple[Count, ...]
+    tangled: tuple[Count, ...]
+    last_conv: tuple[Count, ...]
+    input: tuple[Count, ...]
+    kept: tuple[Count, ...]
+
+
+class Metric(_Stored):
+    """Precision and recall of one module on a named data set: in the vote, and alone at its own threshold."""
+
+    data: DisplayName
+    examples: Count
+    vote_recall: Share
+    vote_precision: Share
+    own_recall: Share
+    own_precision: Share
+
+
+class Derivation(_Stored):
+    """Where an updated module comes from. Empty for a module cut from its origin."""
+
+    module: str
+    digest: DigestText
+
+
+class ModuleRecord(_Stored):
+    """One module. ``blob`` is the decoded digest of its masks and head; positive means ``margin > threshold``,
+    and the calibrated probability is ``sigmoid(scale * (margin - threshold))``. ``jaccard`` is its overlap with the
+    origin's active nodes, ``jaccard_weights`` the 2020 work's index over weight values."""
+
+    index: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
+    name: DisplayName
+    slug: Name
+    blob: DigestText
+    threshold: float
+    scale: Annotated[float, Field(gt=0)]
+    concerned: Count
+    unconcerned: Count
+    stages: Stages
+    jaccard: Share
+    jaccard_weights: Share
+    metrics: tuple[Metric, ...] = ()
+    derived_from: tuple[Derivation, ...] = ()
+
+
+class Content(_Stored):
+    """What a release is. The digest of its canonical JSON is the release's identity."""
+
+    namespace: Name
+    model: Name
+    version: VersionText | None
+    origin: OriginRecord
+    contract: InputContract
+    options: DecomposeOptions
+    sites: tuple[SiteRecord, ...]
+    modules: Annotated[tuple[ModuleRecord, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Content:
+        slugs = {module.slug for module in self.modules}
+        indices = {module.index for module in self.modules}
+        if len(slugs) < len(self.modules) or len(indices) < len(self.modules):
+            raise ValueError("two modules with one slug or one index")
+        if max(indices) >= len(self.origin.classes):
+            raise ValueError("a module's index lies beyond the origin's classes")
+        if any(len(module.stages.kept) != len(self.sites) for module in self.modules):
+            raise ValueError("a module counts nodes for other sites than the release has")
+        return self
+
+    @property
+    def name(self) -> str:
+        return f"{self.namespace}/{self.model}"
+
+
+class StoredBlob(_Stored):
+    """How a blob lies in the store: the digest and size of the compressed bytes, and the decoded size, in bytes."""
+
+    sha256: DigestText
+    size: Annotated[int, Field(ge=1, le=MAX_BLOB_BYTES)]
+    decoded_size: Annotated[int, Field(ge=1, le=MAX_DECODED_BYTES)]
+
+
+class Provenance(_Stored):
+    """When and by what the release was made (UTC, ISO 8601), and what decided the last bits of its activations.
+
+    Equal masks from equal input are promised inside one environment only: one ``backend`` at the same ``versions``.
+    """
+
+    created: str
+    tool: str
+    backend: str
+    versions: dict[str, str]
+
+
+class Manifest(_Stored):
+    """One release on disk. ``digest`` is the content's; ``blobs`` maps decoded digests to stored bytes."""
+
+    format: int
+    digest: DigestText
+    content: Content
+    blobs: dict[DigestText, StoredBlob]
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _complete(self) -> Manifest:
+        named = {self.content.origin.weights} | {module.blob for module in self.content.modules}
+        if missing := named - set(self.blobs):
+            raise ValueError(f"the blob table lacks {sorted(missing)[0]}")
+        return self
+
+
+class IndexEntry(_Stored):
+    """One release as the index shows it, enough to search without its manifest."""
+
+    version: VersionText
+    digest: DigestText
+    size: Count
+    classes: tuple[DisplayName, ...]
+    slugs: tuple[Name, ...]
+    dataset: DisplayName
+    input_shape: tuple[Extent, Extent, Extent]
+    top_1: Share | None = None
+
+
+class IndexShard(_Stored):
+    """All releases of one model. Derived: where a store can list, the listing is the truth."""
+
+    format: int
+    namespace: Name
+    model: Name
+    releases: tuple[IndexEntry, ...]
+
+
+class ChainedRecord(_Stored):
+    """One entry of an append-only history of ``name``. ``previous`` is the digest of the entry before it, as stored."""
+
+    format: int
+    number: Annotated[int, Field(ge=1)]
+    name: str
+    previous: DigestText | None
+    created: str
+
+
+class AliasRecord(ChainedRecord):
+    """One entry of an alias's history. ``target`` is ``namespace/model``, None when the alias is taken back."""
+
+    name: Name
+    target: Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)] | None
+
+
+class RegistryMarker(_Stored):
+    """``modhub-registry.json`` at a registry's root."""
+
+    format: int
+    created: str
+
+
+def digest_of(content: Content) -> str:
+    """The identity of a release: the digest of its content's canonical JSON."""
+    return sha256(canonical_json(content.model_dump(mode="json")))
+
+
+def write_manifest(manifest: Manifest) -> bytes:
+    """The manifest as the bytes of its file: canonical JSON with a checksum over all the rest."""
+    return _with_checksum(manifest.model_dump(mode="json"))
+
+
+def read_manifest(data: bytes, *, what: str) -> Manifest:
+    """Untrusted bytes as a Manifest.
+
+    Raises IntegrityError when any byte differs from what ``write_manifest`` wrote, and Incompatible for a format newer
+    than this version reads. ``what`` names the file in messages.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise IntegrityError(
+            f"{what} has {len(data)} bytes; a manifest has at most {MAX_MANIFEST_BYTES}.", kind="too-large", what=what
+        )
+    value = _checked_object(data, what=what, newest=MANIFEST_FORMAT)
+    try:
+        manifest = Manifest.model_validate(value)
+    except ValidationError as error:
+        raise _invalid(what, error) from error
+    actual = sha256(canonical_json(value["content"]))
+    if manifest.digest != actual:
+        raise IntegrityError(
+            f"{what} says its content is {manifest.digest}, but it is {actual}.",
+            kind="bad-digest",
+            what=what,
+            expected=manifest.digest,
+            actual=actual,
+        )
+    return manifest
+
+
+def write_record(record: BaseModel) -> bytes:
+    """A small file (index shard, alias record, marker) as canonical JSON with a checksum over all the rest."""
+    return _with_checksum(record.model_dump(mode="json"))
+
+
+def read_record(model: type[_Record], data: bytes, *, what: str, newest: int) -> _Record:
+    """Untrusted bytes of a small file as ``model``. Raises IntegrityError, or Incompatible for a newer format."""
+    limit = MAX_MANIFEST_BYTES if model is IndexShard else MAX_RECORD_BYTES
+    if len(data) > limit:
+        raise IntegrityError(f"{what} has {len(data)} bytes; at most {limit} are allowed.", kind="too-large", what=what)
+    try:
+        return model.model_validate(_checked_object(data, what=what, newest=newest))
+    except ValidationError as error:
+        raise _invalid(what, error) from error
+
+
+def _with_checksum(value: dict[str, Any]) -> bytes:
+    value.pop("checksum", None)
+    return canonical_json(value | {"checksum": sha256(canonical_json(value))})
+
+
+def _checked_object(data: bytes, *, what: str, newest: int) -> dict[str, Any]:
+    value = parse_json(data, what=what)
+    if not isinstance(value, dict) or type(value.get("format")) is not int or value["format"] < 1:
+        raise IntegrityError(f"{what} is not a modhub file: it names no format.", kind="bad-json", what=what)
+    if value["format"] > newest:
+        raise Incompatible(
+            f"{what} has format {value['format']}; this version of modhub reads up to format {newest}.",
+            kind="newer-format",
+            hint="upgrade modhub: pip install --upgrade modhub.",
+            what=what,
+            format=value["format"],
+            newest=newest,
+        )
+    checksum = value.pop("checksum", None)
+    if canonical_json(value | {"checksum": checksum}) != data or sha256(canonical_json(value)) != checksum:
+        raise IntegrityError(
+            f"{what} is damaged: its checksum does not match its bytes.",
+            kind="bad-checksum",
+            hint="fetch it again, or ask whoever keeps the registry to restore it.",
+            what=what,
+        )
+    return value
+
+
+def _invalid(what: str, error: ValidationError) -> IntegrityError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "top level"
+    return IntegrityError(
+        f"{what} does not follow the format: {place}: {first['msg']}.", kind="bad-schema", what=what, place=place
+    )

@@ -1,0 +1,1 @@
+"""Between modules in memory and the manifest and blobs that a registry stores."""

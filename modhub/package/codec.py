@@ -1,0 +1,135 @@
+"""Blobs: named arrays as safetensors, compressed with zstd, verified before and after decompression.
+
+A blob's identity is the digest of its decoded bytes, because zstd's output differs between versions; what is stored is
+bounded and hashed first. Arrays are little-endian; masks are bit-packed, most significant bit first, nodes in C order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import zstandard
+from numpy.typing import NDArray
+
+from modhub.architecture import Architecture, Shape, shapes_of, weight_shapes
+from modhub.digests import Digest, sha256
+from modhub.errors import IntegrityError
+from modhub.limits import MAX_DECODED_RATIO
+from modhub.manifest import StoredBlob
+from modhub.module import Head, Module, PackedMasks, Weights
+
+_LEVEL = 19
+
+
+@dataclass(frozen=True, eq=False)
+class Blob:
+    """Encoded arrays: ``digest`` of the decoded bytes, the ``stored`` bytes, and their record."""
+
+    digest: Digest
+    stored: bytes
+    record: StoredBlob
+
+
+def encode(decoded: bytes) -> Blob:
+    """Compress decoded bytes and describe the result."""
+    stored = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compress(decoded)
+    record = StoredBlob(sha256=sha256(stored), size=len(stored), decoded_size=len(decoded))
+    return Blob(sha256(decoded), stored, record)
+
+
+def decode(stored: bytes, record: StoredBlob, digest: str) -> bytes:
+    """The decoded bytes of a stored blob.
+
+    Raises IntegrityError unless size and sha256 of the stored bytes, the decoded size, and the decoded digest all hold.
+    Nothing is decompressed before the first two are checked, and never more than ``record.decoded_size`` bytes.
+    """
+    if len(stored) != record.size or sha256(stored) != record.sha256:
+        raise _damaged(
+            digest, f"stored are {len(stored)} bytes of {sha256(stored)}, wanted {record.size} of {record.sha256}"
+        )
+    if record.decoded_size > MAX_DECODED_RATIO * record.size:
+        raise _damaged(digest, f"{record.size} bytes claim to hold {record.decoded_size}")
+    try:
+        # python-zstandard trusts the size in the frame's header over max_output_size, so it is compared first.
+        if zstandard.frame_content_size(stored) != record.decoded_size:
+            raise _damaged(digest, f"its frame does not hold the {record.decoded_size} bytes promised")
+        decoded = zstandard.ZstdDecompressor().decompress(
+            stored, max_output_size=record.decoded_size, allow_extra_data=False
+        )
+    except zstandard.ZstdError as error:
+        raise _damaged(digest, f"zstd refuses it ({error})") from error
+    if sha256(decoded) != digest:
+        raise _damaged(digest, f"decoded it is {sha256(decoded)}")
+    return decoded
+
+
+def encode_weights(weights: Weights) -> bytes:
+    """All weights of an origin as decoded blob bytes; equal weights give equal bytes."""
+    return safetensors.numpy.save({name: np.ascontiguousarray(weights[name], np.float32) for name in sorted(weights)})
+
+
+def decode_weights(decoded: bytes, architecture: Architecture, classes: int) -> dict[str, NDArray[np.float32]]:
+    """Weights from verified bytes, exactly those that the architecture and its head want. Raises IntegrityError."""
+    shapes = shapes_of(architecture)
+    wanted: dict[str, Shape] = {}
+    for call in architecture.calls:
+        own = weight_shapes(architecture.layer_of(call), shapes[call.inputs[0]])
+        wanted |= {f"{call.layer}/{name}": shape for name, shape in own.items()}
+    features = shapes[architecture.features][0]
+    wanted |= {"head/kernel": (features, classes), "head/bias": (classes,)}
+    return _arrays(decoded, {name: ("float32", shape) for name, shape in wanted.items()}, "weights")
+
+
+def encode_module(module: Module) -> bytes:
+    """Masks and head of one module as decoded blob bytes."""
+    arrays: dict[str, NDArray[np.generic]] = {"head/kernel": module.head.kernel, "head/bias": module.head.bias}
+    for site in module.keep:
+        arrays[f"keep/{site}"] = module.keep.bits[site]
+        arrays[f"concern/{site}"] = module.concern.bits[site]
+    return safetensors.numpy.save({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})
+
+
+def decode_module(decoded: bytes, sites: Mapping[str, Shape], features: int) -> tuple[Head, PackedMasks, PackedMasks]:
+    """Head, ``keep`` and ``concern`` from verified bytes; ``sites`` gives each site's shape. Raises IntegrityError."""
+    wanted: dict[str, tuple[str, Shape]] = {"head/kernel": ("float32", (features, 2)), "head/bias": ("float32", (2,))}
+    for site, shape in sites.items():
+        for part in ("keep", "concern"):
+            wanted[f"{part}/{site}"] = ("uint8", (-(-prod(shape) // 8),))
+    arrays = _arrays(decoded, wanted, "module")
+    keep, concern = (
+        PackedMasks({site: arrays[f"{part}/{site}"] for site in sites}, sites) for part in ("keep", "concern")
+    )
+    return Head(arrays["head/kernel"], arrays["head/bias"]), keep, concern
+
+
+def _arrays(decoded: bytes, wanted: Mapping[str, tuple[str, Shape]], what: str) -> dict[str, NDArray]:  # type: ignore[type-arg]
+    try:
+        arrays = safetensors.numpy.load(decoded)
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise IntegrityError(f"the {what} blob is no safetensors file: {error}.", kind="bad-blob") from error
+    if arrays.keys() != wanted.keys():
+        odd = sorted(arrays.keys() ^ wanted.keys())[0]
+        raise IntegrityError(f"the {what} blob lacks, or has too many of, the array {odd!r}.", kind="bad-blob")
+    for name, (dtype, shape) in wanted.items():
+        if arrays[name].dtype != dtype or arrays[name].shape != shape:
+            raise IntegrityError(
+                f"the {what} blob's array {name!r} is {arrays[name].dtype} {arrays[name].shape}, not {dtype} {shape}.",
+                kind="bad-blob",
+            )
+        if dtype == "float32" and not np.isfinite(arrays[name]).all():
+            raise IntegrityError(f"the {what} blob's array {name!r} holds NaN or infinity.", kind="bad-blob")
+    return arrays
+
+
+def _damaged(digest: str, reason: str) -> IntegrityError:
+    return IntegrityError(
+        f"the blob {digest} is damaged: {reason}.",
+        kind="bad-blob",
+        hint="install it again; if it fails again, the registry's copy is damaged.",
+        digest=digest,
+    )

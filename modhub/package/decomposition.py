@@ -1,0 +1,215 @@
+"""All modules of one origin, and their passage to and from a manifest with blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from modhub.architecture import Architecture, shapes_of
+from modhub.decomposition.report import Report
+from modhub.digests import canonical_json, sha256
+from modhub.errors import IntegrityError
+from modhub.manifest import (
+    MANIFEST_FORMAT,
+    Content,
+    Dataset,
+    DecomposeOptions,
+    InputContract,
+    Manifest,
+    ModuleRecord,
+    OriginRecord,
+    Provenance,
+    SiteRecord,
+    StoredBlob,
+    digest_of,
+)
+from modhub.module import Module, Origin
+from modhub.package.codec import Blob, decode, decode_module, decode_weights, encode, encode_module, encode_weights
+from modhub.package.folder import Package, save_package
+
+ReadBlob = Callable[[str, StoredBlob], bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """What ``decompose`` gives and ``load`` reads: the modules of one origin, in class order, not yet published."""
+
+    origin: Origin
+    modules: tuple[Module, ...]
+    dataset: Dataset
+    options: DecomposeOptions
+    sites: tuple[SiteRecord, ...]
+    provenance: Provenance
+
+    @property
+    def name(self) -> str:
+        return self.origin.name
+
+    def report(self) -> Report:
+        """Per class and site the nodes kept and what each stage removed; printable."""
+        return Report(self.origin.name, {site.id: site.shape for site in self.sites}, self.modules)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the package folder that ``load`` and ``publish`` read. Raises Conflict when something else is there."""
+        return save_package(self.package, Path(folder))
+
+    @cached_property
+    def package(self) -> Package:
+        """The manifest, without a version, and the stored blobs."""
+        weights = encode(encode_weights(self.origin.weights))
+        blobs = [encode(encode_module(module)) for module in self.modules]
+        content = Content(
+            namespace=self.origin.namespace,
+            model=self.origin.model,
+            version=None,
+            origin=OriginRecord(
+                dataset=self.dataset,
+                classes=self.origin.classes,
+                architecture=self.origin.architecture,
+                weights=weights.digest,
+                accuracy=self.origin.accuracy,
+            ),
+            contract=self.origin.contract,
+            options=self.options,
+            sites=self.sites,
+            modules=tuple(_record(module, blob) for module, blob in zip(self.modules, blobs, strict=True)),
+        )
+        stored = {blob.digest: blob for blob in (weights, *blobs)}
+        manifest = Manifest(
+            format=MANIFEST_FORMAT,
+            digest=digest_of(content),
+            content=content,
+            blobs={digest: blob.record for digest, blob in stored.items()},
+            provenance=self.provenance,
+        )
+        return Package(manifest, {blob.record.sha256: blob.stored for blob in stored.values()})
+
+
+def fingerprint_of(architecture: Architecture, weights: str, contract: InputContract) -> str:
+    """What makes two modules share a trunk: architecture, digest of the weights blob, and preprocessing."""
+    value = [architecture.model_dump(mode="json"), weights, contract.model_dump(mode="json")]
+    return sha256(canonical_json(value))
+
+
+def origin_from(manifest: Manifest, read_blob: ReadBlob) -> Origin:
+    """The origin of a release. ``read_blob`` gets a decoded digest and its record and returns stored bytes."""
+    content = manifest.content
+    record = content.origin
+    decoded = _decoded(manifest, record.weights, read_blob)
+    if tuple(record.architecture.input_shape) != content.contract.shape:
+        raise IntegrityError(
+            f"{content.name} takes images of {content.contract.shape}, but its network reads "
+            f"{tuple(record.architecture.input_shape)}.",
+            kind="bad-architecture",
+        )
+    return Origin(
+        namespace=content.namespace,
+        model=content.model,
+        classes=record.classes,
+        architecture=record.architecture,
+        weights=decode_weights(decoded, record.architecture, len(record.classes)),
+        contract=content.contract,
+        fingerprint=fingerprint_of(record.architecture, record.weights, content.contract),
+        accuracy=record.accuracy,
+    )
+
+
+def modules_from(
+    manifest: Manifest, read_blob: ReadBlob, slugs: Iterable[str] | None = None, *, origin: Origin | None = None
+) -> list[Module]:
+    """The modules with the given slugs, in that order; all of them without. Reads the weights and their blobs only.
+
+    ``origin`` saves reading the weights again. Raises IntegrityError when anything does not fit the architecture.
+    """
+    content = manifest.content
+    origin = origin or origin_from(manifest, read_blob)
+    shapes = shapes_of(content.origin.architecture)
+    sites = {site.id: tuple(site.shape) for site in content.sites}
+    for site, shape in sites.items():
+        if shapes.get(site) != shape:
+            raise IntegrityError(
+                f"{content.name} has a mask of {shape} at {site!r}; the architecture gives {shapes.get(site)}.",
+                kind="bad-architecture",
+            )
+    by_slug = {record.slug: record for record in content.modules}
+    chosen = content.modules if slugs is None else [by_slug[slug] for slug in slugs]
+    features = shapes[content.origin.architecture.features][0]
+    return [
+        _module(origin, record, content, _decoded(manifest, record.blob, read_blob), sites, features)
+        for record in chosen
+    ]
+
+
+def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition:
+    """The whole decomposition behind a manifest."""
+    content = manifest.content
+    modules = modules_from(manifest, read_blob)
+    return Decomposition(
+        origin=modules[0].origin,
+        modules=tuple(modules),
+        dataset=content.origin.dataset,
+        options=content.options,
+        sites=content.sites,
+        provenance=manifest.provenance,
+    )
+
+
+def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob) -> bytes:
+    record = manifest.blobs[digest]
+    return decode(read_blob(digest, record), record, digest)
+
+
+def _record(module: Module, blob: Blob) -> ModuleRecord:
+    return ModuleRecord(
+        index=module.index,
+        name=module.name,
+        slug=module.slug,
+        blob=blob.digest,
+        threshold=module.threshold,
+        scale=module.scale,
+        concerned=module.concerned,
+        unconcerned=module.unconcerned,
+        stages=module.stages,
+        jaccard=module.jaccard,
+        jaccard_weights=module.jaccard_weights,
+        metrics=module.metrics,
+        derived_from=module.derived_from,
+    )
+
+
+def _module(
+    origin: Origin,
+    record: ModuleRecord,
+    content: Content,
+    decoded: bytes,
+    sites: Mapping[str, tuple[int, ...]],
+    features: int,
+) -> Module:
+    head, keep, concern = decode_module(decoded, sites, features)
+    return Module(
+        origin=origin,
+        index=record.index,
+        name=record.name,
+        slug=record.slug,
+        keep=keep,
+        concern=concern,
+        head=head,
+        threshold=record.threshold,
+        scale=record.scale,
+        concerned=record.concerned,
+        unconcerned=record.unconcerned,
+        stages=record.stages,
+        jaccard=record.jaccard,
+        jaccard_weights=record.jaccard_weights,
+        digest=record.blob,
+        version=content.version,
+        metrics=record.metrics,
+        derived_from=record.derived_from,
+    )
+
+
+def with_digests(modules: Sequence[Module]) -> tuple[Module, ...]:
+    """The modules with the digest of their own blob filled in."""
+    return tuple(replace(module, digest=sha256(encode_module(module))) for module in modules)

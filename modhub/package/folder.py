@@ -1,0 +1,143 @@
+"""A package folder such as ``net.modules/``: a decomposition on disk before it is published.
+
+    manifest.json                      the manifest, without a version
+    blobs/sha256/<2 hex>/<62 hex>      stored blobs, named by their own sha256
+
+Read with the same suspicion as a registry: a folder may come from anywhere. Reading needs neither numpy nor keras.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modhub.digests import parse_digest, sha256
+from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
+from modhub.limits import MAX_MANIFEST_BYTES
+from modhub.manifest import Manifest, StoredBlob, read_manifest, write_manifest
+
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Package:
+    """A manifest and its blobs: stored bytes by stored sha256."""
+
+    manifest: Manifest
+    blobs: Mapping[str, bytes]
+
+
+def blob_path(stored: str) -> str:
+    """Where a blob lies below a package's or a registry's root, by the sha256 of its stored bytes."""
+    hexadecimal = parse_digest(stored).removeprefix("sha256:")
+    return f"blobs/sha256/{hexadecimal[:2]}/{hexadecimal[2:]}"
+
+
+def save_package(package: Package, folder: Path) -> Path:
+    """Write ``package`` to ``folder``, replacing a package that stands there; all of it or nothing.
+
+    Raises Conflict when something else stands there, StorageError when the disk refuses.
+    """
+    if folder.exists() and not (folder / MANIFEST_FILE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Conflict(
+            f"{folder} exists and is not a package of modules.",
+            kind="not-a-package",
+            hint="choose another name with --out, or remove it.",
+            path=str(folder),
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise _refused(folder, error) from error
+    try:
+        _write(package, scratch)
+        _swap(scratch, folder)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _write(package: Package, folder: Path) -> None:
+    folder.chmod(0o755)
+    for stored, data in package.blobs.items():
+        path = folder / blob_path(stored)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / MANIFEST_FILE).write_bytes(write_manifest(package.manifest))
+
+
+def _swap(scratch: Path, folder: Path) -> None:
+    """Put ``scratch`` in the place of ``folder``; the old one leaves only when the new one stands."""
+    if not folder.exists():
+        scratch.rename(folder)
+        return
+    old = scratch.with_name(scratch.name + ".old")
+    folder.rename(old)
+    try:
+        scratch.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a package folder. Raises NotFound, IntegrityError, Incompatible."""
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise NotFound(
+            f"{folder} is not a package of modules: it has no {MANIFEST_FILE}.",
+            kind="no-package",
+            hint="make one with: modhub decompose MODEL.keras --data DATA --as me/net --out net.modules",
+            path=str(folder),
+        )
+    return read_manifest(_read(path, MAX_MANIFEST_BYTES), what=str(path))
+
+
+def load_blob(folder: Path, record: StoredBlob) -> bytes:
+    """One blob's stored bytes, verified. Raises IntegrityError naming the file."""
+    path = folder / blob_path(record.sha256)
+    data = _read(path, record.size)
+    if len(data) != record.size or sha256(data) != record.sha256:
+        raise IntegrityError(
+            f"{path} is damaged: {len(data)} bytes of {sha256(data)}, wanted {record.size} of {record.sha256}.",
+            kind="bad-blob",
+            hint="decompose the model again.",
+            path=str(path),
+        )
+    return data
+
+
+def load_package(folder: Path) -> Package:
+    """A whole package folder, every blob verified."""
+    manifest = load_manifest(folder)
+    return Package(manifest, {record.sha256: load_blob(folder, record) for record in manifest.blobs.values()})
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise IntegrityError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            kind="missing-blob",
+            hint="the package is incomplete; decompose the model again.",
+            path=os.fspath(path),
+        ) from error
+
+
+def _refused(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{folder} cannot be written: {error.strerror or error}.",
+        kind="no-space" if error.errno == 28 else "not-writable",
+        hint="free some space or choose another place with --out.",
+        path=str(folder),
+    )

@@ -1,0 +1,186 @@
+"""Names: what a person types, ``namespace/model:class@version``, as values.
+
+A ``Request`` is a name as typed: any part but the first may be missing, and the first may be an alias. A ``ModuleRef``
+is complete: it names one module of one release. Parsing never looks anything up; the resolver does.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from semantic_version import SimpleSpec, Version
+
+from modhub.errors import InvalidRef
+from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_NAME_CHARS
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]*$"
+MODEL_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$"
+VERSION_PATTERN: Final = (
+    r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
+    r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
+)
+_NAME = re.compile(NAME_PATTERN + r"\Z")
+_SYNTAX = "names look like namespace/model:class@version, for example cifar10/r56:cat@^1"
+
+
+def check_name(text: str, what: str) -> str:
+    """``text`` when it may stand as a namespace, model or alias. Raises InvalidRef saying which part is wrong."""
+    if len(text) > MAX_NAME_CHARS:
+        raise InvalidRef(
+            f"the {what} {text[:40]!r}... has {len(text)} characters; at most {MAX_NAME_CHARS} are allowed.",
+            hint="shorten it.",
+            name=text,
+        )
+    if not _NAME.match(text) or ".." in text:
+        raise InvalidRef(
+            f"the {what} {text!r} is not a valid name.",
+            hint="use lower-case ASCII letters, digits, '.', '_' and '-', starting with a letter or digit.",
+            name=text,
+        )
+    return text
+
+
+def parse_version(text: str) -> Version:
+    """An exact SemVer version. Raises InvalidRef."""
+    try:
+        return Version(text)
+    except ValueError:
+        raise InvalidRef(
+            f"{text!r} is not a version.", hint="use three numbers such as 1.0.0 (semver.org).", version=text
+        ) from None
+
+
+def parse_range(text: str) -> SimpleSpec:
+    """A version range such as ``^1``, ``~1.2`` or ``>=1,<2``. Raises InvalidRef."""
+    try:
+        return SimpleSpec(text.replace(" ", ""))
+    except ValueError:
+        raise InvalidRef(
+            f"{text!r} is neither a version nor a version range.",
+            hint="use 1.0.0, ^1, ~1.2 or '>=1,<2'.",
+            version=text,
+        ) from None
+
+
+def is_exact(text: str) -> bool:
+    """Whether ``text`` is one exact version and not a range."""
+    try:
+        Version(text)
+    except ValueError:
+        return False
+    return True
+
+
+def in_order(versions: Iterable[str]) -> list[str]:
+    """Versions as text, oldest first by SemVer; pre-releases stand before their release."""
+    return sorted(versions, key=lambda text: (parse_version(text).precedence_key, text))
+
+
+def slug_of(name: str) -> str:
+    """The form of a class's display name that stands in refs: ``"potter's wheel"`` gives ``potters-wheel``.
+
+    Accents are dropped, apostrophes vanish, every other run of characters outside ``[a-z0-9._]`` becomes one hyphen.
+    Empty when nothing is left; the caller then uses ``class-<index>``.
+    """
+    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    text = text.replace("'", "").replace('"', "")
+    return re.sub(r"[^a-z0-9._]+", "-", text).strip("-._")[:MAX_NAME_CHARS]
+
+
+@dataclass(frozen=True, order=True)
+class ModelRef:
+    """One release: ``namespace/model@version``."""
+
+    namespace: str
+    model: str
+    version: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.namespace}/{self.model}"
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, order=True)
+class ModuleRef:
+    """One module of one release: ``namespace/model:class@version``, the class by its slug."""
+
+    namespace: str
+    model: str
+    cls: str
+    version: str
+
+    @property
+    def release(self) -> ModelRef:
+        return ModelRef(self.namespace, self.model, self.version)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.model}:{self.cls}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A name as typed.
+
+    ``base`` is ``namespace/model``, or one word: an alias, or a namespace with a single model. ``cls`` is a slug or a
+    display name, None for every class. ``version`` is an exact version or a range, None for the newest.
+    """
+
+    base: str
+    cls: str | None = None
+    version: str | None = None
+
+    @property
+    def is_qualified(self) -> bool:
+        return "/" in self.base
+
+    def __str__(self) -> str:
+        return (
+            self.base
+            + (f":{self.cls}" if self.cls is not None else "")
+            + (f"@{self.version}" if self.version is not None else "")
+        )
+
+
+def parse(text: str) -> Request:
+    """Read a name as typed. Raises InvalidRef naming the part that is wrong."""
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidRef("an empty name was given.", hint=_SYNTAX + ".", name=str(text))
+    rest, at, version = text.strip().partition("@")
+    base, colon, cls = rest.partition(":")
+    if at:
+        if not version:
+            raise InvalidRef(f"{text!r} has nothing after '@'.", hint=_SYNTAX + ".", name=text)
+        if not is_exact(version):
+            parse_range(version)
+    if colon and not cls.strip():
+        raise InvalidRef(f"{text!r} has nothing after ':'.", hint=_SYNTAX + ".", name=text)
+    if len(cls) > MAX_DISPLAY_NAME_CHARS:
+        raise InvalidRef(f"the class in {text[:60]!r}... is too long.", hint=_SYNTAX + ".", name=text)
+    parts = base.split("/")
+    if len(parts) > 2:
+        raise InvalidRef(f"{text!r} has more than one '/'.", hint=_SYNTAX + ".", name=text)
+    if len(parts) == 2:
+        check_name(parts[0], "namespace")
+        check_name(parts[1], "model")
+    else:
+        check_name(base, "name")
+    return Request(base, cls.strip() if colon else None, version if at else None)
+
+
+def parse_model_name(text: str) -> tuple[str, str]:
+    """``namespace/model`` as its two parts, without class or version. Raises InvalidRef."""
+    request = parse(text)
+    if not request.is_qualified or request.cls is not None or request.version is not None:
+        raise InvalidRef(
+            f"{text!r} is not a model's name.", hint="write namespace/model, for example me/net.", name=text
+        )
+    namespace, model = request.base.split("/")
+    return namespace, model

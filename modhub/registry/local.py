@@ -1,0 +1,102 @@
+"""A registry in a local folder: the store that turns ``files`` and its OSErrors into promises and messages."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from modhub.errors import ModhubError, NotFound, RegistryUnreachable, StorageError
+from modhub.registry import files
+from modhub.registry.store import Capabilities
+
+#: The disk, a quota or a limit on file sizes has no room for the bytes.
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class LocalStore:
+    """A folder. It need not exist yet: the first write creates it.
+
+    ``writable=False`` refuses every write before looking at the disk.
+    """
+
+    def __init__(self, root: str | Path, *, writable: bool = True) -> None:
+        self.root = Path(root).expanduser().absolute()
+        self.capabilities = Capabilities(writable=writable, initialises_itself=True)
+
+    @property
+    def url(self) -> str:
+        return str(self.root)
+
+    def get(self, path: str, *, max_bytes: int) -> bytes:
+        with self._explained(path, "read"):
+            return files.read(self.root, path, max_bytes=max_bytes)
+
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        self._require_writable()
+        with self._explained(path, "write"):
+            return files.create(self.root, path, data, durable=True)
+
+    def replace(self, path: str, data: bytes) -> None:
+        self._require_writable()
+        with self._explained(path, "write"):
+            files.replace(self.root, path, data, durable=True)
+
+    def exists(self, path: str) -> bool:
+        with self._explained(path, "read"):
+            return files.exists(self.root, path)
+
+    def list(self, prefix: str) -> list[str]:
+        with self._explained(prefix, "read"):
+            return files.walk(self.root, prefix)
+
+    def _require_writable(self) -> None:
+        if not self.capabilities.writable:
+            raise RegistryUnreachable(
+                f"the registry {self.root} is read-only.",
+                kind="not-writable",
+                hint="publish to another registry, for example with --registry FOLDER.",
+                registry=self.url,
+            )
+
+    @contextmanager
+    def _explained(self, path: str, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._explanation(error, self.root / path, doing) from error
+
+    def _explanation(self, error: OSError, path: Path, doing: str) -> ModhubError:
+        if self.root.exists() and not self.root.is_dir():
+            return RegistryUnreachable(
+                f"the registry {self.root} is a file, not a folder.",
+                kind="not-a-folder",
+                hint="give the folder that holds modhub-registry.json.",
+                registry=self.url,
+            )
+        if error.errno in FULL:
+            return StorageError(
+                f"no space to write {path}: {error.strerror}.",
+                kind="no-space",
+                hint="free some space on that disk, then run it again; nothing half done was left.",
+                path=str(path),
+            )
+        if error.errno in _FORBIDDEN:
+            return RegistryUnreachable(
+                f"cannot {doing} {path}: {error.strerror}.",
+                kind="not-writable" if doing == "write" else "not-readable",
+                hint=f"get the right to {doing} that folder, or use another registry.",
+                registry=self.url,
+                path=str(path),
+            )
+        if doing == "read" and isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return NotFound(f"{path} does not exist.", kind="no-object", path=str(path))
+        return RegistryUnreachable(
+            f"cannot {doing} {path}: {error.strerror or error}.",
+            hint="look at the disk or the network share that holds it.",
+            registry=self.url,
+            path=str(path),
+        )

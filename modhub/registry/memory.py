@@ -1,0 +1,69 @@
+"""A registry in this process's memory, on fsspec's ``memory://``: for tests and throw-away work.
+
+fsspec checks, then writes; one lock for the whole process makes the pair one step. Threads share the store, processes
+do not.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+from fsspec.implementations.memory import MemoryFileSystem
+
+from modhub.errors import NotFound
+from modhub.registry.store import Capabilities, check_path, check_prefix, is_path, too_large
+
+_WRITING: Final = threading.Lock()
+
+
+class MemoryStore:
+    """Everything under ``memory://<name>``; the same name is the same store anywhere in this process."""
+
+    capabilities = Capabilities(initialises_itself=True)
+
+    def __init__(self, name: str) -> None:
+        self._root = "/" + check_path(name)
+        self._files: Any = MemoryFileSystem()
+
+    @property
+    def url(self) -> str:
+        return f"memory:/{self._root}"
+
+    def get(self, path: str, *, max_bytes: int) -> bytes:
+        full = self._full(path)
+        try:
+            size = self._files.size(full)
+            if size is not None and size > max_bytes:
+                raise too_large(f"{self.url}/{path}", size=size, max_bytes=max_bytes)
+            data: bytes = self._files.cat_file(full)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise NotFound(f"{self.url}/{path} does not exist.", kind="no-object", path=path) from error
+        return data
+
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        full = self._full(path)
+        with _WRITING:
+            if self._files.exists(full):
+                return False
+            self._files.pipe_file(full, data)
+        return True
+
+    def replace(self, path: str, data: bytes) -> None:
+        full = self._full(path)
+        with _WRITING:
+            self._files.pipe_file(full, data)
+
+    def exists(self, path: str) -> bool:
+        return bool(self._files.isfile(self._full(path)))
+
+    def list(self, prefix: str) -> list[str]:
+        start = f"{self._root}/{check_prefix(prefix)}".rstrip("/")
+        with _WRITING:
+            found = self._files.find(start)
+        # fsspec names the file itself when the prefix is one.
+        below = [name.removeprefix(self._root + "/") for name in found if name.startswith(start + "/")]
+        return sorted(filter(is_path, below))
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{check_path(path)}"

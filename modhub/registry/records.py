@@ -1,0 +1,89 @@
+"""Append-only histories, one file an entry: what may change in a registry without ever being overwritten.
+
+Entries are numbered from 1 without gaps, created exclusively, and name the digest of the entry before them, so the
+loser of a race is told, and an entry that was altered, removed from the middle or taken from another name's history is
+noticed. Then nothing of that history is believed: an older answer could be the one that somebody wanted restored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from modhub.digests import Digest, sha256
+from modhub.errors import Conflict, IntegrityError, NotFound
+from modhub.limits import MAX_RECORD_BYTES
+from modhub.manifest import RECORD_FORMAT, ChainedRecord, read_record, write_record
+from modhub.registry.layout import record_path, records_folder
+from modhub.registry.store import Store
+
+Record = TypeVar("Record", bound=ChainedRecord)
+
+_FILE: Final = re.compile(r"([0-9]{6})\.json\Z")
+
+
+@dataclass(frozen=True)
+class RecordLog(Generic[Record]):
+    """The history of one name, for example of the alias ``c10``: kind ``alias``, name ``c10``."""
+
+    store: Store
+    kind: str
+    name: str
+    model: type[Record]
+
+    def history(self) -> list[Record]:
+        """All entries, oldest first. Raises IntegrityError when any of them cannot be believed."""
+        return [record for record, _ in self._entries()]
+
+    def append(self, make: Callable[[int, Digest | None], Record]) -> Record:
+        """Add ``make(number, digest of the entry before)``. Raises Conflict when somebody else took the number."""
+        entries = self._entries()
+        record = make(len(entries) + 1, entries[-1][1] if entries else None)
+        path = record_path(self.kind, self.name, record.number)
+        if not self.store.put_if_absent(path, write_record(record)):
+            raise Conflict(
+                f"the {self.kind} {self.name!r} was changed by somebody else at the same moment.",
+                kind="record-race",
+                hint="look at what it is now, then decide again.",
+                name=self.name,
+                number=record.number,
+            )
+        return record
+
+    def _entries(self) -> list[tuple[Record, Digest]]:
+        entries: list[tuple[Record, Digest]] = []
+        for number in range(1, self._length() + 1):
+            path = record_path(self.kind, self.name, number)
+            what = f"{self.store.url}/{path}"
+            try:
+                data = self.store.get(path, max_bytes=MAX_RECORD_BYTES)
+            except NotFound as error:
+                raise self._broken(number, "is missing") from error
+            record = read_record(self.model, data, what=what, newest=RECORD_FORMAT)
+            if record.name != self.name or record.number != number:
+                raise self._broken(number, f"says it is entry {record.number} of {record.name!r}")
+            if record.previous != (entries[-1][1] if entries else None):
+                raise self._broken(number, "does not follow from the entry before it")
+            entries.append((record, sha256(data)))
+        return entries
+
+    def _length(self) -> int:
+        if self.store.capabilities.can_list:
+            folder = records_folder(self.kind, self.name)
+            names = [path.removeprefix(folder + "/") for path in self.store.list(folder)]
+            return max((int(match[1]) for name in names if (match := _FILE.match(name))), default=0)
+        number = 0
+        while self.store.exists(record_path(self.kind, self.name, number + 1)):
+            number += 1
+        return number
+
+    def _broken(self, number: int, reason: str) -> IntegrityError:
+        return IntegrityError(
+            f"entry {number} of the {self.kind} {self.name!r} in {self.store.url} {reason}.",
+            kind="broken-history",
+            hint="do not use this name until whoever keeps the registry has restored its history.",
+            name=self.name,
+            number=number,
+        )

@@ -1,0 +1,50 @@
+"""What the resolver asks of a place that has releases. A registry and the cache both answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from modhub.manifest import IndexEntry
+from modhub.refs import ModelRef, ModuleRef
+
+
+class Catalog(Protocol):
+    """Releases by name. Nothing here writes; every method may raise RegistryUnreachable or IntegrityError."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+
+    @property
+    def url(self) -> str: ...
+
+    def versions(self, namespace: str, model: str) -> Sequence[str]:
+        """All versions of a model, oldest first; empty when it is unknown here."""
+
+    def models(self, namespace: str | None = None) -> Sequence[str]:
+        """``namespace/model`` of every model, of one namespace or of all."""
+
+    def alias(self, name: str) -> str | None:
+        """What an alias stands for here."""
+
+    def alias_names(self) -> Sequence[str]: ...
+
+    def summary(self, ref: ModelRef) -> IndexEntry:
+        """Digest, classes and slugs (in index order) of a release that ``versions`` names."""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One module of one release, found in one registry.
+
+    ``name`` is the class as the data set spells it, ``digest`` the release's content digest, ``registry`` the URL of
+    the catalog that has it, ``aliases`` the aliases on the way from the request to ``namespace/model``.
+    """
+
+    ref: ModuleRef
+    name: str
+    digest: str
+    registry: str
+    aliases: tuple[str, ...] = ()

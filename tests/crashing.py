@@ -1,0 +1,104 @@
+"""Real processes that race, die or are interrupted at a chosen write. POSIX only, like SIGKILL itself."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+# Children are forked from a small clean process that has these imported, so that one costs milliseconds.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["pytest", "synthetic", "modhub.install", "modhub.registry"])
+
+INTERRUPTED = 42
+_CHANGES = {"os.link", "os.rename", "os.remove", "os.mkdir"}
+
+
+def race(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What ``work`` returned in one process for each of ``arguments``, all released at the same moment."""
+    barrier, answers = PROCESSES.Barrier(len(arguments)), PROCESSES.Queue()
+    processes = [
+        PROCESSES.Process(target=_racer, args=(barrier, answers, number, work, given))
+        for number, given in enumerate(arguments)
+    ]
+    for process in processes:
+        process.start()
+    collected = dict(answers.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    return [collected[number] for number in range(len(processes))]
+
+
+def _racer(barrier: Any, answers: Any, number: int, work: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    barrier.wait()
+    answers.put((number, work(*given)))
+
+
+def crashes(how: str, root: os.PathLike[str], work: Callable[..., Any], *arguments: Any) -> Iterator[int]:
+    """Run ``work`` in a process that dies just before its first change below ``root``; then its second; and so on.
+
+    Yields the number of the change after each death, and returns when the work outlived all its changes. ``how`` is
+    ``kill`` (SIGKILL) or ``interrupt`` (what Ctrl-C raises).
+    """
+    for step in range(1, 10_000):
+        process = PROCESSES.Process(target=_dies, args=(how, str(root), step, work, arguments))
+        process.start()
+        process.join()
+        if process.exitcode == 0:
+            return
+        assert process.exitcode == (-signal.SIGKILL if how == "kill" else INTERRUPTED), process.exitcode
+        yield step
+
+
+def _dies(how: str, root: str, step: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    count = 0
+
+    def watch(event: str, details: tuple[Any, ...]) -> None:
+        nonlocal count
+        writes = event in _CHANGES or (event == "open" and details[2] & (os.O_WRONLY | os.O_CREAT))
+        if not writes or not str(details[0]).startswith(root):
+            return
+        count += 1
+        if count == step:
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt
+
+    sys.addaudithook(watch)
+    try:
+        work(*arguments)
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)
+    os._exit(0)
+
+
+def with_full_disk(limit: int, deadly: bool, work: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    """Run ``work`` where no file can grow beyond ``limit`` bytes: its exit status, and its answer or its error.
+
+    With ``deadly`` the kernel kills the process in the middle of the write, and half a file stays behind.
+    """
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_limited, args=(limit, deadly, sender, work, arguments))
+    process.start()
+    sender.close()
+    try:
+        answer = receiver.recv()
+    except EOFError:
+        answer = None
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode, answer
+
+
+def _limited(limit: int, deadly: bool, sender: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL if deadly else signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        sender.send(work(*arguments))
+    except Exception as error:
+        sender.send((type(error).__name__, getattr(error, "kind", None), str(error)))
