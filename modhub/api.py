@@ -77,14 +77,15 @@ def decompose(
     seed: int = 0,
     batch_size: int = 256,
     dataset: str = "data",
+    validation_dataset: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Decomposition:
     """Cut a trained Keras image classifier into one module per output class (Pan & Rajan, ICSE 2022).
 
     ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which stand
     in the order of the model's outputs. ``name`` is ``namespace/model``. ``(x * rescale - mean) / std`` is what the
-    model was trained on; it travels with the modules. ``validation`` (x, y) measures each module and stores the figures
-    under the name of ``dataset``.
+    model was trained on; it travels with the modules. ``validation`` (x, y) measures each module; the figures are stored
+    under ``validation_dataset``, as ``dataset`` names what was observed.
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
     ``backtrack``: ``none``, ``last-conv`` or ``input``; ``rule``: ``text`` or ``printed``; ``delta``: a number or a
@@ -105,6 +106,7 @@ def decompose(
         std=std,
         validation=validation,
         data_name=dataset,
+        validation_name=validation_dataset or f"{dataset} (validation)",
         options={
             "observe": observe,
             "backtrack": backtrack,

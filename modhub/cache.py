@@ -74,7 +74,7 @@ class Cache:
     """The cache in one folder, which is created by the first write."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).expanduser().absolute()
+        self.root = files.absolute(root)
 
     # Blobs
 

@@ -46,7 +46,7 @@ class Config(BaseModel):
     def cache_folder(self) -> Path:
         """MODHUB_CACHE, else the configured folder, else the user's cache folder."""
         if chosen := os.environ.get("MODHUB_CACHE"):
-            return Path(chosen).expanduser().absolute()
+            return files.absolute(chosen)
         if self.cache:
             return Path(self._from_here(self.cache))
         return platformdirs.user_cache_path("modhub", appauthor=False)
@@ -60,7 +60,7 @@ class Config(BaseModel):
         return tuple(url if "://" in url else self._from_here(url) for url in self.registries)
 
     def _from_here(self, path: str) -> str:
-        return str(self.path.absolute().parent / Path(path).expanduser())
+        return str(files.absolute(self.path.absolute().parent / Path(path).expanduser()))
 
 
 _SETTINGS: Final = frozenset(Config.model_fields) - {"path"}

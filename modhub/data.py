@@ -134,7 +134,7 @@ def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:
             kind="no-images",
             hint=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))} and lie directly in the folder.",
         )
-    return _read_images(files, root=path if path.is_dir() else path.parent), tuple(file.name for file in files)
+    return _read_images(files, root=path), tuple(file.name for file in files)
 
 
 def as_images(x: ArrayLike, *, what: str = "x") -> Images:
@@ -393,15 +393,18 @@ def _read_image(file: Path) -> NDArray[np.uint8]:
 
     try:
         with Image.open(file) as image:
-            if image.mode not in _MODES:
-                raise InvalidData(
-                    f"{file} has the colour mode {image.mode}; grey (L) and RGB images are supported.",
-                    kind="bad-mode",
-                    hint="convert it, for example with Pillow: image.convert('RGB').",
-                    mode=image.mode,
-                )
-            pixels = np.asarray(image.convert(_MODES[image.mode]), np.uint8)
-    # Pillow's readers raise SyntaxError and ValueError for broken files of some formats.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InvalidData(f"{file} cannot be read as an image: {error}.", kind="bad-file") from error
+            mode = image.mode
+            pixels = np.asarray(image.convert(_MODES[mode]), np.uint8) if mode in _MODES else None
+    # Pillow's readers raise many unrelated types for damaged files and for decompression bombs.
+    except Exception as error:
+        raise InvalidData(
+            f"{file} cannot be read as an image: {error or type(error).__name__}.", kind="bad-file"
+        ) from error
+    if pixels is None:
+        raise InvalidData(
+            f"{file} has the colour mode {mode}; grey (L) and RGB images are supported.",
+            kind="bad-mode",
+            hint="convert it, for example with Pillow: image.convert('RGB').",
+            mode=mode,
+        )
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels

@@ -61,7 +61,7 @@ class InputContract(_Stored):
     channels: Extent
     dtype: Literal["uint8", "float32"]
     value_range: tuple[float, float]
-    colour: Literal["rgb", "grey", "other"]
+    colour: Literal["rgb", "bgr", "grey", "other"]
     rescale: float = 1.0
     mean: tuple[float, ...] | None = None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None

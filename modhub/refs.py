@@ -25,6 +25,7 @@ VERSION_PATTERN: Final = (
     r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
 )
 _NAME = re.compile(NAME_PATTERN + r"\Z")
+_VERSION = re.compile(VERSION_PATTERN + r"\Z")
 _SYNTAX = "names look like namespace/model:class@version, for example cifar10/r56:cat@^1"
 
 
@@ -47,21 +48,25 @@ def check_name(text: str, what: str) -> str:
 
 def parse_version(text: str) -> Version:
     """An exact SemVer version. Raises InvalidRef."""
-    try:
-        return Version(text)
-    except ValueError:
+    if not is_exact(text):
         raise InvalidRef(
-            f"{text!r} is not a version.", hint="use three numbers such as 1.0.0 (semver.org).", version=text
-        ) from None
+            f"{text[:MAX_NAME_CHARS]!r} is not a version.",
+            hint="use three numbers such as 1.0.0 (semver.org).",
+            version=text,
+        )
+    return Version(text)
 
 
 def parse_range(text: str) -> SimpleSpec:
     """A version range such as ``^1``, ``~1.2`` or ``>=1,<2``. Raises InvalidRef."""
     try:
+        # The library takes any script's digits for digits.
+        if not text.isascii() or len(text) > MAX_NAME_CHARS:
+            raise ValueError
         return SimpleSpec(text.replace(" ", ""))
     except ValueError:
         raise InvalidRef(
-            f"{text!r} is neither a version nor a version range.",
+            f"{text[:MAX_NAME_CHARS]!r} is neither a version nor a version range.",
             hint="use 1.0.0, ^1, ~1.2 or '>=1,<2'.",
             version=text,
         ) from None
@@ -69,11 +74,7 @@ def parse_range(text: str) -> SimpleSpec:
 
 def is_exact(text: str) -> bool:
     """Whether ``text`` is one exact version and not a range."""
-    try:
-        Version(text)
-    except ValueError:
-        return False
-    return True
+    return len(text) <= MAX_NAME_CHARS and _VERSION.match(text) is not None
 
 
 def in_order(versions: Iterable[str]) -> list[str]:

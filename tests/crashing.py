@@ -12,7 +12,7 @@ from typing import Any
 
 # Children are forked from a small clean process that has these imported, so that one costs milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pytest", "synthetic", "modhub.install", "modhub.registry"])
+PROCESSES.set_forkserver_preload(["pytest", "synthetic", "modhub.installation", "modhub.registry"])
 
 INTERRUPTED = 42
 _CHANGES = {"os.link", "os.rename", "os.remove", "os.mkdir"}
@@ -76,13 +76,13 @@ def _dies(how: str, root: str, step: int, work: Callable[..., Any], arguments: t
     os._exit(0)
 
 
-def with_full_disk(limit: int, deadly: bool, work: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
-    """Run ``work`` where no file can grow beyond ``limit`` bytes: its exit status, and its answer or its error.
+def in_process(work: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    """The exit status of a process of its own, and ``work``'s answer or (name, kind, text) of its error.
 
-    With ``deadly`` the kernel kills the process in the middle of the write, and half a file stays behind.
+    The answer is None when the process died before giving one.
     """
     receiver, sender = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=_limited, args=(limit, deadly, sender, work, arguments))
+    process = PROCESSES.Process(target=_answers, args=(sender, work, arguments))
     process.start()
     sender.close()
     try:
@@ -94,11 +94,35 @@ def with_full_disk(limit: int, deadly: bool, work: Callable[..., Any], *argument
     return process.exitcode, answer
 
 
-def _limited(limit: int, deadly: bool, sender: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL if deadly else signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _answers(sender: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     try:
         sender.send(work(*arguments))
     except Exception as error:
         sender.send((type(error).__name__, getattr(error, "kind", None), str(error)))
+
+
+def with_full_disk(limit: int, deadly: bool, work: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    """``in_process`` where no file can grow beyond ``limit`` bytes: an unprivileged stand-in for a full disk.
+
+    With ``deadly`` the kernel kills the process in the middle of the write, and half a file stays behind.
+    """
+    return in_process(_limited, limit, deadly, work, arguments)
+
+
+def _limited(limit: int, deadly: bool, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL if deadly else signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    return work(*arguments)
+
+
+def as_nobody(work: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    """``in_process`` as a user without any rights; only root can."""
+    return in_process(_as_nobody, work, arguments)
+
+
+def _as_nobody(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    return work(*arguments)

@@ -128,7 +128,8 @@ class _Story:
 
     def __init__(self, workdir: Path, emit: Callable[[Step], None], doing: Callable[[str], None]) -> None:
         self.steps: list[Step] = []
-        self._places = {"registry": str(workdir / "registry"), "cache": str(workdir / "cache")}
+        self._registry = str(workdir / "registry")
+        self._cache = workdir / "cache"
         self._emit = emit
         self._doing = doing
         self._since = time.perf_counter()
@@ -173,18 +174,18 @@ class _Story:
 
     def publish(self, cuts: Sequence[Decomposition]) -> None:
         self._doing("publishing")
-        releases = [publish(cut, version=VERSION, registry=self._places["registry"]) for cut in cuts]
+        releases = [publish(cut, version=VERSION, registry=self._registry) for cut in cuts]
         size = sum(release.size for release in releases)
         self._add("publish", ", ".join(str(release.ref) for release in releases), f"{size / KIB:,.0f} KiB in all")
 
     def install(self, refs: Sequence[str]) -> None:
         self._doing("installing")
-        fetched = sum(module.fetched for module in install(refs, **self._places))
+        fetched = sum(module.fetched for module in install(refs, registry=self._registry, cache=self._cache))
         self._add("install", ", ".join(refs), f"{fetched / KIB:,.0f} KiB fetched and verified")
 
     def compose(self, refs: Sequence[str]) -> Composite:
         """By the public call, from the story's registry through the story's cache."""
-        return compose(refs, **self._places)
+        return compose(refs, registry=self._registry, cache=self._cache)
 
     def composite(self, name: str, what: str, make: Callable[[], Composite], test: _Test) -> Composite:
         self._doing(f"{name} {what}")

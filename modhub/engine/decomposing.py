@@ -42,6 +42,7 @@ def decompose_model(
     std: float | Sequence[float] | None,
     validation: tuple[Any, Any] | None,
     data_name: str,
+    validation_name: str,
     options: dict[str, Any],
     progress: Progress | None,
 ) -> Decomposition:
@@ -64,7 +65,7 @@ def decompose_model(
     modules: tuple[Module, ...] = result.modules
     measured: tuple[Accuracy, ...] = (accuracy,)
     if held_out is not None:
-        modules, own = validated(origin, modules, held_out, f"{data_name} (validation)", chosen.batch_size)
+        modules, own = validated(origin, modules, held_out, validation_name, chosen.batch_size)
         measured += (own,)
     return _assembled(origin, modules, measured, result, data, data_name, chosen)
 

@@ -33,6 +33,9 @@ class Network:
     def __init__(self, architecture: Architecture, weights: Weights, *, prefix: str = "") -> None:
         self.architecture = architecture
         self.shapes = arch.shapes_of(architecture)
+        self._last_reader = {
+            source: position for position, call in enumerate(architecture.calls) for source in call.inputs
+        }
         self.layers: dict[str, keras.Layer] = {}
         for call in architecture.calls:
             if call.layer not in self.layers:
@@ -48,16 +51,24 @@ class Network:
 
         ``visit(call id, output)`` sees each output and returns what stands in its place.
         """
-        tensors: dict[str, Any] = {INPUT: images}
-        last_reader = {source: call.id for call in self.architecture.calls for source in call.inputs}
-        for call in self.architecture.calls:
-            layer, inputs = self.layers[call.layer], [tensors[source] for source in call.inputs]
+        return self.advance({INPUT: images}, visit)[self.architecture.features]
+
+    def advance(
+        self, tensors: Mapping[str, Any], visit: Visitor | None = None, *, start: int = 0, stop: int | None = None
+    ) -> dict[str, Any]:
+        """Run the calls from ``start`` up to ``stop``, given the tensors that are live before them.
+
+        Gives the tensors that are live behind them, so that runs which differ late can share their beginning.
+        """
+        live = dict(tensors)
+        for position, call in enumerate(self.architecture.calls[start:stop], start):
+            layer, inputs = self.layers[call.layer], [live[source] for source in call.inputs]
             output = layer(inputs if isinstance(layer, (keras.layers.Add, keras.layers.Concatenate)) else inputs[0])
-            tensors[call.id] = visit(call.id, output) if visit else output
+            live[call.id] = visit(call.id, output) if visit else output
             for source in set(call.inputs):
-                if last_reader[source] == call.id and source != self.architecture.features:
-                    del tensors[source]
-        return tensors[self.architecture.features]
+                if self._last_reader[source] == position and source != self.architecture.features:
+                    del live[source]
+        return live
 
 
 def preprocess(images: Any, contract: InputContract) -> Any:

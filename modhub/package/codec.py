@@ -101,6 +101,10 @@ def decode_module(decoded: bytes, sites: Mapping[str, Shape], features: int) -> 
         for part in ("keep", "concern"):
             wanted[f"{part}/{site}"] = ("uint8", (-(-prod(shape) // 8),))
     arrays = _arrays(decoded, wanted, "module")
+    for name, bits in arrays.items():
+        padding = -prod(sites[name.partition("/")[2]]) % 8 if wanted[name][0] == "uint8" else 0
+        if padding and bits[-1] & ((1 << padding) - 1):
+            raise IntegrityError(f"the module blob's array {name!r} has bits behind its last node.", kind="bad-blob")
     keep, concern = (
         PackedMasks({site: arrays[f"{part}/{site}"] for site in sites}, sites) for part in ("keep", "concern")
     )

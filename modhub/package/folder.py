@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from modhub.digests import parse_digest, sha256
+from modhub.digests import sha256
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.manifest import Manifest, StoredBlob, read_manifest, write_manifest
+from modhub.registry.layout import blob_path
 
 MANIFEST_FILE = "manifest.json"
 
@@ -29,12 +30,6 @@ class Package:
 
     manifest: Manifest
     blobs: Mapping[str, bytes]
-
-
-def blob_path(stored: str) -> str:
-    """Where a blob lies below a package's or a registry's root, by the sha256 of its stored bytes."""
-    hexadecimal = parse_digest(stored).removeprefix("sha256:")
-    return f"blobs/sha256/{hexadecimal[:2]}/{hexadecimal[2:]}"
 
 
 def save_package(package: Package, folder: Path) -> Path:

@@ -23,6 +23,11 @@ from modhub.errors import IntegrityError
 from modhub.registry.store import check_path, is_path, too_large
 
 
+def absolute(path: str | Path) -> Path:
+    """``path`` from the root of the file system, with ``~`` and ``..`` worked out but links left as they are."""
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links
+
+
 def read(root: Path, path: str, *, max_bytes: int) -> bytes:
     """The bytes of ``root/path``. Raises IntegrityError for more than ``max_bytes`` or a link out of ``root``."""
     full = _resolved(root, path)

@@ -26,7 +26,7 @@ def entry_of(manifest: Manifest) -> IndexEntry:
         slugs=tuple(module.slug for module in modules),
         dataset=content.origin.dataset.name,
         input_shape=content.contract.shape,
-        top_1=content.origin.accuracy[0].top_1 if content.origin.accuracy else None,
+        top_1=content.origin.accuracy[-1].top_1 if content.origin.accuracy else None,
     )
 
 

@@ -24,7 +24,7 @@ class LocalStore:
     """
 
     def __init__(self, root: str | Path, *, writable: bool = True) -> None:
-        self.root = Path(root).expanduser().absolute()
+        self.root = files.absolute(root)
         self.capabilities = Capabilities(writable=writable, initialises_itself=True)
 
     @property

@@ -60,7 +60,7 @@ class _Resolver:
 
     def pins(self, request: Request) -> list[Pinned]:
         model, aliases = self._model_of(request)
-        catalog, ref, summary = self._release_of(model, request.version)
+        catalog, ref, summary = self._release_of(model, request.version, aliases)
         classes = zip(summary.slugs, summary.classes, strict=True)
         return [
             Pinned(ModuleRef(ref.namespace, ref.model, slug, ref.version), name, summary.digest, catalog.url, aliases)
@@ -105,12 +105,16 @@ class _Resolver:
             raise self._unknown(namespace)
         return models[0]
 
-    def _release_of(self, model: str, wanted: str | None) -> tuple[Catalog, ModelRef, IndexEntry]:
+    def _release_of(
+        self, model: str, wanted: str | None, aliases: Sequence[str]
+    ) -> tuple[Catalog, ModelRef, IndexEntry]:
         if (model, wanted) not in self._releases:
-            self._releases[model, wanted] = self._find_release(model, wanted)
+            self._releases[model, wanted] = self._find_release(model, wanted, aliases)
         return self._releases[model, wanted]
 
-    def _find_release(self, model: str, wanted: str | None) -> tuple[Catalog, ModelRef, IndexEntry]:
+    def _find_release(
+        self, model: str, wanted: str | None, aliases: Sequence[str]
+    ) -> tuple[Catalog, ModelRef, IndexEntry]:
         namespace, name = model.split("/")
         existing: dict[str, list[str]] = {}
         for catalog in self._catalogs:
@@ -122,7 +126,7 @@ class _Resolver:
             if versions:
                 existing[catalog.name] = versions
         if not existing:
-            raise self._unknown(model)
+            raise self._unknown(model, aliases)
         every = list(dict.fromkeys(version for versions in existing.values() for version in versions))
         what = "release that is not a pre-release" if wanted is None else f"version {wanted}"
         there = "; ".join(f"{', '.join(versions[-_SHOWN:])} in {name}" for name, versions in existing.items())
@@ -135,7 +139,7 @@ class _Resolver:
             versions=every,
         )
 
-    def _unknown(self, name: str) -> NotFound:
+    def _unknown(self, name: str, aliases: Sequence[str] = ()) -> NotFound:
         models = {model for catalog in self._catalogs for model in catalog.models()}
         words = {model.split("/")[0] for model in models} | set(self._user_aliases)
         words |= {alias for catalog in self._catalogs for alias in catalog.alias_names()}
@@ -143,8 +147,9 @@ class _Resolver:
         # The model alone may be right: somebody/r56 for cifar10/r56.
         same = {model for model in models if model.split("/")[1] == name.split("/")[-1]}
         hint = did_you_mean(name, models | words) or (f"did you mean {' or '.join(sorted(same))}?" if same else None)
+        what = f"{name!r}, for which {aliases[0]!r} stands," if aliases else repr(name)
         return NotFound(
-            f"{name!r} is not in any of the registries searched: {', '.join(searched) or 'none'}.",
+            f"{what} is not in any of the registries searched: {', '.join(searched) or 'none'}.",
             kind="no-model",
             hint=hint or "run `modhub search` to see what there is.",
             name=name,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from modhub.data import ImageData, load_data
+from modhub.data import ImageData, load_data, load_images
 from modhub.errors import InvalidData, NotFound, UsageError
 
 CLASSES = np.array(["cat", "dog", "owl"])
@@ -41,6 +41,7 @@ def test_an_npz_gives_its_images_labels_and_classes(save_npz: Save, pixels: Pixe
     assert np.array_equal(data.x, pixels)
     assert data.y.dtype == np.int64
     assert data.y.tolist() == LABELS.tolist()
+    assert data.labels.tolist() == ["cat", "dog", "owl", "cat", "dog", "owl"]
     assert (data.classes, data.name, data.paths, len(data)) == (("cat", "dog", "owl"), "pets", None, 6)
 
 
@@ -211,6 +212,25 @@ def test_a_broken_image_is_named(pets: Path, content: bytes | str) -> None:
     file = pets / "dog" / "1.PNG"
     file.write_bytes(file.read_bytes()[:-30] if isinstance(content, str) else content)
     assert f"{file} cannot be read as an image" in message(pets)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@given(
+    suffix=st.sampled_from(["png", "jpg", "bmp", "tif", "webp", "ppm"]),
+    junk=st.binary(min_size=1, max_size=40),
+    place=st.integers(0, 600),
+)
+def test_no_damage_of_an_image_escapes_as_another_error(
+    damaged_file: Path, suffix: str, junk: bytes, place: int
+) -> None:
+    buffer = io.BytesIO()
+    image = np.arange(12 * 12 * 3, dtype=np.uint8).reshape(12, 12, 3)
+    Image.fromarray(image).save(buffer, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper()))
+    good = buffer.getvalue()
+    file = damaged_file.with_suffix(f".{suffix}")
+    file.write_bytes(good[:place] + junk + good[place + len(junk) :])
+    with contextlib.suppress(InvalidData):
+        load_images(file)
 
 
 def test_an_empty_class_folder_is_named(pets: Path) -> None:

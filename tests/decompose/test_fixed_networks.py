@@ -176,11 +176,14 @@ def test_delta_may_be_a_number_or_a_quantile_of_the_weights_compared(delta, gone
     options = DecomposeOptions(backtrack="last-conv", delta=delta, batch_size=4)
     module = cut(origin_of(network), slugs_of(network), BRIGHT.images, BRIGHT.labels, options).modules[0]
     assert module.stages.last_conv[2] == gone
-    assert module.stages.last_conv == oracle_modules(network, observation_of(network, BRIGHT), options)[0].stages["last_conv"]
+    assert (
+        module.stages.last_conv
+        == oracle_modules(network, observation_of(network, BRIGHT), options)[0].stages["last_conv"]
+    )
 
 
 def test_tangling_takes_one_unconcerned_input_for_each_concerned_one():
-    """Three classes that light one corner each. With 4, 2 and 2 inputs, class 0 takes 2 of each other, they 1 of each."""
+    """Every input lights its own node. Of 4, 2 and 2 inputs, class 0 takes 2 of each other class, they 1 of each."""
     network = network_of(
         {
             "spread": arch.Conv2D(filters=1, kernel_size=(1, 1), activation="relu"),

@@ -11,7 +11,7 @@ from oracle.keras_models import build, outputs_of_calls, styles
 from oracle.networks import examples, networks
 
 
-@fuzz(12)
+@fuzz(40)
 @given(st.data())
 def test_every_call_computes_what_keras_computes(data):
     network = data.draw(networks())
@@ -24,7 +24,7 @@ def test_every_call_computes_what_keras_computes(data):
         np.testing.assert_array_equal(ours, np.asarray(tensor), err_msg=call.id)
 
 
-@fuzz(6)
+@fuzz(25)
 @given(st.data())
 def test_every_style_of_writing_a_model_is_the_same_function(data):
     network = data.draw(networks())

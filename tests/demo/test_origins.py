@@ -1,4 +1,4 @@
-"""The two origins: what their images are, that splits are clean, and that their networks learn."""
+"""The two origins: what their images are, that splits are clean, and what decides training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modhub.data import ImageData
 from modhub.demo.digits import load_digits
 from modhub.demo.letters import load_letters
 from modhub.demo.raster import Splits, count_blocks, enlarge
-from modhub.engine.training import predict_proba, small_cnn, train_small_cnn
+from modhub.engine.training import train_small_cnn
 
 
 @pytest.fixture(params=["digits", "letters"])
@@ -88,7 +88,7 @@ def test_neither_brightness_nor_background_tells_the_origins_apart(digits: Split
     }
     for name, figure in figures.items():
         best = best_threshold_accuracy(figure(digits.train.x), figure(letters.train.x))
-        assert best < 0.75, f"{name} alone separates {best:.0%}"
+        assert best < 0.7, f"{name} alone separates {best:.0%}"
 
 
 def best_threshold_accuracy(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -96,18 +96,6 @@ def best_threshold_accuracy(a: NDArray[Any], b: NDArray[Any]) -> float:
         (np.mean(a <= cut) + np.mean(b > cut)) / 2 for cut in np.unique(np.concatenate([a, b]).astype(np.float64))
     ]
     return float(max(max(balanced), 1 - min(balanced)))
-
-
-def accuracy(network: Any, data: ImageData) -> float:
-    return float((predict_proba(network, data.x).argmax(axis=1) == data.y).mean())
-
-
-def test_the_digits_network_learns(digits_network: Any, digits: Splits) -> None:
-    assert accuracy(digits_network, digits.test) >= 0.96
-
-
-def test_the_letters_network_learns(letters_network: Any, letters: Splits) -> None:
-    assert accuracy(letters_network, letters.test) >= 0.93
 
 
 def test_training_depends_on_its_seed_alone(digits: Splits) -> None:
@@ -125,12 +113,6 @@ def test_training_depends_on_its_seed_alone(digits: Splits) -> None:
     assert np.allclose(first, weights(5, disturb=2), atol=1e-4)
     assert not np.allclose(first, weights(6, disturb=1), atol=1e-2)
     assert told == [(1, 2), (2, 2)] * 3
-
-
-def test_the_networks_layers_start_differently() -> None:
-    kernels = [w for w in small_cnn((16, 16, 1), 10, seed=0).get_weights() if w.ndim > 1]
-    assert len(kernels) == 5
-    assert len({round(float(kernel.ravel()[0] / kernel.std()), 4) for kernel in kernels}) == 5
 
 
 @pytest.mark.parametrize(

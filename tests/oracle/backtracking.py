@@ -184,5 +184,3 @@ def _all_readers_dead(readers: dict[tuple[int, ...], list[bool]], shape: tuple[i
     for position, verdicts in readers.items():
         answer[position] = bool(verdicts) and all(verdicts)
     return answer
-
-

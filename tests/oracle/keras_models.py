@@ -20,7 +20,10 @@ from oracle.networks import Block, Network
 
 @dataclass(frozen=True)
 class Style:
-    """How to write a network down. ``nested`` numbers the blocks that become models, ``nest_twins`` those called twice."""
+    """How to write a network down.
+
+    ``nested`` numbers the blocks that become models of their own; ``nest_twins`` makes models of blocks called twice.
+    """
 
     sequential: bool = False
     activation_layers: bool = False
@@ -173,9 +176,7 @@ def _keras_layer(network: Network, name: str, style: Style) -> Any:
         case "dense":
             return layers.Dense(layer.units, use_bias=layer.use_bias, activation=layer.activation, name=name)
         case "batch_normalization":
-            return layers.BatchNormalization(
-                epsilon=layer.epsilon, center=layer.center, scale=layer.scale, name=name
-            )
+            return layers.BatchNormalization(epsilon=layer.epsilon, center=layer.center, scale=layer.scale, name=name)
         case "relu":
             if style.activation_layers and layer.max_value in (None, 6.0):
                 return layers.Activation("relu" if layer.max_value is None else "relu6", name=name)
@@ -191,7 +192,9 @@ def _keras_layer(network: Network, name: str, style: Style) -> Any:
         case "reshape":
             return layers.Reshape(layer.target_shape, name=name)
         case "rescaling":
-            scale, offset = (numbers[0] if len(numbers) == 1 else list(numbers) for numbers in (layer.scale, layer.offset))
+            scale, offset = (
+                numbers[0] if len(numbers) == 1 else list(numbers) for numbers in (layer.scale, layer.offset)
+            )
             return layers.Rescaling(scale, offset, name=name)
         case "normalization":
             mean, variance = (np.asarray(network.weights[f"{name}/{part}"]) for part in ("mean", "variance"))

@@ -191,7 +191,11 @@ def _branches(d: _Drawing, source: str) -> str:
     left = _convolution(d, source, filters=d.draw(st.integers(1, 3)), keep_size=True)
     axis = d.draw(st.sampled_from([2, 2, 0, 1]))
     if axis == 2:
-        right = d.draw(st.sampled_from([source, left])) if d.draw(st.booleans()) else _convolution(d, source, keep_size=True)
+        right = (
+            d.draw(st.sampled_from([source, left]))
+            if d.draw(st.booleans())
+            else _convolution(d, source, keep_size=True)
+        )
     else:
         right = _convolution(d, source, filters=d.shapes[left][2], keep_size=True)
     return d.add(arch.Concatenate(axis=axis), left, right)
@@ -204,7 +208,7 @@ def _zero_padding(d: _Drawing, source: str) -> str:
 
 def _harmless(d: _Drawing, source: str) -> str:
     channels = d.shapes[source][-1]
-    kind = d.draw(st.sampled_from(["identity", "rescaling", "normalization"]))
+    kind = d.draw(st.sampled_from(["rescaling", "normalization", "identity"]))
     if kind == "identity":
         return d.add(arch.Identity(), source)
     if kind == "normalization":
@@ -215,7 +219,9 @@ def _harmless(d: _Drawing, source: str) -> str:
 
 def _reshaped(d: _Drawing, source: str) -> str:
     rows, columns, channels = d.shapes[source]
-    return d.add(arch.Reshape(target_shape=(columns, rows * channels, 1) if channels < 3 else (rows, channels, columns)), source)
+    return d.add(
+        arch.Reshape(target_shape=(columns, rows * channels, 1) if channels < 3 else (rows, channels, columns)), source
+    )
 
 
 def _pointwise(d: _Drawing, source: str) -> str:
@@ -272,7 +278,18 @@ def _through_image(d: _Drawing, source: str) -> str:
     return d.add(arch.Flatten(), _convolution(d, image))
 
 
-_CHAIN = [_convolution, _convolution, _convolution, _pooling, _pooling, _zero_padding, _harmless, _reshaped, _pointwise]
+_CHAIN = [
+    _convolution,
+    _convolution,
+    _convolution,
+    _pooling,
+    _pooling,
+    _zero_padding,
+    _zero_padding,
+    _harmless,
+    _reshaped,
+    _pointwise,
+]
 _GRAPH = [_residual, _residual, _branches, _shared, _doubled, *_CHAIN]
 _DENSE_CHAIN = [_hidden, _hidden, _through_image]
 _DENSE_GRAPH = [_dense_residual, _dense_branches, _shared, *_DENSE_CHAIN]
@@ -282,7 +299,7 @@ def _vector(d: _Drawing, source: str) -> str:
     rows, columns, channels = d.shapes[source]
     ways = ["flatten", "reshape", "global_max_pooling2d"]
     if log2(rows * columns).is_integer():
-        ways.append("global_average_pooling2d")
+        ways += ["global_average_pooling2d"] * 2
     way = d.draw(st.sampled_from(ways))
     if way == "flatten":
         return d.add(arch.Flatten(), source)
@@ -300,9 +317,11 @@ def networks(draw: Any, *, classes: int | None = None, chain: bool | None = None
     ``chain`` asks for one layer after the other (True) or allows branches, merges and shared layers (False).
     """
     chain = draw(st.sampled_from([False, False, True])) if chain is None else chain
-    shape = (draw(st.integers(4, 7)), draw(st.integers(4, 7)), draw(st.integers(1, 3)))
+    shape = (draw(st.integers(4, 8)), draw(st.integers(4, 8)), draw(st.integers(1, 3)))
     d = _Drawing(draw, np.random.default_rng(draw(st.integers(0, 2**32 - 1))), {INPUT: shape})
     tensor = INPUT
+    if draw(st.sampled_from([False, False, True])):
+        tensor = _block(d, _harmless, tensor)
     if draw(st.integers(0, 9)):
         tensor = _block(d, _convolution, tensor)
         for _ in range(draw(st.integers(0, size))):
@@ -316,9 +335,7 @@ def networks(draw: Any, *, classes: int | None = None, chain: bool | None = None
         tensor = d.add(arch.ReLU(), d.add(arch.Dense(units=3), tensor))
     n = classes or draw(st.integers(2, 4))
     head = draw(st.sampled_from(["softmax", "logits", *["sigmoid"] * (n == 2)]))
-    architecture = Architecture(
-        input_shape=shape, layers=d.layers, calls=tuple(d.calls), features=tensor, head=head
-    )
+    architecture = Architecture(input_shape=shape, layers=d.layers, calls=tuple(d.calls), features=tensor, head=head)
     d.weights |= _head(d.random, d.shapes[tensor][0], n, head)
     return Network(architecture, d.weights, tuple(d.blocks), tuple(d.twins))
 

@@ -35,10 +35,12 @@ def slugs_of(network: Network) -> list[str]:
     return [f"class-{k}" for k in range(network.classes)]
 
 
-def observation_of(network: Network, examples: Examples, *, seed: int = 0, samples_per_class: int = 1000) -> Observation:
-    """The oracle's pass over the data; gives the case up when float32 could not hold its numbers exactly."""
+def observation_of(
+    network: Network, examples: Examples, *, seed: int = 0, samples_per_class: int = 1000
+) -> Observation:
+    """The oracle's pass over the data, each class's inputs in the seeded order."""
     counts = [int(sum(label == k for label in examples.labels)) for k in range(network.classes)]
-    observation = observe_inputs(
+    return observe_inputs(
         network.architecture,
         network.weights,
         examples.images,
@@ -46,8 +48,11 @@ def observation_of(network: Network, examples: Examples, *, seed: int = 0, sampl
         [class_order(count, k, seed) for k, count in enumerate(counts)],
         samples_per_class,
     )
+
+
+def assume_exact(observation: Observation) -> None:
+    """Give a random case up when float32 could not hold its numbers exactly."""
     assume(all(is_exact(values) for inputs in observation.inputs for values in inputs))
-    return observation
 
 
 def oracle_modules(network: Network, observation: Observation, options: DecomposeOptions) -> list[OracleModule]:

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""How large a release is against its weights alone, as stored: weights, masks, heads and manifest together.
+
+    python benchmarks/size.py
+
+Measures every release of the starter registry.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import common
+
+from modhub.config import STARTER_FOLDER
+from modhub.manifest import write_manifest
+from modhub.refs import ModelRef
+from modhub.registry import Registry, open_store
+
+
+def main() -> None:
+    arguments = common.parser(__doc__ or "")
+    arguments.set_defaults(data=Path())
+    for action in arguments._actions:
+        action.required = False
+    options = arguments.parse_args()
+    registry = Registry(open_store(str(STARTER_FOLDER)))
+    figures, rows = [], []
+    for name in registry.models():
+        for version in registry.versions(*name.split("/")):
+            manifest = registry.manifest(ModelRef(*name.split("/"), version))
+            weights = manifest.blobs[manifest.content.origin.weights].size
+            raw = manifest.blobs[manifest.content.origin.weights].decoded_size
+            blobs = sum(blob.size for blob in manifest.blobs.values())
+            total = blobs + len(write_manifest(manifest))
+            classes = len(manifest.content.modules)
+            figures.append(
+                {
+                    "release": f"{name}@{version}",
+                    "classes": classes,
+                    "weights": weights,
+                    "raw_weights": raw,
+                    "total": total,
+                    "ratio": total / weights,
+                }
+            )
+            rows.append(
+                (
+                    f"{name}@{version}",
+                    classes,
+                    f"{weights / 1e6:.2f}",
+                    f"{total / 1e6:.2f}",
+                    f"{total / weights:.2f}",
+                    f"{(blobs - weights) / classes / 1e3:.1f}",
+                )
+            )
+    print(common.markdown(("release", "classes", "weights MB", "all MB", "ratio", "kB a class"), rows))
+    common.keep(options.out, "size", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The command line. Every command parses, calls ``modhub.api`` and prints: data on stdout, everything else on stderr.
+
+A command is one file, imported when it is used, and imports what it needs beyond click when it runs: ``modhub --help``
+costs an interpreter and click, and no command waits for a library that it does not use. What goes wrong, from a mistyped
+option to a full disk, passes through ``failures`` and never reaches a person as a traceback, unless with ``--debug``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import takewhile
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command with ``arguments`` (without the program's name; ``sys.argv``'s by default), to its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # The options count wherever they stand, because a line that cannot be parsed needs them too.
+    flags = set(takewhile(lambda argument: argument != "--", given))
+    debug = "--debug" in flags
+    try:
+        from modhub.cli import printing, quiet
+        from modhub.cli.root import root
+
+        quiet.silence_backends()
+        printing.prepare_streams()
+        with quiet.warnings_as_lines(everything=debug):
+            code = root.main(given, prog_name="modhub", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    # click ends the process itself where whoever read our output has gone.
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except BaseException as error:
+        from modhub.cli.failures import report
+
+        return report(error, as_json="--json" in flags, debug=debug)

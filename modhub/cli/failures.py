@@ -1,0 +1,70 @@
+"""Whatever ends a command early, as one message, one hint and one exit code.
+
+In text: ``error: ...`` and ``hint: ...`` on stderr. With ``--json``: one JSON object on stderr, with the keys ``error``
+(the stable kind), ``message``, ``hint``, and the error's own data; stdout then holds nothing or is cut short.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+
+import click
+
+from modhub.cli.printing import printable
+from modhub.errors import ModhubError, UsageError, did_you_mean
+
+_COMMAND_OPTIONS = ("--json", "--registry", "--cache")
+
+
+def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
+    """Print what happened and return the exit code."""
+    if debug and not isinstance(error, click.ClickException):
+        traceback.print_exception(error)
+    failure = explained(error)
+    _give_up_stdout()
+    if as_json:
+        click.echo(json.dumps(failure.to_dict(), default=str), err=True)
+    else:
+        click.echo(click.style("error: ", fg="red", bold=True) + printable(failure.message), err=True)
+        if failure.hint:
+            click.echo(click.style("hint: ", fg="cyan", bold=True) + printable(failure.hint), err=True)
+    return failure.exit_code
+
+
+def explained(error: BaseException) -> ModhubError:
+    """``error`` as one of modhub's own."""
+    if isinstance(error, ModhubError):
+        return error
+    if isinstance(error, click.ClickException):
+        return _usage(error)
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return ModhubError("interrupted.", kind="interrupted")
+    reason = str(error).strip() or type(error).__name__
+    return ModhubError(f"unexpected: {reason}", kind="unexpected", hint="run again with --debug to see where.")
+
+
+def _usage(error: click.ClickException) -> UsageError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else "modhub"
+    see = f"see {path} --help"
+    if isinstance(error, click.NoSuchOption):
+        name = error.option_name
+        if path == "modhub" and name in _COMMAND_OPTIONS:
+            return UsageError(f"{name} is an option of the commands.", hint=f"write it behind one: modhub list {name}")
+        known = [option for parameter in context.command.params for option in parameter.opts] if context else []
+        return UsageError(f"{path} has no option {name}.", hint=did_you_mean(name, [*known, "--help"]) or see)
+    message = error.format_message().strip()
+    if message[:2].istitle() or message[:1].isupper():
+        message = message[0].lower() + message[1:]
+    return UsageError(message, hint=see)
+
+
+def _give_up_stdout() -> None:
+    """Drop what a full disk did not take: Python would fail over it once more at its exit, with a traceback."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,111 @@
+"""What commands share: their class with ``--debug``, the options for registries, cache and JSON, kinds of values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modhub.errors import UsageError
+
+
+def debug_option() -> click.Option:
+    """``--debug``, which ``main`` finds by itself."""
+    return click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
+
+
+class Command(click.Command):
+    """A command; its examples stand at the end of its help."""
+
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.params.append(debug_option())
+        self._examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self._examples:
+            with formatter.section("Examples"):
+                for example in self._examples:
+                    formatter.write(f"  {example}\n")
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+registry_option = click.option(
+    "--registry",
+    "registry",
+    multiple=True,
+    metavar="URL",
+    callback=lambda ctx, parameter, value: value or None,
+    help="Look in this registry, a folder; repeat it for several, in order.  [env: MODHUB_REGISTRY]",
+)
+
+cache_option = click.option(
+    "--cache", "cache", type=click.Path(path_type=Path), metavar="DIR", help="Install here.  [env: MODHUB_CACHE]"
+)
+
+
+def _only_one(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str | None:
+    if len(value) > 1:
+        raise UsageError(
+            f"{ctx.command_path} writes to one registry, but {len(value)} were given: {', '.join(value)}.",
+            kind="several-registries",
+            hint="run it once for each.",
+        )
+    return value[0] if value else None
+
+
+#: For commands that write: the repeatable option, but only once.
+one_registry_option = click.option(
+    "--registry",
+    "registry",
+    multiple=True,
+    metavar="URL",
+    callback=_only_one,
+    help="Write to this registry, a folder.  [env: MODHUB_REGISTRY, the first]",
+)
+
+
+class Number(click.ParamType[float]):
+    """A number, or a fraction such as ``1/255``."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        above, slash, below = str(value).partition("/")
+        try:
+            result = float(above) / float(below) if slash else float(above)
+        except (ValueError, ZeroDivisionError):
+            result = math.nan
+        if not math.isfinite(result):
+            self.fail(f"{value!r} is not a number such as 0.5 or 1/255.", param, ctx)
+        return result
+
+
+class Numbers(click.ParamType[list[float]]):
+    """One number, or one a channel with commas between."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        return [Number().convert(part, param, ctx) for part in str(value).split(",")]
+
+
+class Delta(click.ParamType[float | str]):
+    """A number, or a quantile such as ``q95``."""
+
+    name = "delta"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        if re.fullmatch(r"q\d{1,2}(\.\d+)?", str(value)):
+            return str(value)
+        try:
+            return Number().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is neither a number such as 0.5 nor a quantile such as q95.", param, ctx)

@@ -1,0 +1,132 @@
+"""What people and programs read: JSON documents, tables and lines on stdout, remarks on stderr.
+
+In a terminal a table is drawn by rich; anywhere else it is plain columns, so that a name is never cut, wrapped or mixed
+with line-drawing characters. Names come from registries that anybody may run, so characters that steer a terminal are
+escaped before they are printed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+_MIB = 2**20
+_NARROWEST = 12
+
+
+def prepare_streams() -> None:
+    """Escape what the encoding of stdout or stderr cannot express, instead of failing in the middle of a table."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def document(value: dict[str, Any]) -> None:
+    """The one JSON document of ``--json``."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def line(text: str = "") -> None:
+    """A line of data."""
+    click.echo(printable(text))
+
+
+def note(text: str) -> None:
+    """A remark, for people only."""
+    click.echo(printable(text), err=True)
+
+
+def warn(text: str) -> None:
+    """A warning, for people only."""
+    click.echo(click.style("warning: ", fg="yellow", bold=True) + printable(text), err=True)
+
+
+def printable(text: str) -> str:
+    """``text`` with control and formatting characters, newlines excepted, as escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+@dataclass(frozen=True)
+class Column:
+    """``wraps`` lets a terminal break long cells over several lines."""
+
+    title: str
+    right: bool = False
+    wraps: bool = False
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Rows of cells under the columns' titles; nothing at all without rows."""
+    if not rows:
+        return
+    cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(len(text) for text in texts) for texts in zip([c.title for c in columns], *cells, strict=True)]
+    if not (sys.stdout.isatty() and _draw(columns, cells, widths)):
+        for row in [[column.title for column in columns], *cells]:
+            click.echo(_plain(columns, row, widths))
+
+
+def _plain(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        text.rjust(width) if column.right else text.ljust(width)
+        for column, text, width in zip(columns, row, widths, strict=True)
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> bool:
+    """Draw the table with rich. False when the terminal is too narrow to show names whole."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    least = [min(width, _NARROWEST) if c.wraps else width for c, width in zip(columns, widths, strict=True)]
+    if sum(least) + 2 * (len(columns) - 1) > console.width:
+        return False
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), collapse_padding=False)
+    for column in columns:
+        drawn.add_column(
+            Text(column.title), justify="right" if column.right else "left", no_wrap=not column.wraps, overflow="fold"
+        )
+    for row in rows:
+        drawn.add_row(*(Text(text) for text in row))
+    console.print(drawn)
+    return True
+
+
+def fields(pairs: Sequence[tuple[str, str]]) -> None:
+    """Names and values, one pair a line; a value's further lines stand below its first."""
+    width = max(len(name) for name, _ in pairs) + 2
+    for name, value in pairs:
+        line(f"  {name:<{width}}" + value.replace("\n", "\n" + " " * (width + 2)))
+
+
+def percent(share: float | None) -> str:
+    """``0.9342`` as ``93.4%``; a dash for None."""
+    return "-" if share is None else f"{share:.1%}"
+
+
+def size(count: int) -> str:
+    """A number of bytes as people read it."""
+    if count >= _MIB:
+        return f"{count / _MIB:.1f} MiB"
+    return f"{count / 1024:.1f} KiB" if count >= 1024 else f"{count} bytes"
+
+
+def place(url: str) -> str:
+    """A registry as people know it: ``starter``, or its path from the home folder."""
+    from modhub.config import STARTER_FOLDER
+
+    path = Path(url)
+    if path == STARTER_FOLDER.absolute():
+        return "starter"
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else url

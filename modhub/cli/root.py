@@ -1,0 +1,103 @@
+"""``modhub`` itself: which commands there are, found and imported only when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final, cast
+
+import click
+
+from modhub.cli.options import debug_option
+from modhub.errors import UsageError, did_you_mean
+
+#: Section -> command -> what it is for, as ``modhub --help`` shows them. ``modhub/cli/<command>.py`` has the command.
+COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "See it work": {
+        "demo": "Train two small networks, cut them, compose their classes.",
+    },
+    "Make modules": {
+        "decompose": "Cut a trained Keras classifier into one module per class.",
+        "publish": "Publish a folder of modules as an immutable release.",
+    },
+    "Use modules": {
+        "search": "Find modules by name, class or data set.",
+        "info": "Show what a release or a module is.",
+        "install": "Bring modules into the local cache, verified.",
+        "list": "List installed modules, or all that there are.",
+        "compose": "Make one classifier of modules of any origins.",
+        "predict": "Classify images with a composed classifier.",
+    },
+    "Names and places": {
+        "alias": "Short names for models, such as c10 for cifar10/r56.",
+        "registry": "Create and keep registries.",
+    },
+}
+
+_SUMMARIES: Final = {name: text for section in COMMANDS.values() for name, text in section.items()}
+
+
+class Group(click.Group):
+    """Commands under one name. Alone, it prints its help; for a name that it does not have, the nearest."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, invoke_without_command=True, **options)
+        self.params.append(debug_option())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if not ctx._protected_args and not ctx.args:
+            click.echo(ctx.get_help())
+            return None
+        return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise UsageError(
+                f"{ctx.command_path} has no command {name!r}.",
+                kind="no-command",
+                hint=did_you_mean(name, self.list_commands(ctx)) or f"see {ctx.command_path} --help",
+            )
+        return super().resolve_command(ctx, args)
+
+
+class Root(Group):
+    """The commands of ``COMMANDS``, each imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_SUMMARIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _SUMMARIES:
+            return None
+        return cast(click.Command, import_module(f"modhub.cli.{cmd_name}").command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, commands in COMMANDS.items():
+            with formatter.section(section):
+                formatter.write_dl(list(commands.items()), col_max=12)
+
+
+def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"modhub {version('modhub')}")
+        ctx.exit()
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def root() -> None:
+    """Cut a trained Keras image classifier into one module per class; publish, install and compose modules.
+
+    \b
+    modhub decompose net.keras --data data.npz --rescale 1/255 --as me/net --out net.modules
+    modhub publish net.modules --version 1.0.0
+    modhub install me/net:cat cifar100/r20:apple
+    modhub predict me/net:cat cifar100/r20:apple --images photos/
+    """

@@ -1,0 +1,56 @@
+"""Shared fixtures: a home of its own for every test, and the trained networks and images where they are to be had."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home, so that no test reads or writes the configuration, cache or registry of whoever runs it."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+    for name in ("MODHUB_CONFIG", "MODHUB_CACHE", "MODHUB_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+    yield home
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """The folder of trained networks; skips where it is not."""
+    folder = SHARED / "models"
+    if not folder.is_dir():
+        pytest.skip("the trained networks (../shared/models) are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with NAME_train.npz and NAME_test.npz of the CIFAR subsets; skips where they are not."""
+    script = SHARED / "data" / "unpack.py"
+    if not script.is_file():
+        pytest.skip("the image subsets (../shared/data) are not here")
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("unpack", script)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.dont_write_bytecode = before
+    out = tmp_path_factory.mktemp("images")
+    for name in ("cifar10", "cifar100"):
+        module.unpack(name, out)
+    return out
