@@ -3,9 +3,9 @@
 
     python benchmarks/cost.py --data DATA [--runs 5] [--only cifar10-r56 cifar100-r20]
 
-Every measurement is a process of its own. In each, both contenders run once to compile on a part of the images, then in
-turn ``--runs`` times; the table shows medians and the ratio. Memory is the peak resident size of a process that does one
-of the two, less that of a process that only loads network and images: what each needs beyond the model's own.
+Times: in one process, predict runs once to warm up, then both in turn ``--runs`` times; the table shows medians, and
+the median ratio of the pairs. ``decompose`` counts everything, its compilation too, each time anew. Memory: the peak
+resident size of a process that does one of the two, less that of a process that only loads network and images.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from modhub.cache import Cache, CacheCatalog, Installed
 from modhub.config import Config, load_config, publishing_registry, registries
+from modhub.errors import RegistryUnreachable
 from modhub.installation import Progress as BytesProgress
 from modhub.installation import install as install_pinned
 from modhub.manifest import IndexEntry, Manifest
 from modhub.refs import ModelRef, parse_version
 from modhub.registry import Registry, versioned
-from modhub.resolve import Pinned, resolve
+from modhub.resolve import Catalog, Pinned, resolve
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
@@ -84,7 +86,7 @@ def decompose(
 
     ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which stand
     in the order of the model's outputs. ``name`` is ``namespace/model``. ``(x * rescale - mean) / std`` is what the
-    model was trained on; it travels with the modules. ``validation`` (x, y) measures each module; the figures are stored
+    model was trained on; it travels with the modules. ``validation`` (x, y) measures each module; the figures are kept
     under ``validation_dataset``, as ``dataset`` names what was observed.
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
@@ -276,19 +278,36 @@ def _matches(ref: ModelRef, registry: str, release: IndexEntry, words: list[str]
 
 @dataclass(frozen=True)
 class _Places:
-    """Where names are looked up: the registries in order, then what is in the cache already."""
+    """Where names are looked up: ``catalogs`` in order, the cache last."""
 
     config: Config
     registries: list[Registry]
     cache: Cache
+    catalogs: list[Catalog]
 
     @classmethod
-    def open(cls, registry: RegistryUrls, cache: str | Path | None, *, skip_missing: bool = False) -> _Places:
+    def open(cls, registry: RegistryUrls, cache: str | Path | None) -> _Places:
+        """Raises RegistryUnreachable when a registry does not exist."""
         config = load_config()
-        return cls(config, registries(registry, config, skip_missing=skip_missing), _cache(cache, config))
+        found, own = registries(registry, config), _cache(cache, config)
+        return cls(config, found, own, [*found, CacheCatalog(own)])
+
+    @classmethod
+    def open_or_cached(cls, registry: RegistryUrls, cache: str | Path | None) -> _Places:
+        """As ``open``, but what is installed stands in, first and with a warning, for a registry that is gone."""
+        try:
+            return cls.open(registry, cache)
+        except RegistryUnreachable as error:
+            config = load_config()
+            own = _cache(cache, config)
+            if not own.marked():
+                raise
+            warnings.warn(f"{error.message} Using what is installed.", stacklevel=5)
+            found = registries(registry, config, skip_missing=True)
+            return cls(config, found, own, [CacheCatalog(own), *found])
 
     def resolve(self, refs: Sequence[str]) -> list[Pinned]:
-        return resolve(refs, [*self.registries, CacheCatalog(self.cache)], self.config.aliases)
+        return resolve(refs, self.catalogs, self.config.aliases)
 
 
 class _Backend:
@@ -301,7 +320,7 @@ class _Backend:
     def find(self, refs: Sequence[str]) -> list[Module]:
         from modhub.package.decomposition import modules_from
 
-        places = _Places.open(self._registry, self._cache, skip_missing=True)
+        places = _Places.open_or_cached(self._registry, self._cache)
         pinned = places.resolve(refs)
         install_pinned(pinned, places.registries, places.cache)
         found: dict[Pinned, Module] = {}

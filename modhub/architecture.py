@@ -32,6 +32,8 @@ LayerName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LAYER_
 
 #: The call that stands for the image itself, after the input contract's preprocessing.
 INPUT = "input"
+#: The name among the weights of the origin's head, which is no layer here; so no layer has this name.
+HEAD = "head"
 
 
 class _Layer(BaseModel):

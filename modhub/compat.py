@@ -67,7 +67,7 @@ def contract_of(
     uint8 means 0..255. Floats get the first usual range that holds them (0..1, 0..255, -1..1), else what is observed.
     """
     _, height, width, channels = images.shape
-    if images.dtype.kind in "ui":
+    if images.dtype == "uint8":
         dtype, value_range = "uint8", (0.0, 255.0)
     else:
         dtype = "float32"

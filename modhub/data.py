@@ -8,7 +8,6 @@ four axes, uint8 or finite float32, one label a picture, every label inside the 
 from __future__ import annotations
 
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
-from modhub.limits import MAX_CLASSES
+from modhub.inputs import Images, as_images, as_labels, class_names, unknown_class
 
-Images = NDArray[np.uint8] | NDArray[np.float32]
 Split = Literal["train", "test"]
 
 #: The data sets that are known by name.
@@ -64,9 +62,9 @@ class ImageData:
 
     def restrict(self, classes: Iterable[str]) -> ImageData:
         """Only the images of these classes, with labels that count in the order given. Raises InvalidData."""
-        names = _class_names(list(classes), "the classes to keep")
+        names = class_names(list(classes), "the classes to keep")
         if unknown := [name for name in names if name not in self.classes]:
-            raise _unknown_class(unknown[0], self.name, self.classes)
+            raise unknown_class(unknown[0], self.name, self.classes)
         wanted = np.array([name in names for name in self.classes])
         return _reordered(self.take(wanted[self.y]), names)
 
@@ -97,7 +95,7 @@ def load_data(
                 data=spec,
             )
         data = datasets(spec, split)
-        return data if classes is None else _reordered(data, _class_names(classes, "the classes given"))
+        return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
     path = Path(spec)
     if not path.exists():
         raise NotFound(
@@ -105,7 +103,7 @@ def load_data(
         )
     if path.is_dir():
         data = _load_folder(path, split)
-        return data if classes is None else _reordered(data, _class_names(classes, "the classes given"))
+        return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
     if path.suffix.lower() != ".npz":
         raise InvalidData(f"{path} is neither an .npz file nor a folder.", kind="unknown-data", hint=_SPEC_HINT)
     return _load_npz(path, classes)
@@ -137,146 +135,21 @@ def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:
     return _read_images(files, root=path), tuple(file.name for file in files)
 
 
-def as_images(x: ArrayLike, *, what: str = "x") -> Images:
-    """``x`` as raw images (N, H, W, C), uint8 or float32; (N, H, W) becomes grey, other floats become float32.
-
-    ``what`` names the array in messages. Raises InvalidData for another shape or dtype, no image, NaN or infinity.
-    """
-    array = np.asarray(x)
-    if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise InvalidData(
-            f"{what} has the dtype {array.dtype}; images are uint8 or float32.",
-            kind="wrong-dtype",
-            hint="convert it, for example with x.astype('uint8') where its values are 0 to 255.",
-            dtype=str(array.dtype),
-        )
-    shape = array.shape
-    if array.ndim == 3:
-        array = array[..., np.newaxis]
-    if array.ndim != 4 or 0 in shape:
-        raise InvalidData(
-            f"{what} has the shape {shape}; images are N x height x width x channels, at least one.",
-            kind="wrong-shape",
-            hint="a single image needs a first axis: x[None].",
-            shape=list(shape),
-        )
-    if array.ndim == len(shape) and shape[1] in (1, 3) and shape[3] not in (1, 2, 3, 4):
-        raise InvalidData(
-            f"{what} has the shape {shape}, which looks like N x channels x height x width; channels come last here.",
-            kind="wrong-shape",
-            hint="use x.transpose(0, 2, 3, 1).",
-            shape=list(shape),
-        )
-    if array.dtype == np.uint8:
-        return array
-    with np.errstate(over="ignore"):
-        floats = array.astype(np.float32, copy=False)
-    finite = np.isfinite(floats).all(axis=(1, 2, 3))
-    if not finite.all():
-        first = int(np.argmin(finite))
-        raise InvalidData(
-            f"{what} has NaN or infinite values in {int((~finite).sum())} of {len(floats)} images, "
-            f"first in image {first}.",
-            kind="not-finite",
-            hint="drop those images or repair how they are made.",
-            image=first,
-        )
-    return floats
-
-
-def as_labels(y: ArrayLike, classes: Sequence[str], *, count: int, what: str = "y") -> NDArray[np.int64]:
-    """``y`` as int64 (count,), indices into ``classes``; it may hold class names, and have the shape (count, 1).
-
-    ``what`` names the array in messages. Raises InvalidData for another shape or dtype and labels outside ``classes``.
-    """
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise InvalidData(
-            f"{what} has the shape {labels.shape}; labels are one index or name an image.",
-            kind="wrong-labels",
-            hint="one-hot labels become indices with y.argmax(axis=1).",
-            shape=list(labels.shape),
-        )
-    if len(labels) != count:
-        raise InvalidData(
-            f"{what} has {len(labels)} labels for {count} images.",
-            kind="wrong-labels",
-            labels=len(labels),
-            images=count,
-        )
-    if labels.dtype.kind in "US":
-        index = {name: i for i, name in enumerate(classes)}
-        names = [str(name) for name in labels.astype(np.str_)]
-        if unknown := [name for name in names if name not in index]:
-            raise _unknown_class(unknown[0], what, classes)
-        return np.array([index[name] for name in names], np.int64)
-    if labels.dtype.kind not in "iu":
-        raise InvalidData(
-            f"{what} has the dtype {labels.dtype}; labels are integers or class names.",
-            kind="wrong-labels",
-            hint="use y.astype('int64') where y holds indices.",
-            dtype=str(labels.dtype),
-        )
-    outside = (labels < 0) | (labels >= len(classes))
-    if outside.any():
-        first = int(np.argmax(outside))
-        raise InvalidData(
-            f"{what} has the label {int(labels[first])} at image {first}, outside the {len(classes)} classes "
-            f"(0 to {len(classes) - 1}).",
-            kind="label-outside",
-            hint="labels count from 0 in the order of classes.",
-            image=first,
-            label=int(labels[first]),
-            classes=len(classes),
-        )
-    return labels.astype(np.int64)
-
-
-def _class_names(values: ArrayLike, what: str) -> tuple[str, ...]:
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "USiu" or not 0 < len(array) <= MAX_CLASSES:
-        raise InvalidData(
-            f"{what} are no list of names: dtype {array.dtype}, shape {array.shape}.",
-            kind="bad-class-name",
-            hint="use np.array(['cat', 'dog', ...]).",
-        )
-    names = tuple(str(name) for name in array.astype(np.str_))
-    if bad := [name for name, times in Counter(names).items() if times > 1 or not name.strip()]:
-        raise InvalidData(
-            f"{what} hold {'the name ' + repr(bad[0]) + ' twice' if bad[0].strip() else 'an empty name'}.",
-            kind="bad-class-name",
-            hint="every class needs a name of its own.",
-        )
-    return names
-
-
-def _unknown_class(name: str, what: str, classes: Sequence[str]) -> InvalidData:
-    shown = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
-    return InvalidData(
-        f"{what}: {name!r} is not among the classes.",
-        kind="label-outside",
-        hint=did_you_mean(name, classes) or f"the classes are {shown}.",
-        label=name,
-    )
-
-
 def _reordered(data: ImageData, classes: tuple[str, ...]) -> ImageData:
     """The same images with labels that count in ``classes``, which must name every class that has an image."""
     index = {name: i for i, name in enumerate(classes)}
     position = np.array([index.get(name, -1) for name in data.classes], np.int64)
     labels = position[data.y]
     if (labels < 0).any():
-        raise _unknown_class(data.classes[data.y[np.argmin(labels)]], data.name, classes)
+        raise unknown_class(data.classes[data.y[np.argmin(labels)]], data.name, classes)
     return replace(data, y=labels, classes=classes)
 
 
 def _load_npz(path: Path, classes: Sequence[str] | None) -> ImageData:
     arrays = _read_npz(path, required=("x", "y") if classes is not None else ("x", "y", "classes"))
     stored = arrays.get("classes")
-    own = _class_names(stored, f"classes in {path}") if stored is not None else None
-    given = _class_names(classes, "the classes given") if classes is not None else None
+    own = class_names(stored, f"classes in {path}") if stored is not None else None
+    given = class_names(classes, "the classes given") if classes is not None else None
     x = as_images(arrays["x"], what=f"x in {path}")
     y = as_labels(arrays["y"], own or given or (), count=len(x), what=f"y in {path}")
     data = ImageData(x, y, own or given or (), path.stem)

@@ -113,9 +113,9 @@ class DecomposeOptions(_Stored):
     observe: Literal["relu", "conv"] = "relu"
     backtrack: Literal["none", "last-conv", "input"] = "last-conv"
     rule: Literal["text", "printed"] = "text"
-    delta: float | Annotated[str, StringConstraints(pattern=r"^q[0-9]{1,2}(\.[0-9]+)?$")] = 0.5
+    delta: Annotated[float, Field(ge=0)] | Annotated[str, StringConstraints(pattern=r"^q[0-9]{1,2}(\.[0-9]+)?$")] = 0.5
     samples_per_class: Annotated[int, Field(ge=1)] = 1000
-    seed: int = 0
+    seed: Count = 0
     batch_size: Annotated[int, Field(ge=1)] = 256
 
 

@@ -57,9 +57,7 @@ def _usage(error: click.ClickException) -> UsageError:
         known = [option for parameter in context.command.params for option in parameter.opts] if context else []
         return UsageError(f"{path} has no option {name}.", hint=did_you_mean(name, [*known, "--help"]) or see)
     message = error.format_message().strip()
-    if message[:2].istitle() or message[:1].isupper():
-        message = message[0].lower() + message[1:]
-    return UsageError(message, hint=see)
+    return UsageError(message[:1].lower() + message[1:], hint=see)
 
 
 def _give_up_stdout() -> None:

@@ -70,42 +70,29 @@ one_registry_option = click.option(
 )
 
 
-class Number(click.ParamType[float]):
-    """A number, or a fraction such as ``1/255``."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        above, slash, below = str(value).partition("/")
-        try:
-            result = float(above) / float(below) if slash else float(above)
-        except (ValueError, ZeroDivisionError):
-            result = math.nan
-        if not math.isfinite(result):
-            self.fail(f"{value!r} is not a number such as 0.5 or 1/255.", param, ctx)
-        return result
+def number(ctx: click.Context | None, parameter: click.Parameter | None, value: str) -> float:
+    """An option's value as a number; fractions such as ``1/255`` are numbers too."""
+    above, slash, below = value.partition("/")
+    try:
+        result = float(above) / float(below) if slash else float(above)
+    except (ValueError, ZeroDivisionError):
+        result = math.nan
+    if not math.isfinite(result):
+        raise click.BadParameter(f"{value!r} is not a number such as 0.5 or 1/255.", ctx, parameter)
+    return result
 
 
-class Numbers(click.ParamType[list[float]]):
-    """One number, or one a channel with commas between."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        return [Number().convert(part, param, ctx) for part in str(value).split(",")]
+def numbers(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
+    """An option's value as one number, or one a channel with commas between."""
+    return None if value is None else [number(ctx, parameter, part) for part in value.split(",")]
 
 
-class Delta(click.ParamType[float | str]):
-    """A number, or a quantile such as ``q95``."""
-
-    name = "delta"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        if re.fullmatch(r"q\d{1,2}(\.\d+)?", str(value)):
-            return str(value)
-        try:
-            return Number().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r} is neither a number such as 0.5 nor a quantile such as q95.", param, ctx)
+def delta(ctx: click.Context, parameter: click.Parameter, value: str) -> float | str:
+    """An option's value as a number or a quantile such as ``q95``."""
+    if re.fullmatch(r"q\d{1,2}(\.\d+)?", value):
+        return value
+    try:
+        return number(ctx, parameter, value)
+    except click.BadParameter:
+        reason = f"{value!r} is neither a number such as 0.5 nor a quantile such as q95."
+        raise click.BadParameter(reason, ctx, parameter) from None

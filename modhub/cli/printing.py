@@ -17,7 +17,8 @@ from typing import Any
 
 import click
 
-_MIB = 2**20
+from modhub.limits import KIB, MIB
+
 _NARROWEST = 12
 
 
@@ -92,10 +93,14 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequ
     least = [min(width, _NARROWEST) if c.wraps else width for c, width in zip(columns, widths, strict=True)]
     if sum(least) + 2 * (len(columns) - 1) > console.width:
         return False
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), collapse_padding=False)
-    for column in columns:
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for column, width in zip(columns, least, strict=True):
         drawn.add_column(
-            Text(column.title), justify="right" if column.right else "left", no_wrap=not column.wraps, overflow="fold"
+            Text(column.title),
+            justify="right" if column.right else "left",
+            min_width=width,
+            no_wrap=not column.wraps,
+            overflow="fold",
         )
     for row in rows:
         drawn.add_row(*(Text(text) for text in row))
@@ -117,9 +122,9 @@ def percent(share: float | None) -> str:
 
 def size(count: int) -> str:
     """A number of bytes as people read it."""
-    if count >= _MIB:
-        return f"{count / _MIB:.1f} MiB"
-    return f"{count / 1024:.1f} KiB" if count >= 1024 else f"{count} bytes"
+    if count >= 1000 * KIB:
+        return f"{count / MIB:.1f} MiB"
+    return f"{count / KIB:.1f} KiB" if count >= KIB else f"{count} bytes"
 
 
 def place(url: str) -> str:

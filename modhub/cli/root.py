@@ -38,17 +38,12 @@ _SUMMARIES: Final = {name: text for section in COMMANDS.values() for name, text 
 
 
 class Group(click.Group):
-    """Commands under one name. Alone, it prints its help; for a name that it does not have, the nearest."""
+    """Commands under one name; for a command that it does not have, it names the nearest."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, invoke_without_command=True, **options)
+        options["invoke_without_command"] = True
+        super().__init__(*arguments, **options)
         self.params.append(debug_option())
-
-    def invoke(self, ctx: click.Context) -> Any:
-        if not ctx._protected_args and not ctx.args:
-            click.echo(ctx.get_help())
-            return None
-        return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -61,6 +56,12 @@ class Group(click.Group):
                 hint=did_you_mean(name, self.list_commands(ctx)) or f"see {ctx.command_path} --help",
             )
         return super().resolve_command(ctx, args)
+
+
+def help_alone(ctx: click.Context) -> None:
+    """What a group does by itself: show its help when no command was named."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 class Root(Group):
@@ -92,7 +93,8 @@ def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) 
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )
-def root() -> None:
+@click.pass_context
+def root(ctx: click.Context) -> None:
     """Cut a trained Keras image classifier into one module per class; publish, install and compose modules.
 
     \b
@@ -101,3 +103,4 @@ def root() -> None:
     modhub install me/net:cat cifar100/r20:apple
     modhub predict me/net:cat cifar100/r20:apple --images photos/
     """
+    help_alone(ctx)

@@ -98,8 +98,8 @@ def _contract(
             got=list(images.shape[1:]),
             wanted=list(input_shape),
         )
-    if not np.isfinite(rescale) or rescale == 0:
-        raise UsageError(f"rescale is {rescale}.", hint="use the factor of the training, for example 1/255.")
+    if not isinstance(rescale, (int, float, np.number)) or not np.isfinite(rescale) or rescale == 0:
+        raise UsageError(f"rescale is {rescale!r}.", hint="use the factor of the training, for example 1/255.")
     try:
         return contract_of(images, rescale=float(rescale), mean=numbers(mean, "mean"), std=numbers(std, "std"))
     except ValidationError:
@@ -112,9 +112,7 @@ def _contract(
 def _validation(validation: tuple[Any, Any] | None, names: tuple[str, ...], contract: InputContract) -> Labelled | None:
     if validation is None:
         return None
-    held_out = check_labelled(validation[0], validation[1], names, what="the validation images")
-    if not len(held_out.labels):
-        raise InvalidData("the validation data has no images.", kind="empty", hint="leave it out, or add images.")
+    held_out = check_labelled(validation[0], validation[1], names, what="validation ")
     check_images(held_out.images, contract, what="the validation images")
     return held_out
 

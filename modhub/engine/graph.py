@@ -89,6 +89,14 @@ class _Walk:
             if id(node.output_tensors[0]) in known:
                 continue
             _check_arguments(operation, node)
+            if len(node.output_tensors) != 1 and not isinstance(operation, keras.Model):
+                raise UnsupportedModel(
+                    f"the layer {operation.name!r} ({type(operation).__name__}) gives {len(node.output_tensors)} tensors.",
+                    kind="unsupported-layer",
+                    hint="modhub follows layers that give one.",
+                    layer=operation.name,
+                    type=type(operation).__name__,
+                )
             sources = [known[id(tensor)] for tensor in node.input_tensors]
             outputs = self._call(operation, sources, call_path, layer_path, number)
             for tensor, name in zip(node.output_tensors, outputs, strict=True):
@@ -139,7 +147,8 @@ def _nodes(model: Any) -> Iterator[tuple[Any, Any, int]]:
 def _check_arguments(operation: Any, node: Any) -> None:
     """Refuse calls whose meaning hangs on more than their tensors, such as ``training=True``."""
     arguments = {key: value for key, value in node.arguments.kwargs.items() if key not in ("mask",)}
-    if any(value not in (None, False) for value in arguments.values() if not hasattr(value, "shape")):
+    plain = [value for value in arguments.values() if not isinstance(value, keras.KerasTensor)]
+    if any(value is not None and value is not False for value in plain):
         named = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise UnsupportedModel(
             f"the layer {operation.name!r} ({type(operation).__name__}) is called with {named}.",

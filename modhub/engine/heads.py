@@ -45,6 +45,8 @@ def find_head(calls: list[LayerCall], output: str) -> Head:
             raise _refuse("the model ends without a Dense layer", call)
         call = by_id[call.inputs[0]]
     layer: Any = call.layer
+    if type(layer) is not keras.layers.Dense:
+        raise _refuse(f"the head {call.name!r} is a {type(layer).__name__}, not a Dense layer itself", call)
     own = _name_of(layer.activation)
     if own != "linear" and squash:
         raise _refuse(f"the head {call.name!r} squashes twice, by {own!r} and by {squash!r}", call)
@@ -64,7 +66,7 @@ def _squash_of(call: LayerCall) -> str | None:
 
 
 def _name_of(function: Any) -> str:
-    return getattr(function, "__name__", "linear") if function is not None else "linear"
+    return getattr(function, "__name__", type(function).__name__) if function is not None else "linear"
 
 
 def _named_refusal(call: LayerCall) -> str:

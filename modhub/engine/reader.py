@@ -7,12 +7,14 @@ compares the rebuilt network's answers with the model's own before trusting the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from modhub import architecture as arch
 from modhub.engine.graph import LayerCall, layer_calls
@@ -40,7 +42,7 @@ def read_model(model: keras.Model) -> tuple[arch.Architecture, dict[str, NDArray
         )
     calls, output = layer_calls(model)
     head = find_head(calls, output)
-    body = _needed(calls, head.features)
+    body = [_apart_from_head(call) for call in _needed(calls, head.features)]
     weights: dict[str, NDArray[np.float32]] = {}
     layers: dict[str, Any] = {}
     shapes: dict[str, arch.Shape] = {arch.INPUT: _input_shape(model)}
@@ -56,13 +58,7 @@ def read_model(model: keras.Model) -> tuple[arch.Architecture, dict[str, NDArray
             kind="unsupported-head",
             hint="put Flatten or GlobalAveragePooling2D before the last Dense layer.",
         )
-    architecture = arch.Architecture(
-        input_shape=_input_shape(model),
-        layers=layers,
-        calls=tuple(arch.Call(id=call.id, layer=call.name, inputs=call.inputs) for call in body),
-        features=head.features,
-        head=head.style,
-    )
+    architecture = _architecture(model, layers, body, head)
     if not any(arch.is_relu(layer) for layer in layers.values()):
         raise UnsupportedModel(
             f"the model {model.name!r} has no ReLU, so no node is ever inactive and there is nothing to decompose.",
@@ -72,13 +68,38 @@ def read_model(model: keras.Model) -> tuple[arch.Architecture, dict[str, NDArray
     return architecture, weights | head_weights(head)
 
 
+def _architecture(model: keras.Model, layers: dict[str, Any], body: list[LayerCall], head: Head) -> arch.Architecture:
+    try:
+        return arch.Architecture(
+            input_shape=_input_shape(model),
+            layers=layers,
+            calls=tuple(arch.Call(id=call.id, layer=call.name, inputs=call.inputs) for call in body),
+            features=head.features,
+            head=head.style,
+        )
+    except ValidationError as error:
+        raise UnsupportedModel(
+            f"the model {model.name!r} is beyond what modhub stores: {_first_problem(error)}.", kind="beyond-limits"
+        ) from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, problem['loc']))} {str(problem['input'])[:60]}: {problem['msg']}"
+
+
+def _apart_from_head(call: LayerCall) -> LayerCall:
+    """The call under a name that the head's weights do not have. Only nesting gives a name with a slash."""
+    return replace(call, name=f"{arch.HEAD}/{arch.HEAD}") if call.name == arch.HEAD else call
+
+
 def head_weights(head: Head) -> dict[str, NDArray[np.float32]]:
     """The head's kernel (features, classes) and bias (classes,); one sigmoid becomes the logit pair (0, z)."""
     kernel, bias = head.kernel, head.bias
     if head.style == "sigmoid":
         kernel = np.concatenate([np.zeros_like(kernel), kernel], axis=1)
         bias = np.concatenate([np.zeros_like(bias), bias])
-    return {"head/kernel": kernel, "head/bias": bias}
+    return {f"{arch.HEAD}/kernel": kernel, f"{arch.HEAD}/bias": bias}
 
 
 def _input_shape(model: keras.Model) -> tuple[int, int, int]:
@@ -115,8 +136,14 @@ def _refuse(call: LayerCall, reason: str, *, kind: str = "unsupported-layer") ->
 def _activation(call: LayerCall, allowed: dict[str, str] = _ACTIVATIONS) -> str:
     function = getattr(call.layer, "activation", None)
     name = getattr(function, "__name__", type(function).__name__) if function is not None else "linear"
-    if name not in allowed or getattr(keras.activations, name, None) is not function:
+    if name not in allowed:
         raise _refuse(call, f"has the activation {name!r}", kind="unsupported-activation")
+    if function is not None and function is not getattr(keras.activations, name):
+        raise _refuse(
+            call,
+            f"has the activation {name!r} of {getattr(function, '__module__', '?')}, not activation={name!r}",
+            kind="unsupported-activation",
+        )
     return allowed[name]
 
 
@@ -139,7 +166,12 @@ def _read_layer(call: LayerCall, inputs: list[arch.Shape]) -> _Read:
     for types, read in _READERS:
         # Exactly these types: a subclass may compute something else.
         if type(layer) in types:
-            return read(call, inputs)
+            try:
+                return read(call, inputs)
+            except ValidationError as error:
+                raise _refuse(call, f"is beyond what modhub stores ({_first_problem(error)})") from error
+    if not isinstance(layer, keras.layers.Layer):
+        raise _refuse(call, "is an operation on tensors, not a layer")
     raise _refuse(call, "is not supported")
 
 
@@ -240,7 +272,12 @@ def _reshape(call: LayerCall, inputs: list[arch.Shape]) -> _Read:
 
 def _rescaling(call: LayerCall, inputs: list[arch.Shape]) -> _Read:
     layer: Any = call.layer
-    scale, offset = (tuple(float(v) for v in np.ravel(np.asarray(n))) for n in (layer.scale, layer.offset))
+    arrays = [np.asarray(number, np.float64) for number in (layer.scale, layer.offset)]
+    if any(
+        (array.size != 1 and array.shape[-1:] != (inputs[0][-1],)) or array.size > inputs[0][-1] for array in arrays
+    ):
+        raise _refuse(call, f"has numbers of shape {arrays[0].shape} and {arrays[1].shape}, not one or one a channel")
+    scale, offset = (tuple(float(value) for value in np.ravel(array)) for array in arrays)
     return arch.Rescaling(scale=scale, offset=offset), {}
 
 
@@ -248,10 +285,10 @@ def _normalization(call: LayerCall, inputs: list[arch.Shape]) -> _Read:
     layer: Any = call.layer
     if layer.invert:
         raise _refuse(call, "is inverted")
+    if tuple(axis % (len(inputs[0]) + 1) for axis in layer.axis) not in ((), (len(inputs[0]),)):
+        raise _refuse(call, f"normalises the axes {layer.axis}, not the channels")
     channels = inputs[0][-1]
     mean, variance = (np.ravel(_array(value)) for value in (layer.mean, layer.variance))
-    if {mean.size, variance.size} - {1, channels}:
-        raise _refuse(call, "normalises more than the channels")
     return arch.Normalization(), {
         "mean": np.broadcast_to(mean, (channels,)).copy(),
         "variance": np.broadcast_to(variance, (channels,)).copy(),

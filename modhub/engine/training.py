@@ -13,7 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data import ImageData, Images
+from modhub.data import ImageData
+from modhub.inputs import Images
 
 #: What the network takes is the raw image times this.
 RESCALE: Final = 1 / 255

@@ -15,7 +15,9 @@ there, and what the backend gained without the store must be seen through it.
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Protocol
 
 import pytest
@@ -147,6 +149,15 @@ class StoreSuite:
             assert caught.value.kind == "bad-path"
         assert raw.names() == set()
 
+    @pytest.fixture
+    def restless(self) -> Iterator[None]:
+        """Threads take turns far more often than usual, so that a check before a write is caught in between."""
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        yield
+        sys.setswitchinterval(usual)
+
+    @pytest.mark.usefixtures("restless")
     def test_one_of_many_wins(self, store: Store, raw: RawBackend) -> None:
         for number in range(self.rounds):
             path, wins, barrier = f"race/{number}", list[int](), threading.Barrier(self.racers)

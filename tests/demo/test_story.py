@@ -53,7 +53,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         env=kept | {"HOME": str(home), "KERAS_HOME": tempfile.mkdtemp(dir=root), "MPLCONFIGDIR": str(root / "mpl")},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
     return Told(

@@ -68,7 +68,7 @@ def test_an_example_prints_what_it_shows(name: str, tmp_path: Path) -> None:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MODHUB", "XDG"))}
     caches = {"HOME": str(home), "KERAS_HOME": str(tmp_path / "keras"), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
     ran = subprocess.run(
-        [sys.executable, str(EXAMPLES / name)], env=kept | caches, capture_output=True, text=True, timeout=120
+        [sys.executable, str(EXAMPLES / name)], env=kept | caches, capture_output=True, text=True, timeout=300
     )
     assert ran.returncode == 0, ran.stderr
     found = 0

@@ -105,6 +105,15 @@ def test_what_is_there_costs_nothing(registry, cache):
     assert files_of(cache) == before
 
 
+def test_the_bytes_are_shared_out_among_the_modules(registry, cache):
+    store = CountingStore(registry.store.root)
+    pins = resolve(["me/net"], [Registry(store)], {})
+    store.left.clear()
+    results = install(pins, [Registry(store)], cache)
+    assert sum(result.fetched for result in results) == sum(store.left.values())
+    assert [result.fetched for result in results[1:]] == [301, 302]
+
+
 def test_results_follow_the_request(registry, cache):
     results = get(["n:potter's wheel", "me/net:cat", "n:cat"], registry, cache)
     assert [result.name for result in results] == ["potter's wheel", "cat", "cat"]

@@ -129,6 +129,12 @@ def test_other_json_is_no_manifest(text):
         read_manifest(text.encode(), what="x")
 
 
+@pytest.mark.parametrize("number", [0, -1, True, 1.0, "1", None])
+def test_a_format_that_never_was_is_refused(number):
+    with pytest.raises(IntegrityError, match="it names no format"):
+        read_manifest(refitted(_set("format", number)), what="x")
+
+
 def test_a_newer_format_is_refused_before_anything_else_is_looked_at():
     with pytest.raises(Incompatible) as caught:
         read_manifest(b'{"format":2,"whatever":"it looks like then"}', what="the manifest x")

@@ -229,7 +229,20 @@ def _pointwise(d: _Drawing, source: str) -> str:
 
 
 def _doubled(d: _Drawing, source: str) -> str:
-    return d.add(arch.Add(), source, source)
+    """One tensor read twice by one call: an element of it goes only when both readings go."""
+    return d.add(
+        d.draw(st.sampled_from([arch.Add(), *[arch.Concatenate(axis=axis) for axis in (0, 1, 2)]])), source, source
+    )
+
+
+def _normalised_otherwise(d: _Drawing, source: str) -> str:
+    """A normalisation after a convolution that is not simply its output: after the ReLU, or beside another reader."""
+    activation = d.draw(st.sampled_from(["linear", "relu"]))
+    layer = arch.Conv2D(filters=d.draw(st.integers(1, 3)), kernel_size=(2, 2), padding="same", activation=activation)
+    convolved = d.add(layer, source)
+    normalised = _batch_normalization(d, convolved)
+    merged = d.add(arch.Add(), convolved, normalised) if d.draw(st.booleans()) else normalised
+    return _relu(d, merged) if d.draw(st.booleans()) else merged
 
 
 def _shared(d: _Drawing, source: str) -> str:
@@ -290,7 +303,7 @@ _CHAIN = [
     _reshaped,
     _pointwise,
 ]
-_GRAPH = [_residual, _residual, _branches, _shared, _doubled, *_CHAIN]
+_GRAPH = [_residual, _residual, _branches, _shared, _doubled, _normalised_otherwise, *_CHAIN]
 _DENSE_CHAIN = [_hidden, _hidden, _through_image]
 _DENSE_GRAPH = [_dense_residual, _dense_branches, _shared, *_DENSE_CHAIN]
 

@@ -364,7 +364,9 @@ def test_a_bad_index_is_never_believed(registry, state):
     elif state == "garbage":
         registry.store.replace(path, b"\xff{")
     elif state == "another's":
-        registry.store.replace(path, new.replace(b'"model":"net"', b'"model":"not"'))
+        registry.publish(*release(name="me/not", seed=2))
+        registry.publish(*release(name="me/not", version="1.1.0", seed=3))
+        registry.store.replace(path, registry.store.get("index/me/not.json", max_bytes=10**6))
     elif state == "newer":
         registry.store.replace(path, new.replace(b'"format":1', b'"format":2'))
     elif state == "missing":
@@ -375,10 +377,29 @@ def test_a_bad_index_is_never_believed(registry, state):
         registry = empty
     expected = ["1.0.0"] if state == "ahead" else ["1.0.0", "1.1.0"]
     assert [entry.version for entry in registry.index("me", "net").releases] == expected
-    assert [entry.ref.version for entry in registry.entries()] == expected
-    assert [entry.release for entry in registry.entries()] == [
+    found = [entry for entry in registry.entries() if entry.ref.model == "net"]
+    assert [entry.ref.version for entry in found] == expected
+    assert [entry.release for entry in found] == [
         registry.summary(ModelRef("me", "net", version)) for version in expected
     ]
+
+
+def test_a_publisher_that_was_overtaken_leaves_an_index_of_everything(tmp_path):
+    """Between listing and writing the index, somebody else publishes and writes theirs: the older must not stay."""
+
+    class Overtaken(LocalStore):
+        overtakers = 2
+
+        def replace(self, path, data):
+            if path.startswith("index/") and self.overtakers:
+                self.overtakers -= 1
+                version = f"2.{self.overtakers}.0"
+                Registry(LocalStore(self.root)).publish(*release(version=version, seed=2))
+            super().replace(path, data)
+
+    Registry(Overtaken(tmp_path)).publish(*release())
+    shard = json.loads((tmp_path / "index/me/net.json").read_bytes())
+    assert [entry["version"] for entry in shard["releases"]] == ["1.0.0", "2.0.0", "2.1.0"]
 
 
 def test_one_damaged_release_does_not_hide_the_others(local):

@@ -162,8 +162,8 @@ def test_urls(tmp_path, monkeypatch):
         "with space",
         "~/with space",
         "x/../with space",
-        as_uri,
-        as_uri.replace("///", "//localhost/"),
+        uri,
+        uri.replace("///", "//localhost/"),
     ):
         assert open_store(url).url == str(folder)
     assert open_store("MEMORY://shop").url == "memory://shop"

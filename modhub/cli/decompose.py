@@ -1,0 +1,239 @@
+"""``modhub decompose``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.options import Command, delta, json_option, number, numbers
+from modhub.cli.printing import Column, percent
+from modhub.cli.progress import Progress
+from modhub.errors import Conflict, NotFound, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from modhub.data import ImageData
+    from modhub.package.decomposition import Decomposition
+
+
+@click.command(
+    "decompose",
+    cls=Command,
+    examples=[
+        "modhub decompose net.keras --data data.npz --rescale 1/255 --as me/net --out net.modules",
+        "modhub decompose r56.keras --data cifar10 --validation cifar10 --rescale 1/255 --as me/r56",
+        "modhub decompose net.keras --data photos/ --classes cat,dog,fox --mean 127.5 --std 127.5 --as me/net",
+    ],
+)
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.keras")
+@click.option("--data", required=True, metavar="DATA", help="Raw images with labels; see above.")
+@click.option("--as", "name", required=True, metavar="NAMESPACE/MODEL", help="What the modules will be called.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Default: MODEL.modules, here.")
+@click.option(
+    "--classes", metavar="FILE|A,B,C", help="Names in the order of the model's outputs. Default: the data's order."
+)
+@click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Part of DATA.")
+@click.option("--validation", metavar="DATA", help="Measure every module on this data (its test split) as well.")
+@click.option("--rescale", default="1", show_default=True, callback=number, metavar="X", help="Such as 1/255.")
+@click.option(
+    "--mean", callback=numbers, metavar="X[,X...]", help="Subtracted after that; one number, or one a channel."
+)
+@click.option(
+    "--std", callback=numbers, metavar="X[,X...]", help="Divided by after that; one number, or one a channel."
+)
+@click.option(
+    "--observe",
+    type=click.Choice(["relu", "conv"]),
+    default="relu",
+    show_default=True,
+    help="Where masks sit: on every ReLU's output, or every convolution's own.",
+)
+@click.option(
+    "--backtrack",
+    type=click.Choice(["none", "last-conv", "input"]),
+    default="last-conv",
+    show_default=True,
+    help="How far back from the output nodes are removed.",
+)
+@click.option(
+    "--rule", type=click.Choice(["text", "printed"]), default="text", show_default=True, help="Which reading of the paper's rule removes nodes."
+)
+@click.option(
+    "--delta",
+    default="0.5",
+    show_default=True,
+    callback=delta,
+    metavar="X|qNN",
+    help="From which weight on an edge counts; q95 is a quantile.",
+)
+@click.option(
+    "--samples-per-class",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Images observed of every class, at most.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Decides which images those are.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Images at a time."
+)
+@json_option
+def command(
+    model: Path,
+    data: str,
+    name: str,
+    out: Path | None,
+    classes: str | None,
+    split: Any,
+    validation: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Cut a trained Keras image classifier into one module per class (Pan & Rajan, ICSE 2022).
+
+    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, or a folder with
+    one folder of images a class. Images are raw: the modules themselves apply (x * rescale - mean) / std, which must be
+    what the model was trained on.
+
+    \b
+    The columns of the report:
+    kept      share of the network's nodes that the module keeps
+    CI        nodes active for the class
+    TI +      added by inputs of other classes; TI ratio: how many of those
+    BLC, BI - removed by backtracking to the last convolution, to the input
+    JI        Jaccard index with the whole network; lower is more distinct
+    """
+    from modhub import api
+    from modhub.engine.loading import check_model_file, load_model
+    from modhub.refs import parse_model_name
+
+    _, short = parse_model_name(name)
+    out = out or Path(f"{short}.modules")
+    check_model_file(model)
+    _check_out(out)
+    with Progress("reading data") as progress:
+        images = _load(data, split, _class_names(classes))
+        held_out = None if validation is None else _load(validation, "test", images.classes)
+        progress.doing(f"loading {model.name}")
+        decomposition = api.decompose(
+            load_model(model),
+            images.x,
+            images.y,
+            classes=images.classes,
+            name=name,
+            validation=None if held_out is None else (held_out.x, held_out.y),
+            dataset=images.name,
+            validation_dataset=None if held_out is None else held_out.name,
+            progress=progress.steps(f"decomposing {model.name}"),
+            **options,
+        )
+        progress.doing(f"writing {out}")
+        decomposition.save(out)
+    if as_json:
+        printing.document(_document(decomposition, out))
+    else:
+        _print(decomposition, out)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse before the work what would be refused after it."""
+    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise Conflict(
+            f"{out} exists and is not a package of modules.",
+            kind="not-a-package",
+            hint="choose another name with --out, or remove it.",
+            path=str(out),
+        )
+    if out.absolute().parent.exists() and not out.absolute().parent.is_dir():
+        raise StorageError(
+            f"{out} cannot be written: {out.parent} is a file.", kind="not-writable", hint="choose another --out."
+        )
+
+
+def _class_names(text: str | None) -> list[str] | None:
+    """Names from a file, one a line, or from the option itself, with commas between."""
+    if text is None:
+        return None
+    if Path(text).is_file():
+        try:
+            lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"--classes {text} cannot be read: {error}.", hint="give a text file, a name a line."
+            ) from error
+        return [line.strip() for line in lines if line.strip()]
+    if "," not in text:
+        raise NotFound(
+            f"--classes {text!r} is neither a file nor several names.",
+            kind="no-classes",
+            hint="give a text file with a name a line, or the names with commas between: cat,dog,fox.",
+        )
+    return [name.strip() for name in text.split(",")]
+
+
+def _load(spec: str, split: Any, classes: Any) -> ImageData:
+    from modhub.data import load_data
+    from modhub.engine.datasets import load_dataset
+
+    return load_data(spec, split=split, classes=classes, datasets=load_dataset)
+
+
+def _document(decomposition: Decomposition, out: Path) -> dict[str, Any]:
+    report = decomposition.report()
+    rows = [
+        {"class": row.cls, "slug": module.slug, **_without_class(row), "metrics": [_plain(m) for m in module.metrics]}
+        for row, module in zip(report.classes, decomposition.modules, strict=True)
+    ]
+    return {
+        "name": decomposition.name,
+        "folder": str(out),
+        "size": _size(decomposition),
+        "accuracy": [_plain(accuracy) for accuracy in decomposition.origin.accuracy],
+        "jaccard": report.jaccard,
+        "classes": rows,
+        "sites": [{"class": row.cls, **_without_class(row)} for row in report.sites],
+    }
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = record.model_dump(mode="json")
+    return plain
+
+
+def _without_class(row: Any) -> dict[str, Any]:
+    return {key: value for key, value in asdict(row).items() if key != "cls"}
+
+
+def _size(decomposition: Decomposition) -> int:
+    return sum(blob.size for blob in decomposition.package.manifest.blobs.values())
+
+
+def _print(decomposition: Decomposition, out: Path) -> None:
+    report = decomposition.report()
+    printing.line(f"{decomposition.name}: {len(decomposition.modules)} modules, mean JI {report.jaccard:.3f}")
+    for accuracy in decomposition.origin.accuracy:
+        printing.line(
+            f"the network answers {percent(accuracy.top_1)} of {accuracy.data} right ({accuracy.examples:,} images)"
+        )
+    printing.line()
+    measured = any(module.metrics for module in decomposition.modules)
+    titles = ["kept", "CI", "TI +", "BLC -", "BI -", "JI", "TI ratio"]
+    titles += ["recall", "precision"] if measured else ["threshold"]
+    rows = []
+    for row, module in zip(report.classes, decomposition.modules, strict=True):
+        cells = [row.cls, percent(row.kept / row.nodes)]
+        cells += [f"{count:,}" for count in (row.concern, row.tangled, row.last_conv, row.input)]
+        cells += [f"{row.jaccard:.3f}", f"1:{row.ratio:.2f}"]
+        if measured:
+            cells += [percent(module.metrics[-1].vote_recall), percent(module.metrics[-1].vote_precision)]
+        else:
+            cells += [f"{row.threshold:.3f}"]
+        rows.append(cells)
+    printing.table([Column("class", wraps=True), *(Column(title, right=True) for title in titles)], rows)
+    printing.line()
+    printing.line(f"saved {out} ({printing.size(_size(decomposition))})")
+    printing.note(f"next: modhub publish {out}")

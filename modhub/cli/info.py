@@ -1,0 +1,149 @@
+"""``modhub info``."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.printing import Column, percent
+
+if TYPE_CHECKING:
+    from modhub.api import Details
+    from modhub.manifest import Content, InputContract, ModuleRecord
+
+
+@click.command("info", cls=Command, examples=["modhub info cifar10/r56", "modhub info c10:cat --json"])
+@click.argument("ref")
+@registry_option
+@cache_option
+@json_option
+def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
+    """Show what a release, or one module of it, is: origin, input, how it was cut, and figures.
+
+    \b
+    kept      share of the network's nodes that the module keeps
+    JI        Jaccard index with the whole network; lower is more distinct
+    TI ratio  other inputs observed for each input of the class
+    recall, precision  in the vote of all modules, on the named validation data
+    """
+    from modhub import api
+
+    details = api.info(ref, registry=registry, cache=cache)
+    if as_json:
+        printing.document(_document(details))
+    else:
+        _print(details)
+
+
+def _document(details: Details) -> dict[str, Any]:
+    manifest, content = details.manifest, details.manifest.content
+    return {
+        "ref": str(details.ref),
+        "registry": details.registry,
+        "digest": manifest.digest,
+        "size": sum(blob.size for blob in manifest.blobs.values()),
+        "dataset": content.origin.dataset.model_dump(mode="json"),
+        "accuracy": [accuracy.model_dump(mode="json") for accuracy in content.origin.accuracy],
+        "input": content.contract.model_dump(mode="json"),
+        "options": content.options.model_dump(mode="json"),
+        "provenance": manifest.provenance.model_dump(mode="json"),
+        "classes": list(content.origin.classes),
+        "nodes": _nodes(content),
+        "modules": [
+            {
+                "ref": f"{content.name}:{module.slug}@{content.version}",
+                "class": module.name,
+                "kept": sum(module.stages.kept),
+                "size": manifest.blobs[module.blob].size,
+                **module.model_dump(mode="json", exclude={"name", "stages"}),
+            }
+            for module in _modules(details)
+        ],
+    }
+
+
+def _print(details: Details) -> None:
+    manifest, content = details.manifest, details.manifest.content
+    modules, data, options = _modules(details), content.origin.dataset, content.options
+    alone = modules[0] if len(modules) == 1 else None
+    size = sum(blob.size for blob in manifest.blobs.values())
+    weights = manifest.blobs[content.origin.weights].size
+    printing.line(f"{content.name}{f':{alone.slug}' if alone else ''}@{content.version}")
+    rows = [
+        ("classes", f"{len(modules)} of {len(content.origin.classes)}"),
+        ("data set", f"{data.name}, {data.examples:,} images observed"),
+        *([("network", _accuracies(content))] if content.origin.accuracy else []),
+        ("input", _input(content.contract)),
+        (
+            "cut with",
+            f"observe {options.observe}, backtrack {options.backtrack}, rule {options.rule}, delta {options.delta}",
+        ),
+        ("", f"{options.samples_per_class:,} samples per class, seed {options.seed}"),
+        ("size", f"{printing.size(size)}, of which {printing.size(weights)} are the network's weights"),
+        *([("", f"this module's own: {printing.size(manifest.blobs[alone.blob].size)}")] if alone else []),
+        ("made", f"{manifest.provenance.created} by {manifest.provenance.tool}"),
+        ("digest", manifest.digest),
+        ("from", printing.place(details.registry)),
+    ]
+    printing.fields(rows)
+    printing.line()
+    _print_modules(content, modules)
+
+
+def _accuracies(content: Content) -> str:
+    """One line for every data set on which the network was measured."""
+    return "\n".join(
+        f"{percent(each.top_1)} right, {percent(each.top_5)} in the top 5, on {each.data}, {each.examples:,} images"
+        for each in content.origin.accuracy
+    )
+
+
+def _print_modules(content: Content, modules: list[ModuleRecord]) -> None:
+    nodes = _nodes(content)
+    measured = any(module.metrics for module in modules)
+    columns = [Column("module"), Column("class", wraps=True)]
+    columns += [Column(title, right=True) for title in ("kept", "JI", "TI ratio")]
+    columns += [Column(title, right=True) for title in ("recall", "precision") if measured]
+    rows = []
+    for module in modules:
+        row = [
+            module.slug,
+            module.name,
+            percent(sum(module.stages.kept) / nodes),
+            f"{module.jaccard:.3f}",
+            f"1:{module.unconcerned / module.concerned:.2f}" if module.concerned else "-",
+        ]
+        if measured:
+            metric = module.metrics[-1] if module.metrics else None
+            row += [percent(metric.vote_recall), percent(metric.vote_precision)] if metric else ["-", "-"]
+        rows.append(row)
+    printing.table(columns, rows)
+
+
+def _modules(details: Details) -> list[ModuleRecord]:
+    return [module for module in details.manifest.content.modules if module.slug in details.slugs]
+
+
+def _nodes(content: Content) -> int:
+    return sum(prod(site.shape) for site in content.sites)
+
+
+def _input(contract: InputContract) -> str:
+    low, high = contract.value_range
+    shape = "x".join(map(str, contract.shape))
+    text = f"{shape} {contract.colour}, raw {contract.dtype} {low:g}..{high:g}"
+    steps = [f"rescale {_factor(contract.rescale)}"] if contract.rescale != 1 else []
+    for name, values in (("mean", contract.mean), ("std", contract.std)):
+        steps += [f"{name} {', '.join(f'{value:.4g}' for value in values)}"] if values else []
+    return f"{text}\nthe modules themselves apply {'; '.join(steps)}" if steps else text
+
+
+def _factor(rescale: float) -> str:
+    """``1/255`` rather than ``0.00392157``."""
+    whole = round(1 / rescale) if abs(rescale) < 1 else 0
+    return f"1/{whole}" if whole > 1 and abs(1 / whole - rescale) < 1e-9 else f"{rescale:.6g}"

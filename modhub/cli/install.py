@@ -1,0 +1,75 @@
+"""``modhub install``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.printing import Column
+from modhub.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from modhub.cache import Installed
+
+_NAMED = 4
+
+
+@click.command(
+    "install",
+    cls=Command,
+    examples=[
+        "modhub install cifar10/r56:cat",
+        "modhub install c100:apple 'cifar10/r56:dog@^1'",
+        "modhub install cifar100/r20            every class",
+    ],
+)
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@registry_option
+@cache_option
+@json_option
+def command(refs: tuple[str, ...], registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
+    """Bring modules into the local cache, verified.
+
+    A REF is namespace/model:class@version. Without the class it means every class, without the version the newest.
+    A namespace with one model may leave the model out, and an alias may stand for both.
+    """
+    from modhub import api
+
+    with Progress("looking up names") as progress:
+        installed = api.install(refs, registry=registry, cache=cache, progress=progress.at)
+    if as_json:
+        printing.document({"installed": [_fields(each) for each in installed]})
+        return
+    rows: dict[tuple[str, str], list[Installed]] = {}
+    for each in dict.fromkeys(installed):
+        rows.setdefault((str(each.ref.release), each.registry), []).append(each)
+    printing.table(
+        [Column("release"), Column("modules", wraps=True), Column("fetched", right=True), Column("from", wraps=True)],
+        [
+            (release, _classes(modules), _fetched(modules), printing.place(url))
+            for (release, url), modules in rows.items()
+        ],
+    )
+
+
+def _fields(each: Installed) -> dict[str, object]:
+    return {
+        "ref": str(each.ref),
+        "class": each.name,
+        "digest": each.digest,
+        "registry": each.registry,
+        "fetched": each.fetched,
+        "already": each.already,
+    }
+
+
+def _classes(modules: list[Installed]) -> str:
+    return ", ".join(each.ref.cls for each in modules) if len(modules) <= _NAMED else f"{len(modules)} classes"
+
+
+def _fetched(modules: list[Installed]) -> str:
+    return "was here" if all(each.already for each in modules) else printing.size(sum(each.fetched for each in modules))

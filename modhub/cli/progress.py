@@ -1,0 +1,58 @@
+"""One moving line on stderr while long work runs; nothing at all where stderr is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+
+class Progress:
+    """A context; the line is gone when it ends, however it ends. ``doing`` is what comes first."""
+
+    def __init__(self, doing: str) -> None:
+        self._bar: RichProgress | None = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as RichProgress
+
+            self._bar = RichProgress(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(doing, total=None)
+
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def doing(self, what: str) -> None:
+        """Work whose length is unknown."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=what, total=None, completed=0)
+
+    def at(self, what: str, done: int, total: int) -> None:
+        """So much of all: batches, bytes."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=what, total=total, completed=done)
+
+    def steps(self, what: str) -> Callable[[int, int], None]:
+        """``at`` for callers that say only how far they are."""
+        return lambda done, total: self.at(what, done, total)
