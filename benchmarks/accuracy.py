@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import common
 import numpy as np
+import report
 import variants
 
 from modhub.decomposition.backtrack import backtracked, removed_counts
@@ -49,7 +50,7 @@ def origin_of(model: Any, name: str, data: common.Images) -> Origin:
     return Origin("bench", name, data.classes, architecture, weights, contract, name)
 
 
-def backtracking(base: list[Module], rule: str, delta: float | str, mode: str) -> tuple[list[Any], int]:
+def backtracking(base: list[Module], rule: str, delta: float | str, mode: str) -> tuple[list[Any], float]:
     """The base modules with backtracked masks, and the nodes removed on average."""
     result, removed = [], 0
     for module in base:
@@ -65,7 +66,7 @@ def backtracking(base: list[Module], rule: str, delta: float | str, mode: str) -
         )
         removed += sum(removed_counts(module.keep, keep))
         result.append(_Variant(PackedMasks.of(keep), module.head))
-    return result, round(removed / len(base))
+    return result, removed / len(base)
 
 
 class _Variant:
@@ -128,30 +129,9 @@ def main() -> None:
         for observe in ("relu", "conv"):
             rows += table(name, observe, train, test, origin)
         seconds = time.perf_counter() - started
-        print(f"\n{name}: origin {own.top_1:.2%} / {own.top_5:.2%} on {len(test.y)} test images ({seconds:.0f} s)\n")
-        print(_markdown(rows, own), flush=True)
-        common.keep(options.out, f"accuracy-{name}", {"origin": own.model_dump(), "rows": rows})
-
-
-def _markdown(rows: list[dict[str, Any]], own: Any) -> str:
-    headers = ("observe", "backtrack", "rule", "delta", "top-1", "top-5", "cost", "JI", "kept", "- BLC", "- BI")
-    cells = [
-        (
-            row["observe"],
-            row["backtrack"],
-            row["rule"],
-            row["delta"],
-            f"{100 * row['top_1']:.2f}",
-            f"{100 * row['top_5']:.2f}",
-            f"{100 * (own.top_1 - row['top_1']):+.2f}",
-            f"{row['jaccard']:.3f}",
-            f"{row['kept']:.2%}",
-            row["last_conv"],
-            row["input"],
-        )
-        for row in rows
-    ]
-    return common.markdown(headers, cells)
+        figures = {"origin": own.model_dump(), "rows": rows}
+        print(f"\n{name} ({seconds:.0f} s)\n\n{report.accuracy(name, figures)}", flush=True)
+        common.keep(options.out, f"accuracy-{name}", figures)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import common
+import report
 
 BATCH = 256
 
@@ -78,29 +79,16 @@ def main() -> None:
         name, work = options.child
         print(json.dumps(timed(options, name) if work == "time" else peak(options, name, work)))
         return
-    rows, figures = [], {}
+    figures = {}
     for name in options.only:
         times = child(options, name, "time")
         peaks = {work: child(options, name, work) for work in WORK}
-        pairs = list(zip(times["seconds"]["decompose"], times["seconds"]["predict"], strict=True))
-        ratio = statistics.median(a / b for a, b in pairs)
+        pairs = zip(times["seconds"]["decompose"], times["seconds"]["predict"], strict=True)
         beyond = {work: (peaks[work] - peaks["nothing"]) / 2**20 for work in ("predict", "decompose")}
+        ratio = statistics.median(own / yardstick for own, yardstick in pairs)
         figures[name] = {**times, "ratio": ratio, "peak_bytes": peaks, "beyond_mib": beyond}
-        median = {work: statistics.median(values) for work, values in times["seconds"].items()}
-        rows.append(
-            (
-                name,
-                times["images"],
-                f"{median['predict']:.2f}",
-                f"{median['decompose']:.2f}",
-                f"{ratio:.2f}",
-                f"{beyond['predict']:.0f}",
-                f"{beyond['decompose']:.0f}",
-            )
-        )
-    headers = ("network", "images", "predict s", "decompose s", "ratio", "predict MiB", "decompose MiB")
-    print(common.markdown(headers, rows))
     common.keep(options.out, "cost", figures)
+    print(report.cost(figures))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import common
 import numpy as np
+import report
 
 from modhub import compose
 
@@ -28,7 +29,7 @@ def main() -> None:
     for number, first in enumerate(tens.classes):
         for step in (7, 53):
             pairs.append((first, hundreds.classes[(number * 10 + step) % len(hundreds.classes)]))
-    figures, rows = [], []
+    figures = []
     with tempfile.TemporaryDirectory() as cache:
         for first, second in pairs:
             ours, theirs = (
@@ -38,11 +39,10 @@ def main() -> None:
             answers = composite.predict(np.concatenate([ours, theirs])).indices
             recalls = float((answers[: len(ours)] == 0).mean()), float((answers[len(ours) :] == 1).mean())
             figures.append({"pair": [first, second], "recalls": recalls, "balanced": sum(recalls) / 2})
-            rows.append((f"{first} + {second}", *(f"{100 * r:.1f}" for r in recalls), f"{50 * sum(recalls):.1f}"))
     mean = float(np.mean([figure["balanced"] for figure in figures]))
-    rows.append((f"mean of {len(pairs)} pairs", "", "", f"{100 * mean:.2f}"))
-    print(common.markdown(("pair", "recall of the first", "of the second", "balanced"), rows))
-    common.keep(options.out, "pairs", {"pairs": figures, "mean": mean})
+    found = {"pairs": figures, "mean": mean}
+    common.keep(options.out, "pairs", found)
+    print(report.pairs(found))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import common
+import report
 
 from modhub.config import STARTER_FOLDER
 from modhub.manifest import write_manifest
@@ -28,7 +29,7 @@ def main() -> None:
         action.required = False
     options = arguments.parse_args()
     registry = Registry(open_store(str(STARTER_FOLDER)))
-    figures, rows = [], []
+    figures = []
     for name in registry.models():
         for version in registry.versions(*name.split("/")):
             manifest = registry.manifest(ModelRef(*name.split("/"), version))
@@ -47,18 +48,8 @@ def main() -> None:
                     "ratio": total / weights,
                 }
             )
-            rows.append(
-                (
-                    f"{name}@{version}",
-                    classes,
-                    f"{weights / 1e6:.2f}",
-                    f"{total / 1e6:.2f}",
-                    f"{total / weights:.2f}",
-                    f"{(blobs - weights) / classes / 1e3:.1f}",
-                )
-            )
-    print(common.markdown(("release", "classes", "weights MB", "all MB", "ratio", "kB a class"), rows))
     common.keep(options.out, "size", figures)
+    print(report.size(figures))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import common
+import report
 
 COMMANDS = {
     "--help": ["--help"],
@@ -50,7 +51,7 @@ def main() -> None:
     for action in arguments._actions:
         action.required = False
     options = arguments.parse_args()
-    figures, rows = {}, []
+    figures = {}
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "HOME": home, "MODHUB_CACHE": f"{home}/cache", "MODHUB_REGISTRY": ""}
         for name, command in COMMANDS.items():
@@ -62,10 +63,8 @@ def main() -> None:
             loaded = watched.stderr.strip().splitlines()[-1]
             ratio = statistics.median(own / yard for own, yard in pairs)
             figures[name] = {"pairs": pairs, "ratio": ratio, "loaded": loaded}
-            median = statistics.median(own for own, _ in pairs)
-            rows.append((f"modhub {' '.join(command)}", f"{1000 * median:.0f}", f"{ratio:.2f}", loaded))
-    print(common.markdown(("command", "ms", "times the yardstick", "heavy modules loaded"), rows))
     common.keep(options.out, "startup", figures)
+    print(report.startup(figures))
 
 
 if __name__ == "__main__":

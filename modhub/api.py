@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from modhub.cache import Cache, CacheCatalog, Installed
 from modhub.config import Config, load_config, publishing_registry, registries
-from modhub.errors import RegistryUnreachable
+from modhub.errors import ModhubError, RegistryUnreachable
 from modhub.installation import Progress as BytesProgress
 from modhub.installation import install as install_pinned
 from modhub.manifest import IndexEntry, Manifest
-from modhub.refs import ModelRef, parse_version
+from modhub.refs import ModelRef, in_order, parse_version
 from modhub.registry import Registry, versioned
-from modhub.resolve import Catalog, Pinned, resolve
+from modhub.resolve import Catalog, Pinned, resolve, select_version
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
@@ -139,12 +139,15 @@ def publish(
     Without ``version``, equal content gives the release that exists, else the next minor version is taken. Publishing
     equal content again changes nothing. Raises Conflict when the version has other content.
     """
+    from modhub.package.decomposition import decomposition_from
     from modhub.package.folder import load_package
 
     if version is not None:
         parse_version(version)
     if isinstance(decomposition_or_folder, (str, Path)):
         package = load_package(Path(decomposition_or_folder))
+        # A folder may come from anywhere: what does not decode and fit its architecture is never published.
+        decomposition_from(package.manifest, lambda _, record: package.blobs[record.sha256])
     else:
         package = decomposition_or_folder.package
 
@@ -253,16 +256,20 @@ def _cache(cache: str | Path | None, config: Config) -> Cache:
 
 
 def _newest(places: Iterable[Registry]) -> list[tuple[tuple[ModelRef, str], IndexEntry]]:
-    """The newest version of each model; of several registries the first that has it."""
+    """The newest version of each model, a pre-release only where there is no other; the first registry that has it."""
     found: dict[str, tuple[tuple[ModelRef, str], IndexEntry]] = {}
     for place in places:
-        own: dict[str, tuple[tuple[ModelRef, str], IndexEntry]] = {}
-        for entry in place.entries():
-            standing = own.get(entry.ref.name)
-            if standing is None or parse_version(entry.ref.version) > parse_version(standing[0][0].version):
-                own[entry.ref.name] = (entry.ref, entry.registry), entry.release
-        found = own | found
+        own: dict[str, dict[str, tuple[tuple[ModelRef, str], IndexEntry]]] = {}
+        for entry in place.entries(_warn_of):
+            own.setdefault(entry.ref.name, {})[entry.ref.version] = (entry.ref, entry.registry), entry.release
+        for name, versions in own.items():
+            newest = select_version(versions, None) or in_order(versions)[-1]
+            found.setdefault(name, versions[newest])
     return [found[name] for name in sorted(found)]
+
+
+def _warn_of(error: ModhubError) -> None:
+    warnings.warn(str(error), stacklevel=4)
 
 
 def _matches(ref: ModelRef, registry: str, release: IndexEntry, words: list[str]) -> list[Hit]:

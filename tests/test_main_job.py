@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import modhub
+from modhub.api import list_installed
 
 CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 
@@ -23,7 +24,8 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_the_install_line_works_at_once(tmp_path: Path) -> None:
     done = run(sys.executable, "-m", "modhub", "install", "cifar10/r56:cat", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "cifar10/r56:cat@1.0.0" in done.stdout
+    assert "cifar10/r56@1.0.0" in done.stdout
+    assert [str(module.ref) for module in list_installed()] == ["cifar10/r56:cat@1.0.0"]
 
 
 def test_the_compose_line_works_at_once(tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from modhub.cli import printing, quiet
         from modhub.cli.root import root
 
-        quiet.silence_backends()
         printing.prepare_streams()
         with quiet.warnings_as_lines(everything=debug):
             code = root.main(given, prog_name="modhub", standalone_mode=False)

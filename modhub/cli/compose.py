@@ -10,6 +10,7 @@ from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
+from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 
 
@@ -49,6 +50,7 @@ def command(
             from modhub.engine.loading import save_model
 
             progress.doing("building the model")
+            load_engine()
             save_model(composite.to_keras(), out)
     plan = composite.plan
     if as_json:

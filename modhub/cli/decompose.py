@@ -12,6 +12,7 @@ from modhub.cli import printing
 from modhub.cli.options import Command, delta, json_option, number, numbers
 from modhub.cli.printing import Column, percent
 from modhub.cli.progress import Progress
+from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict, NotFound, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ if TYPE_CHECKING:
     help="How far back from the output nodes are removed.",
 )
 @click.option(
-    "--rule", type=click.Choice(["text", "printed"]), default="text", show_default=True, help="Which reading of the paper's rule removes nodes."
+    "--rule",
+    type=click.Choice(["text", "printed"]),
+    default="text",
+    show_default=True,
+    help="Which reading of the paper's rule removes nodes.",
 )
 @click.option(
     "--delta",
@@ -119,6 +124,7 @@ def command(
         images = _load(data, split, _class_names(classes))
         held_out = None if validation is None else _load(validation, "test", images.classes)
         progress.doing(f"loading {model.name}")
+        load_engine()
         decomposition = api.decompose(
             load_model(model),
             images.x,

@@ -17,6 +17,7 @@ from modhub.cli import printing
 from modhub.cli.options import Command, json_option
 from modhub.cli.printing import percent
 from modhub.cli.progress import Progress
+from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def command(keep: Path | None, as_json: bool) -> None:
         workdir = _made(keep) if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modhub-demo-")))
         started = time.perf_counter()
         with _silent() if as_json else _drawn() as (emit, doing):
+            load_engine()
             from modhub.demo.story import run
 
             steps = run(workdir, emit, doing=doing)

@@ -11,6 +11,7 @@ from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
+from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def command(
                 f"--top {top} of a classifier of {len(composite)} classes.", hint=f"ask for 1 to {len(composite)}."
             )
         progress.doing(f"classifying {len(x):,} images")
+        load_engine()
         prediction = composite.predict(x, batch_size=batch_size)
     rows = _rows(prediction, names, top)
     if as_json:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -16,18 +17,21 @@ class Progress:
 
     def __init__(self, doing: str) -> None:
         self._bar: RichProgress | None = None
+        self._terminal: TextIO | None = None
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as RichProgress
 
+            # A file of its own, so that the line keeps moving while ``quiet`` hides what native code writes to stderr.
+            self._terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding)
             self._bar = RichProgress(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 TaskProgressColumn(),
                 TimeElapsedColumn(),
-                console=Console(stderr=True),
+                console=Console(file=self._terminal),
                 transient=True,
             )
             self._task = self._bar.add_task(doing, total=None)
@@ -42,6 +46,8 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._terminal is not None:
+            self._terminal.close()
 
     def doing(self, what: str) -> None:
         """Work whose length is unknown."""

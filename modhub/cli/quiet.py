@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+import faulthandler
+import logging
 import os
+import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from modhub.cli.printing import warn
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE: Final = str(Path(__file__).parents[1])
+_LEVEL: Final = "TF_CPP_MIN_LOG_LEVEL"
 
 
-def silence_backends() -> None:
-    """Tell TensorFlow's native side to print nothing below fatal. It reads this once, when it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def load_engine() -> None:
+    """Import keras and its backend, without what they say of themselves; whoever has set a log level hears it."""
+    if _LEVEL in os.environ or "--debug" in sys.argv:
+        import_module("modhub.engine.network")
+        return
+    os.environ[_LEVEL] = "3"
+    with _native_stderr_hidden():
+        import_module("modhub.engine.network")
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _native_stderr_hidden() -> Iterator[None]:
+    """Keep what native code writes to stderr, and give it back when the body fails.
+
+    TensorFlow heeds its log level only after it has greeted, so nothing gentler reaches the greeting.
+    """
+    try:
+        visible = os.dup(2)
+    except OSError:  # stderr is closed, and nothing can be seen anyway
+        yield
+        return
+    with tempfile.TemporaryFile() as hidden, os.fdopen(visible, "wb", buffering=0) as stderr:
+        sys.stderr.flush()
+        was_enabled = faulthandler.is_enabled()
+        # A crash of native code would take its message along; this says at least where it was.
+        faulthandler.enable(stderr)
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            stderr.write(hidden.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr.fileno(), 2)
+            faulthandler.enable() if was_enabled else faulthandler.disable()
 
 
 @contextmanager

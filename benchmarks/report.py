@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Put the figures of all programs into docs/results.md, between the marks that name them.
+
+    python benchmarks/report.py
+
+Reads benchmarks/results/*.json; the text around the tables is written by hand and left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import common
+
+PAGE = common.ROOT / "docs" / "results.md"
+RESULTS = common.ROOT / "benchmarks" / "results"
+
+
+def figures(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text())["figures"]
+
+
+def accuracy(name: str, found: Any) -> str:
+    """One network's table; rows that differ in nothing but the delta or rule that removed nothing are joined."""
+    own = found["origin"]
+    headers = ("observe", "backtrack", "rule", "delta", "top-1", "top-5", "cost", "JI", "kept", "- BLC", "- BI")
+    joined: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in found["rows"]:
+        same = "nothing removed" if row["backtrack"] != "none" and not row["last_conv"] + row["input"] else row["delta"]
+        joined.setdefault((row["observe"], row["backtrack"], row["rule"], same), []).append(row)
+    cells = []
+    for (observe, backtrack, rule, _), rows in joined.items():
+        row = rows[0]
+        cells.append(
+            (
+                observe,
+                backtrack,
+                rule,
+                ", ".join(str(r["delta"]) for r in rows),
+                f"{100 * row['top_1']:.2f}",
+                f"{100 * row['top_5']:.2f}",
+                f"{100 * (own['top_1'] - row['top_1']):+.2f}",
+                f"{row['jaccard']:.3f}",
+                f"{row['kept']:.2%}",
+                f"{row['last_conv']:.1f}",
+                f"{row['input']:.1f}",
+            )
+        )
+    origin = f"{100 * own['top_1']:.2f} / {100 * own['top_5']:.2f} on {own['examples']} test images"
+    return f"**{name}**, origin {origin}\n\n{common.markdown(headers, cells)}"
+
+
+def accuracy_summary() -> str:
+    """All networks, default masks without backtracking: the cost of CI + TI + MC."""
+    rows = []
+    for name in common.MODELS:
+        found = figures(f"accuracy-{name}")
+        own = found["origin"]
+        for row in found["rows"]:
+            if row["backtrack"] == "none":
+                costs = [100 * (own[k] - row[k]) for k in ("top_1", "top_5")]
+                shares = [f"{100 * own[k]:.2f} / {100 * row[k]:.2f}" for k in ("top_1", "top_5")]
+                shown = (f"{cost:+.2f}" for cost in costs)
+                rows.append((name, row["observe"], *shares, *shown, f"{row['jaccard']:.3f}", f"{row['kept']:.2%}"))
+    headers = ("network", "observe", "top-1 origin / modules", "top-5", "cost top-1", "cost top-5", "JI", "kept")
+    return common.markdown(headers, rows)
+
+
+def cost(measured: Any) -> str:
+    headers = ("network", "images", "predict s", "decompose s", "ratio", "predict MiB", "decompose MiB")
+    rows = []
+    for name, found in measured.items():
+        medians = [f"{statistics.median(found['seconds'][work]):.2f}" for work in ("predict", "decompose")]
+        beyond = [f"{found['beyond_mib'][work]:.0f}" for work in ("predict", "decompose")]
+        rows.append((name, found["images"], *medians, f"{found['ratio']:.2f}", *beyond))
+    return common.markdown(headers, rows)
+
+
+def size(measured: Any) -> str:
+    rows = [
+        (f["release"], f["classes"], f"{f['weights'] / 1e6:.2f}", f"{f['total'] / 1e6:.2f}", f"{f['ratio']:.2f}")
+        for f in measured
+    ]
+    return common.markdown(("release", "classes", "weights MB", "all MB", "ratio"), rows)
+
+
+def pairs(found: Any) -> str:
+    rows = [
+        (" + ".join(f["pair"]), *(f"{100 * share:.1f}" for share in (*f["recalls"], f["balanced"])))
+        for f in found["pairs"]
+    ]
+    rows.append((f"mean of {len(found['pairs'])} pairs", "", "", f"{100 * found['mean']:.2f}"))
+    return common.markdown(("pair", "recall of the first", "of the second", "balanced"), rows)
+
+
+def startup(measured: Any) -> str:
+    rows = [
+        (
+            f"modhub {name}",
+            f"{1000 * statistics.median(a for a, _ in f['pairs']):.0f}",
+            f"{f['ratio']:.2f}",
+            f["loaded"],
+        )
+        for name, f in measured.items()
+    ]
+    return common.markdown(("command", "ms", "times the yardstick", "network libraries loaded"), rows)
+
+
+def _median_ms(pairs: Any) -> str:
+    return f"{1000 * statistics.median(own for own, _ in pairs):.0f}"
+
+
+def main() -> None:
+    tables = {draw.__name__: draw(figures(draw.__name__)) for draw in (cost, size, pairs, startup)}
+    tables |= {name: accuracy(name, figures(f"accuracy-{name}")) for name in common.MODELS}
+    tables["summary"] = accuracy_summary()
+    page = PAGE.read_text()
+    for name, table in tables.items():
+        pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page, count = pattern.subn(lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", page)
+        if count != 1:
+            sys.exit(f"{PAGE.name} has {count} places for {name}")
+    PAGE.write_text(page)
+
+
+if __name__ == "__main__":
+    main()
