@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
+import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -21,11 +23,11 @@ from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from modhub.demo.story import Step
 
-_WIDE = 110
+_STEP: Final = 9
+_FIGURE: Final = 8
+_FIGURES: Final = ("accuracy", "balanced", "origin", "time")
 
 
 @click.command("demo", cls=Command, examples=["modhub demo", "modhub demo --keep modhub-demo"])
@@ -37,29 +39,35 @@ _WIDE = 110
 )
 @json_option
 def command(keep: Path | None, as_json: bool) -> None:
-    """Train two small networks, cut them into modules, publish, install, compose; in about a minute, without a network.
+    """Train three small networks, cut them into modules, publish, install, compose, swap; in about a minute, offline.
 
     \b
     accuracy  on test images of exactly the classes that can be answered
     balanced  the same, every class counting equally
     origin    the network that the modules were cut from, on the same images
     """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    def emit(step: Step) -> None:
+        if not as_json:
+            click.echo(row(step, width))
+
     with ExitStack() as stack:
         workdir = _made(keep) if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modhub-demo-")))
+        if not as_json:
+            click.echo(header(width))
         started = time.perf_counter()
-        with _silent() if as_json else _drawn() as (emit, doing):
-            load_engine()
-            from modhub.demo.story import run
+        progress = stack.enter_context(Progress("starting"))
+        load_engine()
+        from modhub.demo.story import run
 
-            steps = run(workdir, emit, doing=doing)
+        steps = run(workdir, emit, doing=progress.doing)
         seconds = time.perf_counter() - started
     if as_json:
         printing.document({"steps": [asdict(step) for step in steps], "seconds": seconds})
         return
-    printing.line()
-    printing.line(f"{len(steps)} steps in {seconds:.0f} s. Nothing was retrained for the last four.")
-    for text in _next(keep):
-        printing.note(text)
+    printing.line(f"\n{len(steps)} steps in {seconds:.0f} s. Composing, swapping and removing trained nothing.")
+    printing.note(_next(keep))
 
 
 def _made(folder: Path) -> Path:
@@ -69,89 +77,39 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _next(keep: Path | None) -> Sequence[str]:
+def _next(keep: Path | None) -> str:
+    there = f" --registry {keep / 'registry'}" if keep else ""
     lines = [
-        "",
-        "try next:",
-        "  modhub list --available                         the modules that came with modhub",
-        "  modhub compose c10:cat c100:apple               a cat of one network, an apple of another",
-        "  modhub decompose net.keras --data data.npz --rescale 1/255 --as me/net   your own network",
+        f"modhub list --available{there}",
+        "modhub compose c10:cat c100:apple --out both.keras",
+        "modhub decompose net.keras --data data.npz --rescale 1/255 --as me/net --out net.modules",
     ]
-    if keep:
-        lines.insert(3, f"  modhub search --registry {keep / 'registry'}          the modules of this demo")
-    return lines
+    return "\n".join(["", "try next:", *(f"  {line}" for line in lines)])
 
 
-Callbacks = tuple[Callable[["Step"], None], Callable[[str], None]]
+def header(width: int | None) -> str:
+    """The titles of the columns. ``width`` is the terminal's, None where there is none."""
+    return click.style(_laid_out("step", "what", _FIGURES, _what_width(width)), bold=True)
 
 
-@contextmanager
-def _silent() -> Iterator[Callbacks]:
-    """For programs: what is happening in a terminal's stderr, the steps all together at the end."""
-    with Progress("starting") as progress:
-        yield lambda step: None, progress.doing
+def row(step: Step, width: int | None) -> str:
+    """One step: its figures, and its note below; without a terminal all on one line."""
+    shares = (step.accuracy, step.balanced, step.baseline)
+    figures = [*("" if share is None else percent(share) for share in shares), f"{step.seconds:.1f} s"]
+    what, note = printing.printable(step.what), printing.printable(step.note)
+    if width is None:
+        return f"{_laid_out(step.name, what, figures, _what_width(width))}  {note}".rstrip()
+    first, *rest = textwrap.wrap(what, _what_width(width), break_on_hyphens=False) or [""]
+    notes = textwrap.wrap(note, max(20, width - _STEP - 2), break_on_hyphens=False)
+    lines = [_laid_out(step.name, first, figures, _what_width(width))]
+    lines += [" " * (_STEP + 2) + text for text in rest]
+    lines += [click.style(" " * (_STEP + 2) + text, dim=True) for text in notes]
+    return "\n".join(lines)
 
 
-@contextmanager
-def _drawn() -> Iterator[Callbacks]:
-    """For people: the table in a terminal, else every step as a line when it is done."""
-    if not sys.stdout.isatty():
-        with Progress("starting") as progress:
-            yield lambda step: printing.line(plain(step)), progress.doing
-        return
-    from rich.console import Console, Group
-    from rich.live import Live
-    from rich.spinner import Spinner
-
-    console = Console(highlight=False)
-    steps: list[Step] = []
-    spinner = Spinner("dots")
-
-    with Live(console=console, refresh_per_second=8) as live:
-
-        def doing(text: str) -> None:
-            spinner.update(text=printing.printable(text))
-            live.update(Group(table(steps, console.width), spinner) if steps else spinner)
-
-        def emit(step: Step) -> None:
-            steps.append(step)
-            live.update(table(steps, console.width))
-
-        doing("starting")
-        try:
-            yield emit, doing
-        finally:
-            live.update(table(steps, console.width) if steps else "")
+def _laid_out(name: str, what: str, figures: Sequence[str], what_width: int) -> str:
+    return "  ".join([name.ljust(_STEP), what.ljust(what_width), *(figure.rjust(_FIGURE) for figure in figures)])
 
 
-def table(steps: Sequence[Step], width: int) -> Table:
-    """The steps so far; the notes stand beside them where the terminal is wide, else below."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    wide = width >= _WIDE
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    drawn.add_column("step", no_wrap=True)
-    drawn.add_column("what", overflow="fold", ratio=2 if wide else None)
-    for title in ("accuracy", "balanced", "origin", "time"):
-        drawn.add_column(title, justify="right", no_wrap=True)
-    if wide:
-        drawn.add_column("", overflow="fold", style="dim", ratio=3)
-    for step in steps:
-        what = Text(step.what)
-        if not wide:
-            what.append(f"\n{step.note}", style="dim")
-        drawn.add_row(step.name, what, *_figures(step), *([Text(step.note)] if wide else []))
-    return drawn
-
-
-def plain(step: Step) -> str:
-    """One step as one line, for where there is no terminal."""
-    accuracy, balanced, origin, seconds = _figures(step)
-    return f"{step.name:<9}  {accuracy:>6}  {balanced:>6}  {origin:>6}  {seconds:>6}  {step.what}  ({step.note})"
-
-
-def _figures(step: Step) -> tuple[str, str, str, str]:
-    shares = [percent(share) if share is not None else "" for share in (step.accuracy, step.balanced, step.baseline)]
-    return shares[0], shares[1], shares[2], f"{step.seconds:.1f} s"
+def _what_width(width: int | None) -> int:
+    return 60 if width is None else min(60, max(20, width - _STEP - len(_FIGURES) * (_FIGURE + 2) - 2))

@@ -33,6 +33,8 @@ class Progress:
                 TimeElapsedColumn(),
                 console=Console(file=self._terminal),
                 transient=True,
+                # What is printed meanwhile goes above the line; but never from a pipe's stdout to the terminal.
+                redirect_stdout=sys.stdout.isatty(),
             )
             self._task = self._bar.add_task(doing, total=None)
 

@@ -7,6 +7,7 @@ outputs, so that each call of each primitive layer appears once, in execution or
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -146,9 +147,16 @@ def _nodes(model: Any) -> Iterator[tuple[Any, Any, int]]:
 
 def _check_arguments(operation: Any, node: Any) -> None:
     """Refuse calls whose meaning hangs on more than their tensors, such as ``training=True``."""
-    arguments = {key: value for key, value in node.arguments.kwargs.items() if key not in ("mask",)}
-    plain = [value for value in arguments.values() if not isinstance(value, keras.KerasTensor)]
-    if any(value is not None and value is not False for value in plain):
+    # Layers for augmentation have training=True as their default; Keras sets it to False when it predicts.
+    defaults = {name: parameter.default for name, parameter in inspect.signature(operation.call).parameters.items()}
+    arguments = {
+        key: value
+        for key, value in node.arguments.kwargs.items()
+        if key != "mask"
+        and not isinstance(value, keras.KerasTensor)
+        and not any(value is harmless for harmless in (None, False, defaults.get(key)))
+    }
+    if arguments:
         named = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise UnsupportedModel(
             f"the layer {operation.name!r} ({type(operation).__name__}) is called with {named}.",

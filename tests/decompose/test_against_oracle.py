@@ -11,14 +11,6 @@ from typing import get_args
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracle import masks as literal
-from oracle.backtracking import backtrack
-from oracle.decomposition import margin
-from oracle.forward import features, logits
-from oracle.fuzzing import fuzz
-from oracle.keras_models import build, styles
-from oracle.networks import Network, examples, networks
-from oracle.origins import assert_same_masks, assume_exact, observation_of, oracle_modules, origin_of, slugs_of
 
 from modhub.architecture import Layer
 from modhub.decomposition.backtrack import backtracked
@@ -30,6 +22,14 @@ from modhub.engine.pipeline import cut
 from modhub.engine.reader import read_model
 from modhub.manifest import DecomposeOptions
 from modhub.module import PackedMasks
+from tests.oracle import masks as literal
+from tests.oracle.backtracking import backtrack
+from tests.oracle.decomposition import margin
+from tests.oracle.forward import features, logits
+from tests.oracle.fuzzing import fuzz
+from tests.oracle.keras_models import build, styles
+from tests.oracle.networks import Network, examples, networks
+from tests.oracle.origins import assert_same_masks, assume_exact, observation_of, oracle_modules, origin_of, slugs_of
 
 LAYER_KINDS = [
     kind for layer in get_args(get_args(Layer)[0]) for kind in get_args(layer.model_fields["kind"].annotation)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle.networks import Examples, Network
-from oracle.origins import assert_same_masks, observation_of, oracle_modules, origin_of, slugs_of
 
 from modhub import architecture as arch
 from modhub.architecture import INPUT, Architecture, Call
@@ -17,6 +15,8 @@ from modhub.engine.masked import OriginRunner
 from modhub.engine.pipeline import cut
 from modhub.manifest import DecomposeOptions
 from modhub.module import PackedMasks
+from tests.oracle.networks import Examples, Network
+from tests.oracle.origins import assert_same_masks, observation_of, oracle_modules, origin_of, slugs_of
 
 
 def network_of(layers, calls, weights, head) -> Network:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracle.forward import features, forward, is_exact, logits
-from oracle.fuzzing import fuzz
-from oracle.keras_models import build, outputs_of_calls, styles
-from oracle.networks import examples, networks
+
+from tests.oracle.forward import features, forward, is_exact, logits
+from tests.oracle.fuzzing import fuzz
+from tests.oracle.keras_models import build, outputs_of_calls, styles
+from tests.oracle.networks import examples, networks
 
 
 @fuzz(40)

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracle.forward import features, logits
-from oracle.fuzzing import fuzz
-from oracle.keras_models import build, styles
-from oracle.networks import Examples, Network, networks
-from oracle.origins import assert_same_masks, assume_exact, observation_of, oracle_modules
 
 import modhub
 from modhub.manifest import DecomposeOptions
+from tests.oracle.forward import features, logits
+from tests.oracle.fuzzing import fuzz
+from tests.oracle.keras_models import build, styles
+from tests.oracle.networks import Examples, Network, networks
+from tests.oracle.origins import assert_same_masks, assume_exact, observation_of, oracle_modules
 
 
 def labelled_by_itself(network: Network, random: np.random.Generator) -> tuple[Network, np.ndarray, Examples]:

@@ -39,7 +39,8 @@ def randomised(model: Any, seed: int = 0) -> Any:
         if isinstance(layer, keras.Model) or isinstance(layer, L.Normalization):
             continue
         for variable in layer.weights:
-            values = random.normal(0, 0.4, size=variable.shape)
+            spread = 0.7 / np.sqrt(max(1, np.prod(variable.shape[:-1]))) if len(variable.shape) > 1 else 0.4
+            values = random.normal(0, spread, size=variable.shape)
             variable.assign(np.abs(values) + 0.3 if "variance" in variable.name else values)
     return model
 

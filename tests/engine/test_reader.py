@@ -41,7 +41,7 @@ def answers(origin, images=IMAGES):
 def test_what_is_read_answers_as_the_model_does(name):
     model = READABLE[name]()
     origin = origin_of(model)
-    expected = keras.tree.flatten(model.predict(IMAGES.astype("float32"), verbose=0))[0].astype(np.float64)
+    expected = keras.tree.flatten(model.predict_on_batch(IMAGES.astype("float32")))[0].astype(np.float64)
     exact = all(layer.compute_dtype in ("float32", "float64") for layer in model._flatten_layers())
     tolerance = 1e-5 if exact else 2e-2
     np.testing.assert_allclose(answers(origin), expected, rtol=tolerance, atol=tolerance * max(1, abs(expected).max()))
@@ -157,9 +157,9 @@ def unbuilt():
             "inputs of shape (28, 28); modhub takes images of a fixed size. Hint: give the Input layer a shape such as",
         ),
         (
-            lambda: chain(L.Embedding(5, 4), conv(), shape=(7,)),
-            "unsupported-layer",
-            "(Embedding) is not supported",
+            lambda: chain(L.Dense(3, activation="relu"), shape=(7,)),
+            "not-an-image-model",
+            "takes inputs of shape (7,); modhub takes images of a fixed size.",
         ),
         (
             lambda: chain(conv(activation=None), L.Flatten(), L.Dense(3)),
@@ -191,7 +191,7 @@ def logits_read_twice():
     ("make", "message"),
     [
         (
-            lambda: chain(conv(), L.Conv2D(3, 1, name="scores"), head=L.GlobalAveragePooling2D(name="gap")),
+            lambda: keras.Sequential([keras.Input(SHAPE), conv(), L.Conv2D(3, 1), L.GlobalAveragePooling2D(name="gap")]),
             "the head ends in 'gap' (GlobalAveragePooling2D): convolutional heads are not supported. Hint: modhub needs",
         ),
         (
@@ -395,3 +395,18 @@ def test_answers_of_another_shape_are_caught():
     other = origin_of(READABLE["head_logits"]())
     with pytest.raises(UnsupportedModel, match="answers differently"):
         check_reading(model, other, IMAGES)
+
+
+def test_a_wrong_weight_is_caught_behind_a_saturated_softmax():
+    model = READABLE["conv_valid"]()
+    head = model.layers[-1]
+    head.set_weights([weights * 60 for weights in head.get_weights()])
+    answers_now = model.predict(IMAGES.astype("float32"), verbose=0)
+    assert np.sort(answers_now, axis=1)[:, -1].min() > 1 - 1e-6
+    origin = origin_of(model)
+    check_reading(model, origin, IMAGES)
+    wrong = {
+        name: value * np.float32(1.02) if name == "head/kernel" else value for name, value in origin.weights.items()
+    }
+    with pytest.raises(UnsupportedModel, match="answers differently"):
+        check_reading(model, Origin(**{**vars(origin), "weights": wrong}), IMAGES)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from modhub.architecture import Architecture
-from oracle.forward import forward, windows
-from oracle.masks import Masks
+from tests.oracle.forward import forward, windows
+from tests.oracle.masks import Masks
 
 
 def threshold(delta: float | str, numbers: Any) -> float:

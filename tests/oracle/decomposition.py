@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from modhub.architecture import Architecture
-from oracle import masks
-from oracle.backtracking import backtrack
-from oracle.forward import features, logits
-from oracle.masks import Masks, Observation
+from tests.oracle import masks
+from tests.oracle.backtracking import backtrack
+from tests.oracle.forward import features, logits
+from tests.oracle.masks import Masks, Observation
 
 
 @dataclass(frozen=True)

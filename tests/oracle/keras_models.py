@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from modhub.architecture import INPUT, Call
-from oracle.networks import Block, Network
+from tests.oracle.networks import Block, Network
 
 
 @dataclass(frozen=True)

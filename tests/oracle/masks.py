@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modhub.architecture import Architecture
-from oracle.forward import Values, forward
+from tests.oracle.forward import Values, forward
 
 Masks = dict[str, np.ndarray]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from modhub import architecture as arch
 from modhub.architecture import INPUT, Architecture, Call
-from oracle.forward import apply_layer
+from tests.oracle.forward import apply_layer
 
 
 @dataclass(frozen=True)

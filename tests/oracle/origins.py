@@ -8,10 +8,10 @@ from hypothesis import assume
 from modhub.decomposition.sampling import class_order
 from modhub.manifest import DecomposeOptions, InputContract
 from modhub.module import Origin
-from oracle.decomposition import OracleModule, decompose
-from oracle.forward import is_exact
-from oracle.masks import Observation, observe_inputs
-from oracle.networks import Examples, Network
+from tests.oracle.decomposition import OracleModule, decompose
+from tests.oracle.forward import is_exact
+from tests.oracle.masks import Observation, observe_inputs
+from tests.oracle.networks import Examples, Network
 
 
 def origin_of(network: Network) -> Origin:
