@@ -223,7 +223,7 @@ def shapes_of(architecture: Architecture) -> dict[str, Shape]:
     """
     shapes: dict[str, Shape] = {INPUT: tuple(architecture.input_shape)}
     weights = 0
-    seen: set[str] = set()
+    built: dict[str, tuple[dict[str, Shape], int]] = {}
     for call in architecture.calls:
         if call.id in shapes:
             raise _broken(call.id, "stands twice")
@@ -237,9 +237,13 @@ def shapes_of(architecture: Architecture) -> dict[str, Shape]:
         shape = output_shape(call.id, layer, inputs)
         if min(shape, default=0) < 1 or prod(shape) > MAX_TENSOR_ELEMENTS or max(shape) > MAX_TENSOR_ELEMENTS:
             raise _broken(call.id, f"has the output shape {shape}, beyond what is allowed")
-        if call.layer not in seen:
-            seen.add(call.layer)
-            weights += sum(prod(s) for s in weight_shapes(layer, inputs[0]).values())
+        own = weight_shapes(layer, inputs[0])
+        wanted = (own, 0 if isinstance(layer, Dense) else len(inputs[0]))
+        if call.layer not in built:
+            built[call.layer] = wanted
+            weights += sum(prod(s) for s in own.values())
+        elif own and built[call.layer] != wanted:
+            raise _broken(call.id, f"calls the layer {call.layer!r} on the shape {inputs[0]}, unlike before")
         if weights > MAX_WEIGHT_ELEMENTS:
             raise _broken(call.id, f"brings the weights to more than {MAX_WEIGHT_ELEMENTS} numbers")
         shapes[call.id] = shape
@@ -320,6 +324,8 @@ def _spatial(call: str, layer: Any, shape: Shape) -> Shape:
         return shape[0] + sum(layer.padding[0]), shape[1] + sum(layer.padding[1]), shape[2]
     if isinstance(layer, Conv2D) and (shape[2] % layer.groups or layer.filters % layer.groups):
         raise _broken(call, f"has {layer.groups} groups for {shape[2]} channels and {layer.filters} filters")
+    if isinstance(layer, Conv2D) and max(layer.strides) > 1 and max(layer.dilation) > 1:
+        raise _broken(call, f"has the strides {layer.strides} together with the dilation {layer.dilation}")
     extent = window_extent(layer)
     padding = window_padding(layer, shape)
     rows, columns = ((shape[axis] + sum(padding[axis]) - extent[axis]) // layer.strides[axis] + 1 for axis in (0, 1))

@@ -18,8 +18,8 @@ MAX_RECORD_BYTES: Final = 64 * KIB
 #: Bytes of one blob as stored, and after decompression.
 MAX_BLOB_BYTES: Final = 4 * GIB
 MAX_DECODED_BYTES: Final = 8 * GIB
-#: Decoded bytes per stored byte. Bit-packed masks of all ones compress about 1:4,000.
-MAX_DECODED_RATIO: Final = 20_000
+#: Decoded bytes per stored byte. A zstd block holds at most 128 KiB in at least 4 bytes; full masks come close to that.
+MAX_DECODED_RATIO: Final = 32_768
 #: Nesting of JSON objects and arrays.
 MAX_JSON_DEPTH: Final = 64
 

@@ -50,12 +50,12 @@ def command(keep: Path | None, as_json: bool) -> None:
 
     def emit(step: Step) -> None:
         if not as_json:
-            click.echo(row(step, width))
+            printing.echo(row(step, width))
 
     with ExitStack() as stack:
         workdir = _made(keep) if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modhub-demo-")))
         if not as_json:
-            click.echo(header(width))
+            printing.echo(header(width))
         started = time.perf_counter()
         progress = stack.enter_context(Progress("starting"))
         load_engine()

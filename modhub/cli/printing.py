@@ -23,30 +23,38 @@ _NARROWEST = 12
 
 
 def prepare_streams() -> None:
-    """Escape what the encoding of stdout or stderr cannot express, instead of failing in the middle of a table."""
+    """Make stdout and stderr take everything: closed ones swallow it, and what an encoding lacks becomes an escape."""
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Write a line, styles only to a terminal."""
+    # Named, because by itself click looks behind the stream that keeps a progress line below what is printed.
+    click.echo(text, file=sys.stderr if err else sys.stdout)
+
+
 def document(value: dict[str, Any]) -> None:
     """The one JSON document of ``--json``."""
-    click.echo(json.dumps(value, indent=2))
+    echo(json.dumps(value, indent=2))
 
 
 def line(text: str = "") -> None:
     """A line of data."""
-    click.echo(printable(text))
+    echo(printable(text))
 
 
 def note(text: str) -> None:
     """A remark, for people only."""
-    click.echo(printable(text), err=True)
+    echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
     """A warning, for people only."""
-    click.echo(click.style("warning: ", fg="yellow", bold=True) + printable(text), err=True)
+    echo(click.style("warning: ", fg="yellow", bold=True) + printable(text), err=True)
 
 
 def printable(text: str) -> str:
@@ -71,7 +79,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(text) for text in texts) for texts in zip([c.title for c in columns], *cells, strict=True)]
     if not (sys.stdout.isatty() and _draw(columns, cells, widths)):
         for row in [[column.title for column in columns], *cells]:
-            click.echo(_plain(columns, row, widths))
+            echo(_plain(columns, row, widths))
 
 
 def _plain(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> str:

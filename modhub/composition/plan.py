@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from modhub.compat import check_same_input
@@ -152,10 +152,13 @@ def removed(plan: Plan, label: str) -> Plan:
 
 
 def swapped(plan: Plan, label: str, module: Module) -> Plan:
-    """The plan with ``module`` in the place, and under the label, of one class. Raises NotFound, Incompatible."""
+    """The plan with ``module`` in the place of one class, which keeps its label. Raises NotFound, Incompatible.
+
+    A label that only told two modules of one class apart follows the module.
+    """
     column = plan.column(label)
+    old = plan.members[column]
+    own = old.own_label or (old.module.name if plan.labels[column] == old.module.name else None)
     members = list(plan.members)
-    members[column] = replace(members[column], module=module, own_label=plan.labels[column])
-    if module.name == plan.labels[column]:
-        members[column] = Member(module)
+    members[column] = Member(module, own if own != module.name else None)
     return make_plan(members)

@@ -24,16 +24,15 @@ def fit_platt(concerned: Margins, unconcerned: Margins) -> tuple[float, float]:
     m = np.concatenate([concerned, unconcerned]).astype(np.float64)
     yes, no = len(concerned), len(unconcerned)
     target = np.concatenate([np.full(yes, (yes + 1) / (yes + 2)), np.full(no, 1 / (no + 2))])
-    centre, spread = float(m.mean()), float(m.std()) or 1.0
-    slope, offset = _newton((m - centre) / spread, target)
-    scale = slope / spread
-    if not np.isfinite(scale) or scale <= 1e-6:
+    centre, spread = float(m.mean()), float(m.std())
+    slope, offset = _newton((m - centre) / spread, target) if spread > 0 else (0.0, 0.0)
+    if not np.isfinite(slope) or slope <= 1e-6:
         warnings.warn(
             "a module's margins do not rise with its class; its threshold lies midway between the two means.",
             stacklevel=2,
         )
         return float((np.mean(concerned) + np.mean(unconcerned)) / 2), 1.0
-    return float(centre - offset / slope * spread), float(scale)
+    return float(centre - offset / slope * spread), float(slope / spread)
 
 
 def _newton(x: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float, float]:
@@ -42,7 +41,8 @@ def _newton(x: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float,
     design = np.stack([x, np.ones_like(x)], axis=1)
     loss = _loss(design @ beta, target)
     for _ in range(100):
-        p = 1 / (1 + np.exp(-(design @ beta)))
+        # tanh, because exp overflows for margins far outside.
+        p = 0.5 * (1 + np.tanh(design @ beta / 2))
         gradient = design.T @ (p - target)
         hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-12 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)

@@ -92,7 +92,8 @@ class _Walk:
             _check_arguments(operation, node)
             if len(node.output_tensors) != 1 and not isinstance(operation, keras.Model):
                 raise UnsupportedModel(
-                    f"the layer {operation.name!r} ({type(operation).__name__}) gives {len(node.output_tensors)} tensors.",
+                    f"the layer {operation.name!r} ({type(operation).__name__}) gives "
+                    f"{len(node.output_tensors)} tensors.",
                     kind="unsupported-layer",
                     hint="modhub follows layers that give one.",
                     layer=operation.name,

@@ -47,9 +47,15 @@ def check_model_file(path: str | Path) -> None:
     is_archive, is_hdf5 = zipfile.is_zipfile(path), _starts_with(path, _HDF5)
     # Keras chooses its reader by the name alone.
     if not (is_archive and path.suffix == ".keras") and not (is_hdf5 and path.suffix in (".h5", ".hdf5")):
-        found = "an HDF5 file" if is_hdf5 else "a zip file" if is_archive else "neither a Keras nor an HDF5 file"
+        found = (
+            "an HDF5 file that does not end in .h5"
+            if is_hdf5
+            else "a zip file that does not end in .keras"
+            if is_archive
+            else "no Keras model, or cut short"
+        )
         raise UnsupportedModel(
-            f"{path} is {found}" + (", or cut short." if not is_hdf5 and not is_archive else ", by another name."),
+            f"{path} is {found}.",
             kind="not-a-model-file",
             hint="rename it to end in .h5." if is_hdf5 else _HOW_TO_SAVE,
             path=str(path),

@@ -74,12 +74,13 @@ def _swap(scratch: Path, folder: Path) -> None:
         scratch.rename(folder)
         return
     old = scratch.with_name(scratch.name + ".old")
-    folder.rename(old)
     try:
+        folder.rename(old)
         scratch.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
+    finally:
+        # Whatever came in between, Ctrl-C included, a package stands under its name.
+        if not folder.exists():
+            old.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -9,11 +9,13 @@ from itertools import product
 from typing import get_args
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from modhub.architecture import Layer
 from modhub.decomposition.backtrack import backtracked
+from modhub.decomposition.calibration import fit_platt
 from modhub.decomposition.head import modular_head
 from modhub.decomposition.sites import find_sites
 from modhub.engine.masked import MaskedNetwork, OriginRunner
@@ -30,6 +32,9 @@ from tests.oracle.fuzzing import fuzz
 from tests.oracle.keras_models import build, styles
 from tests.oracle.networks import Network, examples, networks
 from tests.oracle.origins import assert_same_masks, assume_exact, observation_of, oracle_modules, origin_of, slugs_of
+
+# Networks without training need not tell their classes apart, and the fit of a threshold says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*do not rise with its class")
 
 LAYER_KINDS = [
     kind for layer in get_args(get_args(Layer)[0]) for kind in get_args(layer.model_fields["kind"].annotation)
@@ -148,7 +153,8 @@ def test_modules_run_by_the_engine_answer_what_the_oracle_answers(data):
     inputs, chosen = data.draw(examples(network, most=2)), data.draw(options(backtrack="input"))
     observation = observation_of(network, inputs, seed=chosen.seed, samples_per_class=chosen.samples_per_class)
     assume_exact(observation)
-    modules = list(cut_quietly(network, inputs, chosen).modules)
+    result = cut_quietly(network, inputs, chosen)
+    modules = list(result.modules)
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     slow = oracle_modules(network, observation, chosen)
     for module, oracle in zip(modules[:], slow[:], strict=True):
@@ -160,6 +166,9 @@ def test_modules_run_by_the_engine_answer_what_the_oracle_answers(data):
         [[margin(network.architecture, network.weights, oracle, image) for oracle in slow] for image in inputs.images]
     )
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    for c, module in enumerate(result.modules):
+        own, others = expected[result.sample.indices[c], c], expected[result.sample.unconcerned(c), c]
+        np.testing.assert_allclose((module.threshold, module.scale), fit_platt(own, others), rtol=1e-3, atol=1e-3)
 
 
 @fuzz(20)

@@ -11,12 +11,17 @@ import pytest
 
 from modhub import architecture as arch
 from modhub.architecture import INPUT, Architecture, Call
+from modhub.decomposition.sites import find_sites
 from modhub.engine.masked import OriginRunner
 from modhub.engine.pipeline import cut
 from modhub.manifest import DecomposeOptions
 from modhub.module import PackedMasks
+from tests.oracle.masks import sites
 from tests.oracle.networks import Examples, Network
 from tests.oracle.origins import assert_same_masks, observation_of, oracle_modules, origin_of, slugs_of
+
+# Networks without training need not tell their classes apart, and the fit of a threshold says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*do not rise with its class")
 
 
 def network_of(layers, calls, weights, head) -> Network:
@@ -123,6 +128,39 @@ def overlapping() -> Network:
 
 
 BRIGHT = Examples(np.ones((4, 4, 4, 1), np.float32), np.array([0, 1, 0, 1]))
+
+
+def test_sites_are_where_the_two_readings_of_activity_put_them():
+    """Every case of "a convolution's own output": normalised, with its ReLU inside, and read by others as well."""
+    conv = arch.Conv2D(filters=1, kernel_size=(1, 1))
+    layers = {
+        "plain": conv,
+        "plain_norm": arch.BatchNormalization(),
+        "plain_relu": arch.ReLU(),
+        "inside": conv.model_copy(update={"activation": "relu"}),
+        "inside_norm": arch.BatchNormalization(),
+        "bypassed": conv,
+        "bypassed_norm": arch.BatchNormalization(),
+        "add": arch.Add(),
+        "flatten": arch.Flatten(),
+        "flat_relu": arch.ReLU(),
+        "dense": arch.Dense(units=2),
+        "dense_norm": arch.BatchNormalization(),
+        "dropout": arch.Identity(),
+        "dense_relu": arch.ReLU(),
+        "hidden": arch.Dense(units=2, activation="relu6"),
+        "linear": arch.Dense(units=2),
+    }
+    sources = dict(zip(layers, [(INPUT,), *((name,) for name in layers)], strict=False))
+    network = network_of(layers, sources | {"add": ("bypassed", "bypassed_norm")}, {}, np.zeros((2, 2)))
+    readings = {
+        "relu": ["plain_relu", "inside", "flat_relu", "dense_relu", "hidden"],
+        "conv": ["plain_norm", "inside", "bypassed", "dense_relu", "hidden"],
+    }
+    for observe, expected in readings.items():
+        assert [site.id for site in find_sites(network.architecture, observe)] == expected
+        assert sites(network.architecture, observe) == expected
+
 
 #: network, observe, rule; for each class the nodes removed at each site up to the last convolution, then further.
 WORKED_OUT = [

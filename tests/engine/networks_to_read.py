@@ -36,7 +36,7 @@ def randomised(model: Any, seed: int = 0) -> Any:
     """The model with every weight drawn anew; variances stay positive."""
     random = np.random.default_rng(seed)
     for layer in model._flatten_layers():
-        if isinstance(layer, keras.Model) or isinstance(layer, L.Normalization):
+        if isinstance(layer, (keras.Model, L.Normalization)):
             continue
         for variable in layer.weights:
             spread = 0.7 / np.sqrt(max(1, np.prod(variable.shape[:-1]))) if len(variable.shape) > 1 else 0.4

@@ -167,7 +167,7 @@ def unbuilt():
             "has no ReLU, so no node is ever inactive and there is nothing to decompose. Hint: modhub cuts networks",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_image_classifier_is_named(make, kind, message):
     with pytest.raises(UnsupportedModel) as caught:
         read_model(make())
@@ -191,8 +191,10 @@ def logits_read_twice():
     ("make", "message"),
     [
         (
-            lambda: keras.Sequential([keras.Input(SHAPE), conv(), L.Conv2D(3, 1), L.GlobalAveragePooling2D(name="gap")]),
-            "the head ends in 'gap' (GlobalAveragePooling2D): convolutional heads are not supported. Hint: modhub needs",
+            lambda: keras.Sequential(
+                [keras.Input(SHAPE), conv(), L.Conv2D(3, 1), L.GlobalAveragePooling2D(name="gap")]
+            ),
+            "the head ends in 'gap' (GlobalAveragePooling2D): convolutional heads are not supported. Hint: modhub",
         ),
         (
             lambda: keras.Sequential([keras.Input(SHAPE), L.ReLU(), L.Conv2D(3, 1, name="scores"), L.Softmax()]),
@@ -206,7 +208,10 @@ def logits_read_twice():
             lambda: chain(conv(), head=L.Dense(1, name="price")),
             "the head 'price' has one output without a sigmoid: that is a regression, not a classifier.",
         ),
-        (lambda: chain(conv(), head=L.ReLU(name="last")), "the model ends in 'last' (ReLU), not in a dense classifier."),
+        (
+            lambda: chain(conv(), head=L.ReLU(name="last")),
+            "the model ends in 'last' (ReLU), not in a dense classifier.",
+        ),
         (
             lambda: chain(conv(), L.Flatten(), head=L.Activation("softmax", name="squash")),
             "the model ends in 'flatten",
@@ -234,7 +239,7 @@ def logits_read_twice():
             "the head reads a map of shape (8, 8, 4), not a vector. Hint: put Flatten or GlobalAveragePooling2D before",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_head_that_is_no_dense_classifier_is_named(make, message):
     with pytest.raises(UnsupportedModel) as caught:
         read_model(make())
@@ -268,22 +273,42 @@ def channels_first():
     ("make", "kind", "message"),
     [
         (lambda: chain(conv(), L.LayerNormalization(name="norm")), "layer", "'norm' (LayerNormalization) is not supp"),
-        (lambda: chain(L.DepthwiseConv2D(3, name="deep"), conv()), "layer", "'deep' (DepthwiseConv2D) is not supported"),
-        (lambda: chain(L.SeparableConv2D(4, 3, name="sep"), conv()), "layer", "'sep' (SeparableConv2D) is not supported"),
+        (
+            lambda: chain(L.DepthwiseConv2D(3, name="deep"), conv()),
+            "layer",
+            "'deep' (DepthwiseConv2D) is not supported",
+        ),
+        (
+            lambda: chain(L.SeparableConv2D(4, 3, name="sep"), conv()),
+            "layer",
+            "'sep' (SeparableConv2D) is not supported",
+        ),
         (lambda: chain(conv(), L.UpSampling2D(name="up")), "layer", "'up' (UpSampling2D) is not supported"),
         (lambda: chain(conv(), L.Reshape((8, 32)), L.LSTM(4, name="rnn")), "layer", "'rnn' (LSTM) is not supported"),
         (lambda: chain(L.TimeDistributed(L.Dense(3, activation="relu"), name="td")), "layer", "'td' (TimeDistributed)"),
         (lambda: chain(L.Lambda(lambda x: x * 2, name="code"), conv()), "layer", "'code' (Lambda) is not supported"),
         (lambda: chain(MyLayer(name="mine"), conv()), "layer", "'mine' (MyLayer) is not supported"),
         (lambda: chain(MyConv2D(3, 3, name="mine"), conv()), "layer", "'mine' (MyConv2D) is not supported"),
-        (lambda: chain(conv(), head=MyDense(3, name="mine")), "head", "the head 'mine' is a MyDense, not a Dense layer"),
+        (
+            lambda: chain(conv(), head=MyDense(3, name="mine")),
+            "head",
+            "the head 'mine' is a MyDense, not a Dense layer",
+        ),
         (channels_first, "layer", "'first' (ZeroPadding2D) keeps its channels first"),
         (lambda: chain(conv(name="c", activation="tanh")), "activation", "'c' (Conv2D) has the activation 'tanh'"),
         (lambda: chain(conv(name="c", activation="leaky_relu")), "activation", "has the activation 'leaky_relu'"),
-        (lambda: chain(conv(), L.Activation("gelu", name="a")), "activation", "'a' (Activation) has the activation 'gelu'"),
+        (
+            lambda: chain(conv(), L.Activation("gelu", name="a")),
+            "activation",
+            "'a' (Activation) has the activation 'gelu'",
+        ),
         (lambda: chain(conv(), L.LeakyReLU(name="leaky")), "layer", "'leaky' (LeakyReLU) is not supported"),
         (lambda: chain(conv(), L.PReLU(name="p")), "layer", "'p' (PReLU) is not supported"),
-        (lambda: chain(conv(), L.ReLU(negative_slope=0.1, name="r")), "activation", "'r' (ReLU) is leaky (negative_slope=0.1"),
+        (
+            lambda: chain(conv(), L.ReLU(negative_slope=0.1, name="r")),
+            "activation",
+            "'r' (ReLU) is leaky (negative_slope=0.1",
+        ),
         (lambda: chain(conv(), L.ReLU(threshold=0.5, name="r")), "activation", "threshold=0.5)"),
         (
             lambda: chain(conv(name="c", activation=keras.ops.relu)),
@@ -301,21 +326,53 @@ def channels_first():
             "layer",
             "'sum' (Add) broadcasts tensors of the shapes [(8, 8, 1), (8, 8, 3)]",
         ),
-        (lambda: chain(conv(), L.BatchNormalization(axis=1, name="rows")), "layer", "'rows' (BatchNormalization) normalises axis 1"),
+        (
+            lambda: chain(conv(), L.BatchNormalization(axis=1, name="rows")),
+            "layer",
+            "'rows' (BatchNormalization) normalises axis 1",
+        ),
         (
             lambda: chain(L.Normalization(axis=1, mean=np.arange(8.0), variance=np.ones(8), name="rows"), conv()),
             "layer",
             "'rows' (Normalization) normalises the axes (1,), not the channels",
         ),
-        (lambda: chain(L.Normalization(mean=1.0, variance=2.0, invert=True, name="back"), conv()), "layer", "'back' (Normalization) is inverted"),
-        (lambda: chain(L.Rescaling(np.ones((8, 8, 3)), name="each"), conv()), "layer", "'each' (Rescaling) has numbers of shape (8, 8, 3)"),
-        (lambda: chain(conv(), L.Reshape((2, 4, 8, 4), name="deep")), "layer", "'deep' (Reshape) is beyond what modhub stores"),
-        (lambda: chain(L.Flatten(), L.Dense(70_000, activation="relu", name="wide")), "layer", "'wide' (Dense) is beyond what modhub stores (units 70000"),
-        (lambda: classifier(lambda image: conv()(image + image)), "layer", "(Add) is an operation on tensors, not a layer"),
-        (lambda: classifier(lambda image: keras.ops.relu(image)), "layer", "(Relu) is an operation on tensors, not a layer"),
-        (lambda: classifier(lambda image: conv()(keras.ops.split(image, 3, axis=-1)[0])), "layer", "'split' (Split) gives 3 tensors"),
+        (
+            lambda: chain(L.Normalization(mean=1.0, variance=2.0, invert=True, name="back"), conv()),
+            "layer",
+            "'back' (Normalization) is inverted",
+        ),
+        (
+            lambda: chain(L.Rescaling(np.ones((8, 8, 3)), name="each"), conv()),
+            "layer",
+            "'each' (Rescaling) has numbers of shape (8, 8, 3)",
+        ),
+        (
+            lambda: chain(conv(), L.Reshape((2, 4, 8, 4), name="deep")),
+            "layer",
+            "'deep' (Reshape) is beyond what modhub stores",
+        ),
+        (
+            lambda: chain(L.Flatten(), L.Dense(70_000, activation="relu", name="wide")),
+            "layer",
+            "'wide' (Dense) is beyond what modhub stores (units 70000",
+        ),
+        (
+            lambda: classifier(lambda image: conv()(image + image)),
+            "layer",
+            "(Add) is an operation on tensors, not a layer",
+        ),
+        (
+            lambda: classifier(lambda image: keras.ops.relu(image)),
+            "layer",
+            "(Relu) is an operation on tensors, not a layer",
+        ),
+        (
+            lambda: classifier(lambda image: conv()(keras.ops.split(image, 3, axis=-1)[0])),
+            "layer",
+            "'split' (Split) gives 3 tensors",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_layer_that_cannot_be_cut_is_named_with_its_type(make, kind, message):
     keras.backend.clear_session()
     with pytest.raises(UnsupportedModel) as caught:
@@ -356,12 +413,12 @@ def test_weights_with_nan_are_named():
     kernel, bias = model.get_layer("sick").get_weights()
     kernel[0, 0, 0, 0] = np.nan
     model.get_layer("sick").set_weights([kernel, bias])
-    with pytest.raises(UnsupportedModel, match="the weight sick/kernel holds NaN or infinity. Hint: the training div"):
+    with pytest.raises(UnsupportedModel, match=r"the weight sick/kernel holds NaN or infinity. Hint: the training div"):
         check_weights_finite(read_model(model)[1])
 
 
 def test_a_name_beyond_the_limits_is_refused():
-    with pytest.raises(UnsupportedModel, match="beyond what modhub stores: .*at most 500 characters"):
+    with pytest.raises(UnsupportedModel, match=r"beyond what modhub stores: .*at most 500 characters"):
         read_model(chain(conv(name="n" * 600)))
 
 
