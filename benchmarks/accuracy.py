@@ -128,10 +128,10 @@ def main() -> None:
         started, rows = time.perf_counter(), []
         for observe in ("relu", "conv"):
             rows += table(name, observe, train, test, origin)
+            common.keep(options.out, f"accuracy-{name}", {"origin": own.model_dump(), "rows": rows})
         seconds = time.perf_counter() - started
         figures = {"origin": own.model_dump(), "rows": rows}
         print(f"\n{name} ({seconds:.0f} s)\n\n{report.accuracy(name, figures)}", flush=True)
-        common.keep(options.out, f"accuracy-{name}", figures)
 
 
 if __name__ == "__main__":

@@ -193,10 +193,9 @@ def compose(
     """
     from modhub.composition.composite import Composite, members_of
     from modhub.composition.plan import make_plan
-    from modhub.module import Module
 
     backend = _Backend(registry, cache)
-    parts = [refs] if isinstance(refs, (str, Module, Composite)) else list(refs)
+    parts = list(refs) if isinstance(refs, Iterable) and not isinstance(refs, str) else [refs]
     return Composite(make_plan(members_of(parts, backend)), backend, reject)
 
 

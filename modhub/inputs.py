@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +37,7 @@ def as_images(x: ArrayLike, *, what: str = "x") -> Images:
 
     ``what`` names the array in messages. Raises InvalidData for another shape or dtype, no image, NaN or infinity.
     """
-    array = np.asarray(x)
+    array = _array(x, what)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise InvalidData(
             f"{what} has the dtype {array.dtype}; images are uint8 or float32.",
@@ -77,12 +79,23 @@ def as_images(x: ArrayLike, *, what: str = "x") -> Images:
     return floats
 
 
+def _array(values: ArrayLike, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InvalidData(
+            f"{what} is a list of parts of different shapes.",
+            kind="wrong-shape",
+            hint="bring them to one size, then numpy.stack them.",
+        ) from None
+
+
 def as_labels(y: ArrayLike, classes: Sequence[str], *, count: int, what: str = "y") -> NDArray[np.int64]:
     """``y`` as int64 (count,), indices into ``classes``; it may hold class names, and have the shape (count, 1).
 
     ``what`` names the array in messages. Raises InvalidData for another shape or dtype and labels outside ``classes``.
     """
-    labels = np.asarray(y)
+    labels = _array(y, what)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
@@ -176,9 +189,12 @@ def slugs_of(classes: Sequence[str]) -> tuple[str, ...]:
     """The slug of every class. Raises InvalidData for empty or too long names, and for two classes with one slug."""
     seen: dict[str, str] = {}
     for index, name in enumerate(classes):
-        if not name.strip() or len(name) > MAX_DISPLAY_NAME_CHARS:
+        controls = any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+        if not name.strip() or controls or len(name) > MAX_DISPLAY_NAME_CHARS:
             raise InvalidData(
-                f"class {index} has the name {name[:40]!r}.", kind="bad-class-name", hint="give it a short name."
+                f"class {index} has the name {name[:40]!r}.",
+                kind="bad-class-name",
+                hint="give it a short name without control characters.",
             )
         slug = slug_of(name) or f"class-{index}"
         if slug in seen:

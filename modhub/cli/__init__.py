@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from modhub.cli.root import root
 
         printing.prepare_streams()
+        if debug:
+            quiet.let_backends_talk()
         with quiet.warnings_as_lines(everything=debug):
             code = root.main(given, prog_name="modhub", standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -20,9 +20,14 @@ _PACKAGE: Final = str(Path(__file__).parents[1])
 _LEVEL: Final = "TF_CPP_MIN_LOG_LEVEL"
 
 
+def let_backends_talk() -> None:
+    """For ``--debug``: hide nothing that ``load_engine`` would hide."""
+    os.environ.setdefault(_LEVEL, "0")
+
+
 def load_engine() -> None:
     """Import keras and its backend, without what they say of themselves; whoever has set a log level hears it."""
-    if _LEVEL in os.environ or "--debug" in sys.argv:
+    if _LEVEL in os.environ:
         import_module("modhub.engine.network")
         return
     os.environ[_LEVEL] = "3"
@@ -51,14 +56,16 @@ def _native_stderr_hidden() -> Iterator[None]:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             hidden.seek(0)
             stderr.write(hidden.read())
             raise
         finally:
             sys.stderr.flush()
             os.dup2(stderr.fileno(), 2)
-            faulthandler.enable() if was_enabled else faulthandler.disable()
+            faulthandler.disable()
+            if was_enabled:
+                faulthandler.enable()
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import click
 from modhub.cli.options import debug_option
 from modhub.errors import UsageError, did_you_mean
 
-#: Section -> command -> what it is for, as ``modhub --help`` shows them. ``modhub/cli/<command>.py`` has the command.
+#: Section -> command -> what it is for, as ``modhub --help`` shows them. ``commands/<command>.py`` has it.
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "See it work": {
-        "demo": "Train two small networks, cut them, compose their classes.",
+        "demo": "Train three small networks, cut them, compose their classes.",
     },
     "Make modules": {
         "decompose": "Cut a trained Keras classifier into one module per class.",
@@ -73,7 +73,14 @@ class Root(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _SUMMARIES:
             return None
-        return cast(click.Command, import_module(f"modhub.cli.{cmd_name}").command)
+        return cast(click.Command, import_module(f"modhub.cli.commands.{cmd_name}").command)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_text(
+                "0 fine, 2 usage, 3 not found, 4 conflict or incompatible, 5 damaged bytes, 6 registry unreachable, "
+                "1 anything else. Data goes to stdout, all else to stderr, where --json makes an error one JSON object."
+            )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section, commands in COMMANDS.items():

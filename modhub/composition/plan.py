@@ -154,11 +154,11 @@ def removed(plan: Plan, label: str) -> Plan:
 def swapped(plan: Plan, label: str, module: Module) -> Plan:
     """The plan with ``module`` in the place of one class, which keeps its label. Raises NotFound, Incompatible.
 
-    A label that only told two modules of one class apart follows the module.
+    Where other members share that label, it goes on as its module's full name; swapping back restores every label.
     """
     column = plan.column(label)
     old = plan.members[column]
-    own = old.own_label or (old.module.name if plan.labels[column] == old.module.name else None)
+    own = old.own_label or old.module.name
     members = list(plan.members)
     members[column] = Member(module, own if own != module.name else None)
     return make_plan(members)

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 Margins = NDArray[np.floating]
 
 
-def fit_platt(concerned: Margins, unconcerned: Margins) -> tuple[float, float]:
+def fit_platt(concerned: Margins, unconcerned: Margins, *, what: str = "a module") -> tuple[float, float]:
     """Threshold and scale that fit margins of concerned and unconcerned inputs, each of shape (inputs,).
 
     Targets are smoothed as Platt does, so separable data stay finite. A module whose margins do not rise with its class
-    gets the threshold midway between the means and scale 1, and a warning.
+    gets the threshold midway between the means and scale 1, and a warning that names ``what``.
     """
     m = np.concatenate([concerned, unconcerned]).astype(np.float64)
     yes, no = len(concerned), len(unconcerned)
@@ -28,7 +28,7 @@ def fit_platt(concerned: Margins, unconcerned: Margins) -> tuple[float, float]:
     slope, offset = _newton((m - centre) / spread, target) if spread > 0 else (0.0, 0.0)
     if not np.isfinite(slope) or slope <= 1e-6:
         warnings.warn(
-            "a module's margins do not rise with its class; its threshold lies midway between the two means.",
+            f"the margins of {what} do not rise with its class; its threshold lies midway between the two means.",
             stacklevel=2,
         )
         return float((np.mean(concerned) + np.mean(unconcerned)) / 2), 1.0

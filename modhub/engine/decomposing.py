@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from modhub.compat import check_images, contract_of
+from modhub.decomposition.sampling import Sample
 from modhub.digests import sha256
 from modhub.engine.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
 from modhub.engine.metrics import validated
@@ -23,11 +24,14 @@ from modhub.engine.probe import Progress
 from modhub.engine.reader import read_model
 from modhub.errors import InvalidData, UsageError
 from modhub.inputs import Labelled, check_class_names, check_every_class, check_labelled, numbers, slugs_of
+from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.manifest import Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
 from modhub.module import Module, Origin
 from modhub.package.codec import encode_weights
 from modhub.package.decomposition import Decomposition, fingerprint_of, with_digests
 from modhub.refs import parse_model_name
+
+_OBSERVED = " (observed)"
 
 
 def decompose_model(
@@ -49,6 +53,7 @@ def decompose_model(
     """See ``modhub.decompose``, whose arguments these are."""
     namespace, model_name = parse_model_name(name)
     chosen = _options(options)
+    _check_data_names(data_name, validation_name)
     architecture, weights = read_model(model)
     names = check_class_names(classes, len(weights["head/bias"]))
     slugs = slugs_of(names)
@@ -60,14 +65,17 @@ def decompose_model(
     fingerprint = fingerprint_of(architecture, sha256(encode_weights(weights)), contract)
     origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
     check_reading(model, origin, data.images)
-    result = cut(origin, slugs, data.images, data.labels, chosen, progress)
-    accuracy = _observed_accuracy(origin, result, data, data_name)
+    measured: list[Accuracy] = []
+
+    def accept(sample: Sample, logits: NDArray[np.float32]) -> None:
+        measured.append(_observed_accuracy(origin, sample, logits, data, data_name))
+
+    result = cut(origin, slugs, data.images, data.labels, chosen, progress, accept)
     modules: tuple[Module, ...] = result.modules
-    measured: tuple[Accuracy, ...] = (accuracy,)
     if held_out is not None:
         modules, own = validated(origin, modules, held_out, validation_name, chosen.batch_size)
-        measured += (own,)
-    return _assembled(origin, modules, measured, result, data, data_name, chosen)
+        measured.append(own)
+    return _assembled(origin, modules, tuple(measured), result, data, data_name, chosen)
 
 
 def _options(options: dict[str, Any]) -> DecomposeOptions:
@@ -80,6 +88,17 @@ def _options(options: dict[str, Any]) -> DecomposeOptions:
             kind="bad-option",
             hint="see help(modhub.decompose).",
         ) from None
+
+
+def _check_data_names(*names: str) -> None:
+    longest = MAX_DISPLAY_NAME_CHARS - len(_OBSERVED)
+    for name in names:
+        if not 0 < len(name) <= longest:
+            raise UsageError(
+                f"the data set's name {name[:40]!r} has {len(name)} characters; wanted 1 to {longest}.",
+                kind="bad-option",
+                hint="say shortly what the images are, for example dataset='cifar10_train'.",
+            )
 
 
 def _contract(
@@ -117,9 +136,11 @@ def _validation(validation: tuple[Any, Any] | None, names: tuple[str, ...], cont
     return held_out
 
 
-def _observed_accuracy(origin: Origin, result: Cut, data: Labelled, data_name: str) -> Accuracy:
-    observed = np.concatenate(result.sample.indices)
-    accuracy = accuracy_of(result.logits[observed], data.labels[observed], f"{data_name} (observed)")
+def _observed_accuracy(
+    origin: Origin, sample: Sample, logits: NDArray[np.float32], data: Labelled, data_name: str
+) -> Accuracy:
+    observed = np.concatenate(sample.indices)
+    accuracy = accuracy_of(logits[observed], data.labels[observed], data_name + _OBSERVED)
     shuffled = np.random.default_rng(0).permutation(observed)
     check_above_chance(origin, accuracy, data.images[shuffled[:512]], data.labels[shuffled[:512]])
     return accuracy

@@ -7,7 +7,7 @@ from modhub.decomposition; this file runs the network for them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,19 +48,22 @@ def cut(
     labels: NDArray[np.integer],
     options: DecomposeOptions,
     progress: Progress | None = None,
+    accept: Callable[[Sample, NDArray[np.float32]], None] | None = None,
 ) -> Cut:
     """One module for every class of ``origin``.
 
     ``images`` are raw and already checked, (inputs, H, W, C); ``labels`` (inputs,) index the classes, each of which
-    occurs.
+    occurs. ``accept`` may raise when it is told the sample and the origin's logits, before anything is cut.
     """
     network = Network(origin.architecture, origin.weights)
     sites = find_sites(origin.architecture, options.observe)
     sample = draw(labels, len(origin.classes), options.samples_per_class, options.seed)
-    _warn_short(origin, sample)
     parts = segments(sample)
     batches = pack(sample, parts, options.batch_size)
     activity, logits = observe(network, origin.weights, origin.contract, sites, parts, batches, images, progress)
+    if accept:
+        accept(sample, logits)
+    _warn_short(origin, sample)
     build = _Builder(origin, activity, sample, options)
     kept = activity.keep(sample)
     modules = [build.module(cls, slugs[cls], activity.unpack(kept[cls])) for cls in range(len(origin.classes))]
@@ -172,6 +175,6 @@ def _fitted(
             features = masked.features(images[np.concatenate([yes, no])], options.batch_size)
             margins = (features @ module.head.margin_kernel + module.head.margin_bias).astype(np.float64)
             concerned, unconcerned = margins[: len(yes)], margins[len(yes) :]
-        threshold, scale = fit_platt(concerned, unconcerned)
+        threshold, scale = fit_platt(concerned, unconcerned, what=module.ref)
         result.append(replace(module, threshold=threshold, scale=scale))
     return result

@@ -37,14 +37,14 @@ def save_package(package: Package, folder: Path) -> Path:
 
     Raises Conflict when something else stands there, StorageError when the disk refuses.
     """
-    if folder.exists() and not (folder / MANIFEST_FILE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Conflict(
-            f"{folder} exists and is not a package of modules.",
-            kind="not-a-package",
-            hint="choose another name with --out, or remove it.",
-            path=str(folder),
-        )
     try:
+        if _holds_something_else(folder):
+            raise Conflict(
+                f"{folder} exists and is not a package of modules.",
+                kind="not-a-package",
+                hint="choose another name with --out, or remove it.",
+                path=str(folder),
+            )
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
@@ -57,6 +57,12 @@ def save_package(package: Package, folder: Path) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def _holds_something_else(folder: Path) -> bool:
+    if not folder.exists() or (folder / MANIFEST_FILE).is_file():
+        return False
+    return not folder.is_dir() or any(folder.iterdir())
 
 
 def _write(package: Package, folder: Path) -> None:
@@ -120,7 +126,8 @@ def load_package(folder: Path) -> Package:
 def _read(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(limit + 1)
+            # Python sets memory aside for all that is asked for, so no more than there is.
+            return file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
     except OSError as error:
         raise IntegrityError(
             f"{path} cannot be read: {error.strerror or error}.",

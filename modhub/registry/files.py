@@ -38,7 +38,8 @@ def read(root: Path, path: str, *, max_bytes: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
             raise too_large(str(root / path), size=size, max_bytes=max_bytes)
-        data = file.read(max_bytes + 1)
+        # Python sets memory aside for all that is asked for, so no more than there is.
+        data = file.read(size + 1)
     if len(data) > max_bytes:
         raise too_large(str(root / path), size=None, max_bytes=max_bytes)
     return data

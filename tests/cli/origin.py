@@ -1,4 +1,4 @@
-"""A trained network without training: three kinds of 12x12 grey images, a fixed convolution, a head by least squares."""
+"""A network that knows three kinds of 12x12 grey images without training: its head is fitted by least squares."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.uint8), y
 
 
-def network(seed: int = 0):  # noqa: ANN201 - keras is imported here only
+def network(seed: int = 0):
     import keras
 
     random = np.random.default_rng(seed)

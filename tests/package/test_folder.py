@@ -118,9 +118,9 @@ def test_a_full_disk_leaves_what_stood_there(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
 def test_a_place_without_permission_is_named(tmp_path):
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents[:3]):
+        if parent.name.startswith(("pytest-", "popen-", "test_")):
+            parent.chmod(0o755)
     _, answer = as_nobody(save, tmp_path / "sub" / "net.modules", 0)
     assert answer[:2] == ("StorageError", "not-writable")
     assert "net.modules cannot be written: Permission denied" in answer[2]
@@ -148,7 +148,8 @@ def test_a_second_save_that_dies_leaves_the_old_package_or_the_new_one(folder, t
         shutil.copytree(tmp_path / "old", folder)
     assert seeds_in(folder) == 1
     # Only death between two renames leaves the name empty; the old package then lies beside it.
-    assert seen == ({0, 1} if how == "interrupt" else {0, 1, None})
+    assert 0 in seen
+    assert seen - {0, 1} == (set() if how == "interrupt" else {None})
 
 
 # Reading

@@ -28,8 +28,9 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
     \b
     kept      share of the network's nodes that the module keeps
     JI        Jaccard index with the whole network; lower is more distinct
-    TI ratio  other inputs observed for each input of the class
-    recall, precision  in the vote of all modules, on the named validation data
+    ratio     inputs of other classes observed for each of its own
+    recall    share of the class's images that it wins, on the last data set under network
+    prec.     share of what it wins there that is of its class
     """
     from modhub import api
 
@@ -107,8 +108,8 @@ def _print_modules(content: Content, modules: list[ModuleRecord]) -> None:
     nodes = _nodes(content)
     measured = any(module.metrics for module in modules)
     columns = [Column("module"), Column("class", wraps=True)]
-    columns += [Column(title, right=True) for title in ("kept", "JI", "TI ratio")]
-    columns += [Column(title, right=True) for title in ("recall", "precision") if measured]
+    columns += [Column(title, right=True) for title in ("kept", "JI", "ratio")]
+    columns += [Column(title, right=True) for title in ("recall", "prec.") if measured]
     rows = []
     for module in modules:
         row = [

@@ -108,9 +108,11 @@ def command(
     The columns of the report:
     kept      share of the network's nodes that the module keeps
     CI        nodes active for the class
-    TI +      added by inputs of other classes; TI ratio: how many of those
+    TI +      added by inputs of other classes; ratio: how many of those for each of its own
     BLC, BI - removed by backtracking to the last convolution, to the input
     JI        Jaccard index with the whole network; lower is more distinct
+    recall    share of the class's validation images that it wins
+    prec.     share of what it wins that is of its class
     """
     from modhub import api
     from modhub.engine.loading import check_model_file, load_model
@@ -227,8 +229,8 @@ def _print(decomposition: Decomposition, out: Path) -> None:
         )
     printing.line()
     measured = any(module.metrics for module in decomposition.modules)
-    titles = ["kept", "CI", "TI +", "BLC -", "BI -", "JI", "TI ratio"]
-    titles += ["recall", "precision"] if measured else ["threshold"]
+    titles = ["kept", "CI", "TI +", "BLC -", "BI -", "JI", "ratio"]
+    titles += ["recall", "prec."] if measured else ["threshold"]
     rows = []
     for row, module in zip(report.classes, decomposition.modules, strict=True):
         cells = [row.cls, percent(row.kept / row.nodes)]
