@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from modhub import compose
+from modhub.decomposition.calibration import fit_platt
+from modhub.decomposition.sampling import draw
 from modhub.engine.check import logits_of
 from modhub.engine.masked import MaskedNetwork, equal_masks, masked_sites
 from modhub.engine.network import Network, preprocess
@@ -77,6 +79,17 @@ def test_backtracked_masks_change_what_decompose_fitted_on():
     for column, module in enumerate(decomposition.modules):
         np.testing.assert_allclose(margins[:, column], margins_by_hand(module, IMAGES), atol=1e-4, rtol=1e-5)
         assert np.abs(margins[:, column] - origin_margins(module, IMAGES)).max() > 0.1
+
+
+@pytest.mark.parametrize("options", [{"delta": "q30"}, {"observe": "conv", "backtrack": "none"}])
+def test_threshold_and_scale_are_fitted_to_the_modules_own_answers(options):
+    """Not to its origin's: masks of both kinds change margins on inputs that were observed."""
+    data = quadrants()
+    sample = draw(data.y, len(data.classes), 1000, 0)
+    for module in cut(quadrants_model(), data, "shapes/quadrants", **options).modules:
+        yes, no = data.x[sample.indices[module.index]], data.x[sample.unconcerned(module.index)]
+        own = fit_platt(margins_by_hand(module, yes), margins_by_hand(module, no))
+        np.testing.assert_allclose((module.threshold, module.scale), own, rtol=1e-3)
 
 
 def test_without_backtracking_a_module_answers_as_its_origin_on_what_it_observed():
