@@ -22,6 +22,7 @@ from modhub.limits import (
     MAX_CLASSES,
     MAX_DECODED_BYTES,
     MAX_DISPLAY_NAME_CHARS,
+    MAX_EXTENT,
     MAX_MANIFEST_BYTES,
     MAX_NAME_CHARS,
     MAX_RECORD_BYTES,
@@ -116,7 +117,7 @@ class DecomposeOptions(_Stored):
     delta: Annotated[float, Field(ge=0)] | Annotated[str, StringConstraints(pattern=r"^q[0-9]{1,2}(\.[0-9]+)?$")] = 0.5
     samples_per_class: Annotated[int, Field(ge=1)] = 1000
     seed: Count = 0
-    batch_size: Annotated[int, Field(ge=1)] = 256
+    batch_size: Annotated[int, Field(ge=1, le=MAX_EXTENT)] = 256
 
 
 class SiteRecord(_Stored):

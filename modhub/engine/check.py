@@ -20,15 +20,18 @@ _TRIED = 512
 _OTHER_RESCALES = {"1": 1.0, "1/255": 1 / 255}
 
 
-def check_reading(model: keras.Model, origin: Origin, images: NDArray[Any]) -> None:
+def check_reading(model: keras.Model, origin: Origin, images: NDArray[Any], network: Network | None = None) -> None:
     """Raise UnsupportedModel unless the rebuilt network answers as ``model`` does on a few raw images.
 
-    Keras loads some models wrongly without an error, and a graph may hold what its layers do not say.
+    Keras loads some models wrongly without an error, and a graph may hold what its layers do not say. ``network`` is
+    the rebuilt one where it stands already. Both run uncompiled: so few images are not worth a compilation.
     """
-    few = images[:_COMPARED]
-    answer = model.predict_on_batch(keras.ops.convert_to_numpy(preprocess(few, origin.contract)))
-    expected = np.asarray(keras.tree.flatten(answer)[0], np.float32)
-    logits = logits_of(origin, origin.contract, few, len(few))
+    few = preprocess(images[:_COMPARED], origin.contract)
+    answer = keras.tree.flatten(model(few, training=False))[0]
+    expected = keras.ops.convert_to_numpy(keras.ops.cast(answer, "float32"))
+    network = network or Network(origin.architecture, origin.weights)
+    features = keras.ops.convert_to_numpy(network.run(few))
+    logits = features @ origin.weights["head/kernel"] + origin.weights["head/bias"]
     actual = _squashed(logits, origin.architecture.head)
     exact = all(layer.compute_dtype in ("float32", "float64") for layer in model._flatten_layers())
     tolerance = 1e-3 if exact else 5e-2

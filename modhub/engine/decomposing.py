@@ -19,6 +19,7 @@ from modhub.decomposition.sampling import Sample
 from modhub.digests import sha256
 from modhub.engine.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
 from modhub.engine.metrics import validated
+from modhub.engine.network import Network
 from modhub.engine.pipeline import Cut, cut
 from modhub.engine.probe import Progress
 from modhub.engine.reader import read_model
@@ -64,13 +65,14 @@ def decompose_model(
     held_out = _validation(validation, names, contract)
     fingerprint = fingerprint_of(architecture, sha256(encode_weights(weights)), contract)
     origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
-    check_reading(model, origin, data.images)
+    network = Network(architecture, weights)
+    check_reading(model, origin, data.images, network)
     measured: list[Accuracy] = []
 
     def accept(sample: Sample, logits: NDArray[np.float32]) -> None:
         measured.append(_observed_accuracy(origin, sample, logits, data, data_name))
 
-    result = cut(origin, slugs, data.images, data.labels, chosen, progress, accept)
+    result = cut(origin, slugs, data.images, data.labels, chosen, progress, accept, network)
     modules: tuple[Module, ...] = result.modules
     if held_out is not None:
         modules, own = validated(origin, modules, held_out, validation_name, chosen.batch_size)

@@ -8,7 +8,7 @@ interpreter yields a functional Keras model, so what is exported computes what w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -41,9 +41,9 @@ class Network:
             if call.layer not in self.layers:
                 # Numbered, because a/b and a_b are two layers but one Keras name.
                 label = f"{prefix}{len(self.layers)}_" + re.sub(r"[^A-Za-z0-9_]", "_", call.layer)
-                shape = self.shapes[call.inputs[0]]
+                shapes = [self.shapes[source] for source in call.inputs]
                 self.layers[call.layer] = _built_layer(
-                    label, call.layer, architecture.layers[call.layer], shape, weights
+                    label, call.layer, architecture.layers[call.layer], shapes, weights
                 )
 
     def run(self, images: Any, visit: Visitor | None = None) -> Any:
@@ -63,7 +63,9 @@ class Network:
         live = dict(tensors)
         for position, call in enumerate(self.architecture.calls[start:stop], start):
             layer, inputs = self.layers[call.layer], [live[source] for source in call.inputs]
-            output = layer(inputs if isinstance(layer, (keras.layers.Add, keras.layers.Concatenate)) else inputs[0])
+            # Only symbolic tensors need __call__, whose checks take most of the time that tracing takes.
+            run = layer if isinstance(inputs[0], keras.KerasTensor) else layer.call
+            output = run(inputs if isinstance(layer, _MERGES) else inputs[0])
             live[call.id] = visit(call.id, output) if visit else output
             for source in set(call.inputs):
                 if self._last_reader[source] == position and source != self.architecture.features:
@@ -83,9 +85,9 @@ def preprocess(images: Any, contract: InputContract) -> Any:
     return x
 
 
-def _built_layer(label: str, name: str, spec: Any, shape: arch.Shape, weights: Weights) -> keras.Layer:
-    """One frozen Keras layer named ``label`` for inputs of ``shape``, holding the weights stored under ``name``."""
-    expected = arch.weight_shapes(spec, shape)
+def _built_layer(label: str, name: str, spec: Any, shapes: Sequence[arch.Shape], weights: Weights) -> keras.Layer:
+    """One frozen Keras layer named ``label`` for inputs of ``shapes``, holding the weights stored under ``name``."""
+    expected = arch.weight_shapes(spec, shapes[0])
     values: dict[str, Any] = {}
     for key, wanted in expected.items():
         value = weights.get(f"{name}/{key}")
@@ -104,8 +106,8 @@ def _built_layer(label: str, name: str, spec: Any, shape: arch.Shape, weights: W
     else:
         layer = _make(spec, label)
     layer.trainable = False
-    if not isinstance(layer, (keras.layers.Add, keras.layers.Concatenate)):
-        layer.build((None, *shape))
+    batched = [(None, *shape) for shape in shapes]
+    layer.build(batched if isinstance(layer, _MERGES) else batched[0])
     for key, value in values.items():
         getattr(layer, key).assign(value)
     return layer
@@ -134,6 +136,8 @@ def _global_pooling(spec: Any) -> dict[str, Any]:
 
 _LAST = {"data_format": "channels_last"}
 _layers = keras.layers
+#: Layers that take several tensors.
+_MERGES = (_layers.Add, _layers.Concatenate)
 _MAKERS: Mapping[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
     "conv2d": (
         _layers.Conv2D,

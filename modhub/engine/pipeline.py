@@ -49,13 +49,15 @@ def cut(
     options: DecomposeOptions,
     progress: Progress | None = None,
     accept: Callable[[Sample, NDArray[np.float32]], None] | None = None,
+    network: Network | None = None,
 ) -> Cut:
     """One module for every class of ``origin``.
 
     ``images`` are raw and already checked, (inputs, H, W, C); ``labels`` (inputs,) index the classes, each of which
     occurs. ``accept`` may raise when it is told the sample and the origin's logits, before anything is cut.
+    ``network`` is the origin's, where it stands already.
     """
-    network = Network(origin.architecture, origin.weights)
+    network = network or Network(origin.architecture, origin.weights)
     sites = find_sites(origin.architecture, options.observe)
     sample = draw(labels, len(origin.classes), options.samples_per_class, options.seed)
     parts = segments(sample)
