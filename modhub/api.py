@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from modhub.cache import Cache, CacheCatalog, Installed
 from modhub.config import Config, load_config, publishing_registry, registries
+from modhub.documents import IndexEntry
 from modhub.errors import ModhubError, RegistryUnreachable
 from modhub.installation import Progress as BytesProgress
 from modhub.installation import install as install_pinned
-from modhub.manifest import IndexEntry, Manifest
+from modhub.manifest import Manifest
 from modhub.refs import ModelRef, in_order, parse_version
 from modhub.registry import Registry, versioned
 from modhub.resolve import Catalog, Pinned, resolve, select_version

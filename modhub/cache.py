@@ -20,9 +20,10 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from modhub.digests import parse_digest, sha256
+from modhub.documents import IndexEntry, read_document, write_document
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
-from modhub.manifest import IndexEntry, Manifest, StoredBlob, read_manifest, read_record, write_record
+from modhub.manifest import Manifest, StoredBlob, read_manifest
 from modhub.refs import MODEL_NAME_PATTERN, ModelRef, ModuleRef, check_name, in_order, is_exact, parse_version
 from modhub.registry import files
 from modhub.registry.index import entry_of
@@ -152,7 +153,7 @@ class Cache:
         marker = _InstalledMarker(
             format=MARKER_FORMAT, ref=str(installed.ref), name=installed.name, registry=installed.registry
         )
-        self._write(_marker_path(installed.ref, installed.digest), write_record(marker))
+        self._write(_marker_path(installed.ref, installed.digest), write_document(marker))
 
     def find(self, ref: ModuleRef, digest: str) -> Installed | None:
         """The class when it is marked as installed. Raises IntegrityError when its marker is damaged."""
@@ -162,7 +163,7 @@ class Cache:
         except NotFound:
             return None
         what = f"the cache's marker {self.root / path}"
-        marker = read_record(_InstalledMarker, data, what=what, newest=MARKER_FORMAT)
+        marker = read_document(_InstalledMarker, data, what=what, newest=MARKER_FORMAT)
         if marker.ref != str(ref):
             raise IntegrityError(f"{what} is that of {marker.ref}.", kind="swapped", hint=f"{_AGAIN} {ref}.")
         return Installed(ref, marker.name, digest, marker.registry)
@@ -186,7 +187,7 @@ class Cache:
     def remember_alias(self, name: str, target: str) -> None:
         """Let ``name`` lead to ``target`` also when no registry can be asked."""
         marker = _AliasMarker(format=MARKER_FORMAT, name=check_name(name, "alias"), target=target)
-        self._write(f"aliases/{name}.json", write_record(marker))
+        self._write(f"aliases/{name}.json", write_document(marker))
 
     def alias(self, name: str) -> str | None:
         path = f"aliases/{check_name(name, 'alias')}.json"
@@ -195,7 +196,7 @@ class Cache:
         except NotFound:
             return None
         what = f"the cache's alias {self.root / path}"
-        marker = read_record(_AliasMarker, data, what=what, newest=MARKER_FORMAT)
+        marker = read_document(_AliasMarker, data, what=what, newest=MARKER_FORMAT)
         if marker.name != name:
             raise IntegrityError(f"{what} is that of {marker.name!r}.", kind="swapped", hint="delete that file.")
         return marker.target

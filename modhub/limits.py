@@ -28,6 +28,8 @@ MAX_NAME_CHARS: Final = 100
 MAX_DISPLAY_NAME_CHARS: Final = 500
 #: Characters of a layer's identifier inside an architecture.
 MAX_LAYER_NAME_CHARS: Final = 500
+#: Characters of a reason that somebody gives for a yank, a takedown or a revocation.
+MAX_REASON_CHARS: Final = 1_000
 #: Output classes of one network.
 MAX_CLASSES: Final = 100_000
 

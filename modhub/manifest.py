@@ -1,4 +1,4 @@
-"""Everything that modhub writes to disk, as pydantic models, and the bytes they become.
+"""A release on disk, as pydantic models, and the bytes it becomes.
 
 A release is one JSON manifest. ``content`` is what the modules are; its canonical JSON's digest is the release's
 identity. Beside it stand the blob table (how each decoded blob is stored) and the provenance, which may differ between
@@ -10,7 +10,7 @@ survive a round trip; a newer format is refused by name before anything else is 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -25,15 +25,11 @@ from modhub.limits import (
     MAX_EXTENT,
     MAX_MANIFEST_BYTES,
     MAX_NAME_CHARS,
-    MAX_RECORD_BYTES,
 )
-from modhub.refs import MODEL_NAME_PATTERN, NAME_PATTERN, VERSION_PATTERN
+from modhub.refs import NAME_PATTERN, VERSION_PATTERN
 
-#: The newest format of each file that this version of modhub reads and writes.
+#: The newest format of a release that this version of modhub reads and writes.
 MANIFEST_FORMAT: Final = 1
-INDEX_FORMAT: Final = 1
-RECORD_FORMAT: Final = 1
-REGISTRY_FORMAT: Final = 1
 
 DigestText = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_CHARS)]
@@ -43,14 +39,13 @@ Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-_Record = TypeVar("_Record", bound=BaseModel)
+class Stored(BaseModel):
+    """What every file has in common: unknown fields survive, values never change."""
 
-
-class _Stored(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
 
-class InputContract(_Stored):
+class InputContract(Stored):
     """What images a module takes, and how it preprocesses them itself: ``(x * rescale - mean) / std``.
 
     Images are raw: rows, columns, channels, of ``dtype``, inside ``value_range``. ``mean`` and ``std`` have one number,
@@ -81,7 +76,7 @@ class InputContract(_Stored):
         return self.height, self.width, self.channels
 
 
-class Accuracy(_Stored):
+class Accuracy(Stored):
     """Shares of ``examples`` inputs of the data set ``data`` whose class was answered (first, or among five)."""
 
     data: DisplayName
@@ -90,7 +85,7 @@ class Accuracy(_Stored):
     top_5: Share
 
 
-class Dataset(_Stored):
+class Dataset(Stored):
     """The data that decomposition observed. ``fingerprint`` is over the images and labels in the order given."""
 
     name: DisplayName
@@ -98,7 +93,7 @@ class Dataset(_Stored):
     fingerprint: DigestText
 
 
-class OriginRecord(_Stored):
+class OriginRecord(Stored):
     """The trained network and its classes, in output order. ``weights`` is the decoded digest of the shared blob."""
 
     dataset: Dataset
@@ -108,7 +103,7 @@ class OriginRecord(_Stored):
     accuracy: tuple[Accuracy, ...] = ()
 
 
-class DecomposeOptions(_Stored):
+class DecomposeOptions(Stored):
     """How the modules were cut. ``delta`` is a number or a quantile such as ``q95``."""
 
     observe: Literal["relu", "conv"] = "relu"
@@ -120,14 +115,14 @@ class DecomposeOptions(_Stored):
     batch_size: Annotated[int, Field(ge=1, le=MAX_EXTENT)] = 256
 
 
-class SiteRecord(_Stored):
+class SiteRecord(Stored):
     """A tensor on which masks sit: the output of the call ``id``, per image."""
 
     id: LayerName
     shape: tuple[Extent, ...]
 
 
-class Stages(_Stored):
+class Stages(Stored):
     """Nodes of one module at each site, in the order of ``content.sites``.
 
     ``concern``: active for the class (CI). ``tangled``: added by TI. ``last_conv``, ``input``: removed by backtracking.
@@ -141,7 +136,7 @@ class Stages(_Stored):
     kept: tuple[Count, ...]
 
 
-class Metric(_Stored):
+class Metric(Stored):
     """Precision and recall of one module on a named data set: in the vote, and alone at its own threshold."""
 
     data: DisplayName
@@ -152,14 +147,14 @@ class Metric(_Stored):
     own_precision: Share
 
 
-class Derivation(_Stored):
+class Derivation(Stored):
     """Where an updated module comes from. Empty for a module cut from its origin."""
 
     module: str
     digest: DigestText
 
 
-class ModuleRecord(_Stored):
+class ModuleRecord(Stored):
     """One module. ``blob`` is the decoded digest of its masks and head; positive means ``margin > threshold``,
     and the calibrated probability is ``sigmoid(scale * (margin - threshold))``. ``jaccard`` is its overlap with the
     origin's active nodes, ``jaccard_weights`` the 2020 work's index over weight values."""
@@ -179,7 +174,7 @@ class ModuleRecord(_Stored):
     derived_from: tuple[Derivation, ...] = ()
 
 
-class Content(_Stored):
+class Content(Stored):
     """What a release is. The digest of its canonical JSON is the release's identity."""
 
     namespace: Name
@@ -208,7 +203,7 @@ class Content(_Stored):
         return f"{self.namespace}/{self.model}"
 
 
-class StoredBlob(_Stored):
+class StoredBlob(Stored):
     """How a blob lies in the store: the digest and size of the compressed bytes, and the decoded size, in bytes."""
 
     sha256: DigestText
@@ -216,7 +211,7 @@ class StoredBlob(_Stored):
     decoded_size: Annotated[int, Field(ge=1, le=MAX_DECODED_BYTES)]
 
 
-class Provenance(_Stored):
+class Provenance(Stored):
     """When and by what the release was made (UTC, ISO 8601), and what decided the last bits of its activations.
 
     Equal masks from equal input are promised inside one environment only: one ``backend`` at the same ``versions``.
@@ -228,7 +223,7 @@ class Provenance(_Stored):
     versions: dict[str, str]
 
 
-class Manifest(_Stored):
+class Manifest(Stored):
     """One release on disk. ``digest`` is the content's; ``blobs`` maps decoded digests to stored bytes."""
 
     format: int
@@ -245,52 +240,6 @@ class Manifest(_Stored):
         return self
 
 
-class IndexEntry(_Stored):
-    """One release as the index shows it, enough to search without its manifest."""
-
-    version: VersionText
-    digest: DigestText
-    size: Count
-    classes: tuple[DisplayName, ...]
-    slugs: tuple[Name, ...]
-    dataset: DisplayName
-    input_shape: tuple[Extent, Extent, Extent]
-    top_1: Share | None = None
-
-
-class IndexShard(_Stored):
-    """All releases of one model. Derived: where a store can list, the listing is the truth."""
-
-    format: int
-    namespace: Name
-    model: Name
-    releases: tuple[IndexEntry, ...]
-
-
-class ChainedRecord(_Stored):
-    """One entry of an append-only history of ``name``. ``previous`` is the digest of the entry before it, as stored."""
-
-    format: int
-    number: Annotated[int, Field(ge=1)]
-    name: str
-    previous: DigestText | None
-    created: str
-
-
-class AliasRecord(ChainedRecord):
-    """One entry of an alias's history. ``target`` is ``namespace/model``, None when the alias is taken back."""
-
-    name: Name
-    target: Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)] | None
-
-
-class RegistryMarker(_Stored):
-    """``modhub-registry.json`` at a registry's root."""
-
-    format: int
-    created: str
-
-
 def digest_of(content: Content) -> str:
     """The identity of a release: the digest of its content's canonical JSON."""
     return sha256(canonical_json(content.model_dump(mode="json")))
@@ -298,7 +247,7 @@ def digest_of(content: Content) -> str:
 
 def write_manifest(manifest: Manifest) -> bytes:
     """The manifest as the bytes of its file: canonical JSON with a checksum over all the rest."""
-    return _with_checksum(manifest.model_dump(mode="json"))
+    return with_checksum(manifest.model_dump(mode="json"))
 
 
 def read_manifest(data: bytes, *, what: str) -> Manifest:
@@ -311,11 +260,11 @@ def read_manifest(data: bytes, *, what: str) -> Manifest:
         raise IntegrityError(
             f"{what} has {len(data)} bytes; a manifest has at most {MAX_MANIFEST_BYTES}.", kind="too-large", what=what
         )
-    value = _checked_object(data, what=what, newest=MANIFEST_FORMAT)
+    value = checked_object(data, what=what, newest=MANIFEST_FORMAT)
     try:
         manifest = Manifest.model_validate(value)
     except ValidationError as error:
-        raise _invalid(what, error) from error
+        raise invalid(what, error) from error
     actual = sha256(canonical_json(value["content"]))
     if manifest.digest != actual:
         raise IntegrityError(
@@ -328,28 +277,17 @@ def read_manifest(data: bytes, *, what: str) -> Manifest:
     return manifest
 
 
-def write_record(record: BaseModel) -> bytes:
-    """A small file (index shard, alias record, marker) as canonical JSON with a checksum over all the rest."""
-    return _with_checksum(record.model_dump(mode="json"))
-
-
-def read_record(model: type[_Record], data: bytes, *, what: str, newest: int) -> _Record:
-    """Untrusted bytes of a small file as ``model``. Raises IntegrityError, or Incompatible for a newer format."""
-    limit = MAX_MANIFEST_BYTES if model is IndexShard else MAX_RECORD_BYTES
-    if len(data) > limit:
-        raise IntegrityError(f"{what} has {len(data)} bytes; at most {limit} are allowed.", kind="too-large", what=what)
-    try:
-        return model.model_validate(_checked_object(data, what=what, newest=newest))
-    except ValidationError as error:
-        raise _invalid(what, error) from error
-
-
-def _with_checksum(value: dict[str, Any]) -> bytes:
+def with_checksum(value: dict[str, Any]) -> bytes:
+    """Canonical JSON of ``value`` with a checksum over all the rest."""
     value.pop("checksum", None)
     return canonical_json(value | {"checksum": sha256(canonical_json(value))})
 
 
-def _checked_object(data: bytes, *, what: str, newest: int) -> dict[str, Any]:
+def checked_object(data: bytes, *, what: str, newest: int) -> dict[str, Any]:
+    """Untrusted bytes that ``with_checksum`` wrote, as the object without its checksum.
+
+    Raises IntegrityError, and Incompatible for a format newer than ``newest``.
+    """
     value = parse_json(data, what=what)
     if not isinstance(value, dict) or type(value.get("format")) is not int or value["format"] < 1:
         raise IntegrityError(f"{what} is not a modhub file: it names no format.", kind="bad-json", what=what)
@@ -373,7 +311,8 @@ def _checked_object(data: bytes, *, what: str, newest: int) -> dict[str, Any]:
     return value
 
 
-def _invalid(what: str, error: ValidationError) -> IntegrityError:
+def invalid(what: str, error: ValidationError) -> IntegrityError:
+    """What to raise when a file does not follow its schema."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "top level"
     return IntegrityError(

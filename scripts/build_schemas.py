@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write registry_schema/*.schema.json from the pydantic models in modhub.manifest.
+"""Write registry_schema/*.schema.json from the pydantic models in modhub.manifest and modhub.documents.
 
 usage: build_schemas.py
 
@@ -13,13 +13,30 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from modhub.manifest import AliasRecord, IndexShard, Manifest, RegistryMarker
+from modhub.documents import (
+    AliasRecord,
+    Catalog,
+    IndexShard,
+    NamespaceCatalog,
+    RegistryMarker,
+    RevocationRecord,
+    SignatureFile,
+    TombstoneRecord,
+    YankRecord,
+)
+from modhub.manifest import Manifest
 
 FOLDER = Path(__file__).parents[1] / "registry_schema"
 MODELS: dict[str, type[BaseModel]] = {
     "release": Manifest,
     "index": IndexShard,
+    "namespace-catalog": NamespaceCatalog,
+    "catalog": Catalog,
     "alias-record": AliasRecord,
+    "yank-record": YankRecord,
+    "tombstone-record": TombstoneRecord,
+    "revocation-record": RevocationRecord,
+    "signature": SignatureFile,
     "registry-marker": RegistryMarker,
 }
 

@@ -18,6 +18,7 @@ FLOORS: list[set[str]] = [
     {"digests"},
     {"refs", "architecture"},
     {"manifest"},
+    {"documents"},
     {"module", "compat", "inputs"},
     {"data"},
     {"registry"},

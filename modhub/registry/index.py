@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from modhub.documents import INDEX_FORMAT, IndexEntry, IndexShard, read_document
 from modhub.errors import Incompatible, IntegrityError, NotFound
 from modhub.limits import MAX_MANIFEST_BYTES
-from modhub.manifest import INDEX_FORMAT, IndexEntry, IndexShard, Manifest, read_record
+from modhub.manifest import Manifest
 from modhub.refs import ModelRef
 from modhub.registry.layout import index_path
 from modhub.registry.store import Store
@@ -34,7 +35,7 @@ def read_shard(store: Store, namespace: str, model: str) -> IndexShard:
     """The shard as stored. Raises NotFound, IntegrityError, or Incompatible for a newer format."""
     path = index_path(namespace, model)
     what = f"{store.url}/{path}"
-    shard = read_record(IndexShard, store.get(path, max_bytes=MAX_MANIFEST_BYTES), what=what, newest=INDEX_FORMAT)
+    shard = read_document(IndexShard, store.get(path, max_bytes=MAX_MANIFEST_BYTES), what=what, newest=INDEX_FORMAT)
     if (shard.namespace, shard.model) != (namespace, model):
         raise IntegrityError(
             f"{what} is the index of {shard.namespace}/{shard.model}, not of {namespace}/{model}.",

@@ -6,13 +6,19 @@ one does harm.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from modhub.digests import parse_digest
+from modhub.documents import KEY_ID_PATTERN
+from modhub.errors import IntegrityError
 from modhub.refs import ModelRef, check_name, parse_version
 
 MARKER: Final = "modhub-registry.json"
+CATALOG: Final = "catalog.json"
 RELEASES: Final = "releases"
+BLOBS: Final = "blobs"
+SIGNATURES: Final = "signatures"
 
 
 def blob_path(digest: str) -> str:
@@ -33,6 +39,17 @@ def release_path(ref: ModelRef) -> str:
 
 def index_path(namespace: str, model: str) -> str:
     return f"index/{check_name(namespace, 'namespace')}/{check_name(model, 'model')}.json"
+
+
+def catalog_path(namespace: str) -> str:
+    return f"catalog/{check_name(namespace, 'namespace')}.json"
+
+
+def signature_path(digest: str, key: str) -> str:
+    """Where the signature by ``key`` (64 hexadecimal digits) of what has this digest lies."""
+    if not re.fullmatch(KEY_ID_PATTERN, key):
+        raise IntegrityError(f"{key[:80]!r} is not the id of a key.", kind="bad-key-id", key=key)
+    return f"{SIGNATURES}/{parse_digest(digest).removeprefix('sha256:')}/{key}.json"
 
 
 def records_folder(kind: str, name: str) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from modhub.errors import ModhubError, NotFound, RegistryUnreachable, StorageError
 from modhub.registry import files
-from modhub.registry.store import Capabilities
+from modhub.registry.store import Capabilities, Payload
 
 #: The disk, a quota or a limit on file sizes has no room for the bytes.
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: What ``os.link`` says where there are no hard links; some file systems say EPERM, which is told as forbidden.
+_NO_LINKS: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -35,15 +38,29 @@ class LocalStore:
         with self._explained(path, "read"):
             return files.read(self.root, path, max_bytes=max_bytes)
 
-    def put_if_absent(self, path: str, data: bytes) -> bool:
+    def stream(self, path: str, *, max_bytes: int) -> Iterator[bytes]:
+        with self._explained(path, "read"):
+            yield from files.stream(self.root, path, max_bytes=max_bytes)
+
+    def put_if_absent(self, path: str, data: Payload) -> bool:
         self._require_writable()
         with self._explained(path, "write"):
             return files.create(self.root, path, data, durable=True)
 
-    def replace(self, path: str, data: bytes) -> None:
+    def put_all(self, objects: Mapping[str, Payload]) -> dict[str, bool]:
+        self._require_writable()
+        with self._explained(next(iter(objects), ""), "write"):
+            return files.create_all(self.root, objects)
+
+    def replace(self, path: str, data: Payload) -> None:
         self._require_writable()
         with self._explained(path, "write"):
             files.replace(self.root, path, data, durable=True)
+
+    def delete(self, path: str) -> None:
+        self._require_writable()
+        with self._explained(path, "write"):
+            files.delete(self.root, path)
 
     def exists(self, path: str) -> bool:
         with self._explained(path, "read"):
@@ -52,6 +69,18 @@ class LocalStore:
     def list(self, prefix: str) -> list[str]:
         with self._explained(prefix, "read"):
             return files.walk(self.root, prefix)
+
+    def modified(self, path: str) -> datetime:
+        with self._explained(path, "read"):
+            return datetime.fromtimestamp(files.modified(self.root, path), UTC)
+
+    def sweep(self, before: datetime) -> int:
+        self._require_writable()
+        with self._explained("", "write"):
+            found = files.leftovers(self.root, before.timestamp())
+            for full in found:
+                files.remove(full)
+        return len(found)
 
     def _require_writable(self) -> None:
         if not self.capabilities.writable:
@@ -94,6 +123,13 @@ class LocalStore:
             )
         if doing == "read" and isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return NotFound(f"{path} does not exist.", kind="no-object", path=str(path))
+        if error.errno in _NO_LINKS and doing == "write":
+            return RegistryUnreachable(
+                f"the file system of {self.root} knows no hard links: {error.strerror}.",
+                kind="no-exclusive-create",
+                hint="keep the registry on a file system that does (exFAT and some network shares do not).",
+                registry=self.url,
+            )
         return RegistryUnreachable(
             f"cannot {doing} {path}: {error.strerror or error}.",
             hint="look at the disk or the network share that holds it.",

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from modhub.digests import Digest, sha256
+from modhub.documents import RECORD_FORMAT, ChainedRecord, read_document, write_document
 from modhub.errors import Conflict, IntegrityError, NotFound
 from modhub.limits import MAX_RECORD_BYTES
-from modhub.manifest import RECORD_FORMAT, ChainedRecord, read_record, write_record
 from modhub.registry.layout import record_path, records_folder
 from modhub.registry.store import Store
 
@@ -42,7 +42,7 @@ class RecordLog(Generic[Record]):
         entries = self._entries()
         record = make(len(entries) + 1, entries[-1][1] if entries else None)
         path = record_path(self.kind, self.name, record.number)
-        if not self.store.put_if_absent(path, write_record(record)):
+        if not self.store.put_if_absent(path, write_document(record)):
             raise Conflict(
                 f"the {self.kind} {self.name!r} was changed by somebody else at the same moment.",
                 kind="record-race",
@@ -61,7 +61,7 @@ class RecordLog(Generic[Record]):
                 data = self.store.get(path, max_bytes=MAX_RECORD_BYTES)
             except NotFound as error:
                 raise self._broken(number, "is missing") from error
-            record = read_record(self.model, data, what=what, newest=RECORD_FORMAT)
+            record = read_document(self.model, data, what=what, newest=RECORD_FORMAT)
             if record.name != self.name or record.number != number:
                 raise self._broken(number, f"says it is entry {record.number} of {record.name!r}")
             if record.previous != (entries[-1][1] if entries else None):

@@ -12,22 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from modhub.errors import Conflict, Incompatible, IntegrityError, ModhubError, NotFound, RegistryUnreachable, UsageError
-from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
-from modhub.manifest import (
+from modhub.documents import (
     RECORD_FORMAT,
     REGISTRY_FORMAT,
     AliasRecord,
     IndexEntry,
     IndexShard,
-    Manifest,
     RegistryMarker,
-    StoredBlob,
-    read_manifest,
-    read_record,
-    write_manifest,
-    write_record,
+    read_document,
+    write_document,
 )
+from modhub.errors import Conflict, Incompatible, IntegrityError, ModhubError, NotFound, RegistryUnreachable, UsageError
+from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
+from modhub.manifest import Manifest, StoredBlob, read_manifest, write_manifest
 from modhub.refs import NAME_PATTERN, ModelRef, check_name, in_order, is_exact, parse_model_name
 from modhub.registry.index import derive_shard, entry_of, read_shard
 from modhub.registry.layout import MARKER, RELEASES, blob_path, index_path, model_folder, release_path
@@ -63,7 +60,7 @@ class Registry:
         """Make the store a registry. True when this call did, False when it was one already."""
         self._require_writable()
         marker = RegistryMarker(format=REGISTRY_FORMAT, created=_now())
-        if self.store.put_if_absent(MARKER, write_record(marker)):
+        if self.store.put_if_absent(MARKER, write_document(marker)):
             return True
         self.check()
         return False
@@ -79,7 +76,7 @@ class Registry:
                 hint=f"check the path, or create one: modhub registry init {self.url}",
                 registry=self.url,
             ) from error
-        read_record(RegistryMarker, data, what=f"{self.url}/{MARKER}", newest=REGISTRY_FORMAT)
+        read_document(RegistryMarker, data, what=f"{self.url}/{MARKER}", newest=REGISTRY_FORMAT)
 
     # Reading
 
@@ -238,7 +235,7 @@ class Registry:
             while True:
                 versions = self.versions(namespace, model)
                 shard, problems = derive_shard(self.store, namespace, model, versions, self.manifest)
-                self.store.replace(index_path(namespace, model), write_record(shard))
+                self.store.replace(index_path(namespace, model), write_document(shard))
                 if self.versions(namespace, model) == versions:
                     return tuple(str(problem) for problem in problems)
         except ModhubError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from modhub.manifest import IndexEntry
+from modhub.documents import IndexEntry
 from modhub.refs import ModelRef, ModuleRef
 
 

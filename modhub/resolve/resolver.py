@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from modhub.documents import IndexEntry
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError, did_you_mean
-from modhub.manifest import IndexEntry
 from modhub.refs import ModelRef, ModuleRef, Request, in_order, is_exact, parse, parse_range, parse_version, slug_of
 from modhub.resolve.catalog import Catalog, Pinned
 

@@ -11,18 +11,9 @@ from hypothesis import strategies as st
 from synthetic import release
 
 from modhub.digests import canonical_json, sha256
+from modhub.documents import AliasRecord, IndexShard, RegistryMarker, read_document, write_document
 from modhub.errors import Incompatible, IntegrityError
-from modhub.manifest import (
-    AliasRecord,
-    IndexShard,
-    Manifest,
-    RegistryMarker,
-    digest_of,
-    read_manifest,
-    read_record,
-    write_manifest,
-    write_record,
-)
+from modhub.manifest import Manifest, digest_of, read_manifest, write_manifest
 
 MANIFEST, _ = release()
 DATA = write_manifest(MANIFEST)
@@ -235,22 +226,24 @@ RECORDS = [ALIAS, RegistryMarker(format=1, created="now"), IndexShard(format=1, 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
 def test_records_come_back_and_no_changed_byte_does(record):
-    data = write_record(record)
-    assert read_record(type(record), data, what="x", newest=1) == record
+    data = write_document(record)
+    assert read_document(type(record), data, what="x", newest=1) == record
     for position in range(len(data)):
         changed = bytearray(data)
         changed[position] ^= 1 << position % 8
         with pytest.raises((IntegrityError, Incompatible)):
-            read_record(type(record), bytes(changed), what="x", newest=1)
+            read_document(type(record), bytes(changed), what="x", newest=1)
     with pytest.raises(IntegrityError):
-        read_record(type(record), data[:-1], what="x", newest=1)
+        read_document(type(record), data[:-1], what="x", newest=1)
 
 
 def test_records_keep_unknown_fields_and_are_bounded():
     extended = ALIAS.model_copy(update={"reason": "because"})
-    assert write_record(read_record(AliasRecord, write_record(extended), what="x", newest=1)) == write_record(extended)
+    assert write_document(read_document(AliasRecord, write_document(extended), what="x", newest=1)) == write_document(
+        extended
+    )
     with pytest.raises(IntegrityError, match="at most 65536 are allowed"):
-        read_record(AliasRecord, b" " * 65537, what="x", newest=1)
+        read_document(AliasRecord, b" " * 65537, what="x", newest=1)
 
 
 def test_a_manifest_in_memory_is_checked_too():

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.digests import canonical_json, parse_json, sha256
+from modhub.documents import AliasRecord
 from modhub.errors import Conflict, Incompatible, IntegrityError, InvalidRef, ModhubError
-from modhub.manifest import AliasRecord
 from modhub.registry import Registry, open_store
 from modhub.registry.records import RecordLog
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from semantic_version import Version
 
 from modhub.digests import sha256
+from modhub.documents import IndexEntry
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError
-from modhub.manifest import IndexEntry
 from modhub.refs import ModuleRef, Request, in_order, slug_of
 from modhub.resolve import resolve, select_version
 
