@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modhub.api import compose, decompose, info, install, load, publish, search
+    from modhub.api import compose, decompose, info, install, load, lock, publish, search, yank
     from modhub.composition.composite import Composite
     from modhub.composition.votes import Prediction
     from modhub.errors import ModhubError
@@ -24,8 +24,10 @@ __all__ = [
     "info",
     "install",
     "load",
+    "lock",
     "publish",
     "search",
+    "yank",
 ]
 
 _HOMES = {

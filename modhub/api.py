@@ -8,24 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modhub.cache import Cache, CacheCatalog, Installed
-from modhub.config import Config, load_config, publishing_registry, registries
+from modhub.cache import Installed
+from modhub.config import load_config, load_trust, publishing_registry, registries
 from modhub.documents import IndexEntry
-from modhub.errors import ModhubError, RegistryUnreachable
+from modhub.errors import InvalidRef, ModhubError, NotFound, StorageError
 from modhub.installation import Progress as BytesProgress
-from modhub.installation import install as install_pinned
+from modhub.limits import MAX_LOCK_BYTES
 from modhub.manifest import Manifest
-from modhub.refs import ModelRef, in_order, parse_version
-from modhub.registry import Registry, versioned
-from modhub.resolve import Catalog, Pinned, resolve, select_version
+from modhub.places import Backend, Places, RegistryUrls, cache_of
+from modhub.refs import ModelRef, is_exact, parse, parse_version
+from modhub.registry import SearchEntry, files, versioned
+from modhub.resolve import Lock, read_lock
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
-    from modhub.composition.plan import Plan
-    from modhub.module import Module
     from modhub.package.decomposition import Decomposition
-
-RegistryUrls = str | Sequence[str] | None
+    from modhub.signing import Signer
 
 
 @dataclass(frozen=True)
@@ -133,18 +131,25 @@ def load(folder: str | Path) -> Decomposition:
 
 
 def publish(
-    decomposition_or_folder: Decomposition | str | Path, *, version: str | None = None, registry: str | None = None
+    decomposition_or_folder: Decomposition | str | Path,
+    *,
+    version: str | None = None,
+    registry: str | None = None,
+    sign: str | Signer | None = None,
+    progress: BytesProgress | None = None,
 ) -> Release:
     """Publish all modules of one decomposition as an immutable release.
 
     Without ``version``, equal content gives the release that exists, else the next minor version is taken. Publishing
-    equal content again changes nothing. Raises Conflict when the version has other content.
+    equal content again changes nothing. ``sign`` names one of the user's keys, or is one. ``progress`` is told what,
+    bytes done and in all. Raises Conflict when the version has other content.
     """
     from modhub.package.decomposition import decomposition_from
     from modhub.package.folder import load_package
 
     if version is not None:
         parse_version(version)
+    signer = _signer(sign)
     if isinstance(decomposition_or_folder, (str, Path)):
         package = load_package(Path(decomposition_or_folder))
         # A folder may come from anywhere: what does not decode and fit its architecture is never published.
@@ -154,9 +159,11 @@ def publish(
 
     target = publishing_registry(registry, load_config())
     if version is None:
-        published = target.publish_next(package.manifest, package.blobs)
+        published = target.publish_next(package.manifest, package.blobs, signer=signer, progress=progress)
     else:
-        published = target.publish(versioned(package.manifest, version), package.blobs)
+        published = target.publish(
+            versioned(package.manifest, version), package.blobs, signer=signer, progress=progress
+        )
     return Release(
         ref=published.ref,
         digest=published.digest,
@@ -168,20 +175,81 @@ def publish(
     )
 
 
+def yank(
+    ref: str, reason: str, *, undo: bool = False, registry: str | None = None, sign: str | Signer | None = None
+) -> bool:
+    """Let resolution skip the release ``namespace/model@version`` (or with ``undo``, find it again).
+
+    Lockfiles still install it, with a warning. False when it was so already. Raises NotFound, UsageError.
+    """
+    request = parse(ref)
+    if not request.is_qualified or request.cls is not None or not is_exact(request.version or ""):
+        raise InvalidRef(
+            f"{ref!r} is not a release's name.",
+            hint="write namespace/model@version, for example me/net@1.0.0.",
+            name=ref,
+        )
+    namespace, model = request.base.split("/")
+    release = ModelRef(namespace, model, str(request.version))
+    return publishing_registry(registry, load_config()).yank(release, reason, undo=undo, signer=_signer(sign))
+
+
 def install(
-    refs: str | Sequence[str],
+    refs: str | Sequence[str] = (),
     *,
+    locked: str | Path | None = None,
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
+    offline: bool = False,
+    require_signature: bool | None = None,
     progress: BytesProgress | None = None,
 ) -> list[Installed]:
     """Bring modules into the local cache, verified: one weights blob a release, and each module's own.
 
-    ``registry``: one URL or several in order; without it those configured. ``progress`` is told what, bytes done and in
-    all. Raises NotFound, IntegrityError, RegistryUnreachable, StorageError.
+    ``locked``: a lockfile, in the place of ``refs``. ``registry``: one URL or several in order; without it those
+    configured. ``offline`` uses the cache alone. ``require_signature`` believes only what a trusted key has signed;
+    None leaves it to the configuration. ``progress`` is told what, bytes done and in all.
+
+    Raises NotFound, IntegrityError, RegistryUnreachable, StorageError.
     """
-    places = _Places.open(registry, cache)
-    return install_pinned(places.resolve(_as_list(refs)), places.registries, places.cache, progress)
+    places = Places.open(registry, cache, offline=offline, require_signature=require_signature)
+    pinned = places.resolve(_as_list(refs)) if locked is None else places.unlock(load_lock(locked))
+    return places.install(pinned, progress)
+
+
+def lock(
+    refs: str | Sequence[str],
+    file: str | Path,
+    *,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
+) -> Lock:
+    """Write down exactly which modules names mean now; ``install(locked=file)`` installs the same anywhere."""
+    found = Lock.of(Places.open(registry, cache).resolve(_as_list(refs)))
+    try:
+        files.overwrite(files.absolute(file), found.to_text().encode(), durable=True)
+    except OSError as error:
+        raise StorageError(
+            f"the lockfile {file} cannot be written: {error.strerror or error}.",
+            hint="free the disk, or choose another place with --out.",
+            path=str(file),
+        ) from error
+    return found
+
+
+def load_lock(file: str | Path) -> Lock:
+    """A lockfile. Raises NotFound, kind ``no-lock``, and IntegrityError."""
+    try:
+        with Path(file).open("rb") as opened:
+            data = opened.read(MAX_LOCK_BYTES + 1)
+    except OSError as error:
+        raise NotFound(
+            f"the lockfile {file} cannot be read: {error.strerror or error}.",
+            kind="no-lock",
+            hint="write one: modhub lock REF... --out FILE",
+            path=str(file),
+        ) from error
+    return read_lock(data, what=f"the lockfile {file}")
 
 
 def compose(
@@ -195,7 +263,7 @@ def compose(
     from modhub.composition.composite import Composite, members_of
     from modhub.composition.plan import make_plan
 
-    backend = _Backend(registry, cache)
+    backend = Backend(registry, cache)
     parts = list(refs) if isinstance(refs, Iterable) and not isinstance(refs, str) else [refs]
     return Composite(make_plan(members_of(parts, backend)), backend, reject)
 
@@ -213,14 +281,12 @@ def search(
     Filters by ``dataset`` and ``namespace``; at most ``limit`` hits. A release whose own name matches is one hit; else
     each class that matches is one.
     """
-    config = load_config()
     words = query.lower().split()
     hits: list[Hit] = []
-    for entry in _newest(registries(registry, config)):
-        ref, release = entry
-        if namespace not in (None, ref[0].namespace) or dataset not in (None, release.dataset):
+    for entry in _shown(registry):
+        if namespace not in (None, entry.ref.namespace) or dataset not in (None, entry.release.dataset):
             continue
-        hits += _matches(ref[0], ref[1], release, words)
+        hits += _matches(entry, words)
         if limit is not None and len(hits) >= limit:
             return hits[:limit]
     return hits
@@ -228,7 +294,7 @@ def search(
 
 def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details:
     """Everything a release says of itself, or of one of its classes. Raises NotFound."""
-    places = _Places.open(registry, cache)
+    places = Places.open(registry, cache)
     pinned = places.resolve([ref])
     first = pinned[0]
     source = next((r for r in places.registries if r.url == first.registry), None)
@@ -238,112 +304,48 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
 
 def list_installed(*, cache: str | Path | None = None) -> list[Installed]:
     """The modules in the local cache."""
-    return _cache(cache, load_config()).installed()
+    return cache_of(cache, load_config()).installed()
 
 
 def list_available(*, registry: RegistryUrls = None) -> list[Hit]:
     """Every release of every registry, newest version of each model."""
-    entries = _newest(registries(registry, load_config()))
-    return [Hit(ref.name, None, url, release) for (ref, url), release in entries]
+    return [Hit(entry.ref.name, None, entry.registry, entry.release) for entry in _shown(registry)]
 
 
 def _as_list(refs: str | Sequence[str]) -> list[str]:
     return [refs] if isinstance(refs, str) else list(refs)
 
 
-def _cache(cache: str | Path | None, config: Config) -> Cache:
-    return Cache(Path(cache) if cache is not None else config.cache_folder)
-
-
-def _newest(places: Iterable[Registry]) -> list[tuple[tuple[ModelRef, str], IndexEntry]]:
-    """The newest version of each model, a pre-release only where there is no other; the first registry that has it."""
-    found: dict[str, tuple[tuple[ModelRef, str], IndexEntry]] = {}
-    for place in places:
-        own: dict[str, dict[str, tuple[tuple[ModelRef, str], IndexEntry]]] = {}
+def _shown(registry: RegistryUrls) -> list[SearchEntry]:
+    """Of each model the release that its plain name gives, from the first registry that has it."""
+    config = load_config()
+    found: dict[str, SearchEntry] = {}
+    for place in registries(registry, config, trust=load_trust(config)):
         for entry in place.entries(_warn_of):
-            own.setdefault(entry.ref.name, {})[entry.ref.version] = (entry.ref, entry.registry), entry.release
-        for name, versions in own.items():
-            newest = select_version(versions, None) or in_order(versions)[-1]
-            found.setdefault(name, versions[newest])
+            found.setdefault(entry.ref.name, entry)
     return [found[name] for name in sorted(found)]
+
+
+def _signer(sign: str | Signer | None) -> Signer | None:
+    """One of the user's keys by its name; None and keys are given back. Raises NotFound, UsageError."""
+    if not isinstance(sign, str):
+        return sign
+    from modhub.keyring import load_signer
+
+    return load_signer(sign)
 
 
 def _warn_of(error: ModhubError) -> None:
     warnings.warn(str(error), stacklevel=4)
 
 
-def _matches(ref: ModelRef, registry: str, release: IndexEntry, words: list[str]) -> list[Hit]:
-    about = f"{ref.name} {release.dataset}".lower()
+def _matches(entry: SearchEntry, words: list[str]) -> list[Hit]:
+    name, release = entry.ref.name, entry.release
+    about = f"{name} {release.dataset}".lower()
     if all(word in about for word in words):
-        return [Hit(ref.name, None, registry, release)]
+        return [Hit(name, None, entry.registry, release)]
     return [
-        Hit(f"{ref.name}:{slug}", name, registry, release)
-        for name, slug in zip(release.classes, release.slugs, strict=True)
-        if all(word in f"{about} {name} {slug}".lower() for word in words)
+        Hit(f"{name}:{slug}", cls, entry.registry, release)
+        for cls, slug in zip(release.classes, release.slugs, strict=True)
+        if all(word in f"{about} {cls} {slug}".lower() for word in words)
     ]
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Where names are looked up: ``catalogs`` in order, the cache last."""
-
-    config: Config
-    registries: list[Registry]
-    cache: Cache
-    catalogs: list[Catalog]
-
-    @classmethod
-    def open(cls, registry: RegistryUrls, cache: str | Path | None) -> _Places:
-        """Raises RegistryUnreachable when a registry does not exist."""
-        config = load_config()
-        found, own = registries(registry, config), _cache(cache, config)
-        return cls(config, found, own, [*found, CacheCatalog(own)])
-
-    @classmethod
-    def open_or_cached(cls, registry: RegistryUrls, cache: str | Path | None) -> _Places:
-        """As ``open``, but what is installed stands in, first and with a warning, for a registry that is gone."""
-        try:
-            return cls.open(registry, cache)
-        except RegistryUnreachable as error:
-            config = load_config()
-            own = _cache(cache, config)
-            if not own.marked():
-                raise
-            warnings.warn(f"{error.message} Using what is installed.", stacklevel=5)
-            found = registries(registry, config, skip_missing=True)
-            return cls(config, found, own, [CacheCatalog(own), *found])
-
-    def resolve(self, refs: Sequence[str]) -> list[Pinned]:
-        return resolve(refs, self.catalogs, self.config.aliases)
-
-
-class _Backend:
-    """How composites find and run modules: through the verified cache, on the engine."""
-
-    def __init__(self, registry: RegistryUrls, cache: str | Path | None) -> None:
-        self._registry = registry
-        self._cache = cache
-
-    def find(self, refs: Sequence[str]) -> list[Module]:
-        from modhub.package.decomposition import modules_from
-
-        places = _Places.open_or_cached(self._registry, self._cache)
-        pinned = places.resolve(refs)
-        install_pinned(pinned, places.registries, places.cache)
-        found: dict[Pinned, Module] = {}
-        for digest in dict.fromkeys(pin.digest for pin in pinned):
-            own = [pin for pin in dict.fromkeys(pinned) if pin.digest == digest]
-            manifest = places.cache.manifest(digest)
-            modules = modules_from(manifest, lambda _, record: places.cache.blob(record), [pin.ref.cls for pin in own])
-            found |= dict(zip(own, modules, strict=True))
-        return [found[pin] for pin in pinned]
-
-    def runner(self, plan: Plan) -> Any:
-        from modhub.engine.runner import PlanRunner
-
-        return PlanRunner(plan)
-
-    def to_keras(self, plan: Plan) -> Any:
-        from modhub.engine.export import to_keras
-
-        return to_keras(plan)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Final, NewType
 
@@ -36,6 +37,16 @@ def parse_digest(text: str) -> Digest:
 def canonical_json(value: Any) -> bytes:
     """``value`` (JSON types only) as canonical JSON bytes. Raises ValueError for NaN and infinity."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def canonical_fields(value: Mapping[str, Any]) -> dict[str, bytes]:
+    """The canonical JSON of each field of an object, by name: what several digests of its parts are made of."""
+    return {key: canonical_json(value[key]) for key in sorted(value)}
+
+
+def canonical_object(fields: Mapping[str, bytes]) -> bytes:
+    """The canonical JSON of the object with these fields, as ``canonical_fields`` gives them."""
+    return b"{" + b",".join(canonical_json(key) + b":" + fields[key] for key in sorted(fields)) + b"}"
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ are derived and may be rebuilt at any time.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError
 
 from modhub.architecture import Extent
 from modhub.errors import IntegrityError
@@ -33,6 +34,7 @@ CATALOG_FORMAT: Final = 1
 RECORD_FORMAT: Final = 1
 SIGNATURE_FORMAT: Final = 1
 REGISTRY_FORMAT: Final = 1
+GC_FORMAT: Final = 1
 
 KEY_ID_PATTERN: Final = r"^[0-9a-f]{64}$"
 KeyId = Annotated[str, StringConstraints(pattern=KEY_ID_PATTERN)]
@@ -131,6 +133,17 @@ class SignatureFile(Stored):
     signature: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{86}==$")]
 
 
+@dataclass(frozen=True)
+class Withdrawal:
+    """What yank and tombstone records come to: a release that no request without a lockfile is answered with.
+
+    ``kind`` is ``yanked`` (lockfiles still install it) or ``taken-down`` (its blobs are gone).
+    """
+
+    kind: Literal["yanked", "taken-down"]
+    reason: str
+
+
 class RegistryMarker(Stored):
     """``modhub-registry.json`` at a registry's root.
 
@@ -149,7 +162,8 @@ def write_document(document: BaseModel) -> bytes:
 
 def max_bytes_of(model: type[BaseModel]) -> int:
     """How large a file of this model may be, in bytes."""
-    return MAX_MANIFEST_BYTES if model in (IndexShard, NamespaceCatalog, Catalog) else MAX_RECORD_BYTES
+    large = (IndexShard, NamespaceCatalog, Catalog, GcCandidates)
+    return MAX_MANIFEST_BYTES if model in large else MAX_RECORD_BYTES
 
 
 def read_document(model: type[_File], data: bytes, *, what: str, newest: int) -> _File:
@@ -158,6 +172,21 @@ def read_document(model: type[_File], data: bytes, *, what: str, newest: int) ->
     if len(data) > limit:
         raise IntegrityError(f"{what} has {len(data)} bytes; at most {limit} are allowed.", kind="too-large", what=what)
     try:
-        return model.model_validate(checked_object(data, what=what, newest=newest))
+        return model.model_validate(checked_object(data, what=what, newest=newest)[0])
     except ValidationError as error:
         raise invalid(what, error) from error
+
+
+class GcCandidate(Stored):
+    """Something that nothing needed when it was found. Both times are by the store's clock."""
+
+    path: str
+    modified: AwareDatetime
+    found: AwareDatetime
+
+
+class GcCandidates(Stored):
+    """What a collection of orphans found, for a later one to delete. Losing it costs no more than time."""
+
+    format: int
+    candidates: tuple[GcCandidate, ...]

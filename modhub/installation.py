@@ -1,146 +1,290 @@
 """From registries into the local cache: only what was asked for, verified, nothing half done to be seen.
 
 A module counts as installed when its marker is there, and the marker is written after everything that it needs. So an
-installation that is interrupted at any point leaves either the module or nothing but bytes that the next one uses.
-What is in the cache already is hashed again and repaired, never believed.
+installation that is interrupted at any point leaves whole modules, and bytes that the next one uses. What the cache has
+already is hashed again and repaired, never believed. Pruning may run beside: what is relied on is touched first, and
+after the last marker everything is looked for once more, and fetched again where it is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 from modhub.cache import Cache, CacheCatalog, Installed
-from modhub.errors import IntegrityError, NotFound
+from modhub.cache.fetching import Meter, Progress, Wanted, fetch_blobs
+from modhub.errors import IntegrityError, NotFound, StorageError
 from modhub.manifest import Manifest, StoredBlob
-from modhub.refs import ModelRef
+from modhub.refs import ModelRef, ModuleRef
 from modhub.registry import Registry
+from modhub.registry.parallel import each
 from modhub.resolve import Pinned
 
-#: Called with what is being fetched, the bytes done and the bytes in all.
-Progress = Callable[[str, int, int], None]
+#: How often what somebody deleted meanwhile is fetched again.
+_ROUNDS: Final = 5
+#: Cached blobs that are hashed at once.
+_AT_ONCE: Final = 4
 
 
 def install(
-    pinned: Sequence[Pinned], registries: Sequence[Registry], cache: Cache, progress: Progress | None = None
+    pinned: Sequence[Pinned],
+    registries: Sequence[Registry],
+    cache: Cache,
+    progress: Progress | None = None,
+    *,
+    offline: bool = False,
 ) -> list[Installed]:
     """Bring modules into the cache: for each release its manifest and one weights blob, for each module its own blob.
 
-    ``registries`` are those that ``pinned`` was resolved with; a module pinned to the cache itself is only verified.
-    Gives one result for each of ``pinned``, in order. Raises IntegrityError, RegistryUnreachable, StorageError.
+    ``registries`` are those that ``pinned`` was resolved with; a module pinned to the cache itself is only verified,
+    and messages then say if that was because of ``offline``. Gives one result for each of ``pinned``, in order. Raises
+    IntegrityError, RegistryUnreachable, StorageError, and NotFound, kind ``not-installed``, for what only the cache
+    could have had.
     """
     sources = {registry.url: registry for registry in registries}
-    releases: dict[tuple[str, ModelRef, str], list[Pinned]] = {}
+    grouped: dict[tuple[str, ModelRef, str], list[Pinned]] = {}
     for pin in dict.fromkeys(pinned):
-        releases.setdefault((pin.registry, pin.ref.release, pin.digest), []).append(pin)
+        grouped.setdefault((pin.registry, pin.ref.release, pin.digest), []).append(pin)
     results: dict[Pinned, Installed] = {}
-    for (url, ref, digest), pins in releases.items():
-        if url not in sources and url != CacheCatalog(cache).url:
+    releases: list[_Release] = []
+    for (url, ref, digest), pins in grouped.items():
+        if url in sources:
+            releases.append(_Release(sources[url], ref, digest, [_Module(pin) for pin in pins]))
+        elif url == CacheCatalog(cache).url:
+            results |= _verified(cache, digest, pins, offline=offline)
+        else:
             raise NotFound(
                 f"{ref} was found in {url}, which is not among the registries given.", kind="no-registry", registry=url
             )
-        results |= _Installation(sources.get(url), ref, digest, pins, cache, progress).run()
+    if releases:
+        _Installation(cache, releases, progress).run()
+    results |= {module.pin: module.result() for release in releases for module in release.modules}
     return [results[pin] for pin in pinned]
 
 
-class _Installation:
-    """Some modules of one release. ``source`` None means that the cache has to have everything."""
+def _verified(cache: Cache, digest: str, pins: Sequence[Pinned], *, offline: bool) -> dict[Pinned, Installed]:
+    """Modules of one release that the cache has to have: hashed, and nothing fetched."""
 
-    def __init__(
-        self,
-        source: Registry | None,
-        ref: ModelRef,
-        digest: str,
-        pins: Sequence[Pinned],
-        cache: Cache,
-        progress: Progress | None,
-    ) -> None:
-        self._source = source
-        self._ref = ref
-        self._digest = digest
-        self._pins = pins
-        self._cache = cache
-        self._progress = progress
-        self._sound: dict[str, bool] = {}
-
-    def run(self) -> dict[Pinned, Installed]:
-        if self._source is None:
-            return self._verified()
-        manifest, fetched = self._cached_manifest(), 0
-        if manifest is None:
-            manifest, fetched = self._fetched_manifest(self._source)
-        missing = {blob.sha256: blob for blob in self._needed(manifest, self._pins) if not self._is_sound(blob)}
-        total, done = sum(blob.size for blob in missing.values()), 0
-        results = {}
-        for pin in self._pins:
-            for blob in self._needed(manifest, [pin]):
-                if missing.pop(blob.sha256, None) is not None:
-                    self._cache.add_blob(blob, self._source.blob(blob))
-                    done += blob.size
-                    fetched += blob.size
-                    if self._progress is not None:
-                        self._progress(f"installing {self._ref}", done, total)
-            results[pin] = self._marked(pin, fetched)
-            fetched = 0
-        return results
-
-    def _verified(self) -> dict[Pinned, Installed]:
-        manifest = self._cache.manifest(self._digest)
-        for blob in self._needed(manifest, self._pins):
-            self._cache.blob(blob)
-        results = {pin: self._cache.find(pin.ref, pin.digest) for pin in self._pins}
-        if missing := [pin for pin, installed in results.items() if installed is None]:
-            raise NotFound(
-                f"{missing[0].ref} is not in the cache.",
-                kind="not-installed",
-                hint=f"install it from a registry: modhub install {missing[0].ref}",
-            )
-        return {pin: installed for pin, installed in results.items() if installed is not None}
-
-    def _cached_manifest(self) -> Manifest | None:
-        """The cached manifest when the cache has all that is needed besides, else None: the registry is asked."""
+    def check(part: tuple[Pinned, StoredBlob]) -> None:
+        cache.touch_blob(part[1])
         try:
-            manifest = self._cache.manifest(self._digest)
-        except (NotFound, IntegrityError):
-            return None
-        return manifest if all(self._is_sound(blob) for blob in self._needed(manifest, self._pins)) else None
+            cache.check_blob(part[1])
+        except (NotFound, IntegrityError) as error:
+            raise _not_whole(part[0], error, offline=offline) from error
 
-    def _fetched_manifest(self, source: Registry) -> tuple[Manifest, int]:
-        manifest, data = source.release(self._ref)
-        if manifest.digest != self._digest:
+    results: dict[Pinned, Installed] = {}
+    pin = pins[0]
+    try:
+        for pin in pins:
+            cache.used(pin.ref, digest)
+            installed = cache.find(pin.ref, digest)
+            if installed is None:
+                raise NotFound(f"{pin.ref} is not in the cache.", kind="not-installed")
+            results[pin] = installed
+        cache.touch_release(digest)
+        needed = _needed(cache.manifest(digest), [pin.ref for pin in pins])
+    except (NotFound, IntegrityError) as error:
+        raise _not_whole(pin, error, offline=offline) from error
+    parts = {blob.sha256: (pin, blob) for pin, blobs in zip(pins, needed, strict=True) for blob in blobs}
+    each(check, parts.values(), at_once=_AT_ONCE)
+    return results
+
+
+def _not_whole(pin: Pinned, error: NotFound | IntegrityError, *, offline: bool) -> NotFound | IntegrityError:
+    why = f"{pin.ref} is not whole in the cache, and nothing is fetched offline: " if offline else ""
+    again = "install it once without --offline" if offline else "install it from a registry"
+    hint = f"{again}: modhub install {pin.ref}"
+    return type(error)(why + error.message, kind=error.kind, hint=hint, **error.data)
+
+
+def _needed(manifest: Manifest, modules: Iterable[ModuleRef]) -> list[list[StoredBlob]]:
+    """The blobs of each module: its release's weights, and its own."""
+    own = {module.slug: module.blob for module in manifest.content.modules}
+    weights = manifest.blobs[manifest.content.origin.weights]
+    needed = []
+    for ref in modules:
+        if ref.cls not in own:
+            raise NotFound(f"{ref.release} has no class {ref.cls!r}.", kind="no-class", wanted=ref.cls)
+        needed.append([weights, manifest.blobs[own[ref.cls]]])
+    return needed
+
+
+@dataclass(eq=False)
+class _Module:
+    """One module and how far it is.
+
+    ``needed`` are its blobs, ``lacking`` the digests of those that have still to come, ``registry`` what its marker
+    names, if there is a good one. ``broken``: when this installation began, something of it was missing or damaged.
+    ``fetched`` are the bytes that were fetched for it.
+    """
+
+    pin: Pinned
+    needed: list[StoredBlob] = field(default_factory=list)
+    lacking: set[str] = field(default_factory=set)
+    registry: str | None = None
+    broken: bool = False
+    fetched: int = 0
+
+    def result(self) -> Installed:
+        pin = self.pin
+        return Installed(pin.ref, pin.name, pin.digest, pin.registry, self.fetched, already=not self.broken)
+
+
+@dataclass(eq=False)
+class _Release:
+    """Modules of one release that come from one registry."""
+
+    source: Registry
+    ref: ModelRef
+    digest: str
+    modules: list[_Module]
+
+    @property
+    def is_lacking(self) -> bool:
+        return any(module.lacking for module in self.modules)
+
+
+class _Installation:
+    """Releases on their way into the cache."""
+
+    def __init__(self, cache: Cache, releases: list[_Release], progress: Progress | None) -> None:
+        self._cache = cache
+        self._releases = releases
+        self._meter = Meter(progress)
+        self._at_once = max(release.source.store.capabilities.parallel for release in releases)
+        # Digests of blobs that were hashed, or fetched, by this installation.
+        self._sound: set[str] = set()
+        self._remembered: set[str] = set()
+
+    def run(self) -> None:
+        left = self._releases
+        for number in range(_ROUNDS):
+            each(partial(self._look, first=number == 0), left, at_once=self._at_once)
+            self._bring(left)
+            left = [release for release in left if not self._is_there(release)]
+            if not left:
+                return
+        raise StorageError(
+            f"{left[0].ref} disappears from the cache {self._cache.root} as fast as it is installed.",
+            kind="unstable-cache",
+            hint="stop what deletes files there, or set MODHUB_CACHE to another folder.",
+            path=str(self._cache.root),
+        )
+
+    def _look(self, release: _Release, *, first: bool) -> None:
+        """Learn what is missing: from the cached manifest when that is enough, else from the registry's."""
+        cached = self._cached(release)
+        if not cached or release.is_lacking:
+            manifest, data = self._fetched(release)
+            self._cache.add_manifest(manifest, data)
+            self._compare(release, manifest)
+            hurt = [module for module in release.modules if not cached or module.lacking]
+            for module in hurt:
+                module.broken = True
+            (hurt or release.modules)[0].fetched += len(data)
+        marked = self._cache.marked_of(release.ref, release.digest)
+        for module in release.modules:
+            module.registry = self._marked(module.pin) if module.pin.ref.cls in marked else None
+            module.broken = module.broken or (first and module.registry is None)
+
+    def _cached(self, release: _Release) -> bool:
+        """Compare with the cached manifest; False when there is no good one."""
+        self._cache.touch_release(release.digest)
+        try:
+            self._compare(release, self._cache.manifest(release.digest))
+        except (NotFound, IntegrityError):
+            return False
+        return True
+
+    def _fetched(self, release: _Release) -> tuple[Manifest, bytes]:
+        manifest, data = release.source.release(release.ref)
+        if manifest.digest != release.digest:
             raise IntegrityError(
-                f"{self._ref} in {source.name} was {self._digest} and is now {manifest.digest}.",
+                f"{release.ref} in {release.source.name} was {release.digest} and is now {manifest.digest}.",
                 kind="release-changed",
                 hint="releases never change: do not use this registry before its keeper has explained it.",
-                expected=self._digest,
+                expected=release.digest,
                 actual=manifest.digest,
             )
-        self._cache.add_manifest(manifest, data)
-        return manifest, len(data)
+        return manifest, data
 
-    def _needed(self, manifest: Manifest, pins: Sequence[Pinned]) -> list[StoredBlob]:
-        """The one weights blob and the modules' own."""
-        modules = {module.slug: module for module in manifest.content.modules}
-        keys = [manifest.content.origin.weights, *(modules[pin.ref.cls].blob for pin in pins)]
-        return [manifest.blobs[key] for key in dict.fromkeys(keys)]
+    def _compare(self, release: _Release, manifest: Manifest) -> None:
+        """Find out what is lacking, by hashing what is there, unless this installation has done so."""
+        needed = _needed(manifest, [module.pin.ref for module in release.modules])
+        blobs = {blob.sha256: blob for blobs in needed for blob in blobs}
+        there = {digest: blob for digest, blob in blobs.items() if self._cache.touch_blob(blob)}
+        unknown = [blob for digest, blob in there.items() if digest not in self._sound]
+        right = each(self._cache.holds, unknown, at_once=_AT_ONCE)
+        self._sound.update(blob.sha256 for blob, good in zip(unknown, right, strict=True) if good)
+        lacking = blobs.keys() - (there.keys() & self._sound)
+        for module, own in zip(release.modules, needed, strict=True):
+            module.needed = own
+            module.lacking = {blob.sha256 for blob in own if blob.sha256 in lacking}
 
-    def _is_sound(self, blob: StoredBlob) -> bool:
-        if blob.sha256 not in self._sound:
-            self._sound[blob.sha256] = self._cache.holds(blob)
-        return self._sound[blob.sha256]
-
-    def _marked(self, pin: Pinned, fetched: int) -> Installed:
-        for alias in pin.aliases:
-            if self._cache.alias(alias) != pin.ref.release.name:
-                self._cache.remember_alias(alias, pin.ref.release.name)
+    def _marked(self, pin: Pinned) -> str | None:
+        """The registry that the module's marker names; None when the marker is damaged."""
         try:
-            standing = self._cache.find(pin.ref, pin.digest)
+            found = self._cache.find(pin.ref, pin.digest)
         except IntegrityError:
-            standing = None
-        installed = Installed(pin.ref, pin.name, pin.digest, pin.registry, fetched, already=False)
-        if standing is None or standing.registry != pin.registry:
-            self._cache.mark(installed)
-        return replace(installed, already=standing is not None and not fetched)
+            return None
+        return found.registry if found is not None else None
+
+    def _bring(self, releases: Sequence[_Release]) -> None:
+        """Fetch what is lacking, and mark each module as soon as it is whole."""
+        wanted: dict[str, Wanted] = {}
+        waiting: defaultdict[str, list[_Module]] = defaultdict(list)
+        for release in releases:
+            for module in release.modules:
+                for blob in module.needed:
+                    if blob.sha256 not in module.lacking:
+                        continue
+                    if blob.sha256 not in wanted:
+                        wanted[blob.sha256] = Wanted(release.source, blob, f"installing {release.ref}")
+                        module.fetched += blob.size
+                    waiting[blob.sha256].append(module)
+                if not module.lacking:
+                    self._mark(module)
+
+        def arrived(blob: Wanted) -> None:
+            self._sound.add(blob.record.sha256)
+            for module in waiting[blob.record.sha256]:
+                module.lacking.discard(blob.record.sha256)
+                if not module.lacking:
+                    self._mark(module)
+
+        self._meter.expect(sum(blob.record.size for blob in wanted.values()))
+        fetch_blobs(list(wanted.values()), self._cache, self._meter, arrived, at_once=self._at_once)
+
+    def _mark(self, module: _Module) -> None:
+        pin = module.pin
+        for alias in pin.aliases:
+            self._remember(alias, pin.ref.release.name)
+        if module.registry != pin.registry or not self._cache.used(pin.ref, pin.digest):
+            self._cache.mark(module.result())
+
+    def _remember(self, alias: str, target: str) -> None:
+        if alias in self._remembered:
+            return
+        try:
+            known = self._cache.alias(alias)
+        except IntegrityError:
+            known = None
+        if known != target:
+            self._cache.remember_alias(alias, target)
+        self._remembered.add(alias)
+
+    def _is_there(self, release: _Release) -> bool:
+        """Whether nobody took away what this installation relies on, now that the markers say what is needed."""
+        marked = self._cache.marked_of(release.ref, release.digest)
+        blobs = {blob.sha256: blob for module in release.modules for blob in module.needed}
+        return (
+            marked.issuperset(module.pin.ref.cls for module in release.modules)
+            and self._cache.touch_release(release.digest)
+            and all(map(self._cache.has_blob, blobs.values()))
+        )
 
 
 __all__ = ["Cache", "CacheCatalog", "Installed", "Progress", "install"]

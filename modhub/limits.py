@@ -20,6 +20,11 @@ MAX_BLOB_BYTES: Final = 4 * GIB
 MAX_DECODED_BYTES: Final = 8 * GIB
 #: Decoded bytes per stored byte. A zstd block holds at most 128 KiB in at least 4 bytes; full masks come close to that.
 MAX_DECODED_RATIO: Final = 32_768
+#: Bytes of a lockfile, and modules in one.
+MAX_LOCK_BYTES: Final = 16 * MIB
+MAX_LOCKED_MODULES: Final = 50_000
+#: Characters of a registry's URL.
+MAX_URL_CHARS: Final = 2_000
 #: Nesting of JSON objects and arrays.
 MAX_JSON_DEPTH: Final = 64
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from modhub.architecture import Architecture, Extent, LayerName
-from modhub.digests import DIGEST_PATTERN, canonical_json, parse_json, sha256
+from modhub.digests import DIGEST_PATTERN, canonical_fields, canonical_json, canonical_object, parse_json, sha256
 from modhub.errors import Incompatible, IntegrityError
 from modhub.limits import (
     MAX_BLOB_BYTES,
@@ -260,12 +260,12 @@ def read_manifest(data: bytes, *, what: str) -> Manifest:
         raise IntegrityError(
             f"{what} has {len(data)} bytes; a manifest has at most {MAX_MANIFEST_BYTES}.", kind="too-large", what=what
         )
-    value = checked_object(data, what=what, newest=MANIFEST_FORMAT)
+    value, fields = checked_object(data, what=what, newest=MANIFEST_FORMAT)
     try:
         manifest = Manifest.model_validate(value)
     except ValidationError as error:
         raise invalid(what, error) from error
-    actual = sha256(canonical_json(value["content"]))
+    actual = sha256(fields["content"])
     if manifest.digest != actual:
         raise IntegrityError(
             f"{what} says its content is {manifest.digest}, but it is {actual}.",
@@ -280,11 +280,12 @@ def read_manifest(data: bytes, *, what: str) -> Manifest:
 def with_checksum(value: dict[str, Any]) -> bytes:
     """Canonical JSON of ``value`` with a checksum over all the rest."""
     value.pop("checksum", None)
-    return canonical_json(value | {"checksum": sha256(canonical_json(value))})
+    fields = canonical_fields(value)
+    return canonical_object(fields | {"checksum": canonical_json(sha256(canonical_object(fields)))})
 
 
-def checked_object(data: bytes, *, what: str, newest: int) -> dict[str, Any]:
-    """Untrusted bytes that ``with_checksum`` wrote, as the object without its checksum.
+def checked_object(data: bytes, *, what: str, newest: int) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Untrusted bytes that ``with_checksum`` wrote, as the object without its checksum, and its fields' canonical JSON.
 
     Raises IntegrityError, and Incompatible for a format newer than ``newest``.
     """
@@ -301,14 +302,16 @@ def checked_object(data: bytes, *, what: str, newest: int) -> dict[str, Any]:
             newest=newest,
         )
     checksum = value.pop("checksum", None)
-    if canonical_json(value | {"checksum": checksum}) != data or sha256(canonical_json(value)) != checksum:
+    fields = canonical_fields(value)
+    whole = canonical_object(fields | {"checksum": canonical_json(checksum)})
+    if whole != data or sha256(canonical_object(fields)) != checksum:
         raise IntegrityError(
             f"{what} is damaged: its checksum does not match its bytes.",
             kind="bad-checksum",
             hint="fetch it again, or ask whoever keeps the registry to restore it.",
             what=what,
         )
-    return value
+    return value, fields
 
 
 def invalid(what: str, error: ValidationError) -> IntegrityError:

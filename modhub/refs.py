@@ -82,6 +82,20 @@ def in_order(versions: Iterable[str]) -> list[str]:
     return sorted(versions, key=lambda text: (parse_version(text).precedence_key, text))
 
 
+def select_version(versions: Iterable[str], wanted: str | None) -> str | None:
+    """The newest of ``versions`` that satisfies ``wanted`` (an exact version, a range, or None), None when none does.
+
+    A pre-release is taken only when ``wanted`` is that version, or a range that itself names a pre-release.
+    """
+    if wanted is not None and is_exact(wanted):
+        return wanted if wanted in set(versions) else None
+    spec = parse_range(wanted or "*")
+    accepted = [text for text in versions if spec.match(parse_version(text))]
+    if wanted is None or "-" not in wanted:
+        accepted = [text for text in accepted if not parse_version(text).prerelease]
+    return in_order(accepted)[-1] if accepted else None
+
+
 def slug_of(name: str) -> str:
     """The form of a class's display name that stands in refs: ``"potter's wheel"`` gives ``potters-wheel``.
 
@@ -185,3 +199,12 @@ def parse_model_name(text: str) -> tuple[str, str]:
         )
     namespace, model = request.base.split("/")
     return namespace, model
+
+
+def is_model_name(text: str) -> bool:
+    """Whether ``parse_model_name`` accepts ``text``."""
+    try:
+        parse_model_name(text)
+    except InvalidRef:
+        return False
+    return True

@@ -18,8 +18,11 @@ INTERRUPTED = 42
 _CHANGES = {"os.link", "os.rename", "os.remove", "os.mkdir"}
 
 
-def race(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """What ``work`` returned in one process for each of ``arguments``, all released at the same moment."""
+def race(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], timeout: float = 60) -> list[Any]:
+    """What ``work`` returned in one process for each of ``arguments``, all released at the same moment.
+
+    None of them may take longer than ``timeout`` seconds after another.
+    """
     barrier, answers = PROCESSES.Barrier(len(arguments)), PROCESSES.Queue()
     processes = [
         PROCESSES.Process(target=_racer, args=(barrier, answers, number, work, given))
@@ -27,7 +30,7 @@ def race(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list
     ]
     for process in processes:
         process.start()
-    collected = dict(answers.get(timeout=60) for _ in processes)
+    collected = dict(answers.get(timeout=timeout) for _ in processes)
     for process in processes:
         process.join()
     return [collected[number] for number in range(len(processes))]

@@ -6,11 +6,14 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from modhub.errors import UsageError
+
+if TYPE_CHECKING:
+    from modhub.signing import Signer
 
 
 def debug_option() -> click.Option:
@@ -41,7 +44,7 @@ registry_option = click.option(
     multiple=True,
     metavar="URL",
     callback=lambda ctx, parameter, value: value or None,
-    help="Look in this registry, a folder; repeat it for several, in order.  [env: MODHUB_REGISTRY]",
+    help="Look in this registry, a folder or URL; repeat it for several, in order.  [env: MODHUB_REGISTRY]",
 )
 
 cache_option = click.option(
@@ -66,7 +69,24 @@ one_registry_option = click.option(
     multiple=True,
     metavar="URL",
     callback=_only_one,
-    help="Write to this registry, a folder.  [env: MODHUB_REGISTRY, the first]",
+    help="Write to this registry, a folder or URL.  [env: MODHUB_REGISTRY, the first]",
+)
+
+
+def _signer(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Signer | None:
+    if value is None:
+        return None
+    from modhub.cli import passphrase
+
+    return passphrase.signer(value)
+
+
+sign_option = click.option(
+    "--sign",
+    metavar="KEY",
+    envvar="MODHUB_SIGN",
+    callback=_signer,
+    help="Sign with this key of yours, as modhub key list names it.  [env: MODHUB_SIGN]",
 )
 
 

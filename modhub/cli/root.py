@@ -19,11 +19,13 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Make modules": {
         "decompose": "Cut a trained Keras classifier into one module per class.",
         "publish": "Publish a folder of modules as an immutable release.",
+        "yank": "Let nobody choose a release any more.",
     },
     "Use modules": {
         "search": "Find modules by name, class or data set.",
         "info": "Show what a release or a module is.",
         "install": "Bring modules into the local cache, verified.",
+        "lock": "Write down exactly which modules names mean now.",
         "list": "List installed modules, or all that there are.",
         "compose": "Make one classifier of modules of any origins.",
         "predict": "Classify images with a composed classifier.",
@@ -31,6 +33,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Names and places": {
         "alias": "Short names for models, such as c10 for cifar10/r56.",
         "registry": "Create and keep registries.",
+        "cache": "What is installed here: verify it, make it smaller.",
+        "key": "Make, trust and revoke the keys that sign releases.",
     },
 }
 

@@ -10,8 +10,6 @@ caller knows whether a registry or a cache is in trouble. Paths are strings here
 and pathlib costs more than the system calls.
 """
 
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import errno
@@ -20,7 +18,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +31,7 @@ TEMPORARY: Final = ".tmp-"
 
 def absolute(path: str | Path) -> Path:
     """``path`` from the root of the file system, with ``~`` and ``..`` worked out but links left as they are."""
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links
+    return Path(os.path.abspath(Path(path).expanduser()))
 
 
 def read(root: Path, path: str, *, max_bytes: int) -> bytes:
@@ -79,12 +77,12 @@ def create_all(root: Path, objects: Mapping[str, Payload]) -> dict[str, bool]:
     written: dict[str, str] = {}
     folders: set[str] = set()
     created = dict.fromkeys(objects, False)
-    try:
+    with ExitStack() as cleaning:
         for path, data in objects.items():
             if not os.path.lexists(finals[path]):
-                temporary = _temporary_name(finals[path])
-                written[path] = temporary
-                folders.update(_write(temporary, data))
+                written[path] = _temporary_name(finals[path])
+                cleaning.callback(remove, written[path])
+                folders.update(_write(written[path], data))
         if written:
             flush_together(str(root), list(written.values()))
         for path, temporary in written.items():
@@ -92,9 +90,6 @@ def create_all(root: Path, objects: Mapping[str, Payload]) -> dict[str, bool]:
         folders.update(os.path.dirname(finals[path]) for path in written)
         if written:
             flush_together(str(root), sorted(folders))
-    finally:
-        for temporary in written.values():
-            remove(temporary)
     return created
 
 
@@ -121,7 +116,7 @@ def remove(full: str) -> None:
     """Remove a file whose path is trusted; not finding it is fine."""
     try:
         os.unlink(full)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return
 
 
@@ -245,10 +240,16 @@ def make_folder(folder: str) -> list[str]:
     Raises NotADirectoryError when a file has the name of one of them.
     """
     try:
-        os.mkdir(folder)
+        return _made(folder)
     except FileNotFoundError:
         changed = make_folder(os.path.dirname(folder))
-        return changed + make_folder(folder)
+    # Some file systems, /proc for one, say so again although the folder above is there.
+    return changed + _made(folder)
+
+
+def _made(folder: str) -> list[str]:
+    try:
+        os.mkdir(folder)
     except FileExistsError:
         if not os.path.isdir(folder):
             raise NotADirectoryError(errno.ENOTDIR, "a file stands where a folder must be", folder) from None

@@ -1,7 +1,5 @@
 """Making files and names survive a power cut, with as few flushes of the disk as the system allows."""
 
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import ctypes

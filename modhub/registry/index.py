@@ -1,19 +1,47 @@
-"""Index shards: one small file a model with what searching and choosing a version need, derived from its manifests."""
+"""What is derived from releases, so that choosing a version and searching need not read every manifest.
+
+    index/<namespace>/<model>.json     a shard: every release of one model
+    catalog/<namespace>.json           what searching shows: of each model the release that a plain name gives
+    catalog.json                       the namespaces, and the names that are or were aliases
+
+Where a store can list, the listing is the truth and these are only caches of it; hosts that cannot list serve a
+registry by these alone. Each is written by the one rule that survives any number of writers: list, write, list again,
+and start over unless what was written covers what is there now. The last of several racing writers lists after its own
+write, so what it leaves covers all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
 
-from modhub.documents import INDEX_FORMAT, IndexEntry, IndexShard, read_document
-from modhub.errors import Incompatible, IntegrityError, NotFound
-from modhub.limits import MAX_MANIFEST_BYTES
+from pydantic import BaseModel
+
+from modhub.documents import (
+    CATALOG_FORMAT,
+    INDEX_FORMAT,
+    Catalog,
+    CatalogEntry,
+    IndexEntry,
+    IndexShard,
+    NamespaceCatalog,
+    Withdrawal,
+    max_bytes_of,
+    read_document,
+)
+from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
 from modhub.manifest import Manifest
-from modhub.refs import ModelRef
-from modhub.registry.layout import index_path
+from modhub.refs import ModelRef, in_order, is_exact, is_model_name, select_version
+from modhub.registry.layout import CATALOG, RELEASES, catalog_path, index_path, records_folder
 from modhub.registry.store import Store
 
+_Document = TypeVar("_Document", bound=BaseModel)
+Problem = ModhubError
 
-def entry_of(manifest: Manifest) -> IndexEntry:
+
+def entry_of(manifest: Manifest, yanked: str | None = None) -> IndexEntry:
     """What the index shows of a release: classes and slugs in index order, ``size`` in stored bytes of all blobs."""
     content = manifest.content
     if content.version is None:
@@ -28,43 +56,170 @@ def entry_of(manifest: Manifest) -> IndexEntry:
         dataset=content.origin.dataset.name,
         input_shape=content.contract.shape,
         top_1=content.origin.accuracy[-1].top_1 if content.origin.accuracy else None,
+        yanked=yanked,
     )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a store of one model, one namespace or everything: the truth that derived files are held to.
+
+    ``versions``: ``namespace/model`` to its versions, oldest first. ``withdrawn``: paths of yank and tombstone records.
+    """
+
+    versions: dict[str, list[str]]
+    withdrawn: frozenset[str]
+
+    @classmethod
+    def of(cls, store: Store, below: str = "", *, releases_only: bool = False) -> Listing:
+        """``below`` is ``""``, a namespace, or ``namespace/model``. ``releases_only`` leaves the records unread."""
+        found: dict[str, list[str]] = {}
+        for path in store.list(f"{RELEASES}/{below}".rstrip("/")):
+            parts = path.split("/")
+            if len(parts) == 4 and is_model_name(name := f"{parts[1]}/{parts[2]}"):
+                for version in versions_among([parts[3]]):
+                    found.setdefault(name, []).append(version)
+        kinds = () if releases_only else ("yank", "tombstone")
+        records = [path for kind in kinds for path in store.list(records_folder(kind, below).rstrip("/"))]
+        return cls({name: in_order(found[name]) for name in sorted(found)}, frozenset(records))
+
+    @cached_property
+    def touched(self) -> frozenset[str]:
+        """``namespace/model`` of every model of which a release was ever withdrawn."""
+        return frozenset("/".join(path.split("/")[2:4]) for path in self.withdrawn)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """How index files are derived from the releases of one store.
+
+    ``manifest`` and ``withdrawal`` read a release and its records, verified. What cannot be read is left out, and told
+    in ``problems``: one damaged release must not hide all others. ``afresh`` believes no file that stands.
+    """
+
+    store: Store
+    manifest: Callable[[ModelRef], Manifest]
+    withdrawal: Callable[[ModelRef], Withdrawal | None]
+    afresh: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+    def shard(self, namespace: str, model: str, listing: Listing) -> IndexShard:
+        """The shard of a model. Releases never change, so an entry of the shard that stands is used again."""
+        known: dict[str, IndexEntry] = {}
+        standing = self._standing(lambda: read_shard(self.store, namespace, model))
+        if standing is not None:
+            known = {entry.version: entry for entry in standing.releases}
+        name = f"{namespace}/{model}"
+        entries = [
+            entry
+            for version in listing.versions.get(name, [])
+            if (entry := self._entry(ModelRef(namespace, model, version), known.get(version), listing)) is not None
+        ]
+        return IndexShard(format=INDEX_FORMAT, namespace=namespace, model=model, releases=tuple(entries))
+
+    def catalog(self, namespace: str, listing: Listing) -> NamespaceCatalog:
+        """The catalog of a namespace. An entry of the one that stands is used again while it is the newest."""
+        known: dict[str, CatalogEntry] = {}
+        standing = self._standing(lambda: read_namespace(self.store, namespace))
+        if standing is not None:
+            known = {entry.model: entry for entry in standing.models}
+        entries = []
+        for name, versions in listing.versions.items():
+            model = name.partition("/")[2]
+            if not name.startswith(f"{namespace}/"):
+                continue
+            entry = known.get(model)
+            if entry is None or name in listing.touched or entry.release.version != newest(versions):
+                entry = self._newest_entry(namespace, model, listing)
+            if entry is not None:
+                entries.append(entry)
+        return NamespaceCatalog(format=CATALOG_FORMAT, namespace=namespace, models=tuple(entries))
+
+    def _newest_entry(self, namespace: str, model: str, listing: Listing) -> CatalogEntry | None:
+        usable = {
+            entry.version: entry for entry in self.shard(namespace, model, listing).releases if entry.yanked is None
+        }
+        return CatalogEntry(model=model, release=usable[newest(list(usable))]) if usable else None
+
+    def _entry(self, ref: ModelRef, known: IndexEntry | None, listing: Listing) -> IndexEntry | None:
+        try:
+            withdrawal = self.withdrawal(ref) if ref.name in listing.touched else None
+            if withdrawal is not None and withdrawal.kind == "taken-down":
+                return None
+            yanked = withdrawal.reason if withdrawal else None
+            if known is not None:
+                return known if known.yanked == yanked else known.model_copy(update={"yanked": yanked})
+            return entry_of(self.manifest(ref), yanked)
+        except (IntegrityError, Incompatible, NotFound) as error:
+            self.problems.append(error)
+            return None
+
+    def _standing(self, read: Callable[[], _Document]) -> _Document | None:
+        if self.afresh:
+            return None
+        try:
+            return read()
+        except (NotFound, IntegrityError, Incompatible):
+            # A derived file is only a cache: whatever is wrong with it, the releases are read instead.
+            return None
+
+
+def versions_among(files: Iterable[str]) -> list[str]:
+    """The versions of which manifests have these file names; other files are none of the registry's."""
+    stems = [name.removesuffix(".json") for name in files if name.endswith(".json")]
+    return [stem for stem in stems if is_exact(stem)]
+
+
+def newest(versions: Sequence[str]) -> str:
+    """The version that a name without one means: a pre-release only where there is no other."""
+    return select_version(versions, None) or in_order(versions)[-1]
 
 
 def read_shard(store: Store, namespace: str, model: str) -> IndexShard:
     """The shard as stored. Raises NotFound, IntegrityError, or Incompatible for a newer format."""
     path = index_path(namespace, model)
-    what = f"{store.url}/{path}"
-    shard = read_document(IndexShard, store.get(path, max_bytes=MAX_MANIFEST_BYTES), what=what, newest=INDEX_FORMAT)
-    if (shard.namespace, shard.model) != (namespace, model):
-        raise IntegrityError(
-            f"{what} is the index of {shard.namespace}/{shard.model}, not of {namespace}/{model}.",
-            kind="wrong-release",
-            what=what,
-        )
+    shard = _read(store, path, IndexShard, INDEX_FORMAT)
+    _require_name(f"{store.url}/{path}", f"{shard.namespace}/{shard.model}", f"{namespace}/{model}")
     return shard
 
 
-def derive_shard(
-    store: Store,
-    namespace: str,
-    model: str,
-    versions: Iterable[str],
-    manifest: Callable[[ModelRef], Manifest],
-) -> tuple[IndexShard, list[IntegrityError | Incompatible]]:
-    """A shard of ``versions``, and what was wrong with those that had to be left out.
+def read_namespace(store: Store, namespace: str) -> NamespaceCatalog:
+    """A namespace's catalog as stored. Raises as ``read_shard``."""
+    path = catalog_path(namespace)
+    catalog = _read(store, path, NamespaceCatalog, CATALOG_FORMAT)
+    _require_name(f"{store.url}/{path}", catalog.namespace, namespace)
+    return catalog
 
-    Releases never change, so an entry of the shard that stands is used again; the others come from their manifests.
-    """
-    try:
-        known = {entry.version: entry for entry in read_shard(store, namespace, model).releases}
-    except (NotFound, IntegrityError, Incompatible):
-        # The shard is only a cache of the manifests: whatever is wrong with it, they are read instead.
-        known = {}
-    entries, problems = [], []
-    for version in versions:
-        try:
-            entries.append(known.get(version) or entry_of(manifest(ModelRef(namespace, model, version))))
-        except (IntegrityError, Incompatible) as error:
-            problems.append(error)
-    return IndexShard(format=INDEX_FORMAT, namespace=namespace, model=model, releases=tuple(entries)), problems
+
+def read_catalog(store: Store) -> Catalog:
+    """The catalog as stored. Raises as ``read_shard``."""
+    return _read(store, CATALOG, Catalog, CATALOG_FORMAT)
+
+
+def namespaces_of(listing: Listing) -> list[str]:
+    return sorted({name.partition("/")[0] for name in listing.versions})
+
+
+def names_in(store: Store) -> tuple[frozenset[str], frozenset[str]]:
+    """Namespaces with releases, and alias names with a history, as listed."""
+    releases = Listing.of(store, releases_only=True)
+    aliases = alias_names_in(store.list(records_folder("alias", "").rstrip("/")))
+    return frozenset(namespaces_of(releases)), frozenset(aliases)
+
+
+def alias_names_in(paths: Iterable[str]) -> Iterator[str]:
+    """The names of the aliases whose records lie at ``paths``."""
+    for path in paths:
+        parts = path.split("/")
+        if len(parts) == 4 and is_model_name(f"a/{parts[2]}"):
+            yield parts[2]
+
+
+def _read(store: Store, path: str, model: type[_Document], newest_format: int) -> _Document:
+    data = store.get(path, max_bytes=max_bytes_of(model))
+    return read_document(model, data, what=f"{store.url}/{path}", newest=newest_format)
+
+
+def _require_name(what: str, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise IntegrityError(f"{what} is the index of {found}, not of {wanted}.", kind="wrong-release", what=what)

@@ -28,7 +28,7 @@ class LocalStore:
 
     def __init__(self, root: str | Path, *, writable: bool = True) -> None:
         self.root = files.absolute(root)
-        self.capabilities = Capabilities(writable=writable, initialises_itself=True)
+        self.capabilities = Capabilities(writable=writable, initialises_itself=True, parallel=1)
 
     @property
     def url(self) -> str:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
+from typing import Final
 
 from modhub.digests import sha256
 from modhub.errors import IntegrityError
-from modhub.manifest import Manifest, digest_of, read_manifest, write_manifest
+from modhub.limits import MIB
+from modhub.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
 from modhub.refs import ModelRef, parse_model_name, parse_version
+from modhub.registry.store import Payload
+
+#: Called with what is being done, the bytes done and the bytes in all.
+Progress = Callable[[str, int, int], None]
+
+_BATCH_BYTES: Final = 64 * MIB
+_BATCH_BLOBS: Final = 256
 
 
 @dataclass(frozen=True)
@@ -36,15 +47,16 @@ def same_content(one: Manifest, other: Manifest) -> bool:
     return one.digest == other.digest or digest_of(one.content) == digest_of(other.content)
 
 
-def checked_bytes(manifest: Manifest, blobs: Mapping[str, bytes]) -> bytes:
+def checked_bytes(manifest: Manifest, blobs: Mapping[str, Payload]) -> bytes:
     """The manifest's bytes, after reading them as any client will, and after checking the blobs against the table."""
     name = manifest.content.name
     parse_model_name(name)
     parse_version(str(manifest.content.version))
     for decoded, record in manifest.blobs.items():
         data = blobs.get(record.sha256)
-        if data is None or len(data) != record.size or sha256(data) != record.sha256:
-            found = "was not given" if data is None else f"has {len(data)} bytes with the digest {sha256(data)}"
+        size, digest = _measured(data) if data is not None else (0, None)
+        if (size, digest) != (record.size, record.sha256):
+            found = "was not given" if data is None else f"has {size} bytes with the digest {digest}"
             raise IntegrityError(
                 f"the blob {record.sha256} ({record.size} bytes, decoded {decoded}) of {name} {found}.",
                 kind="missing-blob" if data is None else "bad-blob",
@@ -56,8 +68,46 @@ def checked_bytes(manifest: Manifest, blobs: Mapping[str, bytes]) -> bytes:
     return data
 
 
+def _measured(data: Payload) -> tuple[int, str]:
+    if isinstance(data, bytes):
+        return len(data), sha256(data)
+    with data.open("rb") as file:
+        return data.stat().st_size, f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
 def next_minor(versions: Iterable[str]) -> str:
     """The version after the newest one that is not a pre-release; 1.0.0 when there is none."""
     full = [parsed for parsed in map(parse_version, versions) if not parsed.prerelease]
     newest = max(full, default=None)
     return "1.0.0" if newest is None else f"{newest.major}.{newest.minor + 1}.0"
+
+
+def in_batches(records: Sequence[StoredBlob]) -> Iterator[list[StoredBlob]]:
+    """Blobs to be written together: enough to be fast, few enough that somebody who watches sees it move."""
+    batch: list[StoredBlob] = []
+    size = 0
+    for record in records:
+        if batch and (size + record.size > _BATCH_BYTES or len(batch) == _BATCH_BLOBS):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += record.size
+    if batch:
+        yield batch
+
+
+class Meter:
+    """Counts bytes, from any number of threads, and tells whoever wants to know."""
+
+    def __init__(self, what: str, total: int, progress: Progress | None) -> None:
+        self._what, self._total, self._progress = what, total, progress
+        self._done = 0
+        self._counting = Lock()
+
+    def add(self, count: int) -> None:
+        """Say that so many more bytes are done."""
+        if self._progress is None:
+            return
+        with self._counting:
+            self._done += count
+            self._progress(self._what, self._done, self._total)

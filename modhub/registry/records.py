@@ -8,7 +8,7 @@ noticed. Then nothing of that history is believed: an older answer could be the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -35,24 +35,10 @@ class RecordLog(Generic[Record]):
 
     def history(self) -> list[Record]:
         """All entries, oldest first. Raises IntegrityError when any of them cannot be believed."""
-        return [record for record, _ in self._entries()]
+        return [record for record, _ in self.entries()]
 
-    def append(self, make: Callable[[int, Digest | None], Record]) -> Record:
-        """Add ``make(number, digest of the entry before)``. Raises Conflict when somebody else took the number."""
-        entries = self._entries()
-        record = make(len(entries) + 1, entries[-1][1] if entries else None)
-        path = record_path(self.kind, self.name, record.number)
-        if not self.store.put_if_absent(path, write_document(record)):
-            raise Conflict(
-                f"the {self.kind} {self.name!r} was changed by somebody else at the same moment.",
-                kind="record-race",
-                hint="look at what it is now, then decide again.",
-                name=self.name,
-                number=record.number,
-            )
-        return record
-
-    def _entries(self) -> list[tuple[Record, Digest]]:
+    def entries(self) -> list[tuple[Record, Digest]]:
+        """``history``, each entry with the digest of its file."""
         entries: list[tuple[Record, Digest]] = []
         for number in range(1, self._length() + 1):
             path = record_path(self.kind, self.name, number)
@@ -68,6 +54,30 @@ class RecordLog(Generic[Record]):
                 raise self._broken(number, "does not follow from the entry before it")
             entries.append((record, sha256(data)))
         return entries
+
+    def append(
+        self,
+        seen: Sequence[tuple[Record, Digest]],
+        make: Callable[[int, Digest | None], Record],
+        before_write: Callable[[Record, Digest], None] = lambda record, digest: None,
+    ) -> Record:
+        """Add ``make(number, digest of the entry before)`` behind the entries on which the decision to add it rests.
+
+        Raises Conflict when somebody else has added one since. ``before_write`` gets the entry and the digest of its
+        file: its signature must be there first.
+        """
+        record = make(len(seen) + 1, seen[-1][1] if seen else None)
+        data = write_document(record)
+        before_write(record, sha256(data))
+        if not self.store.put_if_absent(record_path(self.kind, self.name, record.number), data):
+            raise Conflict(
+                f"the {self.kind} {self.name!r} was changed by somebody else at the same moment.",
+                kind="record-race",
+                hint="look at what it is now, then decide again.",
+                name=self.name,
+                number=record.number,
+            )
+        return record
 
     def _length(self) -> int:
         if self.store.capabilities.can_list:

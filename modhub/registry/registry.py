@@ -1,265 +1,144 @@
-"""A registry: immutable releases, verified on every read, published all or nothing.
+"""A registry that is written to: releases published all or nothing, records appended, derived files kept up.
 
-Order of a publication: blobs, read-back of the blobs, then the manifest, whose exclusive creation IS the publication,
-then the derived index. A crash at any point leaves the whole release or none of it; blobs without a manifest are
-harmless and used by the next attempt. Everything read is bounded and checked before it is believed.
+Order of a publication: blobs, read-back of the blobs, signatures, then the manifest, whose exclusive creation IS the
+publication, then once more the blobs that were there before, then the derived index. A crash at any point leaves the
+whole release or none of it; blobs without a manifest are harmless and used by the next attempt.
+
+The second look at reused blobs closes the race with a collection of orphans: a publisher writes its manifest and then
+looks for its blobs, a collector deletes a blob and then looks for manifests, so at least one of the two sees the other.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
 
-from modhub.documents import (
-    RECORD_FORMAT,
-    REGISTRY_FORMAT,
-    AliasRecord,
-    IndexEntry,
-    IndexShard,
-    RegistryMarker,
-    read_document,
-    write_document,
+from modhub.documents import REGISTRY_FORMAT, RegistryMarker, write_document
+from modhub.errors import Conflict, IntegrityError, NotFound, RegistryUnreachable, UsageError
+from modhub.limits import MAX_MANIFEST_BYTES
+from modhub.manifest import Manifest, StoredBlob, write_manifest
+from modhub.refs import ModelRef
+from modhub.registry.layout import MARKER, blob_path, release_path, signature_path
+from modhub.registry.parallel import Item, each
+from modhub.registry.probe import probe_exclusive_create
+from modhub.registry.publication import (
+    Meter,
+    Progress,
+    Published,
+    checked_bytes,
+    in_batches,
+    next_minor,
+    same_content,
+    versioned,
 )
-from modhub.errors import Conflict, Incompatible, IntegrityError, ModhubError, NotFound, RegistryUnreachable, UsageError
-from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
-from modhub.manifest import Manifest, StoredBlob, read_manifest, write_manifest
-from modhub.refs import NAME_PATTERN, ModelRef, check_name, in_order, is_exact, parse_model_name
-from modhub.registry.index import derive_shard, entry_of, read_shard
-from modhub.registry.layout import MARKER, RELEASES, blob_path, index_path, model_folder, release_path
-from modhub.registry.publication import Published, checked_bytes, next_minor, same_content, versioned
-from modhub.registry.records import RecordLog
-from modhub.registry.store import Store
-from modhub.registry.verify import verified_blob
+from modhub.registry.recording import RecordKeeper, now
+from modhub.registry.store import Payload
+from modhub.registry.upkeep import update_index
+from modhub.signing import Signer, Statement
 
 
-@dataclass(frozen=True)
-class SearchEntry:
-    """One release as ``Registry.entries`` gives it, without reading its manifest where the index is good."""
-
-    ref: ModelRef
-    registry: str
-    release: IndexEntry
-
-
-class Registry:
-    """The releases, aliases and index in one store. ``name`` is how messages call it, by default the URL."""
-
-    def __init__(self, store: Store, *, name: str | None = None) -> None:
-        self.store = store
-        self.name = name or store.url
-
-    @property
-    def url(self) -> str:
-        return self.store.url
+class Registry(RecordKeeper):
+    """The releases, records and index in one store, to read and to write."""
 
     # The registry itself
 
-    def initialise(self) -> bool:
-        """Make the store a registry. True when this call did, False when it was one already."""
+    def initialise(self, *, single_writer: bool = False) -> bool:
+        """Make the store a registry. True when this call did, False when it was one already.
+
+        Raises RegistryUnreachable, kind ``no-exclusive-create``, where two publishers could both believe to have won,
+        unless ``single_writer`` vouches that there is only ever one.
+        """
         self._require_writable()
-        marker = RegistryMarker(format=REGISTRY_FORMAT, created=_now())
+        try:
+            self.check()
+        except RegistryUnreachable as error:
+            if error.kind != "no-registry":
+                raise
+        else:
+            return False
+        if not single_writer:
+            self._require_exclusive_create()
+            if not probe_exclusive_create(self.store):
+                raise self._not_exclusive("it accepted two objects under one name")
+        marker = RegistryMarker(format=REGISTRY_FORMAT, created=now(), single_writer=single_writer)
         if self.store.put_if_absent(MARKER, write_document(marker)):
             return True
         self.check()
         return False
 
-    def check(self) -> None:
-        """Raise RegistryUnreachable, kind ``no-registry``, when there is none, Incompatible for a newer format."""
-        try:
-            data = self.store.get(MARKER, max_bytes=MAX_RECORD_BYTES)
-        except NotFound as error:
+    def prepare(self) -> None:
+        """What comes before any write: the registry is there, writable, and can tell racing writers apart."""
+        self._require_writable()
+        if self.store.capabilities.initialises_itself:
+            self.initialise()
+        if not self.check().single_writer:
+            self._require_exclusive_create()
+
+    def _require_writable(self) -> None:
+        if not self.store.capabilities.writable:
             raise RegistryUnreachable(
-                f"there is no registry at {self.url}.",
-                kind="no-registry",
-                hint=f"check the path, or create one: modhub registry init {self.url}",
-                registry=self.url,
-            ) from error
-        read_document(RegistryMarker, data, what=f"{self.url}/{MARKER}", newest=REGISTRY_FORMAT)
-
-    # Reading
-
-    def versions(self, namespace: str, model: str) -> list[str]:
-        """All versions of a model, oldest first by SemVer; empty when the registry does not have the model."""
-        folder = model_folder(namespace, model)
-        if not self.store.capabilities.can_list:
-            try:
-                return [entry.version for entry in read_shard(self.store, namespace, model).releases]
-            except NotFound:
-                return []
-        names = [path.removeprefix(folder + "/") for path in self.store.list(folder)]
-        return in_order(_versions_among(names))
-
-    def models(self, namespace: str | None = None) -> list[str]:
-        """Sorted ``namespace/model`` of all models. Raises RegistryUnreachable where the store cannot list."""
-        if not self.store.capabilities.can_list:
-            raise RegistryUnreachable(
-                f"the registry {self.name} cannot list what it has.",
-                kind="cannot-list",
-                hint="name the model in full: namespace/model.",
+                f"the registry {self.name} is read-only.",
+                kind="not-writable",
+                hint="publish to another registry, for example with --registry FOLDER.",
                 registry=self.url,
             )
-        folder = RELEASES if namespace is None else f"{RELEASES}/{check_name(namespace, 'namespace')}"
-        found = set()
-        for path in self.store.list(folder):
-            parts = path.split("/")
-            if len(parts) == 4 and _versions_among([parts[3]]) and _is_model_name(f"{parts[1]}/{parts[2]}"):
-                found.add(f"{parts[1]}/{parts[2]}")
-        return sorted(found)
 
-    def manifest(self, ref: ModelRef) -> Manifest:
-        """A release's manifest, verified. Raises NotFound, IntegrityError or Incompatible."""
-        return self.release(ref)[0]
+    def _require_exclusive_create(self) -> None:
+        if not self.store.capabilities.exclusive_create:
+            raise self._not_exclusive(self.store.capabilities.why_not)
 
-    def release(self, ref: ModelRef) -> tuple[Manifest, bytes]:
-        """A release's manifest, verified, and its bytes as stored, which a copy must keep as they are."""
-        path = release_path(ref)
-        try:
-            data = self.store.get(path, max_bytes=MAX_MANIFEST_BYTES)
-        except NotFound as error:
-            raise NotFound(
-                f"the registry {self.name} has no release {ref}.",
-                kind="no-release",
-                registry=self.url,
-                release=str(ref),
-            ) from error
-        what = f"the release {ref} in {self.name}"
-        manifest = read_manifest(data, what=what)
-        named = (manifest.content.namespace, manifest.content.model, manifest.content.version)
-        if named != (ref.namespace, ref.model, ref.version):
-            raise IntegrityError(
-                f"{what} says that it is {manifest.content.name}@{manifest.content.version}.",
-                kind="wrong-release",
-                hint="do not use it; tell whoever keeps the registry.",
-                release=str(ref),
-                registry=self.url,
-            )
-        return manifest, data
-
-    def summary(self, ref: ModelRef) -> IndexEntry:
-        """Digest, classes and slugs of a release, from its verified manifest and not from the index."""
-        return entry_of(self.manifest(ref))
-
-    def blob(self, record: StoredBlob) -> bytes:
-        """The stored (compressed) bytes of a blob, bounded and hashed. Raises IntegrityError."""
-        path = blob_path(record.sha256)
-        try:
-            return verified_blob(
-                lambda bound: self.store.get(path, max_bytes=bound),
-                record,
-                what=f"the blob {self.url}/{path}",
-                hint="publish the same release again to repair it, or install from another registry.",
-            )
-        except NotFound as error:
-            raise IntegrityError(
-                f"the blob {self.url}/{path} is missing although a release needs it.",
-                kind="missing-blob",
-                hint="publish the same release again to repair it, or install from another registry.",
-                digest=record.sha256,
-                registry=self.url,
-            ) from error
-
-    # Aliases
-
-    def aliases(self) -> dict[str, str]:
-        """Every alias and its target. Raises IntegrityError when one's history is broken."""
-        targets = {name: self.alias(name) for name in self.alias_names()}
-        return {name: target for name, target in targets.items() if target is not None}
-
-    def alias_names(self) -> list[str]:
-        """Names that are, or once were, aliases."""
-        if not self.store.capabilities.can_list:
-            return []
-        parts = [path.split("/") for path in self.store.list("records/alias")]
-        return sorted({part[2] for part in parts if len(part) == 4 and re.match(NAME_PATTERN, part[2])})
-
-    def alias(self, name: str) -> str | None:
-        """The ``namespace/model`` that an alias stands for. Raises IntegrityError when its history is broken."""
-        history = self._alias_log(name).history()
-        return history[-1].target if history else None
-
-    def set_alias(self, name: str, target: str | None) -> AliasRecord:
-        """Let ``name`` stand for ``namespace/model``, or for nothing (None). The history keeps what it was.
-
-        Raises InvalidRef, and Conflict, kind ``record-race``, when somebody else changes it at the same moment.
-        """
-        if target is not None:
-            parse_model_name(target)
-        log = self._alias_log(name)
-        history = log.history()
-        if history and history[-1].target == target:
-            return history[-1]
-        self._prepare()
-        return log.append(
-            lambda number, previous: AliasRecord(
-                format=RECORD_FORMAT, number=number, name=name, target=target, previous=previous, created=_now()
-            )
+    def _not_exclusive(self, reason: str) -> RegistryUnreachable:
+        return RegistryUnreachable(
+            f"{self.url} cannot tell two publishers of one version apart: {reason}.",
+            kind="no-exclusive-create",
+            hint="mend that, or, if only one process ever publishes there: modhub registry init --single-writer "
+            f"{self.url}",
+            registry=self.url,
         )
-
-    def _alias_log(self, name: str) -> RecordLog[AliasRecord]:
-        return RecordLog(self.store, "alias", check_name(name, "alias"), AliasRecord)
-
-    # Searching
-
-    def index(self, namespace: str, model: str) -> IndexShard:
-        """All releases of a model. Where the store can list, a shard that does not match the listing is not believed.
-
-        Raises IntegrityError or Incompatible when a release that must be read for it is damaged.
-        """
-        shard, problems = self._index(namespace, model)
-        if problems:
-            raise problems[0]
-        return shard
-
-    def entries(self, on_problem: Callable[[ModhubError], None] | None = None) -> Iterator[SearchEntry]:
-        """Every release, for searching. A damaged one goes to ``on_problem``, or is raised when there is none."""
-        for name in self.models():
-            namespace, model = name.split("/")
-            shard, problems = self._index(namespace, model)
-            for problem in problems:
-                if on_problem is None:
-                    raise problem
-                on_problem(problem)
-            for release in shard.releases:
-                yield SearchEntry(ModelRef(namespace, model, release.version), self.url, release)
-
-    def _index(self, namespace: str, model: str) -> tuple[IndexShard, list[IntegrityError | Incompatible]]:
-        if not self.store.capabilities.can_list:
-            return read_shard(self.store, namespace, model), []
-        return derive_shard(self.store, namespace, model, self.versions(namespace, model), self.manifest)
-
-    def _update_index(self, namespace: str, model: str) -> tuple[str, ...]:
-        # The last of several racing publishers lists after its own write, so what it leaves covers all of them.
-        try:
-            while True:
-                versions = self.versions(namespace, model)
-                shard, problems = derive_shard(self.store, namespace, model, versions, self.manifest)
-                self.store.replace(index_path(namespace, model), write_document(shard))
-                if self.versions(namespace, model) == versions:
-                    return tuple(str(problem) for problem in problems)
-        except ModhubError as error:
-            return (f"the release is published, but its index could not be written: {error}",)
 
     # Publishing
 
-    def publish(self, manifest: Manifest, blobs: Mapping[str, bytes]) -> Published:
+    def publish(
+        self,
+        manifest: Manifest,
+        blobs: Mapping[str, Payload],
+        *,
+        signer: Signer | None = None,
+        progress: Progress | None = None,
+    ) -> Published:
         """Publish under the version that the manifest names.
 
         ``blobs`` maps the sha256 of stored bytes to those bytes, for every entry of the manifest's blob table. Equal
         content under this version is a no-op (whose damaged blobs are repaired); other content raises Conflict, kind
-        ``version-exists``. Raises IntegrityError when manifest and blobs do not fit together.
+        ``version-exists``. Raises IntegrityError when manifest and blobs do not fit together, and RegistryUnreachable,
+        kind ``unknown-outcome``, when the store went away before it could be told whether the release is there.
         """
         if manifest.content.version is None:
             raise UsageError("the release has no version.", kind="no-version", hint="give one, for example 1.0.0.")
-        data = checked_bytes(manifest, blobs)
-        self._prepare()
-        ref = ModelRef(manifest.content.namespace, manifest.content.model, manifest.content.version)
+        return self.publish_stored(manifest, checked_bytes(manifest, blobs), blobs, signer=signer, progress=progress)
+
+    def publish_stored(
+        self,
+        manifest: Manifest,
+        data: bytes,
+        blobs: Mapping[str, Payload],
+        *,
+        signer: Signer | None = None,
+        signatures: Mapping[str, bytes] | None = None,
+        progress: Progress | None = None,
+    ) -> Published:
+        """Publish a release in the very bytes in which another registry stores it; ``data`` and blobs are verified.
+
+        ``signatures`` are the files that came with it, by key id.
+        """
+        self.prepare()
+        content = manifest.content
+        ref = ModelRef(content.namespace, content.model, str(content.version))
         standing = self._standing(ref)
         if standing is None:
-            self._put_blobs(manifest, blobs)
+            reused = self._put_blobs(manifest, blobs, progress)
+            self._sign(ref, manifest.digest, signer, signatures)
             if self.store.put_if_absent(release_path(ref), data):
-                return self._finish(ref, manifest)
+                return self._finish(ref, manifest, data, blobs, reused)
             standing = self.manifest(ref)
         if not same_content(standing, manifest):
             raise Conflict(
@@ -271,48 +150,44 @@ class Registry:
                 published=standing.digest,
                 given=manifest.digest,
             )
+        self._sign(ref, standing.digest, signer, signatures)
         return self._settle(ref, standing, blobs)
 
-    def publish_next(self, manifest: Manifest, blobs: Mapping[str, bytes]) -> Published:
+    def publish_next(
+        self,
+        manifest: Manifest,
+        blobs: Mapping[str, Payload],
+        *,
+        signer: Signer | None = None,
+        progress: Progress | None = None,
+    ) -> Published:
         """Publish under the next minor version, 1.0.0 for the first; the manifest's own version does not count.
 
         When a release of the model has equal content apart from its version, that release is returned.
         """
         namespace, model = manifest.content.namespace, manifest.content.model
         checked_bytes(versioned(manifest, "1.0.0"), blobs)
-        self._prepare()
+        self.prepare()
         seen: set[str] = set()
         lost: set[str] = set()
+        reused: list[str] = []
         while True:
             fresh = [version for version in reversed(self.versions(namespace, model)) if version not in seen]
             for ref in (ModelRef(namespace, model, version) for version in fresh):
                 standing = self.manifest(ref)
                 if same_content(versioned(standing, None), versioned(manifest, None)):
+                    self._sign(ref, standing.digest, signer)
                     return self._settle(ref, standing, blobs)
             seen.update(fresh)
             ref = ModelRef(namespace, model, next_minor(seen | lost))
             candidate = versioned(manifest, ref.version)
             if not lost:
-                self._put_blobs(candidate, blobs)
-            if self.store.put_if_absent(release_path(ref), write_manifest(candidate)):
-                return self._finish(ref, candidate)
+                reused = self._put_blobs(candidate, blobs, progress)
+            self._sign(ref, candidate.digest, signer)
+            data = write_manifest(candidate)
+            if self.store.put_if_absent(release_path(ref), data):
+                return self._finish(ref, candidate, data, blobs, reused)
             lost.add(ref.version)
-
-    def _prepare(self) -> None:
-        self._require_writable()
-        if self.store.capabilities.initialises_itself:
-            self.initialise()
-        else:
-            self.check()
-
-    def _require_writable(self) -> None:
-        if not self.store.capabilities.writable:
-            raise RegistryUnreachable(
-                f"the registry {self.name} is read-only.",
-                kind="not-writable",
-                hint="publish to another registry, for example with --registry FOLDER.",
-                registry=self.url,
-            )
 
     def _standing(self, ref: ModelRef) -> Manifest | None:
         try:
@@ -320,43 +195,76 @@ class Registry:
         except NotFound:
             return None
 
-    def _put_blobs(self, manifest: Manifest, blobs: Mapping[str, bytes]) -> None:
-        for record in manifest.blobs.values():
-            path, data = blob_path(record.sha256), blobs[record.sha256]
+    def _put_blobs(
+        self, manifest: Manifest, blobs: Mapping[str, Payload], progress: Progress | None = None
+    ) -> list[str]:
+        """Write and read back all blobs; the sha256 of those that were there before."""
+        records = {record.sha256: record for record in manifest.blobs.values()}
+        # What is written is read back, and both take their time.
+        meter = Meter(f"publishing {manifest.content.name}", 2 * sum(each.size for each in records.values()), progress)
+        reused: list[str] = []
+        for batch in in_batches(list(records.values())):
+            paths = {record.sha256: blob_path(record.sha256) for record in batch}
+            created = self.store.put_all({path: blobs[digest] for digest, path in paths.items()})
+            again = [digest for digest, path in paths.items() if not created[path]]
             # Writing a blob again repairs it and makes it young, so that no collection of old orphans takes it.
-            if not self.store.put_if_absent(path, data):
-                self.store.replace(path, data)
-        for record in manifest.blobs.values():
-            self.blob(record)
+            self._each(lambda digest: self.store.replace(blob_path(digest), blobs[digest]), again)
+            reused += again
+            meter.add(sum(record.size for record in batch))
 
-    def _finish(self, ref: ModelRef, manifest: Manifest) -> Published:
-        self.manifest(ref)
-        warnings = self._update_index(ref.namespace, ref.model)
+        def read_back(record: StoredBlob) -> None:
+            for chunk in self.blob_stream(record):
+                meter.add(len(chunk))
+
+        self._each(read_back, records.values())
+        return reused
+
+    def _finish(
+        self, ref: ModelRef, manifest: Manifest, data: bytes, blobs: Mapping[str, Payload], reused: list[str]
+    ) -> Published:
+        if self.store.get(release_path(ref), max_bytes=MAX_MANIFEST_BYTES) != data:
+            raise IntegrityError(
+                f"{self.name} took the release {ref} and gives back other bytes.",
+                kind="not-kept",
+                hint="do not use this registry before its keeper has looked into it.",
+                release=str(ref),
+                registry=self.url,
+            )
+        for digest in reused:
+            if not self.store.exists(blob_path(digest)):
+                self.store.put_if_absent(blob_path(digest), blobs[digest])
+        warnings = update_index(self, ref.namespace, ref.model, manifest)
         return Published(ref, manifest.digest, self.url, created=True, warnings=warnings)
 
-    def _settle(self, ref: ModelRef, standing: Manifest, blobs: Mapping[str, bytes]) -> Published:
-        for record in standing.blobs.values():
-            if record.sha256 in blobs:
-                try:
-                    self.blob(record)
-                except IntegrityError:
-                    self.store.replace(blob_path(record.sha256), blobs[record.sha256])
-        warnings = self._update_index(ref.namespace, ref.model)
+    def _settle(self, ref: ModelRef, standing: Manifest, blobs: Mapping[str, Payload]) -> Published:
+        withdrawal = self.withdrawal(ref)
+        if withdrawal is not None and withdrawal.kind == "taken-down":
+            raise Conflict(
+                f"{ref} was taken down from {self.name}: {withdrawal.reason}",
+                kind="taken-down",
+                hint="its name and version stay taken; publish under another version.",
+                release=str(ref),
+                reason=withdrawal.reason,
+            )
+        records = [record for record in standing.blobs.values() if record.sha256 in blobs]
+
+        def mend(record: StoredBlob) -> None:
+            if not self.holds(record):
+                self.store.replace(blob_path(record.sha256), blobs[record.sha256])
+
+        self._each(mend, records)
+        warnings = update_index(self, ref.namespace, ref.model)
+        if withdrawal is not None:
+            warnings = (f"{ref} is yanked: {withdrawal.reason}", *warnings)
         return Published(ref, standing.digest, self.url, created=False, warnings=warnings)
 
+    def _sign(
+        self, ref: ModelRef, digest: str, signer: Signer | None, signatures: Mapping[str, bytes] | None = None
+    ) -> None:
+        for key, data in (signatures or {}).items():
+            self.store.put_if_absent(signature_path(digest, key), data)
+        if signer is not None:
+            self.put_signature(Statement("release", str(ref), digest), signer)
 
-def _versions_among(names: list[str]) -> list[str]:
-    stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
-    return [stem for stem in stems if is_exact(stem)]
-
-
-def _is_model_name(name: str) -> bool:
-    try:
-        parse_model_name(name)
-    except UsageError:
-        return False
-    return True
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    def _each(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
+        each(work, items, at_once=self.store.capabilities.parallel)

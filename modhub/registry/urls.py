@@ -1,7 +1,7 @@
 """From a URL, as people and configuration files write it, to a store.
 
 Only the protocols named here are accepted, because URLs also come from files that others wrote; fsspec's chained URLs
-(``a::b``) are refused outright.
+(``a::b``) are refused outright. Nothing is imported, connected or created before the store is used.
 """
 
 from __future__ import annotations
@@ -9,20 +9,30 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from modhub.errors import UsageError
 from modhub.registry.local import LocalStore
 from modhub.registry.store import Store, is_path
+from modhub.registry.troubles import without_password
 
-SUPPORTED: Final = "a local folder, file:///FOLDER and memory://NAME"
+SUPPORTED: Final = (
+    "a local folder, file:///FOLDER, memory://NAME, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, "
+    "sftp://USER@HOST/FOLDER or https://HOST/FOLDER"
+)
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+_OBJECT_STORES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs")
+#: ``container@account.dfs.core.windows.net/prefix``: the one bucket that is written with its account.
+_ACCOUNT: Final = re.compile(r"([a-z0-9-]+)@[a-z0-9]+\.(?:dfs|blob)\.core\.windows\.net(/.*)?\Z")
+#: No blank, quote or control character, nothing that starts a query or a fragment or means several files.
+_HOSTED: Final = re.compile(r"[A-Za-z0-9._~:/@%!$&'()+,;=-]+\Z")
 
 
 def open_store(url: str) -> Store:
     """The store at ``url``. Touches nothing: a folder that does not exist yet is no error here.
 
-    Raises UsageError, kind ``unsupported-protocol`` or ``bad-url``.
+    Raises UsageError, kind ``unsupported-protocol``, ``bad-url`` or ``password-in-url``.
     """
     if not url.strip() or "\0" in url:
         raise _refused(url, "bad-url")
@@ -37,17 +47,54 @@ def open_store(url: str) -> Store:
         if not rest.startswith("/"):
             raise _refused(url, "bad-url")
         return LocalStore(Path(url2pathname(rest)))
+    # fsspec and requests take longer to import than a local registry to read.
     if protocol == "memory":
         name = rest.strip("/")
         if not is_path(name):
             raise _refused(url, "bad-url")
-        # fsspec, which only this store needs, takes longer to import than a local registry to read.
         from modhub.registry.memory import MemoryStore
 
         return MemoryStore(name)
-    raise _refused(url, "unsupported-protocol")
+    if protocol in ("http", "https"):
+        _check_hosted(url, rest)
+        from modhub.registry.http import HttpStore
+
+        return HttpStore(url)
+    if protocol in _OBJECT_STORES:
+        account = _ACCOUNT.match(rest) if protocol in ("az", "abfs") else None
+        if not is_path((account[1] + (account[2] or "") if account else rest).rstrip("/")):
+            raise _refused(url, "bad-url")
+    elif protocol == "sftp":
+        _check_hosted(url, rest)
+        if urlsplit(url).password is not None:
+            raise UsageError(
+                f"{without_password(url)} carries a password, which would be kept and shown with the URL.",
+                kind="password-in-url",
+                hint="log in with a key from ~/.ssh or an agent instead.",
+            )
+        if not is_path(urlsplit(url).path.strip("/")):
+            raise _refused(url, "bad-url")
+    else:
+        raise _refused(url, "unsupported-protocol")
+    from modhub.registry.filesystem import FileSystemStore
+
+    return FileSystemStore(f"{protocol}://{rest.rstrip('/')}")
+
+
+def _check_hosted(url: str, rest: str) -> None:
+    # urlsplit drops line ends without a word, so the text itself is looked at.
+    if not _HOSTED.match(rest) or ".." in rest.split("/"):
+        raise _refused(url, "bad-url")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise _refused(url, "bad-url") from error
+    if not host:
+        raise _refused(url, "bad-url")
 
 
 def _refused(url: str, kind: str) -> UsageError:
+    shown = without_password(url)
     reason = "is no registry's URL" if kind == "bad-url" else "is not a kind of registry that modhub opens"
-    return UsageError(f"{url!r} {reason}.", kind=kind, hint=f"give {SUPPORTED}.", url=url)
+    return UsageError(f"{shown!r} {reason}.", kind=kind, hint=f"give {SUPPORTED}.", url=shown)

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 
-from modhub.digests import sha256
 from modhub.errors import IntegrityError
 from modhub.manifest import StoredBlob
 
 
-def verified_blob(read: Callable[[int], bytes], record: StoredBlob, *, what: str, hint: str) -> bytes:
-    """The stored bytes of ``record``, as ``read(max_bytes)`` gives them, when they are the right ones.
+def verified_chunks(chunks: Iterable[bytes], record: StoredBlob, *, what: str, hint: str) -> Iterator[bytes]:
+    """The stored bytes of ``record`` as they come; only when all have come without an error are they the right ones.
 
-    Raises IntegrityError, kind ``truncated``, ``padded``, ``zeroed`` or ``swapped``, naming ``what`` and both sizes or
-    both digests. ``read`` raises IntegrityError ``too-large`` beyond its bound.
+    ``chunks`` raises IntegrityError ``too-large`` beyond ``record.size``. Raises IntegrityError, kind ``truncated``,
+    ``padded``, ``zeroed`` or ``swapped``, naming ``what`` and both sizes or both digests.
     """
+    size, digest, empty = 0, hashlib.sha256(), True
     try:
-        data = read(record.size)
+        for chunk in chunks:
+            size += len(chunk)
+            digest.update(chunk)
+            empty = empty and chunk.count(0) == len(chunk)
+            yield chunk
     except IntegrityError as error:
         if error.kind != "too-large":
             raise
         found = error.data.get("size")
-        size = "more" if found is None else str(found)
-        raise _damaged("padded", what, f"{size} bytes", f"{record.size} bytes", hint) from error
-    if len(data) < record.size:
-        raise _damaged("truncated", what, f"{len(data)} bytes", f"{record.size} bytes", hint)
-    actual = sha256(data)
+        more = "more" if found is None else str(found)
+        raise _damaged("padded", what, f"{more} bytes", f"{record.size} bytes", hint) from error
+    if size < record.size:
+        raise _damaged("truncated", what, f"{size} bytes", f"{record.size} bytes", hint)
+    actual = f"sha256:{digest.hexdigest()}"
     if actual != record.sha256:
-        kind = "zeroed" if data.count(0) == len(data) else "swapped"
-        raise _damaged(kind, what, actual, record.sha256, hint)
-    return data
+        raise _damaged("zeroed" if empty else "swapped", what, actual, record.sha256, hint)
+
+
+def verified_blob(read: Callable[[int], bytes], record: StoredBlob, *, what: str, hint: str) -> bytes:
+    """``verified_chunks`` of what ``read(max_bytes)`` gives in one piece."""
+    return b"".join(verified_chunks((read(record.size) for _ in range(1)), record, what=what, hint=hint))
 
 
 def _damaged(kind: str, what: str, actual: str, expected: str, hint: str) -> IntegrityError:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from modhub.documents import IndexEntry
+from modhub.documents import IndexEntry, Withdrawal
 from modhub.refs import ModelRef, ModuleRef
 
 
@@ -33,6 +33,9 @@ class Catalog(Protocol):
 
     def summary(self, ref: ModelRef) -> IndexEntry:
         """Digest, classes and slugs (in index order) of a release that ``versions`` names."""
+
+    def withdrawal(self, ref: ModelRef) -> Withdrawal | None:
+        """Why a release is not to be chosen any more, None when it may be."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ in a version that satisfies the request wins, so a nearer registry is never over
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from modhub.documents import IndexEntry
+from modhub.documents import IndexEntry, Withdrawal
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError, did_you_mean
-from modhub.refs import ModelRef, ModuleRef, Request, in_order, is_exact, parse, parse_range, parse_version, slug_of
+from modhub.refs import ModelRef, ModuleRef, Request, in_order, parse, select_version, slug_of
 from modhub.resolve.catalog import Catalog, Pinned
 
 _SHOWN = 10
@@ -22,7 +22,8 @@ def resolve(
     """The modules that ``requests`` name, in their order; a request without a class gives every class by index.
 
     Raises UsageError for no request at all, InvalidRef, NotFound (kinds ``no-model``, ``no-version``, ``no-class``)
-    and Conflict (``ambiguous-name``, ``alias-loop``).
+    and Conflict (``ambiguous-name``, ``alias-loop``). Releases that were yanked or taken down are skipped; when
+    nothing else is left, NotFound has the kind ``yanked`` or ``taken-down`` and says why.
     """
     if isinstance(requests, str) or not requests:
         raise UsageError(
@@ -36,20 +37,6 @@ def resolve(
         for request in requests
         for pinned in resolver.pins(parse(request) if isinstance(request, str) else request)
     ]
-
-
-def select_version(versions: Iterable[str], wanted: str | None) -> str | None:
-    """The newest of ``versions`` that satisfies ``wanted`` (an exact version, a range, or None), None when none does.
-
-    A pre-release is taken only when ``wanted`` is that version, or a range that itself names a pre-release.
-    """
-    if wanted is not None and is_exact(wanted):
-        return wanted if wanted in set(versions) else None
-    spec = parse_range(wanted or "*")
-    accepted = [text for text in versions if spec.match(parse_version(text))]
-    if wanted is None or "-" not in wanted:
-        accepted = [text for text in accepted if not parse_version(text).prerelease]
-    return in_order(accepted)[-1] if accepted else None
 
 
 class _Resolver:
@@ -117,27 +104,23 @@ class _Resolver:
     ) -> tuple[Catalog, ModelRef, IndexEntry]:
         namespace, name = model.split("/")
         existing: dict[str, list[str]] = {}
+        withdrawn: dict[ModelRef, Withdrawal] = {}
         for catalog in self._catalogs:
             versions = list(catalog.versions(namespace, name))
-            version = select_version(versions, wanted)
-            if version is not None:
-                ref = ModelRef(namespace, name, version)
-                return catalog, ref, catalog.summary(ref)
             if versions:
                 existing[catalog.name] = versions
+            left = list(versions)
+            while (version := select_version(left, wanted)) is not None:
+                ref = ModelRef(namespace, name, version)
+                # A nearer registry's yank counts for the same release farther on, and in the cache.
+                withdrawal = withdrawn.get(ref) or catalog.withdrawal(ref)
+                if withdrawal is None:
+                    return catalog, ref, catalog.summary(ref)
+                withdrawn[ref] = withdrawal
+                left.remove(version)
         if not existing:
             raise self._unknown(model, aliases)
-        every = list(dict.fromkeys(version for versions in existing.values() for version in versions))
-        what = "release that is not a pre-release" if wanted is None else f"version {wanted}"
-        there = "; ".join(f"{', '.join(versions[-_SHOWN:])} in {name}" for name, versions in existing.items())
-        raise NotFound(
-            f"{model} has no {what}. There is: {there}.",
-            kind="no-version",
-            hint=f"ask for one of them, for example {model}@{every[-1]}.",
-            model=model,
-            wanted=wanted,
-            versions=every,
-        )
+        raise _withdrawn(model, wanted, existing, withdrawn) if withdrawn else _no_version(model, wanted, existing)
 
     def _unknown(self, name: str, aliases: Sequence[str] = ()) -> NotFound:
         models = {model for catalog in self._catalogs for model in catalog.models()}
@@ -155,6 +138,43 @@ class _Resolver:
             name=name,
             registries=searched,
         )
+
+
+def _no_version(model: str, wanted: str | None, existing: Mapping[str, Sequence[str]]) -> NotFound:
+    every = list(dict.fromkeys(version for versions in existing.values() for version in versions))
+    what = "release that is not a pre-release" if wanted is None else f"version {wanted}"
+    there = "; ".join(f"{', '.join(versions[-_SHOWN:])} in {name}" for name, versions in existing.items())
+    return NotFound(
+        f"{model} has no {what}. There is: {there}.",
+        kind="no-version",
+        hint=f"ask for one of them, for example {model}@{every[-1]}.",
+        model=model,
+        wanted=wanted,
+        versions=every,
+    )
+
+
+def _withdrawn(
+    model: str,
+    wanted: str | None,
+    existing: Mapping[str, Sequence[str]],
+    withdrawn: Mapping[ModelRef, Withdrawal],
+) -> NotFound:
+    """All that would have satisfied the request was yanked or taken down: say the newest one's reason."""
+    ref, withdrawal = next(iter(withdrawn.items()))
+    more = f", and so are {len(withdrawn) - 1} older ones" if len(withdrawn) > 1 else ""
+    every = {version for versions in existing.values() for version in versions}
+    others = in_order(every - {each.version for each in withdrawn})
+    how = "yanked" if withdrawal.kind == "yanked" else "taken down"
+    return NotFound(
+        f"{ref} is {how}{more}: {withdrawal.reason}",
+        kind=withdrawal.kind,
+        hint=f"there is {', '.join(others[-_SHOWN:])}." if others else "its model has no other version.",
+        release=str(ref),
+        reason=withdrawal.reason,
+        wanted=wanted,
+        versions=others,
+    )
 
 
 def _checked_target(alias: str, target: str) -> str:

@@ -250,7 +250,7 @@ def test_what_is_broken_is_never_skipped(home, skip):
     with pytest.raises(Incompatible, match="format 9"):
         registries(newer.url, load_config(), skip_missing=skip)
     with pytest.raises(UsageError, match="not a kind of registry"):
-        registries("s3://bucket", load_config(), skip_missing=skip)
+        registries("ftp://bucket", load_config(), skip_missing=skip)
 
 
 def test_a_publication_goes_to_one_registry(home):

@@ -33,6 +33,11 @@ class CountingStore(LocalStore):
         self.left[path] += len(data)
         return data
 
+    def stream(self, path, *, max_bytes):
+        for chunk in super().stream(path, max_bytes=max_bytes):
+            self.left[path] += len(chunk)
+            yield chunk
+
 
 @pytest.fixture
 def cache(tmp_path):

@@ -58,12 +58,9 @@ def test_an_installer_that_dies_at_any_write(registry, tmp_path, how, fresh):
             assert whole_classes(cache) == ["cat", "dog"]
             shutil.rmtree(cache.root)
     if fresh:
-        assert len(seen) > 20
-        assert [names for number, names in enumerate(seen) if names not in seen[:number]] == [
-            [],
-            ["cat"],
-            ["cat", "dog"],
-        ]
+        assert len(seen) > 15
+        # The marker of the last is the last write, so nobody dies after it.
+        assert [names for number, names in enumerate(seen) if names not in seen[:number]] == [[], ["cat"]]
     assert run(registry.url, str(cache.root)) == ["cat", "dog"]
     assert whole_classes(cache) == ["cat", "dog"]
 

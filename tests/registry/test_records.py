@@ -89,9 +89,23 @@ def test_the_number_that_somebody_took_first_is_a_conflict(registry):
         return AliasRecord(format=1, number=number, name="c10", target="cifar10/mine", previous=previous, created="now")
 
     with pytest.raises(Conflict, match="changed by somebody else at the same moment") as caught:
-        log.append(make)
+        log.append(log.entries(), make)
     assert caught.value.kind == "record-race"
     assert registry.alias("c10") == "cifar10/theirs"
+
+
+def test_what_was_decided_on_an_older_history_is_not_added_to_a_newer_one(registry):
+    log = RecordLog(registry.store, "alias", "c10", AliasRecord)
+    seen = log.entries()
+    registry.set_alias("c10", "cifar10/theirs")
+    with pytest.raises(Conflict, match="changed by somebody else"):
+        log.append(
+            seen,
+            lambda number, previous: AliasRecord(
+                format=1, number=number, name="c10", target="cifar10/mine", previous=previous, created="now"
+            ),
+        )
+    assert [record.target for record in log.history()][-1] == "cifar10/theirs"
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

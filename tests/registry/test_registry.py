@@ -348,10 +348,12 @@ def test_a_registry_of_a_newer_format_is_left_alone(registry):
 # The index
 
 
+@pytest.mark.parametrize(
+    ("path", "other"), [("index/me/net.json", "index/me/not.json"), ("catalog/me.json", "catalog/you.json")]
+)
 @pytest.mark.parametrize("state", ["good", "missing", "stale", "ahead", "garbage", "another's", "newer"])
-def test_a_bad_index_is_never_believed(registry, state):
+def test_a_bad_index_is_never_believed(registry, state, path, other):
     registry.publish(*release())
-    path = "index/me/net.json"
     old = registry.store.get(path, max_bytes=10**6)
     registry.publish(*release(version="1.1.0", seed=1))
     new = registry.store.get(path, max_bytes=10**6)
@@ -364,9 +366,10 @@ def test_a_bad_index_is_never_believed(registry, state):
     elif state == "garbage":
         registry.store.replace(path, b"\xff{")
     elif state == "another's":
-        registry.publish(*release(name="me/not", seed=2))
-        registry.publish(*release(name="me/not", version="1.1.0", seed=3))
-        registry.store.replace(path, registry.store.get("index/me/not.json", max_bytes=10**6))
+        for name in ("me/not", "you/net"):
+            registry.publish(*release(name=name, seed=2))
+            registry.publish(*release(name=name, version="1.1.0", seed=3))
+        registry.store.replace(path, registry.store.get(other, max_bytes=10**6))
     elif state == "newer":
         registry.store.replace(path, new.replace(b'"format":1', b'"format":2'))
     elif state == "missing":
@@ -377,11 +380,9 @@ def test_a_bad_index_is_never_believed(registry, state):
         registry = empty
     expected = ["1.0.0"] if state == "ahead" else ["1.0.0", "1.1.0"]
     assert [entry.version for entry in registry.index("me", "net").releases] == expected
-    found = [entry for entry in registry.entries() if entry.ref.model == "net"]
-    assert [entry.ref.version for entry in found] == expected
-    assert [entry.release for entry in found] == [
-        registry.summary(ModelRef("me", "net", version)) for version in expected
-    ]
+    found = next(entry for entry in registry.entries() if entry.ref.name == "me/net")
+    assert found.ref.version == expected[-1]
+    assert found.release == registry.summary(ModelRef("me", "net", expected[-1]))
 
 
 def test_a_publisher_that_was_overtaken_leaves_an_index_of_everything(tmp_path):
@@ -408,6 +409,7 @@ def test_one_damaged_release_does_not_hide_the_others(local):
     local.publish(*release(name="you/net"))
     (local.store.root / "releases/me/net/1.0.0.json").write_bytes(b"{}")
     (local.store.root / "index/me/net.json").unlink()
+    (local.store.root / "catalog/me.json").unlink()
     problems = []
     assert [str(entry.ref) for entry in local.entries(problems.append)] == ["me/net@1.1.0", "you/net@1.0.0"]
     assert ["me/net@1.0.0" in str(problem) for problem in problems] == [True]
@@ -422,7 +424,7 @@ def test_a_release_is_published_although_its_index_cannot_be_written(local):
     result = local.publish(*release())
     assert result.created
     assert len(result.warnings) == 1
-    assert "its index could not be written" in result.warnings[0]
+    assert f"the index of me/net in {local.name} could not be written" in result.warnings[0]
     assert local.manifest(REF).digest == result.digest
 
 
@@ -441,8 +443,15 @@ def test_a_store_that_cannot_list_is_served_from_the_index(registry):
     assert mirror.versions("me", "unknown") == []
     assert mirror.index("me", "net") == registry.index("me", "net")
     assert mirror.alias("n") == "me/net"
-    with pytest.raises(RegistryUnreachable, match="name the model in full"):
-        mirror.models()
+    assert mirror.models() == mirror.models("me") == ["me/net"]
+    assert mirror.models("you") == []
+    assert mirror.alias_names() == ["n"]
+    assert list(mirror.entries()) == list(registry.entries())
+    registry.store.delete("catalog.json")
+    for use in (mirror.models, lambda: list(mirror.entries())):
+        with pytest.raises(RegistryUnreachable, match="name the model in full") as caught:
+            use()
+        assert caught.value.kind == "no-index"
 
 
 def test_unknown_fields_survive_publication(registry):

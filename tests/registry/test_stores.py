@@ -1,20 +1,26 @@
-"""Both stores pass the shipped conformance suite; what only a folder on a disk can get wrong follows."""
+"""All stores on this machine pass the shipped conformance suite; what only a folder can get wrong follows."""
 
 from __future__ import annotations
 
 import os
 import socket
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable, UsageError
 from modhub.registry import open_store
+from modhub.registry.backends import OTHER
+from modhub.registry.filesystem import FileSystemStore
+from modhub.registry.http import HttpStore
 from modhub.registry.local import LocalStore
 from modhub.registry.memory import MemoryStore
+from modhub.registry.probe import probe_exclusive_create
 from modhub.registry.testing import StoreSuite, check_read_only
 
 
@@ -38,7 +44,16 @@ class RawView:
         return {name.removeprefix(f"{self.root}/") for name in self.files.find(self.root)}
 
 
-class TestLocalStore(StoreSuite):
+class LeavesTemporaryFiles(StoreSuite):
+    """A crash leaves a temporary file beside the object that it was to become."""
+
+    @pytest.fixture
+    def unfinished(self, store, raw):
+        raw.write("a/.tmp-1-2", b"half")
+        return lambda: "a/.tmp-1-2" in raw.names()
+
+
+class TestLocalStore(LeavesTemporaryFiles):
     @pytest.fixture
     def store(self, tmp_path):
         return LocalStore(tmp_path / "registry")
@@ -46,6 +61,23 @@ class TestLocalStore(StoreSuite):
     @pytest.fixture
     def raw(self, store):
         return RawView(LocalFileSystem(), store.url)
+
+
+class TestAnyFileSystem(LeavesTemporaryFiles):
+    """A file system of fsspec of which nothing is known: not exclusive, and shown half written."""
+
+    @pytest.fixture
+    def store(self, tmp_path):
+        files = DirFileSystem(str(tmp_path / "registry"), LocalFileSystem())
+        return FileSystemStore("dir://shop", backend=replace(OTHER, connect=lambda url, options: (files, "a shop")))
+
+    @pytest.fixture
+    def raw(self, tmp_path):
+        return RawView(LocalFileSystem(), str(tmp_path / "registry" / "a shop"))
+
+    def test_it_does_not_count_as_exclusive(self, store):
+        assert not store.capabilities.exclusive_create
+        assert "not known to create exclusively" in store.capabilities.why_not
 
 
 class TestMemoryStore(StoreSuite):
@@ -171,19 +203,88 @@ def test_urls(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("url", "kind", "normal"),
+    [
+        ("s3://bucket/team/x/", FileSystemStore, "s3://bucket/team/x"),
+        ("S3://bucket", FileSystemStore, "s3://bucket"),
+        ("s3a://bucket/x", FileSystemStore, "s3a://bucket/x"),
+        ("gs://bucket/x", FileSystemStore, "gs://bucket/x"),
+        ("gcs://bucket/x", FileSystemStore, "gcs://bucket/x"),
+        ("az://container/x", FileSystemStore, "az://container/x"),
+        (
+            "abfs://box@me.dfs.core.windows.net/x/",
+            FileSystemStore,
+            "abfs://box@me.dfs.core.windows.net/x",
+        ),
+        ("sftp://me@host:2022/srv/x/", FileSystemStore, "sftp://me@host:2022/srv/x"),
+        ("HTTPS://Host/x/%20y/", HttpStore, "https://host/x/%20y"),
+        ("http://user:secret@host:8080", HttpStore, "http://host:8080"),
+    ],
+)
+def test_urls_of_other_machines(url, kind, normal):
+    store = open_store(url)
+    assert isinstance(store, kind)
+    assert store.url == open_store(store.url).url == normal
+
+
+@pytest.mark.parametrize(
     "url",
-    ["s3://bucket/x", "http://host/x", "ftp://host", "simplecache::s3://bucket", "memory://a::memory://b", "zip://a"],
+    ["ftp://host", "ssh://host/x", "simplecache::s3://bucket", "memory://a::memory://b", "zip://a", "hf://x/y"],
 )
 def test_other_protocols_are_refused_by_name(url):
     with pytest.raises(UsageError) as caught:
         open_store(url)
     assert caught.value.kind == "unsupported-protocol"
     assert url in str(caught.value)
-    assert "file:///FOLDER and memory://NAME" in str(caught.value)
+    assert "file:///FOLDER, memory://NAME, s3://BUCKET/PREFIX" in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["", "  ", "file://", "file://relative/x", "memory://", "memory://../x", "a\0b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "  ",
+        "file://",
+        "file://relative/x",
+        "memory://",
+        "memory://../x",
+        "a\0b",
+        "s3://",
+        "s3:///x",
+        "s3://bucket/../other",
+        "s3://bucket/*",
+        "s3://bucket/x?versionId=1",
+        "s3://key:secret@bucket/x",
+        "az://box@elsewhere.example/x",
+        "http://",
+        "http:///x",
+        "http://host/x?token=1",
+        "http://host/x#y",
+        "http://host/a/../b",
+        "http://host:port/",
+        "http://ho st/",
+        "http://host/\nx",
+        "sftp://host",
+        "sftp://host/",
+        "sftp://host/../x",
+    ],
+)
 def test_a_url_without_a_place_is_refused(url):
     with pytest.raises(UsageError) as caught:
         open_store(url)
     assert caught.value.kind == "bad-url"
+    assert "secret" not in str(caught.value) + str(caught.value.data)
+
+
+def test_a_password_for_sftp_is_refused_and_not_repeated():
+    with pytest.raises(UsageError, match=r"sftp://me:\*\*\*@host/x carries a password") as caught:
+        open_store("sftp://me:secret@host/x")
+    assert caught.value.kind == "password-in-url"
+    assert "key from ~/.ssh" in caught.value.hint
+    assert "secret" not in str(caught.value) + str(caught.value.data)
+
+
+def test_a_probe_finds_out_and_leaves_nothing(tmp_path):
+    for store in (LocalStore(tmp_path), MemoryStore("probed")):
+        assert probe_exclusive_create(store)
+        assert store.list("") == []

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from semantic_version import Version
 
 from modhub.digests import sha256
-from modhub.documents import IndexEntry
+from modhub.documents import IndexEntry, Withdrawal
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError
-from modhub.refs import ModuleRef, Request, in_order, slug_of
-from modhub.resolve import resolve, select_version
+from modhub.refs import ModuleRef, Request, in_order, select_version, slug_of
+from modhub.resolve import resolve
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Shelf:
     releases: dict[str, dict[str, list[str]]]
     targets: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    withdrawn: dict[str, Withdrawal] = field(default_factory=dict)
 
     @property
     def url(self):
@@ -41,6 +42,9 @@ class Shelf:
 
     def alias_names(self):
         return sorted(self.targets)
+
+    def withdrawal(self, ref):
+        return self.withdrawn.get(str(ref))
 
     def summary(self, ref):
         self.asked.append(str(ref))
@@ -270,3 +274,43 @@ def test_order_of_versions(versions):
     ordered = in_order(versions)
     assert sorted(ordered) == sorted(versions)
     assert all(Version(one) <= Version(other) for one, other in pairwise(ordered))
+
+
+# Yanked and taken down
+
+YANKED = Withdrawal("yanked", "answers wolf for dog.")
+GONE = Withdrawal("taken-down", "its images were not ours.")
+
+
+def shelf(withdrawn, versions=("1.0.0", "1.1.0", "1.2.0"), name="main"):
+    return Shelf(name, {"me/net": {version: ["cat"] for version in versions}}, withdrawn=withdrawn)
+
+
+@pytest.mark.parametrize("withdrawal", [YANKED, GONE])
+@pytest.mark.parametrize("wanted", ["me/net:cat", "me/net:cat@^1", "me/net:cat@>=1.1"])
+def test_a_withdrawn_release_is_skipped(wanted, withdrawal):
+    assert refs([wanted], [shelf({"me/net@1.2.0": withdrawal})]) == ["me/net:cat@1.1.0"]
+
+
+def test_an_exact_pin_of_a_yanked_release_says_why_and_what_else_there_is():
+    with pytest.raises(NotFound) as caught:
+        refs(["me/net:cat@1.2.0"], [shelf({"me/net@1.2.0": YANKED})])
+    assert caught.value.kind == "yanked"
+    assert str(caught.value) == "me/net@1.2.0 is yanked: answers wolf for dog. Hint: there is 1.0.0, 1.1.0."
+
+
+def test_when_everything_is_withdrawn_the_newest_reason_is_told():
+    place = shelf({"me/net@1.0.0": YANKED, "me/net@1.1.0": YANKED, "me/net@1.2.0": GONE})
+    with pytest.raises(NotFound) as caught:
+        refs(["me/net"], [place])
+    assert caught.value.kind == "taken-down"
+    assert str(caught.value) == (
+        "me/net@1.2.0 is taken down, and so are 2 older ones: its images were not ours. "
+        "Hint: its model has no other version."
+    )
+
+
+def test_a_nearer_registrys_yank_counts_for_the_same_release_farther_on():
+    near, far = shelf({"me/net@1.2.0": YANKED}, versions=["1.2.0"]), shelf({}, name="far")
+    assert refs(["me/net:cat"], [near, far]) == ["me/net:cat@1.1.0"]
+    assert refs(["me/net:cat"], [far, near]) == ["me/net:cat@1.2.0"]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
-from modhub.cli.options import Command, json_option, one_registry_option, registry_option
+from modhub.cli.options import Command, json_option, one_registry_option, registry_option, sign_option
 from modhub.cli.printing import Column
 from modhub.cli.root import Group, help_alone
 from modhub.errors import NotFound, did_you_mean
 
 if TYPE_CHECKING:
     from modhub.registry import Registry
+    from modhub.signing import Signer
 
 
 @click.group("alias", cls=Group)
@@ -34,11 +35,12 @@ def command(ctx: click.Context) -> None:
 )
 @click.argument("name")
 @click.argument("target", metavar="NAMESPACE/MODEL")
+@sign_option
 @one_registry_option
 @json_option
-def set_alias(name: str, target: str, registry: str | None, as_json: bool) -> None:
+def set_alias(name: str, target: str, sign: Signer | None, registry: str | None, as_json: bool) -> None:
     """Let NAME stand for NAMESPACE/MODEL: for you, or with --registry for everybody who reads that registry."""
-    where = _write(name, target, registry)
+    where = _write(name, target, registry, sign)
     if not _exists(target, registry):
         printing.warn(f"no registry has {target} yet.")
     if as_json:
@@ -49,9 +51,10 @@ def set_alias(name: str, target: str, registry: str | None, as_json: bool) -> No
 
 @command.command("remove", cls=Command, short_help="Take a name back.", examples=["modhub alias remove mine"])
 @click.argument("name")
+@sign_option
 @one_registry_option
 @json_option
-def remove_alias(name: str, registry: str | None, as_json: bool) -> None:
+def remove_alias(name: str, sign: Signer | None, registry: str | None, as_json: bool) -> None:
     """Take NAME back."""
     known, where = _known(registry)
     if name not in known:
@@ -61,7 +64,7 @@ def remove_alias(name: str, registry: str | None, as_json: bool) -> None:
             hint=did_you_mean(name, known) or "see modhub alias list",
             name=name,
         )
-    _write(name, None, registry)
+    _write(name, None, registry, sign)
     if as_json:
         printing.document({"name": name, "target": None, "in": where})
     else:
@@ -92,14 +95,48 @@ def list_aliases(registry: tuple[str, ...] | None, as_json: bool) -> None:
         printing.note("there are no aliases. Set one: modhub alias set NAME NAMESPACE/MODEL")
 
 
-def _write(name: str, target: str | None, registry: str | None) -> str:
+@command.command(
+    "log",
+    cls=Command,
+    short_help="Show what a registry's alias stood for, and when.",
+    examples=["modhub alias log best --registry ~/team-registry"],
+)
+@click.argument("name")
+@registry_option
+@json_option
+def log_alias(name: str, registry: tuple[str, ...] | None, as_json: bool) -> None:
+    """Show the history of NAME in the first registry that has one, oldest first. It is never overwritten."""
+    from modhub.config import load_config, registries
+
+    places = registries(registry, load_config())
+    found = next(((place, history) for place in places if (history := place.alias_history(name))), None)
+    if found is None:
+        known = {each for place in places for each in place.alias_names()}
+        raise NotFound(
+            f"no registry has a history of the alias {name!r}.",
+            kind="no-alias",
+            hint=did_you_mean(name, known) or "see modhub alias list; your own aliases have none.",
+            name=name,
+        )
+    place, history = found
+    if as_json:
+        entries = [{"number": each.number, "target": each.target, "created": each.created} for each in history]
+        printing.document({"name": name, "in": place.url, "history": entries})
+        return
+    printing.table(
+        [Column("entry", right=True), Column("when"), Column("stands for")],
+        [(str(each.number), each.created, each.target or "(taken back)") for each in history],
+    )
+
+
+def _write(name: str, target: str | None, registry: str | None, sign: Signer | None) -> str:
     """Write it where it belongs, and say where that is."""
     if registry is None:
         from modhub.config import write_alias
 
         return str(write_alias(name, target).path)
     place = _registry(registry)
-    place.set_alias(name, target)
+    place.set_alias(name, target, signer=sign)
     return place.url
 
 

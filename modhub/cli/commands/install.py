@@ -11,6 +11,7 @@ from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
+from modhub.errors import UsageError
 
 if TYPE_CHECKING:
     from modhub.cache import Installed
@@ -25,22 +26,50 @@ _NAMED = 4
         "modhub install cifar10/r56:cat",
         "modhub install c100:apple 'cifar10/r56:dog@^1'",
         "modhub install cifar100/r20            every class",
+        "modhub install --locked modhub.lock    exactly what modhub lock wrote down",
     ],
 )
-@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@click.argument("refs", nargs=-1, metavar="[REF...]")
+@click.option("--locked", type=click.Path(path_type=Path), metavar="FILE", help="Install what this lockfile pins.")
+@click.option("--offline", is_flag=True, help="Use the cache alone.  [env: MODHUB_OFFLINE]")
+@click.option(
+    "--require-signature/--no-require-signature",
+    default=None,
+    help="Believe only what a key that you trust has signed.  [default: as configured]",
+)
 @registry_option
 @cache_option
 @json_option
-def command(refs: tuple[str, ...], registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
+def command(
+    refs: tuple[str, ...],
+    locked: Path | None,
+    offline: bool,
+    require_signature: bool | None,
+    registry: tuple[str, ...] | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
     """Bring modules into the local cache, verified.
 
     A REF is namespace/model:class@version. Without the class it means every class, without the version the newest.
     A namespace with one model may leave the model out, and an alias may stand for both.
     """
+    if locked is None and not refs:
+        raise UsageError("name modules, or give a lockfile with --locked.", hint="see modhub search for what there is.")
+    if locked is not None and refs:
+        raise UsageError("give either names or a lockfile.", hint="a lockfile says itself which modules it pins.")
     from modhub import api
 
     with Progress("looking up names") as progress:
-        installed = api.install(refs, registry=registry, cache=cache, progress=progress.at)
+        installed = api.install(
+            refs,
+            locked=locked,
+            registry=registry,
+            cache=cache,
+            offline=offline,
+            require_signature=require_signature,
+            progress=progress.at,
+        )
     if as_json:
         printing.document({"installed": [_fields(each) for each in installed]})
         return

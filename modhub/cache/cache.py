@@ -1,0 +1,188 @@
+"""The local cache: everything that was installed, content-addressed and believed only after hashing it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from modhub.cache import contents, usage
+from modhub.cache.checking import Checked, check
+from modhub.cache.contents import AGAIN, Installed, not_installed
+from modhub.cache.folder import Folder
+from modhub.cache.pruning import Pruned, prune
+from modhub.cache.usage import CachedRelease
+from modhub.errors import IntegrityError, NotFound
+from modhub.limits import MAX_RECORD_BYTES
+from modhub.manifest import Manifest, StoredBlob
+from modhub.refs import ModelRef, ModuleRef
+from modhub.registry.layout import blob_path, signature_path
+from modhub.registry.verify import verified_chunks
+
+
+class Cache:
+    """The cache in one folder, which is created by the first write. Any number of processes and threads may use it."""
+
+    def __init__(self, root: str | Path) -> None:
+        self._folder = Folder(root)
+
+    @property
+    def root(self) -> Path:
+        return self._folder.root
+
+    # Blobs
+
+    def blob(self, record: StoredBlob) -> bytes:
+        """The stored (compressed) bytes, hashed now. Raises NotFound, kind ``not-installed``, and IntegrityError."""
+        return b"".join(self._verified(record))
+
+    def check_blob(self, record: StoredBlob) -> None:
+        """As ``blob``, without holding the bytes."""
+        for _ in self._verified(record):
+            pass
+
+    def holds(self, record: StoredBlob) -> bool:
+        """Whether ``blob`` would give the bytes: there, and right when hashed now."""
+        try:
+            self.check_blob(record)
+        except (NotFound, IntegrityError):
+            return False
+        return True
+
+    def touch_blob(self, record: StoredBlob) -> bool:
+        """Keep a blob from being pruned for a while. False when it is not there; it may be there and damaged."""
+        return self._folder.touch(blob_path(record.sha256))
+
+    def has_blob(self, record: StoredBlob) -> bool:
+        """Whether a file is there, right or not."""
+        return self._folder.exists(blob_path(record.sha256))
+
+    def add_blob(self, record: StoredBlob, chunks: Iterable[bytes]) -> None:
+        """Keep a blob, over whatever damaged file has its name. ``chunks`` must raise when the bytes are wrong."""
+        self._folder.write(blob_path(record.sha256), chunks)
+
+    def link_blob(self, record: StoredBlob, source: str) -> bool:
+        """Keep a blob as one more name of the file ``source``. False where that cannot be or the bytes are wrong."""
+
+        def right(chunks: Iterator[bytes]) -> bool:
+            try:
+                for _ in verified_chunks(chunks, record, what=source, hint=""):
+                    pass
+            except IntegrityError:
+                return False
+            return True
+
+        return self._folder.link(blob_path(record.sha256), source, record.size, right)
+
+    def _verified(self, record: StoredBlob) -> Iterator[bytes]:
+        path = blob_path(record.sha256)
+        chunks = self._folder.stream(path, max_bytes=record.size)
+        what = f"the cached blob {self.root / path}"
+        try:
+            yield from verified_chunks(chunks, record, what=what, hint=f"{AGAIN} the modules of this release.")
+        except FileNotFoundError as error:
+            raise not_installed(str(self.root / path)) from error
+
+    # Releases
+
+    def manifest(self, digest: str) -> Manifest:
+        """The manifest of an installed release, by its content digest, verified.
+
+        Where registries stored the same content in different bytes, its blob table names those that are cached.
+        Raises NotFound, kind ``not-installed``, and IntegrityError naming the file.
+        """
+        read, problems = contents.read_manifests(self._folder, digest)
+        if not read:
+            raise problems[0] if problems else not_installed(f"the release {digest}")
+        return contents.merged(self._folder, read.values())
+
+    def add_manifest(self, manifest: Manifest, data: bytes) -> None:
+        """Keep a verified manifest, as the bytes in which its registry stores it."""
+        self._folder.write(contents.manifest_path(manifest.digest, data), [data])
+
+    def touch_release(self, digest: str) -> bool:
+        """Keep the manifests and signatures of a release from being pruned for a while. False without a manifest."""
+        manifests = contents.manifest_paths(self._folder, digest)
+        there = [path for path in manifests if self._folder.touch(path)]
+        for path in self._folder.paths(contents.signatures_folder(digest)):
+            self._folder.touch(path)
+        return bool(there)
+
+    def signature(self, digest: str, key: str) -> bytes | None:
+        """The file by which ``key`` signed the release ``digest``, as its registry had it; nobody verified it here."""
+        try:
+            return self._folder.read(signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
+        except FileNotFoundError:
+            return None
+
+    def add_signature(self, digest: str, key: str, data: bytes) -> None:
+        """Keep a signature file, so that the release can be verified when no registry can be asked."""
+        self._folder.write(signature_path(digest, key), [data])
+
+    # What is installed
+
+    def mark(self, installed: Installed) -> None:
+        """Say that a class is installed: the last write of an installation."""
+        contents.write_marker(self._folder, installed)
+
+    def find(self, ref: ModuleRef, digest: str) -> Installed | None:
+        """The class when it is marked as installed. Raises IntegrityError when its marker is damaged."""
+        return contents.read_marker(self._folder, ref, digest)
+
+    def used(self, ref: ModuleRef, digest: str) -> bool:
+        """Say that a class is in use now: pruning to a size takes it last. False when it is not installed."""
+        return self._folder.touch(contents.marker_path(ref, digest))
+
+    def installed(self) -> list[Installed]:
+        """Every installed class, by name. Raises IntegrityError when a marker is damaged."""
+        found = [self.find(ref, digest) for ref, digest in self.marked()]
+        return [installed for installed in found if installed is not None]
+
+    def marked(self, prefix: str = "") -> list[tuple[ModuleRef, str]]:
+        """Refs and release digests of installed classes, from their markers' names alone.
+
+        ``prefix`` narrows them to a namespace, ``namespace/model`` or ``namespace/model/version``.
+        """
+        paths = self._folder.paths(f"{contents.INSTALLED}/{prefix}".rstrip("/"))
+        return sorted(pair for pair in map(contents.marked_by, paths) if pair is not None)
+
+    def marked_of(self, ref: ModelRef, digest: str) -> set[str]:
+        """Slugs of the installed classes of one release with this digest, from their markers' names alone."""
+        names = self._folder.names(contents.markers_folder(ref, digest))
+        return {name.removesuffix(".json") for name in names if name.endswith(".json")}
+
+    # Aliases
+
+    def remember_alias(self, name: str, target: str) -> None:
+        """Let ``name`` lead to ``target`` also when no registry can be asked."""
+        contents.write_alias(self._folder, name, target)
+
+    def alias(self, name: str) -> str | None:
+        """What an alias led to when something was installed by it. Raises IntegrityError when its file is damaged."""
+        return contents.read_alias(self._folder, name)
+
+    def alias_names(self) -> list[str]:
+        names = map(contents.alias_at, self._folder.paths(contents.ALIASES))
+        return [name for name in names if name is not None]
+
+    # Care
+
+    def size(self) -> int:
+        """The bytes of all files, also of those that are hard links to a registry's."""
+        return usage.size_of(self._folder)
+
+    def releases(self) -> list[CachedRelease]:
+        """What is installed, by release, with sizes and ages."""
+        return usage.cached_releases(self._folder)
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> Checked:
+        """Hash every file again. ``progress`` is told the bytes done and in all."""
+        return check(self._folder, progress)
+
+    def prune(self, *, max_size: int | None = None, dry_run: bool = False) -> Pruned:
+        """Delete what no installed module needs and, when ``max_size`` (bytes) is given, modules until the rest fits.
+
+        The least recently used go first, and none that was used within the last hour. Safe beside installers, who
+        fetch again what this takes from under them. Raises IntegrityError, and deletes nothing, when a damaged
+        manifest hides what a module needs.
+        """
+        return prune(self._folder, max_bytes=max_size, dry_run=dry_run)

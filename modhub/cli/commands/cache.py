@@ -1,0 +1,237 @@
+"""``modhub cache``: what was installed, whether it is still right, and making it smaller."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.options import Command, json_option
+from modhub.cli.printing import Column
+from modhub.cli.progress import Progress
+from modhub.cli.root import Group, help_alone
+from modhub.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modhub.cache import Cache, Checked, Pruned
+
+_UNITS: Final = {"B": 1, **{f"{name}B": 1000**power for power, name in enumerate("KMGT", 1)}}
+_BINARY_UNITS: Final = {f"{name}IB": 1024**power for power, name in enumerate("KMGT", 1)}
+_SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?I?B)", re.IGNORECASE | re.ASCII)
+_NAMED: Final = 4
+
+cache_option = click.option(
+    "--cache", "folder", type=click.Path(path_type=Path), metavar="DIR", help="This cache.  [env: MODHUB_CACHE]"
+)
+
+
+def size_in_bytes(ctx: click.Context | None, parameter: click.Parameter | None, value: str | None) -> int | None:
+    """An option's value such as ``2GB`` (10^9) or ``1.5GiB`` (2^30) in bytes."""
+    if value is None:
+        return None
+    match = _SIZE.fullmatch(value.strip())
+    factor = (_UNITS | _BINARY_UNITS).get(match[2].upper()) if match else None
+    if match is None or factor is None:
+        raise click.BadParameter(f"{value!r} is not a size such as 2GB, 500MB or 1.5GiB.", ctx, parameter)
+    return int(Decimal(match[1]) * factor)
+
+
+@click.group("cache", cls=Group)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """The modules on this machine: where they are, whether they are still right, how much they take.
+
+    Only installing writes here, and only prune deletes.
+    """
+    help_alone(ctx)
+
+
+@command.command(
+    "dir",
+    cls=Command,
+    short_help="Say where the cache is.",
+    examples=["modhub cache dir", 'du -sh "$(modhub cache dir)"'],
+)
+@cache_option
+@json_option
+def show_folder(folder: Path | None, as_json: bool) -> None:
+    """Print the cache's folder, existing or not."""
+    cache = _cache(folder)
+    if as_json:
+        printing.document({"cache": str(cache.root)})
+    else:
+        printing.line(str(cache.root))
+
+
+@command.command(
+    "list",
+    cls=Command,
+    short_help="List the releases in it.",
+    examples=["modhub cache list", "modhub cache list --json"],
+)
+@cache_option
+@json_option
+def list_releases(folder: Path | None, as_json: bool) -> None:
+    """List the releases of which something is installed, with their bytes and their last use."""
+    cache = _cache(folder)
+    releases, size = cache.releases(), cache.size()
+    if as_json:
+        rows = [
+            {
+                "release": str(release.ref),
+                "digest": release.digest,
+                "modules": list(release.classes),
+                "size": release.size,
+                "used": datetime.fromtimestamp(release.used, UTC).isoformat(timespec="seconds"),
+                "problem": release.problem,
+            }
+            for release in releases
+        ]
+        printing.document({"cache": str(cache.root), "size": size, "releases": rows})
+        return
+    printing.table(
+        [Column("release"), Column("modules", wraps=True), Column("size", right=True), Column("last used")],
+        [
+            (
+                str(release.ref),
+                _classes(release.classes),
+                "damaged" if release.problem else printing.size(release.size),
+                f"{datetime.fromtimestamp(release.used):%Y-%m-%d %H:%M}",
+            )
+            for release in releases
+        ],
+    )
+    for release in releases:
+        if release.problem:
+            printing.warn(f"{release.ref}: {release.problem} See modhub cache verify")
+    where = printing.place(str(cache.root))
+    printing.note(f"{printing.size(size)} in {where}." if releases else f"nothing is installed in {where}.")
+
+
+@command.command(
+    "verify",
+    cls=Command,
+    short_help="Hash everything in it again.",
+    examples=["modhub cache verify", "modhub cache verify --json"],
+)
+@cache_option
+@json_option
+def verify(folder: Path | None, as_json: bool) -> None:
+    """Hash everything in the cache again; what is damaged is named, with the modules that need it.
+
+    Installing does the same for what it installs, and repairs it.
+    """
+    cache = _cache(folder)
+    with Progress("hashing the cache") as progress:
+        checked = cache.verify(progress.steps("hashing the cache"))
+    if not checked.damaged:
+        if as_json:
+            printing.document({"cache": str(cache.root), "files": checked.files, "size": checked.size, "damaged": []})
+        else:
+            printing.line(f"{_files(checked.files)}, {printing.size(checked.size)}: all as they should be.")
+        return
+    if not as_json:
+        printing.table(
+            [Column("damaged file"), Column("what"), Column("needed by", wraps=True)],
+            [
+                (damage.path, damage.kind, ", ".join(map(str, damage.modules)) or "nothing installed")
+                for damage in checked.damaged
+            ],
+        )
+    raise _damaged(cache, checked)
+
+
+@command.command(
+    "prune",
+    cls=Command,
+    short_help="Delete what nobody needs, or more.",
+    examples=["modhub cache prune --dry-run", "modhub cache prune --max-size 2GB"],
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option(
+    "--max-size",
+    metavar="SIZE",
+    callback=size_in_bytes,
+    help="Delete modules too, the least recently used first, until the rest fits: 2GB, 500MB, 1.5GiB.",
+)
+@cache_option
+@json_option
+def prune(dry_run: bool, max_size: int | None, folder: Path | None, as_json: bool) -> None:
+    """Delete what no installed module needs. Modules are only deleted for a --max-size.
+
+    What was used within the last hour stays, so that nothing is taken from an installation that is running.
+    """
+    cache = _cache(folder)
+    pruned = cache.prune(max_size=max_size, dry_run=dry_run)
+    if as_json:
+        printing.document(_fields(cache, pruned, dry_run))
+        return
+    for release, modules in groupby(sorted(pruned.modules), key=lambda ref: ref.release):
+        classes = _classes([ref.cls for ref in modules])
+        printing.line(f"{'would delete' if dry_run else 'deleted'} {classes} of {release}")
+    freed = f"{'would free' if dry_run else 'freed'} {printing.size(pruned.freed)} in {_files(len(pruned.files))}"
+    printing.line(f"{freed}; {printing.size(pruned.left)} {'would stay' if dry_run else 'stay'}.")
+    if pruned.waiting:
+        printing.note(
+            f"{printing.size(pruned.waiting)} that nobody needs were used within the last hour; prune again later."
+        )
+    if max_size is not None and pruned.left - pruned.waiting > max_size:
+        printing.warn(
+            f"more than --max-size stays: {printing.size(max_size)} is less than what was used in the last hour."
+        )
+
+
+def _fields(cache: Cache, pruned: Pruned, dry_run: bool) -> dict[str, Any]:
+    return {
+        "cache": str(cache.root),
+        "dry_run": dry_run,
+        "modules": [str(ref) for ref in pruned.modules],
+        "files": list(pruned.files),
+        "freed": pruned.freed,
+        "left": pruned.left,
+        "waiting": pruned.waiting,
+    }
+
+
+def _damaged(cache: Cache, checked: Checked) -> IntegrityError:
+    hurt = [str(ref) for ref in checked.hurt]
+    again = f"install again what needs them: modhub install {' '.join(hurt)}"
+    return IntegrityError(
+        f"{len(checked.damaged)} of {_files(checked.files)} in the cache {cache.root} "
+        f"{'is' if len(checked.damaged) == 1 else 'are'} damaged or missing.",
+        kind="damaged-cache",
+        hint=again if hurt else "nothing installed needs them: delete those files.",
+        damaged=[
+            {
+                "path": damage.path,
+                "kind": damage.kind,
+                "message": damage.message,
+                "modules": [str(ref) for ref in damage.modules],
+            }
+            for damage in checked.damaged
+        ],
+        modules=hurt,
+    )
+
+
+def _classes(slugs: Sequence[str]) -> str:
+    return ", ".join(slugs) if len(slugs) <= _NAMED else f"{len(slugs)} classes"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _cache(folder: Path | None) -> Cache:
+    from modhub.cache import Cache
+    from modhub.config import load_config
+
+    return Cache(folder if folder is not None else load_config().cache_folder)

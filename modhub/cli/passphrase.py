@@ -1,0 +1,42 @@
+"""Asking for the passphrase of a private key, which is never shown, stored or taken from the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from modhub.errors import UsageError
+
+if TYPE_CHECKING:
+    from modhub.signing import Signer
+
+
+def signer(name: str) -> Signer:
+    """The user's private key ``name``, ready to sign; asks for the passphrase of a locked one."""
+    from modhub.keyring import load_signer
+
+    return load_signer(name, ask)
+
+
+def ask(name: str) -> str:
+    """The passphrase of an existing key, from whoever sits at the terminal. Raises UsageError when nobody does."""
+    return _prompt(name, confirm=False)
+
+
+def choose(name: str) -> str:
+    """A passphrase for a new key: MODHUB_KEY_PASSPHRASE, else typed twice."""
+    return os.environ.get("MODHUB_KEY_PASSPHRASE") or _prompt(name, confirm=True)
+
+
+def _prompt(name: str, *, confirm: bool) -> str:
+    if not sys.stdin or not sys.stdin.isatty():
+        raise UsageError(
+            f"the key {name!r} needs a passphrase, and there is no terminal to ask for it.",
+            kind="passphrase-needed",
+            hint="set MODHUB_KEY_PASSPHRASE.",
+            key=name,
+        )
+    return str(click.prompt(f"passphrase of {name}", hide_input=True, confirmation_prompt=confirm, err=True))

@@ -1,0 +1,58 @@
+"""Network faults at every request of a publication and of its reading: a sample here, all of it on demand.
+
+``MODHUB_FAULTS=all`` runs every kind at every request; ``benchmarks/faults.py`` does the same and prints the table.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import pytest
+from fault_matrix import EXTENTS, KINDS, laboratory
+
+ALL = os.environ.get("MODHUB_FAULTS") == "all"
+WAYS = list(itertools.product(KINDS, EXTENTS))
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with laboratory() as lab:
+        yield lab
+
+
+def test_some_fault_at_every_request_of_a_publication(lab):
+    """Each request meets one kind of fault, the next request the next kind."""
+    outcomes = []
+    for first in itertools.count(1):
+        # Five is no divisor of their number, so that neighbours differ in both kind and extent.
+        run = lab.run("publish", *WAYS[5 * first % len(WAYS)], first)
+        if not run.broken:
+            break
+        outcomes.append(run.outcome)
+    assert len(outcomes) > 20
+    assert "succeeded" in outcomes
+    assert len(set(outcomes)) > 1
+
+
+@pytest.mark.parametrize("fault", KINDS)
+def test_every_fault_at_the_request_that_is_the_publication(lab, fault):
+    numbers = lab.requests("publish", "PUT", "/releases/")
+    assert len(numbers) == 1
+    for extent in ("once", "for good"):
+        run = lab.run("publish", fault, extent, numbers[0])
+        assert run.broken
+        assert run.outcome == "succeeded" or extent == "for good"
+
+
+@pytest.mark.parametrize("fault", KINDS)
+def test_every_fault_at_every_request_of_a_reader(lab, fault):
+    assert len(list(lab.runs("read", fault, "once"))) >= 5
+    # What is broken for good cannot succeed, except slowly.
+    assert (lab.run("read", fault, "for good", 1).outcome == "succeeded") is (fault == "slow")
+
+
+@pytest.mark.skipif(not ALL, reason="takes minutes; MODHUB_FAULTS=all runs it")
+def test_every_fault_at_every_request_of_a_publication(lab):
+    for fault, extent in WAYS:
+        assert len(list(lab.runs("publish", fault, extent))) > 20
