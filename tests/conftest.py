@@ -10,6 +10,9 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+#: What the test suite's own settings are called; all others are the user's.
+OURS = {"MODHUB_FUZZ_EXAMPLES", "MODHUB_FAULTS"}
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -20,8 +23,8 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(home))
     for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name.lower()))
-    for name in ("MODHUB_CONFIG", "MODHUB_CACHE", "MODHUB_REGISTRY"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(("MODHUB_", "AWS_")) and name not in OURS]:
+        monkeypatch.delenv(name)
     return home
 
 

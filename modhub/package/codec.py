@@ -42,8 +42,8 @@ def encode(decoded: bytes) -> Blob:
     return Blob(sha256(decoded), stored, record)
 
 
-def decode(stored: bytes, record: StoredBlob, digest: str) -> bytes:
-    """The decoded bytes of a stored blob.
+def decode(stored: bytes, record: StoredBlob, digest: str, *, most: int) -> bytes:
+    """The decoded bytes of a stored blob, of which there may be ``most``.
 
     Raises IntegrityError unless size and sha256 of the stored bytes, the decoded size, and the decoded digest all hold.
     Nothing is decompressed before the first two are checked, and never more than ``record.decoded_size`` bytes.
@@ -52,6 +52,8 @@ def decode(stored: bytes, record: StoredBlob, digest: str) -> bytes:
         raise _damaged(
             digest, f"stored are {len(stored)} bytes of {sha256(stored)}, wanted {record.size} of {record.sha256}"
         )
+    if record.decoded_size > most:
+        raise _damaged(digest, f"it claims to hold {record.decoded_size} bytes where at most {most} fit what it is")
     if record.decoded_size > MAX_DECODED_RATIO * record.size:
         raise _damaged(digest, f"{record.size} bytes claim to hold {record.decoded_size}")
     try:
@@ -73,8 +75,12 @@ def encode_weights(weights: Weights) -> bytes:
     return safetensors.numpy.save({name: np.ascontiguousarray(weights[name], np.float32) for name in sorted(weights)})
 
 
-def decode_weights(decoded: bytes, architecture: Architecture, classes: int) -> dict[str, NDArray[np.float32]]:
-    """Weights from verified bytes, exactly those that the architecture and its head want. Raises IntegrityError."""
+#: Names of arrays to their types and shapes.
+Wanted = dict[str, tuple[str, Shape]]
+
+
+def wanted_weights(architecture: Architecture, classes: int) -> Wanted:
+    """The arrays of a weights blob: those that the architecture and its head want."""
     shapes = shapes_of(architecture)
     wanted: dict[str, Shape] = {}
     for call in architecture.calls:
@@ -82,7 +88,28 @@ def decode_weights(decoded: bytes, architecture: Architecture, classes: int) -> 
         wanted |= {f"{call.layer}/{name}": shape for name, shape in own.items()}
     features = shapes[architecture.features][0]
     wanted |= {"head/kernel": (features, classes), "head/bias": (classes,)}
-    return _arrays(decoded, {name: ("float32", shape) for name, shape in wanted.items()}, "weights")
+    return {name: ("float32", shape) for name, shape in wanted.items()}
+
+
+def wanted_module(sites: Mapping[str, Shape], features: int) -> Wanted:
+    """The arrays of a module's blob; ``sites`` gives each site's shape."""
+    wanted: Wanted = {"head/kernel": ("float32", (features, 2)), "head/bias": ("float32", (2,))}
+    for site, shape in sites.items():
+        for part in ("keep", "concern"):
+            wanted[f"{part}/{site}"] = ("uint8", (-(-prod(shape) // 8),))
+    return wanted
+
+
+def most_bytes(wanted: Wanted) -> int:
+    """How many bytes a decoded blob of these arrays has at the most: what is more is refused before it is decoded."""
+    data = sum(prod(shape) * (4 if dtype == "float32" else 1) for dtype, shape in wanted.values())
+    # safetensors' header: 8 bytes of length, then JSON with each name (escaped at worst), type, shape and offsets.
+    return data + 1024 + sum(6 * len(name) + 256 for name in wanted)
+
+
+def decode_weights(decoded: bytes, wanted: Wanted) -> dict[str, NDArray[np.float32]]:
+    """Weights from verified bytes, exactly those wanted. Raises IntegrityError."""
+    return _arrays(decoded, wanted, "weights")
 
 
 def encode_module(module: Module) -> bytes:
@@ -96,10 +123,7 @@ def encode_module(module: Module) -> bytes:
 
 def decode_module(decoded: bytes, sites: Mapping[str, Shape], features: int) -> tuple[Head, PackedMasks, PackedMasks]:
     """Head, ``keep`` and ``concern`` from verified bytes; ``sites`` gives each site's shape. Raises IntegrityError."""
-    wanted: dict[str, tuple[str, Shape]] = {"head/kernel": ("float32", (features, 2)), "head/bias": ("float32", (2,))}
-    for site, shape in sites.items():
-        for part in ("keep", "concern"):
-            wanted[f"{part}/{site}"] = ("uint8", (-(-prod(shape) // 8),))
+    wanted = wanted_module(sites, features)
     arrays = _arrays(decoded, wanted, "module")
     for name, bits in arrays.items():
         padding = -prod(sites[name.partition("/")[2]]) % 8 if wanted[name][0] == "uint8" else 0

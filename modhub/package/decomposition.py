@@ -26,7 +26,19 @@ from modhub.manifest import (
     digest_of,
 )
 from modhub.module import Module, Origin
-from modhub.package.codec import Blob, decode, decode_module, decode_weights, encode, encode_module, encode_weights
+from modhub.package.codec import (
+    Blob,
+    Wanted,
+    decode,
+    decode_module,
+    decode_weights,
+    encode,
+    encode_module,
+    encode_weights,
+    most_bytes,
+    wanted_module,
+    wanted_weights,
+)
 from modhub.package.folder import Package, save_package
 
 ReadBlob = Callable[[str, StoredBlob], bytes]
@@ -97,19 +109,20 @@ def origin_from(manifest: Manifest, read_blob: ReadBlob) -> Origin:
     """The origin of a release. ``read_blob`` gets a decoded digest and its record and returns stored bytes."""
     content = manifest.content
     record = content.origin
-    decoded = _decoded(manifest, record.weights, read_blob)
     if tuple(record.architecture.input_shape) != content.contract.shape:
         raise IntegrityError(
             f"{content.name} takes images of {content.contract.shape}, but its network reads "
             f"{tuple(record.architecture.input_shape)}.",
             kind="bad-architecture",
         )
+    wanted = wanted_weights(record.architecture, len(record.classes))
+    decoded = _decoded(manifest, record.weights, read_blob, wanted)
     return Origin(
         namespace=content.namespace,
         model=content.model,
         classes=record.classes,
         architecture=record.architecture,
-        weights=decode_weights(decoded, record.architecture, len(record.classes)),
+        weights=decode_weights(decoded, wanted),
         contract=content.contract,
         fingerprint=fingerprint_of(record.architecture, record.weights, content.contract),
         accuracy=record.accuracy,
@@ -136,8 +149,9 @@ def modules_from(
     by_slug = {record.slug: record for record in content.modules}
     chosen = content.modules if slugs is None else [by_slug[slug] for slug in slugs]
     features = shapes[content.origin.architecture.features][0]
+    wanted = wanted_module(sites, features)
     return [
-        _module(origin, record, content, _decoded(manifest, record.blob, read_blob), sites, features)
+        _module(origin, record, content, _decoded(manifest, record.blob, read_blob, wanted), sites, features)
         for record in chosen
     ]
 
@@ -156,9 +170,9 @@ def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition
     )
 
 
-def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob) -> bytes:
+def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob, wanted: Wanted) -> bytes:
     record = manifest.blobs[digest]
-    return decode(read_blob(digest, record), record, digest)
+    return decode(read_blob(digest, record), record, digest, most=most_bytes(wanted))
 
 
 def _record(module: Module, blob: Blob) -> ModuleRecord:

@@ -39,13 +39,19 @@ class RecordKeeper(RegistryReader):
     def set_alias(self, name: str, target: str | None, *, signer: Signer | None = None) -> AliasRecord:
         """Let ``name`` stand for ``namespace/model``, or for nothing (None). The history keeps what it was.
 
-        Raises InvalidRef, and Conflict, kind ``record-race``, when somebody else changes it at the same moment.
+        Raises InvalidRef, NotFound when a name that never was an alias is to be taken back, and Conflict, kind
+        ``record-race``, when somebody else changes it at the same moment.
         """
         if target is not None:
             parse_model_name(target)
         seen = self._alias_entries(name)
         if seen and seen[-1][0].target == target:
             return seen[-1][0]
+        if target is None and not seen:
+            # An entry that belongs to no namespace could be vouched for by nobody, for ever.
+            raise NotFound(
+                f"there is no alias {name!r} in {self.name}.", kind="no-alias", hint="see modhub alias list", name=name
+            )
         record = self._append(AliasRecord, name, seen, signer, target=target)
         update_aliases(self, name)
         return record

@@ -19,7 +19,17 @@ from modhub.digests import sha256
 from modhub.errors import IntegrityError
 from modhub.manifest import StoredBlob
 from modhub.module import PackedMasks
-from modhub.package.codec import decode, decode_module, decode_weights, encode, encode_module, encode_weights
+from modhub.package.codec import (
+    decode,
+    decode_module,
+    decode_weights,
+    encode,
+    encode_module,
+    encode_weights,
+    most_bytes,
+    wanted_module,
+    wanted_weights,
+)
 from tests.small_origins import quadrant_modules
 
 DECODED = bytes(range(256)) * 40
@@ -32,11 +42,15 @@ def record_of(stored, decoded_size=10_240):
     return StoredBlob(sha256=sha256(stored), size=len(stored), decoded_size=decoded_size)
 
 
+def decoded_of(stored, record, digest):
+    return decode(stored, record, digest, most=2**33)
+
+
 # Compression
 
 
 def test_a_blob_comes_back():
-    assert decode(BLOB.stored, BLOB.record, BLOB.digest) == DECODED
+    assert decoded_of(BLOB.stored, BLOB.record, BLOB.digest) == DECODED
     assert BLOB.record.decoded_size == len(DECODED)
     assert BLOB.digest == sha256(DECODED)
 
@@ -45,7 +59,7 @@ def test_a_blob_comes_back():
 @given(st.binary(min_size=1, max_size=300))
 def test_any_bytes_come_back(data):
     blob = encode(data)
-    assert decode(blob.stored, blob.record, blob.digest) == data
+    assert decoded_of(blob.stored, blob.record, blob.digest) == data
 
 
 @pytest.mark.parametrize(
@@ -64,7 +78,7 @@ def test_any_bytes_come_back(data):
 )
 def test_other_bytes_than_stored_are_refused_before_anything_is_decompressed(damage):
     with pytest.raises(IntegrityError) as caught:
-        decode(damage(BLOB.stored), BLOB.record, BLOB.digest)
+        decoded_of(damage(BLOB.stored), BLOB.record, BLOB.digest)
     assert caught.value.kind == "bad-blob"
     assert f"the blob {BLOB.digest} is damaged: stored are " in str(caught.value)
     assert f"wanted {BLOB.record.size} of {BLOB.record.sha256}" in str(caught.value)
@@ -77,9 +91,9 @@ def test_one_byte_changed_is_refused_even_under_a_record_that_agrees(position, c
     stored = bytearray(BLOB.stored)
     stored[position] ^= change
     with pytest.raises(IntegrityError):
-        decode(bytes(stored), BLOB.record, BLOB.digest)
+        decoded_of(bytes(stored), BLOB.record, BLOB.digest)
     with pytest.raises(IntegrityError):
-        decode(bytes(stored), record_of(bytes(stored)), BLOB.digest)
+        decoded_of(bytes(stored), record_of(bytes(stored)), BLOB.digest)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +123,7 @@ def test_one_byte_changed_is_refused_even_under_a_record_that_agrees(position, c
 )
 def test_a_frame_that_is_not_what_the_record_promises_is_refused(stored, message):
     with pytest.raises(IntegrityError) as caught:
-        decode(stored, record_of(stored), BLOB.digest)
+        decoded_of(stored, record_of(stored), BLOB.digest)
     assert message in str(caught.value)
 
 
@@ -125,16 +139,16 @@ def lying(content, claimed):
 
 def test_the_lying_frames_of_these_tests_are_real_frames():
     frame = lying(DECODED, len(DECODED))
-    assert decode(frame, record_of(frame), BLOB.digest) == DECODED
+    assert decoded_of(frame, record_of(frame), BLOB.digest) == DECODED
 
 
 @pytest.mark.parametrize("claimed", [1, 100, 10_239, 10_241, 2**20, 2**62])
 def test_a_frame_that_lies_about_its_size_is_refused(claimed):
     frame = lying(DECODED, claimed)
     with pytest.raises(IntegrityError):
-        decode(frame, record_of(frame), BLOB.digest)
+        decoded_of(frame, record_of(frame), BLOB.digest)
     with pytest.raises(IntegrityError):
-        decode(frame, record_of(frame, min(claimed, 2**30)), BLOB.digest)
+        decoded_of(frame, record_of(frame, min(claimed, 2**30)), BLOB.digest)
 
 
 def test_a_bomb_gives_up_no_more_than_was_promised():
@@ -145,9 +159,9 @@ def test_a_bomb_gives_up_no_more_than_was_promised():
     tracemalloc.start()
     try:
         with pytest.raises(IntegrityError, match="its frame does not hold the 1024 bytes promised"):
-            decode(bomb, record_of(bomb, 1024), BLOB.digest)
+            decoded_of(bomb, record_of(bomb, 1024), BLOB.digest)
         with pytest.raises(IntegrityError):
-            decode(small, record_of(small, 1024), BLOB.digest)
+            decoded_of(small, record_of(small, 1024), BLOB.digest)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
@@ -156,13 +170,26 @@ def test_a_bomb_gives_up_no_more_than_was_promised():
 def test_a_record_that_promises_more_than_such_bytes_can_hold_is_refused():
     stored = zstandard.ZstdCompressor(level=19).compress(bytes(2**22))
     with pytest.raises(IntegrityError, match=r"the blob .* is damaged: \d+ bytes claim to hold 8589934592\."):
-        decode(stored, record_of(stored, 2**33), BLOB.digest)
+        decoded_of(stored, record_of(stored, 2**33), BLOB.digest)
+
+
+def test_more_than_what_it_is_can_have_is_refused_before_decoding():
+    """The blob table lies outside the digest, so a host may promise what it likes."""
+    decoded = encode_weights(ORIGIN.weights)
+    wanted = wanted_weights(ORIGIN.architecture, len(ORIGIN.classes))
+    most = most_bytes(wanted)
+    assert len(decoded) <= most <= len(decoded) + 4096
+    module = wanted_module(SITES, FEATURES)
+    assert len(encode_module(MODULE)) <= most_bytes(module)
+    stored = zstandard.ZstdCompressor(level=19).compress(bytes(most + 1))
+    with pytest.raises(IntegrityError, match=f"claims to hold {most + 1} bytes where at most {most} fit what it is"):
+        decode(stored, record_of(stored, most + 1), BLOB.digest, most=most)
 
 
 def test_masks_of_all_ones_stay_within_the_ratio():
     ones = np.packbits(np.ones(2**26, bool)).tobytes()
     blob = encode(ones)
-    assert decode(blob.stored, blob.record, blob.digest) == ones
+    assert decoded_of(blob.stored, blob.record, blob.digest) == ones
 
 
 # Weights
@@ -175,7 +202,7 @@ FEATURES = MODULE.head.kernel.shape[0]
 
 
 def read_weights(decoded):
-    return decode_weights(decoded, ORIGIN.architecture, len(ORIGIN.classes))
+    return decode_weights(decoded, wanted_weights(ORIGIN.architecture, len(ORIGIN.classes)))
 
 
 def read_module(decoded):

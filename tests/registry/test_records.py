@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modhub.digests import canonical_json, parse_json, sha256
 from modhub.documents import AliasRecord
-from modhub.errors import Conflict, Incompatible, IntegrityError, InvalidRef, ModhubError
+from modhub.errors import Conflict, Incompatible, IntegrityError, InvalidRef, ModhubError, NotFound
 from modhub.registry import Registry, open_store
 from modhub.registry.records import RecordLog
 
@@ -54,6 +54,12 @@ def test_an_alias_can_be_taken_back_and_given_again(registry):
     assert registry.aliases() == {}
     assert registry.set_alias("c10", "cifar10/r1").number == 5
     assert registry.aliases() == {"c10": "cifar10/r1"}
+
+
+def test_a_name_that_never_was_an_alias_cannot_be_taken_back(registry):
+    with pytest.raises(NotFound, match="there is no alias 'never' in memory://"):
+        registry.set_alias("never", None)
+    assert registry.alias_names() == ["c10"]
 
 
 def test_setting_what_is_set_adds_nothing(registry):
