@@ -182,6 +182,12 @@ def yank(
 
     Lockfiles still install it, with a warning. False when it was so already. Raises NotFound, UsageError.
     """
+    target = publishing_registry(registry, load_config())
+    return target.yank(release_named(ref), reason, undo=undo, signer=_signer(sign))
+
+
+def release_named(ref: str) -> ModelRef:
+    """The one release that ``namespace/model@version`` names. Raises InvalidRef."""
     request = parse(ref)
     if not request.is_qualified or request.cls is not None or not is_exact(request.version or ""):
         raise InvalidRef(
@@ -190,8 +196,7 @@ def yank(
             name=ref,
         )
     namespace, model = request.base.split("/")
-    release = ModelRef(namespace, model, str(request.version))
-    return publishing_registry(registry, load_config()).yank(release, reason, undo=undo, signer=_signer(sign))
+    return ModelRef(namespace, model, str(request.version))
 
 
 def install(

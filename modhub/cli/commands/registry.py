@@ -1,18 +1,36 @@
-"""``modhub registry``: creating registries."""
+"""``modhub registry``: creating registries, examining, tidying, copying and carrying them."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from modhub.cli import printing
-from modhub.cli.options import Command, json_option
+from modhub.cli.care import count, duration, mirrored_fields, print_findings, print_some, report_fields, tell
+from modhub.cli.options import Command, json_option, sign_option
+from modhub.cli.progress import Progress
 from modhub.cli.root import Group, help_alone
+from modhub.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from modhub.refs import ModelRef
+    from modhub.registry import Registry
+    from modhub.signing import Signer
+
+url_argument = click.argument("url", required=False, metavar="[URL]")
 
 
 @click.group("registry", cls=Group)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Create registries, the places that releases are published to."""
+    """Create and keep registries, the places that releases are published to.
+
+    Each command takes the registry's URL, a folder or s3://, gs://, az:// and the like, as its argument; without one it
+    works on the registry that modhub publish would use.
+    """
     help_alone(ctx)
 
 
@@ -20,21 +38,311 @@ def command(ctx: click.Context) -> None:
     "init",
     cls=Command,
     short_help="Create a registry.",
-    examples=["modhub registry init", "modhub registry init ~/team-registry"],
+    examples=[
+        "modhub registry init",
+        "modhub registry init ~/team-registry",
+        "modhub registry init s3://bucket/modules",
+    ],
 )
-@click.argument("url", required=False)
+@url_argument
+@click.option(
+    "--single-writer",
+    is_flag=True,
+    help="Create it although its host cannot tell two publishers apart: only one process will ever publish there.",
+)
 @json_option
-def init(url: str | None, as_json: bool) -> None:
-    """Create a registry at URL, a folder; without URL, the one that modhub publish would use.
+def init(url: str | None, single_writer: bool, as_json: bool) -> None:
+    """Create a registry at URL, after trying whether the place can tell two publishers of one version apart.
 
     A registry that stands there is left as it is.
     """
-    from modhub.config import load_config, publishing_registry
-
-    registry = publishing_registry(url, load_config())
-    created = registry.initialise()
+    registry = _registry(url)
+    created = registry.initialise(single_writer=single_writer)
     if as_json:
         printing.document({"registry": registry.url, "created": created})
     else:
         where = printing.place(registry.url)
         printing.line(f"created the registry {where}" if created else f"{where} is a registry already")
+
+
+@command.command(
+    "fsck",
+    cls=Command,
+    short_help="Check that everything is there and right.",
+    examples=["modhub registry fsck", "modhub registry fsck ~/team-registry --repair-from s3://bucket/modules"],
+)
+@url_argument
+@click.option("--repair-from", "other", metavar="URL", help="Take from this registry what is damaged or missing.")
+@json_option
+def fsck(url: str | None, other: str | None, as_json: bool) -> None:
+    """Read every manifest and record, hash every blob, and hold the index to the releases.
+
+    What any crash may leave behind is called untidy and harms nobody. Exit code 5 when something is damaged.
+    """
+    from modhub.registry.care import fsck as examine
+
+    registry = _registry(url)
+    with Progress(f"reading {printing.place(registry.url)}") as progress:
+        source = None if other is None else _source(other)
+        report = examine(registry, repair_from=source, keys=_trusted_keys(), progress=progress.at)
+    if not as_json:
+        print_findings(report)
+    elif report.clean:
+        printing.document(report_fields(report))
+    if not report.clean:
+        raise IntegrityError(
+            f"{count(len(report.damage), 'thing')} in the registry {registry.url} "
+            f"{'is' if len(report.damage) == 1 else 'are'} damaged.",
+            kind="damaged-registry",
+            hint="mend it from another copy: modhub registry fsck --repair-from URL; or publish those releases again.",
+            **report_fields(report),
+        )
+
+
+@command.command(
+    "gc",
+    cls=Command,
+    short_help="Delete what no release needs.",
+    examples=[
+        "modhub registry gc --dry-run",
+        "modhub registry gc",
+        "modhub registry gc s3://bucket/modules --older-than 1d",
+    ],
+)
+@url_argument
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option(
+    "--older-than",
+    default="7d",
+    show_default=True,
+    metavar="TIME",
+    callback=duration,
+    help="How long nothing must have needed it: 7d, 12h, 30m. With 0 nobody may be publishing meanwhile.",
+)
+@json_option
+def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> None:
+    """Delete what publications that failed, and releases that were taken down, left behind.
+
+    The first run writes down what nothing needs; a run after TIME deletes what still is not needed.
+    """
+    from modhub.registry.care import collect
+
+    registry = _registry(url)
+    with Progress("looking for what nothing needs") as progress:
+        done = collect(registry, older_than=older_than, dry_run=dry_run, progress=progress.at)
+    for text in done.warnings:
+        printing.warn(text)
+    if as_json:
+        printing.document(
+            {
+                "registry": done.registry,
+                "dry_run": done.dry_run,
+                "deleted": [one.path for one in done.deleted],
+                "waiting": [one.path for one in done.waiting],
+                "kept": [one.path for one in done.kept],
+                "swept": done.swept,
+                "freed": done.freed,
+            }
+        )
+        return
+    would = "would delete" if dry_run else "deleted"
+    print_some([f"{would} {one.path}" for one in done.deleted])
+    objects = f"{count(len(done.deleted), 'object')} of {printing.size(done.freed)}"
+    printing.line(f"{would} {objects}, and {count(done.swept, 'unfinished write')}; {len(done.waiting)} wait.")
+    if done.waiting:
+        printing.note("what waits is deleted by a later run, when nothing has needed it for that long.")
+
+
+@command.command(
+    "reindex",
+    cls=Command,
+    short_help="Rebuild the derived index.",
+    examples=["modhub registry reindex ~/team-registry"],
+)
+@url_argument
+@json_option
+def reindex(url: str | None, as_json: bool) -> None:
+    """Rebuild the index from the releases, so that hosts that cannot list serve the registry by it alone."""
+    from modhub.registry.upkeep import reindex as rebuild
+
+    registry = _registry(url)
+    registry.check()
+    with Progress("reading releases"):
+        problems = rebuild(registry)
+    names = registry.models()
+    if as_json:
+        printing.document(
+            {"registry": registry.url, "models": len(names), "problems": [problem.to_dict() for problem in problems]}
+        )
+    else:
+        printing.line(f"rebuilt the index of {count(len(names), 'model')} in {printing.place(registry.url)}")
+    tell(problems)
+
+
+@command.command(
+    "mirror",
+    cls=Command,
+    short_help="Copy releases from one registry to another.",
+    examples=[
+        "modhub registry mirror s3://bucket/modules ~/copy",
+        "modhub registry mirror https://host/modules ~/copy 'cifar10/r56@^1' me/net",
+    ],
+)
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@click.argument("refs", nargs=-1, metavar="[REF...]")
+@json_option
+def mirror(source: str, target: str, refs: tuple[str, ...], as_json: bool) -> None:
+    """Copy releases from the registry SRC to the registry DST, checked on the way: all, or those that REF... name.
+
+    Signatures, aliases, yanks and takedowns come along. Run it again to continue, or to catch up.
+    """
+    from modhub.registry.care import mirror as copy
+
+    with Progress("looking at both registries") as progress:
+        done = copy(_source(source), _registry(target), refs, keys=_trusted_keys(), progress=progress.at)
+    if as_json:
+        printing.document(mirrored_fields(done))
+    else:
+        print_some([f"copied {ref}" for ref in done.copied])
+        printing.line(
+            f"copied {count(len(done.copied), 'release')}, {printing.size(done.fetched)}; "
+            f"{len(done.present)} were there, {len(done.taken_down)} are taken down."
+        )
+    tell(done.problems)
+
+
+@command.command(
+    "takedown",
+    cls=Command,
+    short_help="Remove a release for good.",
+    examples=["modhub registry takedown me/net@1.0.0 --reason 'its images were not ours'"],
+)
+@click.argument("ref", metavar="NAMESPACE/MODEL@VERSION")
+@url_argument
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for everybody who meets it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@sign_option
+@json_option
+def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | None, as_json: bool) -> None:
+    """Remove the bytes of a release that must not be there. This cannot be undone.
+
+    Its name and version stay taken for ever. To let nobody choose it, without removing anything: modhub yank.
+    """
+    from modhub.registry.care import take_down
+    from modhub.registry.recording import check_reason
+
+    registry, release = _registry(url), _release(ref)
+    check_reason(reason)
+    registry.check()
+    if not yes:
+        click.confirm(f"take down {release} from {printing.place(registry.url)} for ever?", abort=True, err=True)
+    with Progress(f"taking down {release}") as progress:
+        done = take_down(registry, release, reason, signer=sign, progress=progress.at)
+    if as_json:
+        printing.document(
+            {
+                "release": str(done.ref),
+                "registry": done.registry,
+                "reason": done.reason,
+                "deleted": list(done.deleted),
+                "shared": done.shared,
+                "freed": done.freed,
+            }
+        )
+        return
+    shared = f"; {count(done.shared, 'blob')} stay, which other releases need" if done.shared else ""
+    freed = f"{count(len(done.deleted), 'blob')} of {printing.size(done.freed)}"
+    printing.line(f"took down {done.ref}: {done.reason}")
+    printing.line(f"deleted {freed}{shared}.")
+
+
+@command.command(
+    "export",
+    cls=Command,
+    short_help="Write a release into one file.",
+    examples=["modhub registry export cifar10/r56@1.0.0 r56.modhub", "modhub registry export me/net net.modhub ~/copy"],
+)
+@click.argument("ref", metavar="NAMESPACE/MODEL[@VERSION]")
+@click.argument("file", type=click.Path(path_type=Path))
+@url_argument
+@json_option
+def export(ref: str, file: Path, url: str | None, as_json: bool) -> None:
+    """Write a release, with its signatures, into FILE, for machines without a network.
+
+    Without a version the newest. There: modhub registry import FILE.
+    """
+    from modhub.registry.care import export_release
+
+    registry, release = _found(ref, url)
+    with Progress(f"exporting {release}") as progress:
+        manifest = export_release(registry, release, file, keys=_trusted_keys(), progress=progress.at)
+    if as_json:
+        document = {"release": str(release), "digest": manifest.digest, "file": str(file), "size": file.stat().st_size}
+        printing.document(document)
+    else:
+        printing.line(f"wrote {release} to {file}, {printing.size(file.stat().st_size)}")
+
+
+@command.command(
+    "import",
+    cls=Command,
+    short_help="Publish a release that was exported.",
+    examples=["modhub registry import r56.modhub"],
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@url_argument
+@json_option
+def import_file(file: Path, url: str | None, as_json: bool) -> None:
+    """Publish the release that modhub registry export wrote into FILE, after checking every byte of it."""
+    from modhub.registry.care import import_release
+
+    registry = _registry(url)
+    with Progress(f"reading {file}") as progress:
+        done = import_release(file, registry, progress=progress.at)
+    for text in done.warnings:
+        printing.warn(text)
+    if as_json:
+        document = {"release": str(done.ref), "digest": done.digest, "registry": done.registry, "created": done.created}
+        printing.document(document)
+        return
+    where = printing.place(done.registry)
+    printing.line(f"published {done.ref}, in {where}" if done.created else f"{done.ref} was in {where} already")
+
+
+def _registry(url: str | None) -> Registry:
+    from modhub.config import load_config, publishing_registry
+
+    return publishing_registry(url, load_config())
+
+
+def _source(url: str) -> Registry:
+    """A registry to read, with signatures demanded where the configuration says so."""
+    from modhub.config import load_config, load_trust
+    from modhub.registry import Registry, open_store
+
+    return Registry(open_store(url), trust=load_trust(load_config()))
+
+
+def _trusted_keys() -> list[str]:
+    """Ids of the keys whose signatures are looked for where they cannot be listed."""
+    from modhub.config import load_config
+
+    return [key.id for key in load_config().trust]
+
+
+def _release(ref: str) -> ModelRef:
+    from modhub.api import release_named
+
+    return release_named(ref)
+
+
+def _found(ref: str, url: str | None) -> tuple[Registry, ModelRef]:
+    """The release that a name means, and the first registry that has it."""
+    from modhub.config import load_config, load_trust, registries
+    from modhub.resolve import resolve
+
+    config = load_config()
+    places = registries(url, config, trust=load_trust(config))
+    first = resolve([ref], places, config.aliases)[0]
+    return next(place for place in places if place.url == first.registry), first.ref.release
