@@ -12,6 +12,7 @@ import json
 import re
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,114 @@ def startup(measured: Any) -> str:
     return common.markdown(("command", "ms", "times the yardstick", "network libraries loaded"), rows)
 
 
-def _median_ms(pairs: Any) -> str:
-    return f"{1000 * statistics.median(own for own, _ in pairs):.0f}"
+def races(found: Any) -> str:
+    rows = []
+    for store, runs in found["runs"].items():
+        same = [sorted({run[what] for run in runs}) for what in ("acknowledged", "conflicts")]
+        shown = (f"{least} to {most}" if least != most else most for least, most in ((s[0], s[-1]) for s in same))
+        wrong = (sum(run[what] for run in runs) for what in ("failed", "lost", "mixed", "not_in_index"))
+        rows.append((store, len(runs), *shown, *wrong, f"{statistics.median(run['seconds'] for run in runs):.0f}"))
+    headers = (
+        "store",
+        "runs",
+        "acknowledged, each run",
+        "conflicts",
+        "failed",
+        "lost",
+        "mixed",
+        "not in index",
+        "s a run",
+    )
+    return common.markdown(headers, rows)
+
+
+def crashes(found: Any) -> str:
+    """One row for each who and store; deaths with a fresh registry each, and with what the deaths before have left."""
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for row in sorted(found, key=lambda row: (row["who"], row["store"])):
+        counts = rows.setdefault((row["who"], row["store"]), [0, 0, 0])
+        counts[row["left"] != "fresh"] += row["deaths"]
+        counts[2] += len(row["failures"])
+    how = {"folder": "killed before each write"}
+    cells = [(who, store, how.get(store, "the store dies"), *counts) for (who, store), counts in rows.items()]
+    return common.markdown(("who", "store", "how", "deaths, fresh", "deaths, piled up", "failures"), cells)
+
+
+def faults(found: Any) -> str:
+    """One row a fault: how many runs, how many succeeded all the same, and what the others were told."""
+    rows: dict[tuple[str, str], Counter[str]] = {}
+    for one in found["outcomes"]:
+        rows.setdefault((one["fault"], one["operation"]), Counter())[one["outcome"]] += one["runs"]
+    cells = []
+    for (fault, operation), outcomes in sorted(rows.items()):
+        runs, succeeded = outcomes.total(), outcomes.pop("succeeded", 0)
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(outcomes.items())) or "-"
+        cells.append((f"{fault}, {operation}", runs, succeeded, told))
+    return common.markdown(("fault, operation", "runs", "succeeded", "told as an error"), cells)
+
+
+def fuzz(found: Any) -> str:
+    rows = [
+        (
+            kind["kind"],
+            *(kind[what] for what in ("cases", "accepted", "refused", "failed")),
+            f"{kind['slowest_ms']:.0f}",
+            f"{kind['memory_mib']:.0f}",
+        )
+        for kind in found["kinds"]
+    ]
+    counts = (sum(row[place] for row in rows) for place in range(1, 5))
+    rows.append(("all", *counts, *(max((row[place] for row in rows), key=int) for place in (5, 6))))
+    return common.markdown(("kind", "cases", "accepted", "refused", "failed", "slowest ms", "memory MiB"), rows)
+
+
+def transfer(found: Any) -> str:
+    rows = []
+    for row in found:
+        own, yardstick = (statistics.median(row[what]) for what in ("own", "yardstick"))
+        rows.append(
+            (
+                f"{row['shape']}, {row['store']}, {row['work']}",
+                f"{row['size'] / 1e6:.1f}",
+                f"{1000 * own:.0f}",
+                f"{1000 * yardstick:.0f}",
+                f"{row['ratio']:.0%}",
+            )
+        )
+    return common.markdown(("release, store, work", "MB", "modhub ms", "fsspec ms", "speed"), rows)
+
+
+def scale(found: Any) -> str:
+    resolving = [
+        (
+            row["shape"],
+            row["store"],
+            row["name"],
+            f"{1000 * row['small']:.1f}",
+            f"{1000 * row['large']:.1f}",
+            f"{row['ratio']:.2f}",
+        )
+        for row in found["resolving"]
+    ]
+    searching = [
+        (
+            row["shape"],
+            row["store"],
+            row["hits"],
+            *(f"{row[what]:.2f}" for what in ("first", "warm", "command", "command_of_10")),
+        )
+        for row in found["searching"]
+    ]
+    names = ("namespaces x models x versions", "store", "by", "of 10, ms", "of 10,000, ms", "ratio")
+    search = ("namespaces x models x versions", "store", "hits", "first s", "warm s", "command s", "the same of 10")
+    return f"{common.markdown(names, resolving)}\n\n{common.markdown(search, searching)}"
+
+
+DRAWN = (cost, size, pairs, startup, races, crashes, faults, fuzz, transfer, scale)
 
 
 def main() -> None:
-    tables = {draw.__name__: draw(figures(draw.__name__)) for draw in (cost, size, pairs, startup)}
+    tables = {draw.__name__: draw(figures(draw.__name__)) for draw in DRAWN}
     tables |= {name: accuracy(name, figures(f"accuracy-{name}")) for name in common.MODELS}
     tables["summary"] = accuracy_summary()
     page = PAGE.read_text()

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from modhub.errors import IntegrityError
+from modhub.errors import IntegrityError, shown
 from modhub.limits import (
     MAX_EXTENT,
     MAX_LAYER_NAME_CHARS,
@@ -227,11 +227,11 @@ def shapes_of(architecture: Architecture) -> dict[str, Shape]:
     for call in architecture.calls:
         if call.id in shapes:
             raise _broken(call.id, "stands twice")
-        if call.layer not in architecture.layers:
-            raise _broken(call.id, f"names the unknown layer {call.layer!r}")
+        if call.layer not in architecture.layers or call.layer == HEAD:
+            raise _broken(call.id, f"names the unknown layer {shown(call.layer)}")
         missing = [source for source in call.inputs if source not in shapes]
         if missing:
-            raise _broken(call.id, f"reads {missing[0]!r}, which is not computed before it")
+            raise _broken(call.id, f"reads {shown(missing[0])}, which is not computed before it")
         layer = architecture.layers[call.layer]
         inputs = [shapes[source] for source in call.inputs]
         shape = output_shape(call.id, layer, inputs)
@@ -243,7 +243,7 @@ def shapes_of(architecture: Architecture) -> dict[str, Shape]:
             built[call.layer] = wanted
             weights += sum(prod(s) for s in own.values())
         elif own and built[call.layer] != wanted:
-            raise _broken(call.id, f"calls the layer {call.layer!r} on the shape {inputs[0]}, unlike before")
+            raise _broken(call.id, f"calls the layer {shown(call.layer)} on the shape {inputs[0]}, unlike before")
         if weights > MAX_WEIGHT_ELEMENTS:
             raise _broken(call.id, f"brings the weights to more than {MAX_WEIGHT_ELEMENTS} numbers")
         shapes[call.id] = shape
@@ -270,8 +270,13 @@ def weight_shapes(layer: Any, input_shape: Shape) -> dict[str, Shape]:
     return {}
 
 
+def _some(shapes: Sequence[Shape]) -> str:
+    """As many shapes as a message has room for."""
+    return f"{list(shapes[:4])}" + (f" and {len(shapes) - 4} more" if len(shapes) > 4 else "")
+
+
 def _broken(call: str, reason: str) -> IntegrityError:
-    return IntegrityError(f"the architecture is broken: {call!r} {reason}.", kind="bad-architecture", call=call)
+    return IntegrityError(f"the architecture is broken: {shown(call)} {reason}.", kind="bad-architecture", call=call)
 
 
 def output_shape(call: str, layer: Any, inputs: Sequence[Shape]) -> Shape:
@@ -304,7 +309,7 @@ def _merged(call: str, layer: Add | Concatenate, inputs: Sequence[Shape]) -> Sha
     first = inputs[0]
     if isinstance(layer, Add):
         if any(shape != first for shape in inputs):
-            raise _broken(call, f"adds tensors of different shapes {[*inputs]}")
+            raise _broken(call, f"adds tensors of different shapes {_some(inputs)}")
         return first
     axis = layer.axis
     for shape in inputs:
@@ -313,7 +318,7 @@ def _merged(call: str, layer: Add | Concatenate, inputs: Sequence[Shape]) -> Sha
             or axis >= len(shape)
             or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]
         ):
-            raise _broken(call, f"joins tensors of unfitting shapes {[*inputs]} along axis {axis}")
+            raise _broken(call, f"joins tensors of unfitting shapes {_some(inputs)} along axis {axis}")
     return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
 
 

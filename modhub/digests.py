@@ -6,15 +6,17 @@ give equal bytes. A digest is the string ``sha256:`` and 64 lower-case hexadecim
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any, Final, NewType
 
-from modhub.errors import IntegrityError
-from modhub.limits import MAX_JSON_DEPTH
+from modhub.errors import IntegrityError, shown
+from modhub.limits import MAX_JSON_DEPTH, MAX_JSON_FIELDS, MAX_JSON_FRACTIONS, MAX_JSON_VALUES
 
 Digest = NewType("Digest", str)
 
@@ -30,13 +32,16 @@ def sha256(data: bytes | memoryview) -> Digest:
 def parse_digest(text: str) -> Digest:
     """``text`` as a Digest. Raises IntegrityError when it is not one; a digest becomes part of a path."""
     if not isinstance(text, str) or not _DIGEST.match(text):
-        raise IntegrityError(f"{text!r} is not a sha256 digest.", kind="bad-digest", digest=str(text))
+        raise IntegrityError(f"{shown(str(text))} is not a sha256 digest.", kind="bad-digest", digest=str(text))
     return Digest(text)
+
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical_json(value: Any) -> bytes:
     """``value`` (JSON types only) as canonical JSON bytes. Raises ValueError for NaN and infinity."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+    return _CANONICAL.encode(value).encode("utf-8")
 
 
 def canonical_fields(value: Mapping[str, Any]) -> dict[str, bytes]:
@@ -60,43 +65,70 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError(f"the number {text[:40]} is beyond what a float holds")
-    return number
+class _Fractions:
+    """Reads numbers with a fraction: finite ones, and not too many, since each takes as long as ten whole ones."""
+
+    def __init__(self) -> None:
+        self.left = MAX_JSON_FRACTIONS
+
+    def __call__(self, text: str) -> float:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError(f"it has more than {MAX_JSON_FRACTIONS} numbers with a fraction")
+        number = float(text)
+        if not isfinite(number):
+            raise ValueError(f"the number {text[:40]} is beyond what a float holds")
+        return number
 
 
 def _depth(value: Any) -> int:
-    level, deepest = [value], 0
-    while level:
-        deepest += 1
-        if deepest > MAX_JSON_DEPTH:
-            return deepest
+    """How many objects and arrays lie within each other at most; beyond the limit, one more than that."""
+    level: list[Any] = [[value]]
+    depth = -1
+    while level and depth <= MAX_JSON_DEPTH:
+        depth += 1
         level = [
             child
             for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
+            for child in (item.values() if type(item) is dict else item)
+            if type(child) is list or type(child) is dict
         ]
-    return deepest
+    return depth
 
 
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Meanwhile Python does not look for cycles of garbage.
+
+    What is read from files is made of containers by the hundred thousand and has no cycles; looking for them again and
+    again takes longer than everything else.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@without_collecting()
 def parse_json(data: bytes, *, what: str) -> Any:
     """Untrusted bytes as JSON values.
 
-    Refuses duplicate keys, NaN, infinity, halves of surrogate pairs and nesting beyond MAX_JSON_DEPTH. Raises
-    IntegrityError naming ``what``.
+    Refuses duplicate keys, NaN, infinity, halves of surrogate pairs, nesting beyond MAX_JSON_DEPTH, and more values or
+    fields than the limits allow, which is told before any is made. Raises IntegrityError naming ``what``.
     """
+    _check_counts(data, what)
     try:
         value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_refuse_duplicates,
             parse_constant=_refuse_constant,
-            parse_float=_finite,
+            parse_float=_Fractions(),
         )
         # Only an escape can bring in half a surrogate pair, which no UTF-8 can hold.
-        if b"\\u" in data:
+        if b"\\ud" in data or b"\\uD" in data:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -104,3 +136,12 @@ def parse_json(data: bytes, *, what: str) -> Any:
     if _depth(value) > MAX_JSON_DEPTH:
         raise IntegrityError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels.", kind="bad-json", what=what)
     return value
+
+
+def _check_counts(data: bytes, what: str) -> None:
+    fields = sum(data.count(sign) for sign in (b":", b"[", b"{"))
+    for count, limit, name in ((data.count(b","), MAX_JSON_VALUES, "values"), (fields, MAX_JSON_FIELDS, "fields")):
+        if count > limit:
+            raise IntegrityError(
+                f"{what} has {count} {name} in JSON; at most {limit} are allowed.", kind="too-large", what=what
+            )

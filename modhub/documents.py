@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from modhub.architecture import Extent
+from modhub.digests import without_collecting
 from modhub.errors import IntegrityError
 from modhub.limits import MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_REASON_CHARS, MAX_RECORD_BYTES
 from modhub.manifest import (
+    TEXT_PATTERN,
     Count,
     DigestText,
     DisplayName,
@@ -38,7 +40,7 @@ GC_FORMAT: Final = 1
 
 KEY_ID_PATTERN: Final = r"^[0-9a-f]{64}$"
 KeyId = Annotated[str, StringConstraints(pattern=KEY_ID_PATTERN)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON_CHARS)]
+Reason = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=MAX_REASON_CHARS)]
 
 _File = TypeVar("_File", bound=BaseModel)
 
@@ -54,7 +56,13 @@ class IndexEntry(Stored):
     dataset: DisplayName
     input_shape: tuple[Extent, Extent, Extent]
     top_1: Share | None = None
-    yanked: str | None = None
+    yanked: Reason | None = None
+
+    @model_validator(mode="after")
+    def _paired(self) -> IndexEntry:
+        if len(self.classes) != len(self.slugs):
+            raise ValueError(f"{len(self.classes)} classes with {len(self.slugs)} slugs")
+        return self
 
 
 class IndexShard(Stored):
@@ -166,6 +174,7 @@ def max_bytes_of(model: type[BaseModel]) -> int:
     return MAX_MANIFEST_BYTES if model in large else MAX_RECORD_BYTES
 
 
+@without_collecting()
 def read_document(model: type[_File], data: bytes, *, what: str, newest: int) -> _File:
     """Untrusted bytes of a small file as ``model``. Raises IntegrityError, or Incompatible for a newer format."""
     limit = max_bytes_of(model)

@@ -103,6 +103,17 @@ class StorageError(ModhubError):
     kind = "storage"
 
 
+def shown(text: str) -> str:
+    """Foreign text as a message repeats it: in quotes, without what steers a terminal, and no more than 60 letters."""
+    return repr(text) if len(text) <= 80 else f"{text[:60]!r}..."
+
+
+def plain(text: str) -> str:
+    """What a library says about foreign data, which it may repeat: on one line, and no more than 300 letters."""
+    text = text if len(text) <= 300 else text[:300] + "..."
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     """Up to ``count`` names of ``known`` that a person who typed ``name`` may have meant, best first."""
     return difflib.get_close_matches(name, sorted(set(known)), n=count, cutoff=0.5)

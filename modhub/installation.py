@@ -30,19 +30,13 @@ _AT_ONCE: Final = 4
 
 
 def install(
-    pinned: Sequence[Pinned],
-    registries: Sequence[Registry],
-    cache: Cache,
-    progress: Progress | None = None,
-    *,
-    offline: bool = False,
+    pinned: Sequence[Pinned], registries: Sequence[Registry], cache: Cache, progress: Progress | None = None
 ) -> list[Installed]:
     """Bring modules into the cache: for each release its manifest and one weights blob, for each module its own blob.
 
-    ``registries`` are those that ``pinned`` was resolved with; a module pinned to the cache itself is only verified,
-    and messages then say if that was because of ``offline``. Gives one result for each of ``pinned``, in order. Raises
-    IntegrityError, RegistryUnreachable, StorageError, and NotFound, kind ``not-installed``, for what only the cache
-    could have had.
+    ``registries`` are those that ``pinned`` was resolved with, none when offline; a module pinned to the cache itself
+    is only verified. Gives one result for each of ``pinned``, in order. Raises IntegrityError, RegistryUnreachable,
+    StorageError, and NotFound, kind ``not-installed``, for what only the cache could have had.
     """
     sources = {registry.url: registry for registry in registries}
     grouped: dict[tuple[str, ModelRef, str], list[Pinned]] = {}
@@ -54,7 +48,7 @@ def install(
         if url in sources:
             releases.append(_Release(sources[url], ref, digest, [_Module(pin) for pin in pins]))
         elif url == CacheCatalog(cache).url:
-            results |= _verified(cache, digest, pins, offline=offline)
+            results |= _verified(cache, digest, pins, offline=not registries)
         else:
             raise NotFound(
                 f"{ref} was found in {url}, which is not among the registries given.", kind="no-registry", registry=url
@@ -255,7 +249,7 @@ class _Installation:
                 if not module.lacking:
                     self._mark(module)
 
-        self._meter.expect(sum(blob.record.size for blob in wanted.values()))
+        self._meter.expect(wanted.values())
         fetch_blobs(list(wanted.values()), self._cache, self._meter, arrived, at_once=self._at_once)
 
     def _mark(self, module: _Module) -> None:

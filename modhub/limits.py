@@ -12,21 +12,35 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
-#: Bytes of one manifest, index shard or record as stored.
-MAX_MANIFEST_BYTES: Final = 64 * MIB
+#: Bytes of one manifest, index shard or catalog as stored; of a record. A release of 1,000 classes with masks at 50
+#: sites has a manifest of 2.3 MiB; one of 10,000 (23 MiB, 2.8 million values, 460,000 fields) is read in a second and
+#: 400 MiB on an ordinary machine, and nothing hostile takes more.
+MAX_MANIFEST_BYTES: Final = 24 * MIB
 MAX_RECORD_BYTES: Final = 64 * KIB
 #: Bytes of one blob as stored, and after decompression.
 MAX_BLOB_BYTES: Final = 4 * GIB
 MAX_DECODED_BYTES: Final = 8 * GIB
 #: Decoded bytes per stored byte. A zstd block holds at most 128 KiB in at least 4 bytes; full masks come close to that.
 MAX_DECODED_RATIO: Final = 32_768
-#: Bytes of a lockfile, and modules in one.
-MAX_LOCK_BYTES: Final = 16 * MIB
-MAX_LOCKED_MODULES: Final = 50_000
+#: The same for weights alone: a network of which 99 % is zero stays far below, a bomb does not.
+MAX_WEIGHTS_RATIO: Final = 1_000
+#: Bytes of a lockfile, and modules in one; 1,000 modules take 0.2 MiB.
+MAX_LOCK_BYTES: Final = 4 * MIB
+MAX_LOCKED_MODULES: Final = 10_000
+#: Lines of a lockfile, fields and values in it, and dots outside its texts: the memory that Python's TOML reader takes
+#: for a dotted name grows with the square of its length, and ours have none.
+MAX_LOCK_LINES: Final = 100_000
+MAX_LOCK_FIELDS: Final = 100_000
+MAX_LOCK_DOTS: Final = 1_000
 #: Characters of a registry's URL.
 MAX_URL_CHARS: Final = 2_000
 #: Nesting of JSON objects and arrays.
 MAX_JSON_DEPTH: Final = 64
+#: What one byte more may cost differs widely, so it is counted before anything is made of it: commas, and colons with
+#: opening brackets (texts' own are counted too), and numbers with a fraction.
+MAX_JSON_VALUES: Final = 3_000_000
+MAX_JSON_FIELDS: Final = 500_000
+MAX_JSON_FRACTIONS: Final = 500_000
 
 #: Characters of a namespace, a model, a class's slug; of a class's display name.
 MAX_NAME_CHARS: Final = 100
@@ -35,6 +49,8 @@ MAX_DISPLAY_NAME_CHARS: Final = 500
 MAX_LAYER_NAME_CHARS: Final = 500
 #: Characters of a reason that somebody gives for a yank, a takedown or a revocation.
 MAX_REASON_CHARS: Final = 1_000
+#: Characters of a whole name as typed, ``namespace/model:class@range``.
+MAX_REF_CHARS: Final = 3 * MAX_NAME_CHARS + MAX_DISPLAY_NAME_CHARS
 #: Output classes of one network.
 MAX_CLASSES: Final = 100_000
 
@@ -45,3 +61,5 @@ MAX_EXTENT: Final = 65_536
 #: Elements of any one tensor for one image, and of all weights together.
 MAX_TENSOR_ELEMENTS: Final = 2**28
 MAX_WEIGHT_ELEMENTS: Final = 2**31
+#: Nodes of all sites of one network together, each a bit in two masks; VGG16 on images of 224 x 224 has 2^24.
+MAX_MASK_NODES: Final = 2**28

@@ -15,8 +15,16 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from modhub.architecture import Architecture, Extent, LayerName
-from modhub.digests import DIGEST_PATTERN, canonical_fields, canonical_json, canonical_object, parse_json, sha256
-from modhub.errors import Incompatible, IntegrityError
+from modhub.digests import (
+    DIGEST_PATTERN,
+    canonical_fields,
+    canonical_json,
+    canonical_object,
+    parse_json,
+    sha256,
+    without_collecting,
+)
+from modhub.errors import Incompatible, IntegrityError, plain
 from modhub.limits import (
     MAX_BLOB_BYTES,
     MAX_CLASSES,
@@ -34,7 +42,9 @@ MANIFEST_FORMAT: Final = 1
 DigestText = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_CHARS)]
 VersionText = Annotated[str, StringConstraints(pattern=VERSION_PATTERN, max_length=MAX_NAME_CHARS)]
-DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_DISPLAY_NAME_CHARS)]
+#: What people read: without control characters, which steer terminals and make one line look like two.
+TEXT_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+DisplayName = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=MAX_DISPLAY_NAME_CHARS)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -119,7 +129,7 @@ class SiteRecord(Stored):
     """A tensor on which masks sit: the output of the call ``id``, per image."""
 
     id: LayerName
-    shape: tuple[Extent, ...]
+    shape: Annotated[tuple[Extent, ...], Field(min_length=1, max_length=3)]
 
 
 class Stages(Stored):
@@ -250,6 +260,7 @@ def write_manifest(manifest: Manifest) -> bytes:
     return with_checksum(manifest.model_dump(mode="json"))
 
 
+@without_collecting()
 def read_manifest(data: bytes, *, what: str) -> Manifest:
     """Untrusted bytes as a Manifest.
 
@@ -290,7 +301,7 @@ def checked_object(data: bytes, *, what: str, newest: int) -> tuple[dict[str, An
     Raises IntegrityError, and Incompatible for a format newer than ``newest``.
     """
     value = parse_json(data, what=what)
-    if not isinstance(value, dict) or type(value.get("format")) is not int or value["format"] < 1:
+    if not isinstance(value, dict) or type(value.get("format")) is not int or not 1 <= value["format"] < 2**31:
         raise IntegrityError(f"{what} is not a modhub file: it names no format.", kind="bad-json", what=what)
     if value["format"] > newest:
         raise Incompatible(
@@ -317,7 +328,10 @@ def checked_object(data: bytes, *, what: str, newest: int) -> tuple[dict[str, An
 def invalid(what: str, error: ValidationError) -> IntegrityError:
     """What to raise when a file does not follow its schema."""
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "top level"
+    place = plain(".".join(str(part) for part in first["loc"])) or "top level"
     return IntegrityError(
-        f"{what} does not follow the format: {place}: {first['msg']}.", kind="bad-schema", what=what, place=place
+        f"{what} does not follow the format: {place}: {plain(first['msg'])}.",
+        kind="bad-schema",
+        what=what,
+        place=place,
     )

@@ -14,8 +14,8 @@ from typing import Final
 
 from semantic_version import SimpleSpec, Version
 
-from modhub.errors import InvalidRef
-from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_NAME_CHARS
+from modhub.errors import InvalidRef, shown
+from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_NAME_CHARS, MAX_REF_CHARS
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]*$"
 MODEL_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$"
@@ -168,20 +168,26 @@ def parse(text: str) -> Request:
     """Read a name as typed. Raises InvalidRef naming the part that is wrong."""
     if not isinstance(text, str) or not text.strip():
         raise InvalidRef("an empty name was given.", hint=_SYNTAX + ".", name=str(text))
+    if len(text) > MAX_REF_CHARS:
+        raise InvalidRef(
+            f"the name {shown(text)} has {len(text)} characters; at most {MAX_REF_CHARS} are allowed.",
+            hint="shorten it.",
+            name=text,
+        )
     rest, at, version = text.strip().partition("@")
     base, colon, cls = rest.partition(":")
     if at:
         if not version:
-            raise InvalidRef(f"{text!r} has nothing after '@'.", hint=_SYNTAX + ".", name=text)
+            raise InvalidRef(f"{shown(text)} has nothing after '@'.", hint=_SYNTAX + ".", name=text)
         if not is_exact(version):
             parse_range(version)
     if colon and not cls.strip():
-        raise InvalidRef(f"{text!r} has nothing after ':'.", hint=_SYNTAX + ".", name=text)
+        raise InvalidRef(f"{shown(text)} has nothing after ':'.", hint=_SYNTAX + ".", name=text)
     if len(cls) > MAX_DISPLAY_NAME_CHARS:
-        raise InvalidRef(f"the class in {text[:60]!r}... is too long.", hint=_SYNTAX + ".", name=text)
+        raise InvalidRef(f"the class in {shown(text)} is too long.", hint=_SYNTAX + ".", name=text)
     parts = base.split("/")
     if len(parts) > 2:
-        raise InvalidRef(f"{text!r} has more than one '/'.", hint=_SYNTAX + ".", name=text)
+        raise InvalidRef(f"{shown(text)} has more than one '/'.", hint=_SYNTAX + ".", name=text)
     if len(parts) == 2:
         check_name(parts[0], "namespace")
         check_name(parts[1], "model")
@@ -195,7 +201,7 @@ def parse_model_name(text: str) -> tuple[str, str]:
     request = parse(text)
     if not request.is_qualified or request.cls is not None or request.version is not None:
         raise InvalidRef(
-            f"{text!r} is not a model's name.", hint="write namespace/model, for example me/net.", name=text
+            f"{shown(text)} is not a model's name.", hint="write namespace/model, for example me/net.", name=text
         )
     namespace, model = request.base.split("/")
     return namespace, model

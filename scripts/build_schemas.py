@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from modhub.documents import (
     AliasRecord,
     Catalog,
+    GcCandidates,
     IndexShard,
     NamespaceCatalog,
     RegistryMarker,
@@ -38,6 +39,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "revocation-record": RevocationRecord,
     "signature": SignatureFile,
     "registry-marker": RegistryMarker,
+    "gc-candidates": GcCandidates,
 }
 
 

@@ -112,13 +112,13 @@ def _damaged_blob(folder: Folder, path: str, needed: _Needed, meter: _Meter) -> 
             meter.add(len(chunk))
     except FileNotFoundError:
         # What nobody needs was pruned meanwhile.
-        error: ModhubError = contents.not_installed(what)
-        return Damage(path, error.kind, error.message, tuple(needed.modules)) if needed.modules else None
-    except IntegrityError as damage:
-        error = damage
-    else:
-        return None
-    return Damage(path, error.kind, error.message, tuple(needed.modules))
+        gone = contents.not_installed(what)
+        return Damage(path, gone.kind, gone.message, tuple(needed.modules)) if needed.modules else None
+    except IntegrityError as error:
+        # Of what nobody needs only the digest is known, not the size.
+        message = error.message if needed.modules else f"{what} has not the bytes that its name promises."
+        return Damage(path, error.kind, message, tuple(needed.modules))
+    return None
 
 
 def _damaged_document(folder: Folder, path: str) -> Damage | None:

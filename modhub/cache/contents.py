@@ -32,6 +32,7 @@ FOLDERS: Final = (BLOBS, MANIFESTS, INSTALLED, ALIASES, SIGNATURES)
 AGAIN: Final = "install it again: modhub install"
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
+_MANIFEST = re.compile(r"manifests/[0-9a-f]{64}/[0-9a-f]{64}\.json")
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def manifests_folder(digest: str) -> str:
 
 def manifest_paths(folder: Folder, digest: str) -> list[str]:
     """The cached manifests of a release. Registries that store one content in different bytes have each their own."""
-    return folder.paths(manifests_folder(digest))
+    return [path for path in folder.paths(manifests_folder(digest)) if _MANIFEST.fullmatch(path)]
 
 
 def signatures_folder(digest: str) -> str:

@@ -34,7 +34,7 @@ class Wanted:
 
 
 class Meter:
-    """Adds up the bytes of all blobs, from any thread. A blob that is fetched again counts once."""
+    """Adds up the bytes of all blobs, from any thread. A blob that has to be fetched again counts once."""
 
     def __init__(self, report: Progress | None) -> None:
         self._report = report
@@ -43,16 +43,19 @@ class Meter:
         self._total = 0
         self._lock = threading.Lock()
 
-    def expect(self, size: int) -> None:
-        """So many bytes more will come."""
-        self._total += size
+    def expect(self, wanted: Iterable[Wanted]) -> None:
+        """These will come; before any of them does."""
+        for one in wanted:
+            if one.record.sha256 not in self._seen:
+                self._seen[one.record.sha256] = 0
+                self._total += one.record.size
 
     def at(self, wanted: Wanted, seen: int) -> None:
         """So many bytes of this blob have come."""
         if self._report is None:
             return
         with self._lock:
-            more = seen - self._seen.get(wanted.record.sha256, 0)
+            more = seen - self._seen[wanted.record.sha256]
             if more > 0:
                 self._seen[wanted.record.sha256] = seen
                 self._done += more

@@ -81,8 +81,7 @@ class Folder:
 
     def paths(self, prefix: str) -> list[str]:
         """Paths of all files below the folder ``prefix``, sorted, without those being written or set aside."""
-        with self._explained(prefix):
-            return files.walk(self.root, prefix)
+        return sorted(path for path, entry in self._below(prefix) if not entry.name.startswith("."))
 
     def names(self, folder: str) -> list[str]:
         """Names of the files right in a folder, without those being written or set aside; empty without the folder."""
@@ -94,10 +93,13 @@ class Folder:
             raise self._trouble(folder, error) from error
 
     def find(self, prefix: str) -> list[Found]:
-        """All regular files below the folder ``prefix``, also those being written or set aside, by path."""
-        with self._explained(prefix):
-            start = files.resolved(self.root, prefix)
-            return sorted(_below(start, prefix), key=lambda found: found.path)
+        """All files below the folder ``prefix``, also those being written or set aside, by path."""
+        result = []
+        for path, entry in self._below(prefix):
+            with suppress(FileNotFoundError), self._explained(path, reading=True):
+                found = entry.stat(follow_symlinks=False)
+                result.append(Found(path, found.st_size, found.st_mtime))
+        return sorted(result, key=lambda found: found.path)
 
     def now(self) -> float:
         """The time by the clock of this file system, which tells what ``touched`` means (seconds since 1970)."""
@@ -109,6 +111,11 @@ class Folder:
             finally:
                 os.close(descriptor)
                 files.remove(temporary)
+
+    def _below(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """All regular files below a folder and their paths. Links are none, wherever they lead."""
+        with self._explained(prefix):
+            yield from _walk(files.resolved(self.root, prefix), prefix, self._text)
 
     # Writing
 
@@ -270,21 +277,21 @@ class Folder:
         )
 
 
-def _below(folder: str, prefix: str) -> Iterator[Found]:
+def _walk(folder: str, prefix: str, root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     try:
         entries = list(os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        if os.path.isfile(root):
+            raise
         return
     for entry in entries:
         path = f"{prefix}/{entry.name}"
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path, path)
+            yield from _walk(entry.path, path, root)
         elif entry.is_file(follow_symlinks=False):
-            try:
-                found = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            yield Found(path, found.st_size, found.st_mtime)
+            yield path, entry
 
 
 def _pieces(full: str) -> Iterator[bytes]:

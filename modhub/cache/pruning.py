@@ -9,6 +9,7 @@ files that are set aside, and the next pruning ends what it began.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class _Plan:
 
 def prune(folder: Folder, *, max_bytes: int | None, dry_run: bool) -> Pruned:
     """See ``Cache.prune``."""
-    if not folder.root.is_dir():
+    if not os.path.lexists(folder.root):
         return Pruned()
     plan = _planned(folder, max_bytes)
     if dry_run:

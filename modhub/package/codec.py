@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from modhub.architecture import Architecture, Shape, shapes_of, weight_shapes
 from modhub.digests import Digest, sha256
-from modhub.errors import IntegrityError
-from modhub.limits import MAX_DECODED_RATIO
+from modhub.errors import IntegrityError, plain, shown
+from modhub.limits import MAX_DECODED_RATIO, MAX_MASK_NODES, MAX_WEIGHTS_RATIO
 from modhub.manifest import StoredBlob
 from modhub.module import Head, Module, PackedMasks, Weights
 
@@ -92,7 +92,13 @@ def wanted_weights(architecture: Architecture, classes: int) -> Wanted:
 
 
 def wanted_module(sites: Mapping[str, Shape], features: int) -> Wanted:
-    """The arrays of a module's blob; ``sites`` gives each site's shape."""
+    """The arrays of a module's blob; ``sites`` gives each site's shape. Raises IntegrityError for too many nodes."""
+    nodes = sum(prod(shape) for shape in sites.values())
+    if nodes > MAX_MASK_NODES:
+        raise IntegrityError(
+            f"the masks of the module have {nodes} nodes; at most {MAX_MASK_NODES} are allowed.",
+            kind="bad-architecture",
+        )
     wanted: Wanted = {"head/kernel": ("float32", (features, 2)), "head/bias": ("float32", (2,))}
     for site, shape in sites.items():
         for part in ("keep", "concern"):
@@ -100,9 +106,14 @@ def wanted_module(sites: Mapping[str, Shape], features: int) -> Wanted:
     return wanted
 
 
-def most_bytes(wanted: Wanted) -> int:
-    """How many bytes a decoded blob of these arrays has at the most: what is more is refused before it is decoded."""
-    data = sum(prod(shape) * (4 if dtype == "float32" else 1) for dtype, shape in wanted.values())
+def most_bytes(wanted: Wanted, stored: int) -> int:
+    """How many bytes a blob of these arrays, ``stored`` bytes as stored, decodes to at the most.
+
+    What is more is refused before it is decoded. Masks may be nothing but ones, weights do not compress so well.
+    """
+    floats = sum(4 * prod(shape) for dtype, shape in wanted.values() if dtype == "float32")
+    bits = sum(prod(shape) for dtype, shape in wanted.values() if dtype == "uint8")
+    data = min(floats, MAX_WEIGHTS_RATIO * stored) + bits
     # safetensors' header: 8 bytes of length, then JSON with each name (escaped at worst), type, shape and offsets.
     return data + 1024 + sum(6 * len(name) + 256 for name in wanted)
 
@@ -128,7 +139,9 @@ def decode_module(decoded: bytes, sites: Mapping[str, Shape], features: int) -> 
     for name, bits in arrays.items():
         padding = -prod(sites[name.partition("/")[2]]) % 8 if wanted[name][0] == "uint8" else 0
         if padding and bits[-1] & ((1 << padding) - 1):
-            raise IntegrityError(f"the module blob's array {name!r} has bits behind its last node.", kind="bad-blob")
+            raise IntegrityError(
+                f"the module blob's array {shown(name)} has bits behind its last node.", kind="bad-blob"
+            )
     keep, concern = (
         PackedMasks({site: arrays[f"{part}/{site}"] for site in sites}, sites) for part in ("keep", "concern")
     )
@@ -139,18 +152,21 @@ def _arrays(decoded: bytes, wanted: Mapping[str, tuple[str, Shape]], what: str) 
     try:
         arrays = safetensors.numpy.load(decoded)
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise IntegrityError(f"the {what} blob is no safetensors file: {error}.", kind="bad-blob") from error
+        raise IntegrityError(
+            f"the {what} blob is no safetensors file: {plain(str(error))}.", kind="bad-blob"
+        ) from error
     if arrays.keys() != wanted.keys():
         odd = sorted(arrays.keys() ^ wanted.keys())[0]
-        raise IntegrityError(f"the {what} blob lacks, or has too many of, the array {odd!r}.", kind="bad-blob")
+        raise IntegrityError(f"the {what} blob lacks, or has too many of, the array {shown(odd)}.", kind="bad-blob")
     for name, (dtype, shape) in wanted.items():
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise IntegrityError(
-                f"the {what} blob's array {name!r} is {arrays[name].dtype} {arrays[name].shape}, not {dtype} {shape}.",
+                f"the {what} blob's array {shown(name)} is {arrays[name].dtype} {plain(str(arrays[name].shape))}, "
+                f"not {dtype} {shape}.",
                 kind="bad-blob",
             )
         if dtype == "float32" and not np.isfinite(arrays[name]).all():
-            raise IntegrityError(f"the {what} blob's array {name!r} holds NaN or infinity.", kind="bad-blob")
+            raise IntegrityError(f"the {what} blob's array {shown(name)} holds NaN or infinity.", kind="bad-blob")
     return arrays
 
 

@@ -172,7 +172,7 @@ def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition
 
 def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob, wanted: Wanted) -> bytes:
     record = manifest.blobs[digest]
-    return decode(read_blob(digest, record), record, digest, most=most_bytes(wanted))
+    return decode(read_blob(digest, record), record, digest, most=most_bytes(wanted, record.size))
 
 
 def _record(module: Module, blob: Blob) -> ModuleRecord:

@@ -144,7 +144,8 @@ def _sftp(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
 
     timeouts = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout"), CONNECT_SECONDS)
     given = {**timeouts, **_configured("sftp"), **CheckedSFTP._get_kwargs_from_urls(url), **options}
-    files = CheckedSFTP(**{**given, "use_listings_cache": False, "skip_instance_cache": True})
+    # It caches no listings, and hands options that it does not know on to ssh.
+    files = CheckedSFTP(**given, skip_instance_cache=True)
     files.ftp.get_channel().settimeout(READ_SECONDS)
     return files, str(files._strip_protocol(url)).rstrip("/")
 

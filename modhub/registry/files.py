@@ -134,7 +134,8 @@ def modified(root: Path, path: str) -> float:
 
 def walk(root: Path, prefix: str) -> list[str]:
     """Paths of all files below ``root/prefix``, sorted, without temporary files. A missing folder is empty."""
-    if not root.is_dir() and root.exists():
+    # In this order: whoever creates the folder at this moment is no reason to complain.
+    if root.exists() and not root.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(root))
     start = resolved(root, prefix) if prefix else str(root)
     return sorted(path for path, _ in _below(start, f"{prefix}/" if prefix else "") if is_path(path))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from modhub.errors import ModhubError, NotFound, RegistryUnreachable, StorageError
+from modhub.limits import MIB
 from modhub.registry import parallel
 from modhub.registry.backends import BACKENDS, MARK, PART_BYTES, Backend, capabilities, connected, installed_version
 from modhub.registry.files import TEMPORARY
@@ -27,6 +28,8 @@ from modhub.registry.store import CHUNK_BYTES, Payload, check_path, check_prefix
 from modhub.registry.troubles import explained, is_bad_range, is_transient, is_unclear, lacks_bucket, says
 
 Answer = TypeVar("Answer")
+#: Bytes of one request for a part of a large object: enough that the wait for its answer hardly counts.
+RANGE_BYTES: Final = 16 * MIB
 _MISSING: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
@@ -218,10 +221,10 @@ class FileSystemStore:
         return self._run(read, "read", path)
 
     def _pieces(self, path: str, start: int, size: int) -> Iterator[bytes]:
-        """An object of ``size`` bytes from ``start`` on. A piece that comes short is asked for again."""
+        """An object of ``size`` bytes from ``start`` on. A range that comes short is asked for again."""
         full = check_path(path)
         while start < size:
-            end = min(start + CHUNK_BYTES, size)
+            end = min(start + RANGE_BYTES, size)
 
             def read(files: Any, root: str, start: int = start, end: int = end) -> bytes:
                 data = bytes(files.cat_file(_join(root, full), start=start, end=end))
@@ -229,7 +232,9 @@ class FileSystemStore:
                     raise ConnectionError(f"{len(data)} bytes came where {end - start} were asked for")
                 return data
 
-            yield self._run(read, "read", path)
+            data = self._run(read, "read", path)
+            for begin in range(0, len(data), CHUNK_BYTES):
+                yield data[begin : begin + CHUNK_BYTES]
             start = end
 
     # Writing

@@ -81,7 +81,21 @@ class Listing:
                     found.setdefault(name, []).append(version)
         kinds = () if releases_only else ("yank", "tombstone")
         records = [path for kind in kinds for path in store.list(records_folder(kind, below).rstrip("/"))]
-        return cls({name: in_order(found[name]) for name in sorted(found)}, frozenset(records))
+        ordered = {name: in_order(found[name]) if len(found[name]) > 1 else found[name] for name in sorted(found)}
+        return cls(ordered, frozenset(records))
+
+    def by_namespace(self) -> dict[str, Listing]:
+        """The same, apart for each namespace with releases."""
+        parts: dict[str, dict[str, list[str]]] = {}
+        for name, versions in self.versions.items():
+            parts.setdefault(name.partition("/")[0], {})[name] = versions
+        withdrawn: dict[str, set[str]] = {}
+        for path in self.withdrawn:
+            withdrawn.setdefault(path.split("/")[2], set()).add(path)
+        return {
+            namespace: Listing(versions, frozenset(withdrawn.get(namespace, ())))
+            for namespace, versions in parts.items()
+        }
 
     @cached_property
     def touched(self) -> frozenset[str]:
@@ -172,6 +186,8 @@ def versions_among(files: Iterable[str]) -> list[str]:
 
 def newest(versions: Sequence[str]) -> str:
     """The version that a name without one means: a pre-release only where there is no other."""
+    if len(versions) == 1:
+        return versions[0]
     return select_version(versions, None) or in_order(versions)[-1]
 
 

@@ -68,6 +68,7 @@ class RegistryReader:
         self.store = store
         self.name = name or store.url
         self.trust = trust if trust is not None and trust.required else None
+        self._last: tuple[bytes, Manifest] | None = None
 
     @property
     def url(self) -> str:
@@ -124,7 +125,7 @@ class RegistryReader:
                 release=str(ref),
             ) from error
         what = f"the release {ref} in {self.name}"
-        manifest = read_manifest(data, what=what)
+        manifest = self._parsed(data, what)
         named = (manifest.content.namespace, manifest.content.model, manifest.content.version)
         if named != (ref.namespace, ref.model, ref.version):
             raise IntegrityError(
@@ -137,6 +138,13 @@ class RegistryReader:
         if self.trust is not None:
             self.signatures_of(Statement("release", str(ref), manifest.digest), {ref.namespace})
         return manifest, data
+
+    def _parsed(self, data: bytes, what: str) -> Manifest:
+        # Resolving and then installing reads a release twice; equal bytes need no second look.
+        last = self._last
+        if last is None or last[0] != data:
+            last = self._last = (data, read_manifest(data, what=what))
+        return last[1]
 
     def summary(self, ref: ModelRef) -> IndexEntry:
         """Digest, classes and slugs of a release, from its verified manifest and not from the index."""
@@ -281,8 +289,8 @@ class RegistryReader:
         if not self.store.capabilities.can_list:
             yield from self._from_catalogs(None)
             return
-        listing, derived = Listing.of(self.store), self.derived()
-        for namespace in dict.fromkeys(name.partition("/")[0] for name in listing.versions):
+        derived = self.derived()
+        for namespace, listing in Listing.of(self.store).by_namespace().items():
             catalog = derived.catalog(namespace, listing)
             for problem in derived.problems:
                 if on_problem is None:

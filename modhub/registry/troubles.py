@@ -38,6 +38,7 @@ _NETWORK: Final = frozenset(
         "botocore.IncompleteReadError",
         "botocore.ResponseParserError",
         "gcsfs.ChecksumError",
+        "paramiko.NoValidConnectionsError",
         "paramiko.SSHException",
         "requests.ChunkedEncodingError",
         "requests.ConnectionError",
@@ -90,8 +91,8 @@ def is_forbidden(error: BaseException) -> bool:
         isinstance(cause, PermissionError)
         or _status(cause) in (401, 403)
         or _is_named(cause, _CREDENTIALS)
-        # What gcsfs makes of 403.
-        or (type(cause) is OSError and str(cause).startswith("Forbidden"))
+        # gcsfs makes this of 403, and paramiko of a missing key, both without a type of its own.
+        or str(cause).startswith(("Forbidden: ", "No authentication methods available"))
         for cause in _causes(error)
     )
 
@@ -203,7 +204,7 @@ def _code(error: BaseException) -> str | None:
 
 def _is_network(error: BaseException) -> bool:
     plain = (TimeoutError, ConnectionError, EOFError, http.client.HTTPException, socket.gaierror)
-    return isinstance(error, plain) or _is_named(error, _NETWORK)
+    return isinstance(error, plain) or _is_named(error, _NETWORK) or str(error) == "Socket is closed"
 
 
 def _is_named(error: BaseException, names: frozenset[str]) -> bool:

@@ -20,7 +20,7 @@ def verified_chunks(chunks: Iterable[bytes], record: StoredBlob, *, what: str, h
         for chunk in chunks:
             size += len(chunk)
             digest.update(chunk)
-            empty = empty and chunk.count(0) == len(chunk)
+            empty = empty and not any(chunk)
             yield chunk
     except IntegrityError as error:
         if error.kind != "too-large":

@@ -6,6 +6,7 @@ release's digest is what counts; the registry says where it was found and is ask
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +15,22 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from modhub.digests import canonical_json, sha256
-from modhub.errors import Incompatible, IntegrityError, ModhubError
-from modhub.limits import MAX_LOCK_BYTES, MAX_LOCKED_MODULES, MAX_URL_CHARS
+from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
+from modhub.limits import (
+    MAX_LOCK_BYTES,
+    MAX_LOCK_DOTS,
+    MAX_LOCK_FIELDS,
+    MAX_LOCK_LINES,
+    MAX_LOCKED_MODULES,
+    MAX_URL_CHARS,
+)
 from modhub.manifest import DigestText, DisplayName
 from modhub.refs import ModuleRef, check_name, is_exact, parse
 from modhub.resolve.catalog import Pinned
 
 LOCK_FORMAT: Final = 1
+#: A text on one line (the start of one over several lines is none), or a comment: what has no names in it.
+_SILENT: Final = re.compile(r"""\"(?!\"\")(?:[^\"\\\n]|\\.)*\"|'(?!'')[^'\n]*'|\#[^\n]*""")
 _HEADER: Final = "# Written by modhub. A change by hand is refused; lock again instead.\n"
 
 
@@ -77,11 +87,13 @@ def read_lock(data: bytes, *, what: str) -> Lock:
     if len(data) > MAX_LOCK_BYTES:
         raise _bad(what, f"it has {len(data)} bytes, and a lockfile has at most {MAX_LOCK_BYTES}")
     try:
-        value = tomllib.loads(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        _check_cheap(text, what)
+        value = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise _bad(what, f"it is not TOML: {error}") from error
+        raise _bad(what, f"it is not TOML: {plain(str(error))}") from error
     newest = value.get("format")
-    if type(newest) is not int or newest < 1:
+    if type(newest) is not int or not 1 <= newest < 2**31:
         raise _bad(what, "it names no format")
     if newest > LOCK_FORMAT:
         raise Incompatible(
@@ -105,20 +117,36 @@ def read_lock(data: bytes, *, what: str) -> Lock:
         return Lock(tuple(_pinned(module) for module in document.module))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise _bad(what, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise _bad(what, plain(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")) from error
     except (TypeError, ValueError, RecursionError) as error:
         # TOML has dates, infinities and NaN, for which JSON, and so a checksum, has nothing.
-        raise _bad(what, f"it holds a value that no lockfile has ({error})") from error
+        raise _bad(what, f"it holds a value that no lockfile has ({plain(str(error))})") from error
     except ModhubError as error:
         if isinstance(error, IntegrityError):
             raise
         raise _bad(what, error.message) from error
 
 
+def _check_cheap(text: str, what: str) -> None:
+    """Refuse what tomllib would take gigabytes or minutes for, before it sees it."""
+    bare = _SILENT.sub("_", text)
+    # From there on, nobody but a whole TOML reader could tell names from texts.
+    if '"' in bare or "'" in bare:
+        raise _bad(what, "it has a text that does not end on its line")
+    counts = (
+        (bare.count("\n"), MAX_LOCK_LINES, "lines"),
+        (sum(map(bare.count, "=,[{")), MAX_LOCK_FIELDS, "fields"),
+        (bare.count("."), MAX_LOCK_DOTS, "dots outside texts"),
+    )
+    for count, limit, name in counts:
+        if count > limit:
+            raise _bad(what, f"it has {count} {name}, and a lockfile has at most {limit}")
+
+
 def _pinned(module: LockedModule) -> Pinned:
     request = parse(module.ref)
     if not request.is_qualified or request.cls is None or not is_exact(request.version or ""):
-        raise ValueError(f"{module.ref!r} is not a whole name, namespace/model:class@version")
+        raise ValueError(f"{shown(module.ref)} is not a whole name, namespace/model:class@version")
     namespace, model = request.base.split("/")
     check_name(request.cls, "class")
     return Pinned(

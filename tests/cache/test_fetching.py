@@ -194,6 +194,8 @@ def test_bytes_are_counted_while_they_come(tmp_path, cache):
     def progress(label, done, total):
         assert lock.acquire(blocking=False), "two threads report at once"
         seen.append((label, done, total))
+        # Long enough, and without the interpreter's lock, for another thread to come here.
+        hashlib.sha256(bytes(4 * MIB))
         lock.release()
 
     get(["me/one:cat", "me/two:dog"], Registry(RemoteStore(registry.store.root)), cache, progress)

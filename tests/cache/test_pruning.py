@@ -115,7 +115,15 @@ def test_what_dead_writers_left_behind_goes_after_a_day(registry, cache):
 
 def test_what_others_put_into_the_folder_is_left_alone(registry, cache):
     get(["n:cat"], registry, cache)
-    for path in ("notes.txt", "blobs/notes.txt", "blobs/sha256/ab/short", "manifests/x.json", "other/deep/file", ".x"):
+    for path in (
+        "notes.txt",
+        "blobs/notes.txt",
+        "blobs/sha256/ab/short",
+        "manifests/x.json",
+        "other/deep/file",
+        ".x",
+        "blobs/a b\n/c",
+    ):
         (cache.root / path).parent.mkdir(parents=True, exist_ok=True)
         (cache.root / path).write_text("mine")
     (cache.root / "blobs" / "sha256" / "cd").mkdir(exist_ok=True)
@@ -126,7 +134,7 @@ def test_what_others_put_into_the_folder_is_left_alone(registry, cache):
     left = set(files_of(cache))
     assert left == {
         "aliases/n.json", "notes.txt", "blobs/notes.txt", "blobs/sha256/ab/short", "manifests/x.json",
-        "other/deep/file", ".x", f"blobs/sha256/cd/{'e' * 62}",
+        "other/deep/file", ".x", "blobs/a b\n/c", f"blobs/sha256/cd/{'e' * 62}",
     }  # fmt: skip
 
 
@@ -253,7 +261,10 @@ class PruningStore(LocalStore):
 @pytest.mark.parametrize("names", [["n:cat"], ["n:cat", "n:dog", "n:potters-wheel"]], ids=len)
 def test_what_is_pruned_from_under_an_installation_is_fetched_again(registry, cache, merciless, max_size, names):
     store = PruningStore(registry.store.root, cache, 4, max_size)
-    results = get(names, Registry(store), cache)
+    seen = []
+    results = get(names, Registry(store), cache, lambda label, done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert len(set(seen[-1])) == 1
     assert len(store.pruned) >= 2, "nothing was taken away, so nothing was shown"
     assert len(results) == len(whole_modules(cache)) == len(names)
 

@@ -70,8 +70,8 @@ def test_canonical_json_has_no_infinities(number):
         (b'{"\\udc00":1}', "not valid JSON"),
         (b"[" * 100 + b"]" * 100, "nested deeper than 64 levels"),
         (b'{"a":' * 100 + b"1" + b"}" * 100, "nested deeper than 64 levels"),
-        (b"[" * 1_000_000, "nested too deeply"),
-        (b"[" * 1_000_000 + b"]" * 1_000_000, "nested too deeply"),
+        (b"[" * 400_000, "nested too deeply"),
+        (b"[" * 400_000 + b"]" * 400_000, "nested too deeply"),
     ],
 )
 def test_hostile_json_is_refused_by_name(data, says):

@@ -232,7 +232,10 @@ def another_sites_shape(content):
         (lambda content: content["modules"][0].update(scale=0), "modules.0.scale"),
         (lambda content: content["modules"][0].update(threshold="high"), "modules.0.threshold"),
         (lambda content: content["modules"][0].update(blob="sha256:" + "0" * 64), "the blob table lacks sha256:0000"),
-        (lambda content: content["modules"][0].update(blob=content["origin"]["weights"]), "it claims to hold 10148 bytes where at most"),
+        (
+            lambda content: content["modules"][0].update(blob=content["origin"]["weights"]),
+            "it claims to hold 10148 bytes where at most",
+        ),
         (lambda content: content["modules"].clear(), "modules"),
         (lambda content: content["origin"].update(classes=["one", "two", "three"]), "index lies beyond"),
         (

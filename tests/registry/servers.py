@@ -150,8 +150,14 @@ def _serve_s3() -> None:
 def static_server(folder: Path, handler: type[http.server.SimpleHTTPRequestHandler] | None = None) -> Iterator[str]:
     """Serve ``folder`` read-only, as any web server would; gives its URL."""
     kind = functools.partial(handler or StaticHandler, directory=str(folder))
-    with serving(http.server.ThreadingHTTPServer((LOOPBACK, 0), kind)) as port:
+    with serving(_Patient((LOOPBACK, 0), kind)) as port:
         yield f"http://{LOOPBACK}:{port}"
+
+
+class _Patient(http.server.ThreadingHTTPServer):
+    """Says nothing when a client has had enough."""
+
+    def handle_error(self, *_: Any) -> None: ...
 
 
 class StaticHandler(http.server.SimpleHTTPRequestHandler):

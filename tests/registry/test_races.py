@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from crashing import race
+from servers import aws_environment
 from synthetic import release
 
 from modhub.errors import Conflict
 from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store, versioned
+from modhub.registry import Registry, index, open_store, versioned
 
 RACERS = 8
 
@@ -93,3 +96,50 @@ def test_the_loser_of_an_alias_race_is_told(tmp_path):
         acknowledged += len(winners)
         assert registry.alias("it") in winners
         assert len(registry.store.list("records/alias/it")) == acknowledged
+
+
+def on_s3(environment, work, *arguments):
+    """``work`` in a process that finds the server; the others it was forked from do not."""
+    os.environ.update(environment)
+    return work(*arguments)
+
+
+def test_put_if_absent_has_one_winner_on_s3(aws):
+    environment, bucket = aws_environment(aws.endpoint), aws.bucket("one-winner")
+    for number in range(3):
+        data = [b"%d" % racer * 200_000 for racer in range(4)]
+        wins = race(on_s3, [(environment, put, f"s3://{bucket}", f"race/{number}", mine) for mine in data])
+        assert sum(wins) == 1
+        stored = aws.client.get_object(Bucket=bucket, Key=f"race/{number}")["Body"].read()
+        assert stored == data[wins.index(True)]
+
+
+def test_racing_publishers_on_s3(aws):
+    """All publish one version with different content, then one of their own; the blobs of those are the same."""
+    environment, url = aws_environment(aws.endpoint), f"s3://{aws.bucket('publishers')}/registry"
+    registry = Registry(open_store(url))
+    registry.initialise()
+    contested = race(on_s3, [(environment, publish, url, "1.0.0", racer) for racer in range(4)])
+    winner = registry.manifest(ModelRef("me", "net", "1.0.0")).digest
+    assert sorted(answer[0] for answer in contested) == ["created"] + ["version-exists"] * 3
+    assert [digest for kind, digest, _ in contested if kind == "created"] == [winner]
+    assert {data["published"] for kind, _, data in contested if kind == "version-exists"} == {winner}
+    own = race(on_s3, [(environment, publish, url, f"2.{racer}.0", 9) for racer in range(4)])
+    assert [answer[0] for answer in own] == ["created"] * 4
+    versions = registry.versions("me", "net")
+    assert versions == ["1.0.0", "2.0.0", "2.1.0", "2.2.0", "2.3.0"]
+    for version in versions:
+        manifest = registry.manifest(ModelRef("me", "net", version))
+        assert all(map(registry.holds, manifest.blobs.values()))
+    assert [entry.version for entry in index.read_shard(registry.store, "me", "net").releases] == versions
+    (newest,) = index.read_namespace(registry.store, "me").models
+    assert newest.release.version == "2.3.0"
+    assert index.read_catalog(registry.store).namespaces == ("me",)
+
+
+def test_next_versions_are_claimed_one_by_one_on_s3(aws):
+    environment, url = aws_environment(aws.endpoint), f"s3://{aws.bucket('next-versions')}/registry"
+    Registry(open_store(url)).initialise()
+    answers = race(on_s3, [(environment, publish, url, None, racer) for racer in range(4)])
+    assert [answer[0] for answer in answers] == ["created"] * 4
+    assert sorted(answer[2] for answer in answers) == [f"me/net@1.{minor}.0" for minor in range(4)]

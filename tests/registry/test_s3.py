@@ -264,9 +264,9 @@ def test_reading_survives_a_fault(through, fault):
 
 def test_a_large_object_is_read_in_ranges_each_tried_again(through):
     store, proxy, raw = through
-    data = bytes(range(256)) * (9 << 12)
+    data = bytes(range(256)) * (21 << 12)
     raw.write("blob", data)
-    for fault in ("drop-response", "truncate", "truncate-lying", "503"):
+    for fault in ("drop-response", "truncate-lying"):
         for number in range(1, 5):
             proxy.at(fault, number)
             if fault == "truncate-lying" and number == 1:
@@ -445,6 +445,18 @@ def test_settings_come_from_fsspecs_own_configuration_and_retries_stay_off(place
     with pytest.raises(RegistryUnreachable):
         FileSystemStore(place[0], retry=Retry(attempts=2, wait=lambda seconds: None)).get("a", max_bytes=10)
     assert methods(proxy) == ["GET", "GET"]
+
+
+def test_what_a_client_has_listed_once_hides_nothing_later(place):
+    """With s3fs's cache of listings on, an object that another process writes would stay invisible."""
+    url, raw = place
+    files, root = S3.connect(url, {})
+    store = FileSystemStore(url, backend=replace(S3, connect=lambda url, options: (files, root)))
+    raw.write("a/b", b"data")
+    assert files.ls(f"{root}/a") == [f"{root}/a/b"]
+    raw.write("a/c", b"new")
+    assert store.exists("a/c")
+    assert store.put_if_absent("a/c", b"mine") is False
 
 
 def test_opening_imports_no_client():

@@ -38,6 +38,8 @@ _MOST_MEMBERS: Final = 2 * MAX_CLASSES
 #: Bytes of one header with all that belongs to it, such as a long name.
 _HEADER_BYTES: Final = 4 * KIB
 _BLOCK: Final = tarfile.BLOCKSIZE
+#: Where a header says that it is one.
+_MAGIC: Final = slice(257, 265)
 #: How other files begin that people may take for one of ours.
 _OTHERS: Final[Mapping[bytes, str]] = {b"PK": "zip", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _AGAIN: Final = "copy the file again from where it was exported, or export it again."
@@ -258,7 +260,7 @@ def _opened(path: Path) -> Iterator[_Forward]:
             for sign, what in _OTHERS.items():
                 if start.startswith(sign):
                     raise _unusable(path, f"is a {what} file")
-            if len(start) == _BLOCK and not tarfile.is_tarfile(io.BytesIO(start)):
+            if not start[_MAGIC].startswith(b"ustar"):
                 raise _unusable(path, "is not a tar file")
             file.seek(0)
             yield _Forward(file, path)

@@ -6,7 +6,7 @@ history that has gone another way in the target is a difference, and people have
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from modhub.digests import sha256
 from modhub.documents import RECORD_FORMAT, SIGNATURE_FORMAT, SignatureFile, read_document
@@ -69,16 +69,16 @@ def copy_history(source: RegistryReader, target: Registry, kind: str, name: str,
     mine = history_files(target, kind, name)
     if mine != theirs[: len(mine)]:
         raise Conflict(
-            f"the {kind} {name!r} has gone another way in {target.name} ({len(mine)} entries) than in {source.name} "
-            f"({len(theirs)} entries).",
+            f"the {kind} {name!r} has gone another way in {target.name} than in {source.name}; "
+            f"they have {len(mine)} and {len(theirs)} entries.",
             kind="histories-differ",
             hint="nothing was overwritten; decide which of the two is right.",
             history=kind,
             name=name,
         )
     for number, data in enumerate(theirs[len(mine) :], len(mine) + 1):
-        for key, signature in signatures_of(source, sha256(data), keys).items():
-            put_signature(target.store, sha256(data), key, signature)
+        signatures = signatures_of(source, sha256(data), keys)
+        put_signatures(target.store, sha256(data), signatures)
         path = record_path(kind, name, number)
         if not target.store.put_if_absent(path, data) and get_or_none(target.store, path) != data:
             raise Conflict(
@@ -88,6 +88,7 @@ def copy_history(source: RegistryReader, target: Registry, kind: str, name: str,
                 name=name,
                 number=number,
             )
+        put_missing_signatures(target.store, sha256(data), signatures)
     return len(theirs) - len(mine)
 
 
@@ -112,15 +113,22 @@ def is_signature(data: bytes, key: str) -> bool:
         return True
 
 
-def put_signature(store: Store, digest: str, key: str, data: bytes) -> None:
-    """Write a signature, unless another one by this key stands there."""
-    path = signature_path(digest, key)
-    if store.put_if_absent(path, data):
-        return
-    standing = get_or_none(store, path)
-    # The same once more makes it young, so that no collection of old orphans takes it.
-    if standing is None or standing == data or not is_signature(standing, key):
-        store.replace(path, data)
+def put_signatures(store: Store, digest: str, signatures: Mapping[str, bytes]) -> None:
+    """Write signatures, by key id, unless others by those keys stand there."""
+    for key, data in signatures.items():
+        path = signature_path(digest, key)
+        if store.put_if_absent(path, data):
+            continue
+        standing = get_or_none(store, path)
+        # The same once more makes it young, so that no collection of old orphans takes it.
+        if standing is None or standing == data or not is_signature(standing, key):
+            store.replace(path, data)
+
+
+def put_missing_signatures(store: Store, digest: str, signatures: Mapping[str, bytes]) -> None:
+    """The second look, when what they sign is there: a collection may have taken those that had been orphans."""
+    for key, data in signatures.items():
+        store.put_if_absent(signature_path(digest, key), data)
 
 
 def get_or_none(store: Store, path: str) -> bytes | None:

@@ -84,7 +84,8 @@ def _check_listed(registry: Registry, contents: Contents) -> Iterator[Finding]:
     yield from contents.check_histories({history: max(numbers) for history, numbers in inventory.histories.items()})
     yield from contents.check_releases(releases, stored.digests)
     yield from contents.check_blobs()
-    survey = _survey(registry)
+    # What was lost may need anything too.
+    survey = None if contents.unreadable else _survey(registry)
     yield from contents.check_signatures(inventory.signatures, survey.needs if survey else lambda path: True)
     if contents.restored:
         for namespace, model in sorted({(ref.namespace, ref.model) for ref in contents.restored}):

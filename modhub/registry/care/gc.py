@@ -87,7 +87,7 @@ def collect(
     waiting = [one for one in orphans if now - max(one.found, one.modified) < older_than]
     ripe = sorted(set(orphans) - set(waiting), key=lambda one: one.path)
     doomed = each(lambda one: Doomed(one.path, one.modified, size_of(store, one.path)), ripe, at_once=_at_once(store))
-    abandoned = now - max(older_than, _AT_WORK)
+    abandoned = _before(now, max(older_than, _AT_WORK))
     stale = [path for path in inventory.passing if _is_older(store, path, abandoned)]
     removed, swept = Removed(tuple(doomed), ()), len(stale)
     if not dry_run:
@@ -134,6 +134,14 @@ def _time_of(store: Store) -> datetime:
         return store.modified(path)
     finally:
         store.delete(path)
+
+
+def _before(now: datetime, span: timedelta) -> datetime:
+    """A moment so long before now; the first one there is when there is none."""
+    try:
+        return now - span
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _recorded(store: Store) -> dict[tuple[str, datetime], datetime]:

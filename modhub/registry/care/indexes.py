@@ -99,6 +99,10 @@ class Truth:
         return frozenset(ref.namespace for ref in self.releases)
 
     @cached_property
+    def sure_namespaces(self) -> frozenset[str]:
+        return frozenset(ref.namespace for ref in self.releases - self.unsure)
+
+    @cached_property
     def shards(self) -> dict[str, list[IndexEntry]]:
         """Entries by ``namespace/model``, oldest first."""
         versions: defaultdict[str, dict[str, IndexEntry]] = defaultdict(dict)
@@ -137,20 +141,24 @@ def differences(store: Store, stored: StoredIndex, truth: Truth) -> Iterator[Fin
                 yield _unreadable(severity, store, path, catalog)
         elif listed and namespace not in truth.namespaces:
             yield Finding(severity, "outdated-index", path, f"{store.url}/{path} is about an empty namespace.")
-        elif _differs(namespace, catalog, truth):
+        elif _differs(namespace, catalog, stored, truth):
             yield _stale(severity, store, path)
     if isinstance(stored.catalog, ModhubError):
         if truth.releases or truth.aliases or not (listed and isinstance(stored.catalog, NotFound)):
             yield _unreadable(severity, store, CATALOG, stored.catalog)
     elif truth.aliases is not None:
-        names = frozenset(stored.catalog.namespaces), frozenset(stored.catalog.aliases)
-        if names != (truth.namespaces, truth.aliases):
+        names, aliases = frozenset(stored.catalog.namespaces), frozenset(stored.catalog.aliases)
+        if not truth.sure_namespaces <= names <= truth.namespaces or aliases != truth.aliases:
             yield _stale(severity, store, CATALOG)
 
 
-def _differs(namespace: str, catalog: NamespaceCatalog, truth: Truth) -> bool:
-    # Of a model of which a release cannot be read, the catalog may show that one or another.
-    unsure = {ref.model for ref in truth.unsure if ref.namespace == namespace}
+def _differs(namespace: str, catalog: NamespaceCatalog, stored: StoredIndex, truth: Truth) -> bool:
+    # Of a model of which something cannot be read, the catalog may show one release or another.
+    broken = {
+        name for name, shard in stored.shards.items() if name not in truth.names and isinstance(shard, ModhubError)
+    }
+    unsure = {name.partition("/")[2] for name in broken if name.startswith(f"{namespace}/")}
+    unsure |= {ref.model for ref in truth.unsure if ref.namespace == namespace}
     wanted, found = truth.newest(namespace), {entry.model: entry for entry in catalog.models}
     return any(wanted.get(model) != found.get(model) for model in (wanted.keys() | found.keys()) - unsure)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from modhub.errors import Conflict, Incompatible, IntegrityError, InvalidRef, ModhubError, NotFound, UsageError
 from modhub.manifest import Manifest, StoredBlob
 from modhub.refs import ModelRef, is_exact, parse, parse_range, parse_version
-from modhub.registry.care.copying import copy_history, put_signature, signatures_of
+from modhub.registry.care.copying import copy_history, put_missing_signatures, put_signatures, signatures_of
 from modhub.registry.care.inventory import entry_at, history_name
 from modhub.registry.care.spool import Spool, counted
 from modhub.registry.layout import release_path
@@ -174,10 +174,11 @@ class _Mirroring:
 
     def _reserve(self, ref: ModelRef, manifest: Manifest, data: bytes) -> None:
         """Let the target have a release that was taken down by name only."""
-        for key, signature in signatures_of(self._source, manifest.digest, self._keys).items():
-            put_signature(self._target.store, manifest.digest, key, signature)
+        signatures = signatures_of(self._source, manifest.digest, self._keys)
+        put_signatures(self._target.store, manifest.digest, signatures)
         if not self._target.store.put_if_absent(release_path(ref), data):
             self._require_same(ref, manifest)
+        put_missing_signatures(self._target.store, manifest.digest, signatures)
         update_index(self._target, ref.namespace, ref.model)
         self._taken_down.append(ref)
 

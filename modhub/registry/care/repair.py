@@ -19,7 +19,8 @@ from modhub.registry.care.copying import (
     history_files,
     is_entry,
     is_whole,
-    put_signature,
+    put_missing_signatures,
+    put_signatures,
     signatures_of,
 )
 from modhub.registry.care.spool import Spool
@@ -62,10 +63,11 @@ class Repairs:
             return f"the other registry cannot help: {error.message}"
         if expected is not None and manifest.digest != expected:
             return f"the other registry's is {manifest.digest}, but the index here says {expected}"
-        for key, signature in signatures_of(self._source, manifest.digest, self._keys).items():
-            put_signature(self._store, manifest.digest, key, signature)
+        signatures = signatures_of(self._source, manifest.digest, self._keys)
+        put_signatures(self._store, manifest.digest, signatures)
         if not self._store.put_if_absent(release_path(ref), data):
             self._store.replace(release_path(ref), data)
+        put_missing_signatures(self._store, manifest.digest, signatures)
         return RegistryReader(self._store, name=self._registry.name).manifest(ref)
 
     def history(self, kind: str, name: str, length: int) -> str | None:
@@ -83,16 +85,17 @@ class Repairs:
             return f"the other registry cannot help: {error.message}"
         for number, (own, data) in enumerate(zip(mine, wanted, strict=True), 1):
             if data is not None and own != data:
-                for key, signature in signatures_of(self._source, sha256(data), self._keys).items():
-                    put_signature(self._store, sha256(data), key, signature)
+                signatures = signatures_of(self._source, sha256(data), self._keys)
+                put_signatures(self._store, sha256(data), signatures)
                 path = record_path(kind, name, number)
                 if not self._store.put_if_absent(path, data):
                     self._store.replace(path, data)
+                put_missing_signatures(self._store, sha256(data), signatures)
         return None
 
     def signature(self, digest: str, key: str) -> str | None:
         data = signatures_of(self._source, digest, [key]).get(key)
         if data is None:
             return "the other registry does not have it"
-        put_signature(self._store, digest, key, data)
+        put_signatures(self._store, digest, {key: data})
         return None

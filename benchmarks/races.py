@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Sixteen processes publish at once, some of them the same versions: is everything acknowledged there, and whole?
+
+    python benchmarks/races.py [--runs 20] [--stores folder S3] [--short]
+
+Each process waits at a barrier, then publishes 25 releases. Nine are contested: all processes give that name and
+version with different content. Eight go to the same model under versions of their own, with blobs that all others
+write at the same moment. Eight go to a model of their own in a namespace that four share.
+
+Afterwards the store is read without what the publishers knew. Lost are releases that were acknowledged and are not
+there with all their bytes; mixed are those that have another content than was acknowledged, or that nobody was told of,
+and contested versions without exactly one winner; the index must have them all in its files as stored. S3 is moto, a
+process of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import common
+import registries
+import report
+from crashing import PROCESSES, race
+from synthetic import release
+
+from modhub.errors import Conflict, ModhubError
+from modhub.manifest import Manifest
+from modhub.refs import ModelRef, parse_model_name
+from modhub.registry import Registry, index, open_store
+from modhub.registry.index import Listing
+from modhub.registry.store import Store
+
+# Each racer is forked from one process that has these imported.
+PROCESSES.set_forkserver_preload(["synthetic", "s3fs", "modhub.registry.filesystem", "modhub.registry"])
+
+RACERS = 16
+RELEASES = 25
+CLASSES = ("cat", "dog")
+SHARED = "team/shared"
+#: How long a run may take, in seconds.
+PATIENCE = 1200
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one publisher was told of one release. ``outcome``: created, no-op, conflict, or what failed."""
+
+    ref: ModelRef
+    digest: str
+    outcome: str
+    published: str = ""
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return self.outcome in ("created", "no-op")
+
+    @property
+    def is_failure(self) -> bool:
+        return not self.is_acknowledged and self.outcome != "conflict"
+
+
+@dataclass
+class Verdict:
+    """What one run came to; everything from ``failed`` on must be zero."""
+
+    acknowledged: int = 0
+    conflicts: int = 0
+    seconds: float = 0.0
+    failed: int = 0
+    lost: int = 0
+    mixed: int = 0
+    not_in_index: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.failed or self.lost or self.mixed or self.not_in_index)
+
+
+def given(racer: int, number: int) -> tuple[Manifest, dict[str, bytes]]:
+    """The release that a racer publishes as its ``number``-th."""
+    if number % 3 == 0:
+        return release(SHARED, f"1.{number}.0", classes=CLASSES, seed=1000 + racer)
+    if number % 3 == 1:
+        return release(SHARED, f"2.{number}.{racer}", classes=CLASSES, seed=number)
+    return release(f"lab-{racer % 4}/net-{racer}", f"1.{number}.0", classes=CLASSES, seed=number)
+
+
+def publish_all(url: str, racer: int, releases: int) -> list[Told]:
+    registry = Registry(open_store(url))
+    return [_publish(registry, *given(racer, number)) for number in range(releases)]
+
+
+def _publish(registry: Registry, manifest: Manifest, blobs: dict[str, bytes]) -> Told:
+    ref = ModelRef(*parse_model_name(manifest.content.name), str(manifest.content.version))
+    try:
+        published = registry.publish(manifest, blobs)
+    except Conflict as error:
+        outcome = "conflict" if error.kind == "version-exists" else error.kind
+        return Told(ref, manifest.digest, outcome, error.data.get("published", ""))
+    except Exception as error:
+        return Told(ref, manifest.digest, f"{type(error).__name__}: {error}")
+    if published.warnings:
+        return Told(ref, manifest.digest, f"warned: {published.warnings[0]}")
+    return Told(ref, manifest.digest, "created" if published.created else "no-op")
+
+
+def run(url: str, *, racers: int = RACERS, releases: int = RELEASES) -> Verdict:
+    """One race in an empty store."""
+    Registry(open_store(url)).initialise()
+    started = time.perf_counter()
+    work = [(url, racer, releases) for racer in range(racers)]
+    told = [one for answers in race(publish_all, work, timeout=PATIENCE) for one in answers]
+    seconds = time.perf_counter() - started
+    for one in told:
+        if one.is_failure:
+            print(f"{url}: {one}", file=sys.stderr)
+    verdict = judged(open_store(url), told)
+    verdict.seconds = seconds
+    return verdict
+
+
+def judged(store: Store, told: Sequence[Told]) -> Verdict:
+    """Hold the store to what the publishers were told."""
+    verdict = Verdict(
+        acknowledged=sum(one.is_acknowledged for one in told),
+        conflicts=sum(one.outcome == "conflict" for one in told),
+        failed=sum(one.is_failure for one in told),
+    )
+    answers: defaultdict[ModelRef, list[Told]] = defaultdict(list)
+    for one in told:
+        answers[one.ref].append(one)
+    registry = Registry(store)
+    digests: dict[ModelRef, str] = {}
+    for ref, about in answers.items():
+        try:
+            manifest = registry.manifest(ref)
+        except ModhubError:
+            verdict.lost += any(one.is_acknowledged for one in about)
+            continue
+        digests[ref] = manifest.digest
+        verdict.lost += not all(map(registry.holds, manifest.blobs.values()))
+        verdict.mixed += not _is_consistent(about, manifest.digest)
+    listed = Listing.of(store).versions
+    there = {ModelRef(*name.split("/"), version) for name, versions in listed.items() for version in versions}
+    verdict.mixed += len(there - set(digests))
+    verdict.not_in_index = _missing_in_index(store, listed, digests)
+    return verdict
+
+
+def _is_consistent(about: Sequence[Told], digest: str) -> bool:
+    """Whether one publisher created it, and all were told of that content and no other."""
+    return (
+        [one.outcome for one in about].count("created") == 1
+        and all(one.digest == digest for one in about if one.is_acknowledged)
+        and all(one.published == digest != one.digest for one in about if one.outcome == "conflict")
+    )
+
+
+def _missing_in_index(store: Store, listed: dict[str, list[str]], digests: dict[ModelRef, str]) -> int:
+    """Releases, models and namespaces that the index lacks, by its files as they are stored."""
+    missing = 0
+    found: dict[str, str] = {}
+    for name, versions in listed.items():
+        shard = {entry.version: entry.digest for entry in index.read_shard(store, *name.split("/")).releases}
+        missing += sum(shard.get(version) != digests.get(ModelRef(*name.split("/"), version)) for version in versions)
+    namespaces = {name.partition("/")[0] for name in listed}
+    for namespace in namespaces:
+        for entry in index.read_namespace(store, namespace).models:
+            found[f"{namespace}/{entry.model}"] = entry.release.version
+    missing += sum(found.get(name) != versions[-1] for name, versions in listed.items())
+    return missing + len(namespaces - set(index.read_catalog(store).namespaces))
+
+
+def main() -> None:
+    arguments = registries.parser(__doc__ or "")
+    arguments.add_argument("--runs", type=int, default=20)
+    arguments.add_argument("--stores", nargs="+", choices=("folder", "S3"), default=("folder", "S3"))
+    options = arguments.parse_args()
+    runs, racers, releases = (1, 8, 6) if options.short else (options.runs, RACERS, RELEASES)
+    verdicts: dict[str, list[Verdict]] = {store: [] for store in options.stores}
+    with registries.own_home(), registries.s3() as s3:
+        for number in range(runs):
+            for store in options.stores:
+                with registries.folder() as root:
+                    url = str(root) if store == "folder" else f"s3://{s3.bucket(f'race-{number}')}/registry"
+                    verdicts[store].append(run(url, racers=racers, releases=releases))
+                print(f"run {number + 1}, {store}: {verdicts[store][-1]}", file=sys.stderr)
+    figures = {
+        "racers": racers,
+        "releases": releases,
+        "runs": {store: [asdict(one) for one in found] for store, found in verdicts.items()},
+    }
+    if not options.short:
+        common.keep(options.out, "races", figures)
+    print(report.races(figures))
+    sys.exit(not all(one.is_good for found in verdicts.values() for one in found))
+
+
+if __name__ == "__main__":
+    main()

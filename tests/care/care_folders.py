@@ -1,0 +1,30 @@
+"""What processes do to folders until they are killed; in a module of its own because each of them imports it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from modhub.refs import ModelRef
+from modhub.registry import Registry, open_store
+from modhub.registry.care import collect, export_release, import_release, mirror, take_down
+
+
+def gc(url: str) -> None:
+    collect(Registry(open_store(url)), older_than=timedelta(0))
+
+
+def take_down_standing(url: str) -> None:
+    take_down(Registry(open_store(url)), ModelRef("me", "net", "1.0.0"), "not our images")
+
+
+def copy(url: str, source: str) -> None:
+    mirror(Registry(open_store(source)), Registry(open_store(url)))
+
+
+def bring(url: str, file: str) -> None:
+    import_release(Path(file), Registry(open_store(url)))
+
+
+def export(url: str, file: str) -> None:
+    export_release(Registry(open_store(url)), ModelRef("me", "net", "1.0.0"), Path(file))
