@@ -88,7 +88,7 @@ class Config(BaseModel):
         return tuple(url if "://" in url else self._from_here(url) for url in self.registries)
 
     def _from_here(self, path: str) -> str:
-        return str(files.absolute(self.path.absolute().parent / Path(path).expanduser()))
+        return str(files.absolute(self.path.absolute().parent / files.expanded(path)))
 
 
 _SETTINGS: Final = frozenset(Config.model_fields) - {"path"}
@@ -97,7 +97,7 @@ _SETTINGS: Final = frozenset(Config.model_fields) - {"path"}
 def config_path() -> Path:
     """MODHUB_CONFIG, else ``config.toml`` in the user's configuration folder."""
     if chosen := os.environ.get("MODHUB_CONFIG"):
-        return Path(chosen).expanduser()
+        return files.expanded(chosen)
     return platformdirs.user_config_path("modhub", appauthor=False) / "config.toml"
 
 
@@ -110,6 +110,8 @@ def load_config(path: Path | None = None) -> Config:
 def _parsed(text: str, path: Path) -> Config:
     try:
         values = tomllib.loads(text)
+    except RecursionError as error:
+        raise _broken(path, 1, "it is nested too deeply", "keep to the settings that there are.") from error
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else len(text.splitlines())

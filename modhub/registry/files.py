@@ -31,7 +31,12 @@ TEMPORARY: Final = ".tmp-"
 
 def absolute(path: str | Path) -> Path:
     """``path`` from the root of the file system, with ``~`` and ``..`` worked out but links left as they are."""
-    return Path(os.path.abspath(Path(path).expanduser()))
+    return Path(os.path.abspath(expanded(path)))
+
+
+def expanded(path: str | Path) -> Path:
+    """``path`` with ``~`` as the home it stands for; unlike pathlib's, it leaves ``~nobody`` as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def read(root: Path, path: str, *, max_bytes: int) -> bytes:

@@ -6,6 +6,7 @@ reader who asks for one ever sees it without.
 
 from __future__ import annotations
 
+import unicodedata
 from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import Any
@@ -133,11 +134,17 @@ class RecordKeeper(RegistryReader):
 
 
 def check_reason(reason: str) -> None:
-    """Raise UsageError for a reason that says nothing or too much."""
-    if not reason.strip() or len(reason) > MAX_REASON_CHARS:
-        what = "is empty" if not reason.strip() else f"has {len(reason)} characters"
+    """Raise UsageError for a reason that says nothing, says too much, or steers a terminal."""
+    problem = None
+    if not reason.strip():
+        problem = "is empty"
+    elif len(reason) > MAX_REASON_CHARS:
+        problem = f"has {len(reason)} characters"
+    elif any(unicodedata.category(letter) == "Cc" for letter in reason):
+        problem = "has line ends or other control characters"
+    if problem is not None:
         raise UsageError(
-            f"the reason {what}; it must have 1 to {MAX_REASON_CHARS} characters.",
+            f"the reason {problem}; it must be one line of 1 to {MAX_REASON_CHARS} characters.",
             kind="bad-reason",
             hint="say in a sentence why, for those who meet it.",
         )

@@ -1,11 +1,11 @@
 """A registry that is written to: releases published all or nothing, records appended, derived files kept up.
 
 Order of a publication: blobs, read-back of the blobs, signatures, then the manifest, whose exclusive creation IS the
-publication, then once more the blobs that were there before, then the derived index. A crash at any point leaves the
+publication, then once more a look at blobs and signatures, then the derived index. A crash at any point leaves the
 whole release or none of it; blobs without a manifest are harmless and used by the next attempt.
 
-The second look at reused blobs closes the race with a collection of orphans: a publisher writes its manifest and then
-looks for its blobs, a collector deletes a blob and then looks for manifests, so at least one of the two sees the other.
+The second look closes the race with a collection of orphans: a publisher writes its manifest and then looks for its
+blobs, a collector deletes a blob and then looks for manifests, so at least one of the two sees the other.
 """
 
 from __future__ import annotations
@@ -135,10 +135,10 @@ class Registry(RecordKeeper):
         ref = ModelRef(content.namespace, content.model, str(content.version))
         standing = self._standing(ref)
         if standing is None:
-            reused = self._put_blobs(manifest, blobs, progress)
+            self._put_blobs(manifest, blobs, progress)
             self._sign(ref, manifest.digest, signer, signatures)
             if self.store.put_if_absent(release_path(ref), data):
-                return self._finish(ref, manifest, data, blobs, reused)
+                return self._finish(ref, manifest, data, blobs, signer, signatures)
             standing = self.manifest(ref)
         if not same_content(standing, manifest):
             raise Conflict(
@@ -170,7 +170,6 @@ class Registry(RecordKeeper):
         self.prepare()
         seen: set[str] = set()
         lost: set[str] = set()
-        reused: list[str] = []
         while True:
             fresh = [version for version in reversed(self.versions(namespace, model)) if version not in seen]
             for ref in (ModelRef(namespace, model, version) for version in fresh):
@@ -182,11 +181,11 @@ class Registry(RecordKeeper):
             ref = ModelRef(namespace, model, next_minor(seen | lost))
             candidate = versioned(manifest, ref.version)
             if not lost:
-                reused = self._put_blobs(candidate, blobs, progress)
+                self._put_blobs(candidate, blobs, progress)
             self._sign(ref, candidate.digest, signer)
             data = write_manifest(candidate)
             if self.store.put_if_absent(release_path(ref), data):
-                return self._finish(ref, candidate, data, blobs, reused)
+                return self._finish(ref, candidate, data, blobs, signer)
             lost.add(ref.version)
 
     def _standing(self, ref: ModelRef) -> Manifest | None:
@@ -195,21 +194,17 @@ class Registry(RecordKeeper):
         except NotFound:
             return None
 
-    def _put_blobs(
-        self, manifest: Manifest, blobs: Mapping[str, Payload], progress: Progress | None = None
-    ) -> list[str]:
-        """Write and read back all blobs; the sha256 of those that were there before."""
+    def _put_blobs(self, manifest: Manifest, blobs: Mapping[str, Payload], progress: Progress | None = None) -> None:
+        """Write and read back all blobs."""
         records = {record.sha256: record for record in manifest.blobs.values()}
         # What is written is read back, and both take their time.
         meter = Meter(f"publishing {manifest.content.name}", 2 * sum(each.size for each in records.values()), progress)
-        reused: list[str] = []
         for batch in in_batches(list(records.values())):
             paths = {record.sha256: blob_path(record.sha256) for record in batch}
             created = self.store.put_all({path: blobs[digest] for digest, path in paths.items()})
             again = [digest for digest, path in paths.items() if not created[path]]
             # Writing a blob again repairs it and makes it young, so that no collection of old orphans takes it.
             self._each(lambda digest: self.store.replace(blob_path(digest), blobs[digest]), again)
-            reused += again
             meter.add(sum(record.size for record in batch))
 
         def read_back(record: StoredBlob) -> None:
@@ -217,10 +212,15 @@ class Registry(RecordKeeper):
                 meter.add(len(chunk))
 
         self._each(read_back, records.values())
-        return reused
 
     def _finish(
-        self, ref: ModelRef, manifest: Manifest, data: bytes, blobs: Mapping[str, Payload], reused: list[str]
+        self,
+        ref: ModelRef,
+        manifest: Manifest,
+        data: bytes,
+        blobs: Mapping[str, Payload],
+        signer: Signer | None,
+        signatures: Mapping[str, bytes] | None = None,
     ) -> Published:
         if self.store.get(release_path(ref), max_bytes=MAX_MANIFEST_BYTES) != data:
             raise IntegrityError(
@@ -230,11 +230,14 @@ class Registry(RecordKeeper):
                 release=str(ref),
                 registry=self.url,
             )
-        for digest in reused:
-            if not self.store.exists(blob_path(digest)):
-                self.store.put_if_absent(blob_path(digest), blobs[digest])
+        self._each(lambda digest: self._look_again(digest, blobs), {each.sha256 for each in manifest.blobs.values()})
+        self._sign(ref, manifest.digest, signer, signatures)
         warnings = update_index(self, ref.namespace, ref.model, manifest)
         return Published(ref, manifest.digest, self.url, created=True, warnings=warnings)
+
+    def _look_again(self, digest: str, blobs: Mapping[str, Payload]) -> None:
+        if not self.store.exists(blob_path(digest)):
+            self.store.put_if_absent(blob_path(digest), blobs[digest])
 
     def _settle(self, ref: ModelRef, standing: Manifest, blobs: Mapping[str, Payload]) -> Published:
         withdrawal = self.withdrawal(ref)

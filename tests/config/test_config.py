@@ -258,3 +258,15 @@ def test_a_publication_goes_to_one_registry(home):
         publishing_registry(["a", "b"], load_config())
     assert caught.value.kind == "several-registries"
     assert publishing_registry(["a"], load_config()).url == open_store("a").url
+
+
+def test_a_home_that_nobody_has_is_a_folder_of_that_name(home, monkeypatch):
+    assert open_store("~nobody-at-all/x").url.endswith("/~nobody-at-all/x")
+    monkeypatch.setenv("MODHUB_CONFIG", "~nobody-at-all/config.toml")
+    assert load_config().registries == ()
+
+
+def test_a_configuration_nested_without_end(tmp_path):
+    (tmp_path / "config.toml").write_text("x = " + "[" * 100_000)
+    with pytest.raises(UsageError, match=r"line 1: it is nested too deeply\."):
+        load_config(tmp_path / "config.toml")

@@ -87,10 +87,10 @@ def test_publishing_what_is_yanked_again_says_so(registry):
     assert (again.created, again.warnings) == (False, (f"me/net@1.1.0 is yanked: {WHY}",))
 
 
-@pytest.mark.parametrize("reason", ["", "  ", "x" * (MAX_REASON_CHARS + 1)])
+@pytest.mark.parametrize("reason", ["", "  ", "x" * (MAX_REASON_CHARS + 1), "two\nlines"])
 def test_a_reason_that_says_nothing_or_too_much(registry, reason):
     for use in (lambda: registry.yank(REF, reason), lambda: registry.bury(REF, reason)):
-        with pytest.raises(UsageError, match=f"it must have 1 to {MAX_REASON_CHARS} characters"):
+        with pytest.raises(UsageError, match=f"it must be one line of 1 to {MAX_REASON_CHARS} characters"):
             use()
     assert registry.store.list("records/yank") == registry.store.list("records/tombstone") == []
 
