@@ -11,6 +11,7 @@ from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import Any
 
+from modhub.digests import sha256
 from modhub.documents import (
     RECORD_FORMAT,
     AliasRecord,
@@ -47,6 +48,8 @@ class RecordKeeper(RegistryReader):
             parse_model_name(target)
         seen = self._alias_entries(name)
         if seen and seen[-1][0].target == target:
+            # Whoever wrote it may have died before the index knew.
+            update_aliases(self, name)
             return seen[-1][0]
         if target is None and not seen:
             # An entry that belongs to no namespace could be vouched for by nobody, for ever.
@@ -74,6 +77,7 @@ class RecordKeeper(RegistryReader):
             )
         seen = self._entries(YankRecord, ref)
         if bool(seen and seen[-1][0].yanked) is not undo:
+            update_index(self, ref.namespace, ref.model)
             return False
         self._append(YankRecord, _path_name(ref), seen, signer, yanked=not undo, reason=reason)
         update_index(self, ref.namespace, ref.model)
@@ -84,6 +88,7 @@ class RecordKeeper(RegistryReader):
         self._require_release(ref)
         check_reason(reason)
         if seen := self._entries(TombstoneRecord, ref):
+            update_index(self, ref.namespace, ref.model)
             return Withdrawal("taken-down", seen[-1][0].reason)
         self._append(TombstoneRecord, _path_name(ref), seen, signer, reason=reason)
         update_index(self, ref.namespace, ref.model)
@@ -120,7 +125,10 @@ class RecordKeeper(RegistryReader):
             if signer is not None:
                 self.put_signature(Statement(kind, entry_name(record), digest), signer)
 
-        return self._log(kind, name, model).append(seen, make, sign)
+        record = self._log(kind, name, model).append(seen, make, sign)
+        # Once more: a collector may have taken the signature for an orphan before its entry was there.
+        sign(record, sha256(write_document(record)))
+        return record
 
     def _require_release(self, ref: ModelRef) -> None:
         if not self.store.exists(release_path(ref)):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from modhub.documents import REGISTRY_FORMAT, RegistryMarker, write_document
+from modhub.documents import REGISTRY_FORMAT, RegistryMarker, Withdrawal, write_document
 from modhub.errors import Conflict, IntegrityError, NotFound, RegistryUnreachable, UsageError
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.manifest import Manifest, StoredBlob, write_manifest
@@ -135,6 +135,7 @@ class Registry(RecordKeeper):
         ref = ModelRef(content.namespace, content.model, str(content.version))
         standing = self._standing(ref)
         if standing is None:
+            self._require_not_taken_down(ref)
             self._put_blobs(manifest, blobs, progress)
             self._sign(ref, manifest.digest, signer, signatures)
             if self.store.put_if_absent(release_path(ref), data):
@@ -239,7 +240,8 @@ class Registry(RecordKeeper):
         if not self.store.exists(blob_path(digest)):
             self.store.put_if_absent(blob_path(digest), blobs[digest])
 
-    def _settle(self, ref: ModelRef, standing: Manifest, blobs: Mapping[str, Payload]) -> Published:
+    def _require_not_taken_down(self, ref: ModelRef) -> Withdrawal | None:
+        """The release's yank, if there is one. Raises Conflict when it was taken down."""
         withdrawal = self.withdrawal(ref)
         if withdrawal is not None and withdrawal.kind == "taken-down":
             raise Conflict(
@@ -249,6 +251,10 @@ class Registry(RecordKeeper):
                 release=str(ref),
                 reason=withdrawal.reason,
             )
+        return withdrawal
+
+    def _settle(self, ref: ModelRef, standing: Manifest, blobs: Mapping[str, Payload]) -> Published:
+        withdrawal = self._require_not_taken_down(ref)
         records = [record for record in standing.blobs.values() if record.sha256 in blobs]
 
         def mend(record: StoredBlob) -> None:

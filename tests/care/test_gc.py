@@ -316,6 +316,27 @@ def test_a_publisher_that_reuses_an_old_orphan_between_the_phases_keeps_it(ripe)
     assert is_whole(ripe, LOST_REF)
 
 
+def test_what_is_written_again_before_the_collector_looks_for_the_last_time_stays(ripe):
+    """A publisher who is still far from its manifest has made an orphan young; only a deletion under way takes it."""
+    path = blob_path(min(LOST[1]))
+
+    def touch(world):
+        world.later(seconds=1)
+        world.replace(path, LOST[1][min(LOST[1])])
+
+    stayed = []
+    for number in range(1, 1000):
+        world = fresh(ripe)
+        watched = Watched(world, at(number, lambda world=world: touch(world)), (path,))
+        collection = collect(Registry(watched))
+        if watched.count < number:
+            break
+        assert world.exists(path) is (path not in {one.path for one in collection.deleted})
+        stayed.append(world.exists(path))
+    # Its age and size are asked for, it is copied, its age is asked for once more, and then it is deleted.
+    assert stayed == [True, True, True, True, False]
+
+
 @pytest.mark.parametrize("grace", GRACES)
 def test_a_publisher_at_any_point_of_a_collection_is_left_whole(ripe, grace):
     """Before every single operation of the collector, a whole publication that uses all the orphans."""

@@ -150,3 +150,17 @@ def test_of_racing_yanks_one_is_written_and_the_others_are_told(tmp_path):
     assert answers.count(True) == 1
     assert set(answers) <= {True, False, "record-race"}
     assert registry.withdrawal(REF).reason == f"reason {answers.index(True)}"
+
+
+def test_a_tombstone_holds_the_name_even_without_its_manifest(registry):
+    registry.bury(NEWER, "not ours")
+    registry.store.delete("releases/me/net/1.1.0.json")
+    with pytest.raises(Conflict, match=r"me/net@1\.1\.0 was taken down"):
+        registry.publish(*release(version="1.1.0", seed=1))
+
+
+def test_doing_it_again_mends_the_index_that_a_crash_left_behind(registry):
+    registry.yank(NEWER, WHY)
+    registry.store.delete("index/me/net.json")
+    assert registry.yank(NEWER, WHY) is False
+    assert registry.store.exists("index/me/net.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from modhub.cli.care import count, duration, mirrored_fields, print_findings, pr
 from modhub.cli.options import Command, json_option, sign_option
 from modhub.cli.progress import Progress
 from modhub.cli.root import Group, help_alone
-from modhub.errors import IntegrityError
+from modhub.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from modhub.refs import ModelRef
@@ -236,6 +237,12 @@ def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | N
     check_reason(reason)
     registry.check()
     if not yes:
+        if not sys.stdin or not sys.stdin.isatty():
+            raise UsageError(
+                f"taking down {release} cannot be undone, and there is no terminal to ask at.",
+                kind="not-confirmed",
+                hint="run it again with --yes.",
+            )
         click.confirm(f"take down {release} from {printing.place(registry.url)} for ever?", abort=True, err=True)
     with Progress(f"taking down {release}") as progress:
         done = take_down(registry, release, reason, signer=sign, progress=progress.at)

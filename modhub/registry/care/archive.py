@@ -187,15 +187,16 @@ class _Chunks(io.RawIOBase):
         return count
 
 
-class _Forward:
-    """A file as ``tarfile`` may read it: forwards only, and no more than ``allowance`` bytes until that is set again.
+class _Bounded:
+    """A file as ``tarfile`` may read it: no more than ``allowance`` bytes until that is set again.
 
-    Headers say how much of the file belongs to them, and may lie: about memory to set aside, or about going back.
+    Headers say how many bytes belong to them, and may lie about that.
     """
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
-        self._file = file
         self._path = path
+        self._file = file
+        self.tell, self.seek = file.tell, file.seek
         self.size = os.fstat(file.fileno()).st_size
         self.allowance = _HEADER_BYTES
 
@@ -206,17 +207,8 @@ class _Forward:
         self.allowance -= len(data)
         return data
 
-    def tell(self) -> int:
-        return self._file.tell()
 
-    def seek(self, position: int) -> int:
-        # To see whether a member is whole, tarfile reads its last byte again.
-        if position < self._file.tell() - 1:
-            raise _broken(self._path, "has a header that leads back")
-        return self._file.seek(position)
-
-
-def _members(path: Path, raw: _Forward) -> Iterator[tuple[tarfile.TarInfo, Iterator[bytes]]]:
+def _members(path: Path, raw: _Bounded) -> Iterator[tuple[tarfile.TarInfo, Iterator[bytes]]]:
     """The files of an archive, each to be read before the next; only plain ones are accepted."""
     try:
         # It uses no more of a file than these three methods.
@@ -224,7 +216,8 @@ def _members(path: Path, raw: _Forward) -> Iterator[tuple[tarfile.TarInfo, Itera
         while (member := tar.next()) is not None:
             # Else it keeps all of them.
             tar.members.clear()
-            if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.sparse is not None or member.size < 0:
+            # Sparse files that come as plain ones gain nothing: their bytes are read as they lie there.
+            if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.size < 0:
                 raise _broken(path, f"has {member.name!r}, which is not a plain file")
             raw.allowance = member.size
             yield member, _content(path, raw, member)
@@ -233,7 +226,7 @@ def _members(path: Path, raw: _Forward) -> Iterator[tuple[tarfile.TarInfo, Itera
         raise _broken(path, f"was cut short or damaged: {error}") from error
 
 
-def _content(path: Path, raw: _Forward, member: tarfile.TarInfo) -> Iterator[bytes]:
+def _content(path: Path, raw: _Bounded, member: tarfile.TarInfo) -> Iterator[bytes]:
     raw.seek(member.offset_data)
     left = member.size
     while left:
@@ -245,7 +238,7 @@ def _content(path: Path, raw: _Forward, member: tarfile.TarInfo) -> Iterator[byt
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Forward]:
+def _opened(path: Path) -> Iterator[_Bounded]:
     """The archive, when it looks like one. Raises UsageError, kind ``not-an-archive``, or StorageError."""
     try:
         if not path.exists():
@@ -263,7 +256,7 @@ def _opened(path: Path) -> Iterator[_Forward]:
             if not start[_MAGIC].startswith(b"ustar"):
                 raise _unusable(path, "is not a tar file")
             file.seek(0)
-            yield _Forward(file, path)
+            yield _Bounded(file, path)
     except OSError as error:
         raise StorageError(
             f"cannot read {path}: {error.strerror or error}.", hint="get the right to read it.", path=str(path)

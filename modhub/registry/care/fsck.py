@@ -1,8 +1,8 @@
 """Examining a registry: do readers get what was published, byte by byte?
 
 Every manifest is read, every blob that a release needs is hashed, every history and signature is followed, and the
-index is held to the releases. Nothing is changed, unless there is another registry to repair from. What a publisher or
-a collection at work beside it is about may look untidy, but never damaged.
+index is held to the releases. Nothing is changed, unless there is another registry to repair from. What publishers at
+work beside it have not finished looks untidy.
 """
 
 from __future__ import annotations
