@@ -112,7 +112,8 @@ def _parsed(text: str, path: Path) -> Config:
         values = tomllib.loads(text)
     except RecursionError as error:
         raise _broken(path, 1, "it is nested too deeply", "keep to the settings that there are.") from error
-    except tomllib.TOMLDecodeError as error:
+    # A whole number of thousands of digits is a ValueError of another kind.
+    except ValueError as error:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else len(text.splitlines())
         raise _broken(path, line, f"it is not TOML: {error}", "correct that line.") from error

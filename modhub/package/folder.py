@@ -8,6 +8,7 @@ Read with the same suspicion as a registry: a folder may come from anywhere. Rea
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -125,6 +126,9 @@ def load_package(folder: Path) -> Package:
 
 def _read(path: Path, limit: int) -> bytes:
     try:
+        # Opening a pipe would wait for ever for its writer, so the file is looked at first.
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is not a plain file", os.fspath(path))
         with path.open("rb") as file:
             # Python sets memory aside for all that is asked for, so no more than there is.
             return file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)

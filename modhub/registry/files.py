@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from modhub.errors import IntegrityError
+from modhub.errors import IntegrityError, UsageError
 from modhub.registry.flushing import flush, flush_together
 from modhub.registry.store import CHUNK_BYTES, Payload, check_path, is_path, too_large
 
@@ -35,8 +35,16 @@ def absolute(path: str | Path) -> Path:
 
 
 def expanded(path: str | Path) -> Path:
-    """``path`` with ``~`` as the home it stands for; unlike pathlib's, it leaves ``~nobody`` as it is."""
-    return Path(os.path.expanduser(path))
+    """``path`` with ``~`` as the home it stands for. Raises UsageError when nobody knows that home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"nobody knows the home that {str(path)!r} begins with.",
+            kind="bad-path",
+            hint="write the path in full.",
+            path=str(path),
+        ) from error
 
 
 def read(root: Path, path: str, *, max_bytes: int) -> bytes:
@@ -191,8 +199,16 @@ def _below(folder: str, prefix: str, *, hidden: bool = False) -> Iterator[tuple[
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _below(entry.path, f"{prefix}{entry.name}/", hidden=hidden)
-        elif not entry.is_dir():
+        elif not _leads_to_folder(entry):
             yield f"{prefix}{entry.name}", entry
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link in a circle leads nowhere.
+        return False
 
 
 def _named(temporary: str, final: str) -> bool:

@@ -80,7 +80,7 @@ class HttpStore:
         stamp = self._head(path).get("Last-Modified", "")
         try:
             when = parsedate_to_datetime(stamp)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise RegistryUnreachable(
                 f"the server does not say when {self.url}/{path} was last written (Last-Modified: {stamp or 'none'}).",
                 kind="no-date",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from modhub.errors import ModhubError, NotFound, RegistryUnreachable, StorageError
+from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, StorageError
 from modhub.registry import files
 from modhub.registry.store import Capabilities, Payload
 
@@ -119,6 +119,13 @@ class LocalStore:
                 kind="not-writable" if doing == "write" else "not-readable",
                 hint=f"get the right to {doing} that folder, or use another registry.",
                 registry=self.url,
+                path=str(path),
+            )
+        if error.errno == errno.ELOOP:
+            return IntegrityError(
+                f"{path} is a link that leads in a circle.",
+                kind="link-loops",
+                hint="replace the link by the file itself.",
                 path=str(path),
             )
         if doing == "read" and isinstance(error, (FileNotFoundError, NotADirectoryError)):

@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 from modhub.digests import Digest, sha256
 from modhub.documents import RECORD_FORMAT, ChainedRecord, read_document, write_document
 from modhub.errors import Conflict, IntegrityError, NotFound
-from modhub.limits import MAX_RECORD_BYTES
+from modhub.limits import MAX_HISTORY_ENTRIES, MAX_RECORD_BYTES
 from modhub.registry.layout import record_path, records_folder
 from modhub.registry.store import Store
 
@@ -41,6 +41,8 @@ class RecordLog(Generic[Record]):
         """``history``, each entry with the digest of its file."""
         entries: list[tuple[Record, Digest]] = []
         for number in range(1, self._length() + 1):
+            if number > MAX_HISTORY_ENTRIES:
+                raise self._broken(number, f"is one more than the {MAX_HISTORY_ENTRIES} that a history may have")
             path = record_path(self.kind, self.name, number)
             what = f"{self.store.url}/{path}"
             try:
@@ -84,10 +86,11 @@ class RecordLog(Generic[Record]):
             folder = records_folder(self.kind, self.name)
             names = [path.removeprefix(folder + "/") for path in self.store.list(folder)]
             return max((int(match[1]) for name in names if (match := _FILE.match(name))), default=0)
-        number = 0
-        while self.store.exists(record_path(self.kind, self.name, number + 1)):
-            number += 1
-        return number
+        for number in range(1, MAX_HISTORY_ENTRIES + 1):
+            if not self.store.exists(record_path(self.kind, self.name, number)):
+                return number - 1
+        # There may be one more, which is then refused.
+        return MAX_HISTORY_ENTRIES + 1
 
     def _broken(self, number: int, reason: str) -> IntegrityError:
         return IntegrityError(

@@ -34,12 +34,15 @@ def open_store(url: str) -> Store:
 
     Raises UsageError, kind ``unsupported-protocol``, ``bad-url`` or ``password-in-url``.
     """
-    if not url.strip() or "\0" in url:
+    if not url.strip() or not url.isprintable():
         raise _refused(url, "bad-url")
     if "::" in url:
         raise _refused(url, "unsupported-protocol")
     match = _PROTOCOL.match(url)
     if not match:
+        # A blank in front of, or in, a protocol must not make a folder of it.
+        if "://" in url:
+            raise _refused(url, "unsupported-protocol")
         return LocalStore(url)
     protocol, rest = match[1].lower(), match[2]
     if protocol == "file":

@@ -260,10 +260,10 @@ def test_a_publication_goes_to_one_registry(home):
     assert publishing_registry(["a"], load_config()).url == open_store("a").url
 
 
-def test_a_home_that_nobody_has_is_a_folder_of_that_name(home, monkeypatch):
-    assert open_store("~nobody-at-all/x").url.endswith("/~nobody-at-all/x")
+def test_a_home_that_nobody_has_is_named(home, monkeypatch):
     monkeypatch.setenv("MODHUB_CONFIG", "~nobody-at-all/config.toml")
-    assert load_config().registries == ()
+    with pytest.raises(UsageError, match=r"nobody knows the home that '~nobody-at-all/config\.toml' begins with"):
+        load_config()
 
 
 def test_a_configuration_nested_without_end(tmp_path):
