@@ -97,8 +97,9 @@ class RegistryReader:
                 return in_order(entry.version for entry in index.read_shard(self.store, namespace, model).releases)
             except NotFound:
                 return []
-        names = self.store.list(model_folder(namespace, model))
-        return in_order(index.versions_among(path.rpartition("/")[2] for path in names))
+        folder = f"{model_folder(namespace, model)}/"
+        names = [path.removeprefix(folder) for path in self.store.list(folder.rstrip("/"))]
+        return in_order(index.versions_among(name for name in names if "/" not in name))
 
     def models(self, namespace: str | None = None) -> list[str]:
         """Sorted ``namespace/model`` of all models."""
