@@ -124,7 +124,7 @@ def _parsed(text: str, path: Path) -> Config:
         config = Config(path=path, **values)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
+        place = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in ".".join(map(str, problem["loc"])))[:200]
         # Our own checks say it without pydantic's "Value error".
         reason = problem.get("ctx", {}).get("error", problem["msg"])
         raise _broken(path, _line_at(text, problem["loc"]), f"{place}: {reason}", "correct that line.") from error

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from modhub.errors import UsageError
+from modhub.errors import UsageError, shown
 from modhub.registry.local import LocalStore
 from modhub.registry.store import Store, is_path
 from modhub.registry.troubles import without_password
@@ -98,6 +98,6 @@ def _check_hosted(url: str, rest: str) -> None:
 
 
 def _refused(url: str, kind: str) -> UsageError:
-    shown = without_password(url)
+    bare = without_password(url)
     reason = "is no registry's URL" if kind == "bad-url" else "is not a kind of registry that modhub opens"
-    return UsageError(f"{shown!r} {reason}.", kind=kind, hint=f"give {SUPPORTED}.", url=shown)
+    return UsageError(f"{shown(bare)} {reason}.", kind=kind, hint=f"give {SUPPORTED}.", url=bare)
