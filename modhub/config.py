@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
 
-from modhub.errors import RegistryUnreachable, StorageError, UsageError, did_you_mean
+from modhub.errors import RegistryUnreachable, StorageError, UsageError, did_you_mean, shown
 from modhub.refs import check_name, parse_model_name
 from modhub.registry import Registry, files, open_store
 from modhub.registry.layout import MARKER
@@ -119,7 +119,7 @@ def _parsed(text: str, path: Path) -> Config:
         raise _broken(path, line, f"it is not TOML: {error}", "correct that line.") from error
     for name in set(values) - _SETTINGS:
         hint = did_you_mean(name, _SETTINGS) or f"the settings are {', '.join(sorted(_SETTINGS))}."
-        raise _broken(path, _line_of(text, name), f"there is no setting {name!r}", hint)
+        raise _broken(path, _line_of(text, name), f"there is no setting {shown(name)}", hint)
     try:
         config = Config(path=path, **values)
     except ValidationError as error:
