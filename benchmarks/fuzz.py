@@ -8,7 +8,7 @@ Each kind of input (manifests, blobs, records, indexes, names, locks, whole regi
 spoilt) is read in processes of its own, which the system holds to 512 MiB. A case fails when anything but a value or a
 ModhubError with a message fit for a person comes out, or when it takes more than a second of processor time. Failing
 cases are kept as files, to be read again with ``--replay``; then the exit status is 1. One in eight cases is
-hypothesis's. 200,000 cases take about 20 minutes on two cores.
+hypothesis's. 200,000 cases take about 10 minutes on two cores.
 """
 
 from __future__ import annotations
