@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from modhub.cache.folder import Folder, Found
 from modhub.digests import parse_digest, sha256
 from modhub.documents import read_document, write_document
-from modhub.errors import Incompatible, IntegrityError, InvalidRef, ModhubError, NotFound
+from modhub.errors import Incompatible, IntegrityError, InvalidRef, ModhubError, NotFound, shown
 from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
 from modhub.manifest import Manifest, StoredBlob, read_manifest, with_checksum
 from modhub.refs import MODEL_NAME_PATTERN, ModelRef, ModuleRef, check_name, is_exact, parse_version
@@ -146,7 +146,7 @@ def read_marker(folder: Folder, ref: ModuleRef, digest: str) -> Installed | None
     what = f"the cache's marker {folder.root / path}"
     marker = read_document(_InstalledMarker, data, what=what, newest=MARKER_FORMAT)
     if marker.ref != str(ref):
-        raise IntegrityError(f"{what} is that of {marker.ref}.", kind="swapped", hint=f"{AGAIN} {ref}.")
+        raise IntegrityError(f"{what} is that of {shown(marker.ref)}.", kind="swapped", hint=f"{AGAIN} {ref}.")
     return Installed(ref, marker.name, digest, marker.registry)
 
 
@@ -258,5 +258,5 @@ def read_alias(folder: Folder, name: str) -> str | None:
     what = f"the cache's alias {folder.root / path}"
     marker = read_document(_AliasMarker, data, what=what, newest=MARKER_FORMAT)
     if marker.name != name:
-        raise IntegrityError(f"{what} is that of {marker.name!r}.", kind="swapped", hint="delete that file.")
+        raise IntegrityError(f"{what} is that of {shown(marker.name)}.", kind="swapped", hint="delete that file.")
     return marker.target
