@@ -258,19 +258,33 @@ def load_lock(file: str | Path) -> Lock:
 
 
 def compose(
-    refs: Any, *, registry: RegistryUrls = None, cache: str | Path | None = None, reject: bool = False
+    refs: Any,
+    *,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
+    adapt: str | None = None,
+    size: tuple[int, int] | None = None,
+    reject: bool = False,
 ) -> Composite:
     """A classifier of modules of any origins. No training.
 
-    ``refs``: names, modules and composites, one or a list; what is not installed is installed first. With ``reject`` it
-    answers "none of these" when no module is positive. Raises NotFound, Incompatible, Conflict, UsageError.
+    ``refs``: names, modules and composites, one or a list; what is not installed is installed first. ``adapt`` lets
+    modules that take other images than the composite see them through an adapter: ``resize`` stretches, ``crop`` keeps
+    the middle, ``letterbox`` keeps all and fills up with black; ``print(composite.plan)`` shows which, and what it
+    costs. The composite then takes images of ``size`` (height, width), by default the largest that a module takes. With
+    ``reject`` it answers "none of these" when no module is positive.
+
+    Raises NotFound, Incompatible, Conflict, UsageError.
     """
-    from modhub.composition.composite import Composite, members_of
+    from modhub.adapters import check_adapt
+    from modhub.composition.composite import Composite, parts_of
     from modhub.composition.plan import make_plan
 
+    check_adapt(adapt, size)
     backend = Backend(registry, cache)
     parts = list(refs) if isinstance(refs, Iterable) and not isinstance(refs, str) else [refs]
-    return Composite(make_plan(members_of(parts, backend)), backend, reject)
+    members, verifiers = parts_of(parts, backend, adapt=adapt is not None)
+    return Composite(make_plan(members, adapt=adapt, size=size, verifiers=verifiers), backend, reject)
 
 
 def search(

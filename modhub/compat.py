@@ -18,6 +18,14 @@ class Mismatch:
     second: str
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A module that is in place already: its name, and what images it takes."""
+
+    name: str
+    contract: InputContract
+
+
 def mismatches(first: InputContract, second: InputContract) -> list[Mismatch]:
     """Why one raw image cannot serve both, most telling first; empty when it can.
 
@@ -25,8 +33,8 @@ def mismatches(first: InputContract, second: InputContract) -> list[Mismatch]:
     are floats too.
     """
     pairs = [
-        ("input", _size(first), _size(second)),
-        ("value range", _range(first), _range(second)),
+        ("input", size_text(first), size_text(second)),
+        ("value range", range_text(first), range_text(second)),
         ("colour order", first.colour, second.colour),
     ]
     return [Mismatch(field, a, b) for field, a, b in pairs if a != b]
@@ -40,17 +48,19 @@ def check_same_input(name: str, contract: InputContract, other: str, other_contr
         raise Incompatible(
             f"cannot compose {name} with {other}: {reasons}.",
             kind="input-mismatch",
-            hint="compose modules whose origins take the same images; modhub info REF shows what a module takes.",
+            hint='adapt="resize" (--adapt resize) gives each module an adapter; or take modules of equal inputs.',
             modules=[name, other],
             mismatches=[vars(m) for m in differing],
         )
 
 
-def _size(contract: InputContract) -> str:
+def size_text(contract: InputContract) -> str:
+    """``32x32x3``: rows, columns, channels."""
     return f"{contract.height}x{contract.width}x{contract.channels}"
 
 
-def _range(contract: InputContract) -> str:
+def range_text(contract: InputContract) -> str:
+    """``0..255``."""
     low, high = contract.value_range
     return f"{low:g}..{high:g}"
 
@@ -102,7 +112,7 @@ def check_images(images: Any, contract: InputContract, *, what: str = "the image
         )
     if shape[1:] != contract.shape:
         raise InvalidData(
-            f"{what} are {'x'.join(map(str, shape[1:]))}; the modules take {_size(contract)}.",
+            f"{what} are {'x'.join(map(str, shape[1:]))}; the modules take {size_text(contract)}.",
             kind="wrong-shape",
             hint="resize or convert the images first.",
             got=list(shape[1:]),
@@ -135,14 +145,14 @@ def _check_range(images: Any, contract: InputContract, what: str) -> None:
     smallest, largest = float(images.min()), float(images.max())
     if images.dtype.kind == "f" and low >= 0 and high > 1 and 0 < largest <= 1:
         raise InvalidData(
-            f"{what} hold floats up to {largest:g}; the modules take raw values {_range(contract)}.",
+            f"{what} hold floats up to {largest:g}; the modules take raw values {range_text(contract)}.",
             kind="already-rescaled",
             hint="pass the raw images: modules rescale by themselves.",
         )
     slack = 1e-4 * (high - low)
     if (low, high) in _USUAL_RANGES and (smallest < low - slack or largest > high + slack):
         raise InvalidData(
-            f"{what} hold values {smallest:g}..{largest:g}; the modules take {_range(contract)}.",
+            f"{what} hold values {smallest:g}..{largest:g}; the modules take {range_text(contract)}.",
             kind="wrong-range",
             hint="pass images in the range of the data that the modules were cut with.",
         )

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modhub.cache import Cache, CacheCatalog, Installed
+from modhub.compat import Standing
 from modhub.config import Config, is_starter, load_config, load_trust, registries
 from modhub.documents import Withdrawal
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation import Progress, install
-from modhub.refs import ModelRef
+from modhub.refs import ModelRef, parse
 from modhub.registry import Registry
 from modhub.resolve import Catalog, Lock, Pinned, resolve
 from modhub.signing import Statement, Trust
@@ -183,6 +184,22 @@ def _gone(pin: Pinned, registry: Registry, withdrawal: Withdrawal) -> NotFound:
     )
 
 
+def _counts(refs: Sequence[str], pinned: Sequence[Pinned]) -> list[int]:
+    """How many of the modules ``pinned`` belong to each name: one, or for a name without class a whole release."""
+    counts, start = [], 0
+    for ref in refs:
+        seen: set[str] = set()
+        stop = start
+        while stop < len(pinned) and pinned[stop].ref.release == pinned[start].ref.release:
+            if pinned[stop].ref.cls in seen or (seen and parse(ref).cls is not None):
+                break
+            seen.add(pinned[stop].ref.cls)
+            stop += 1
+        counts.append(stop - start)
+        start = stop
+    return counts
+
+
 class Backend:
     """How composites find and run modules: through the verified cache, on the engine."""
 
@@ -190,12 +207,20 @@ class Backend:
         self._registry = registry
         self._cache = cache
 
-    def find(self, refs: Sequence[str]) -> list[Module]:
-        """The modules that names mean, installed first where they are not. Raises as ``install`` does."""
-        from modhub.package.decomposition import modules_from
-
+    def find(
+        self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False
+    ) -> list[list[Module]]:
+        """For each name its modules, installed first where they are not. Raises as ``settle`` and ``install`` do."""
         places = Places.open_or_cached(self._registry, self._cache)
         pinned = places.resolve(refs)
+        found = iter(self.modules_of(pinned, places))
+        return [[next(found) for _ in range(count)] for count in _counts(refs, pinned)]
+
+    def modules_of(self, pinned: Sequence[Pinned], places: Places | None = None) -> list[Module]:
+        """The modules that were pinned, in order, installed first where they are not."""
+        from modhub.package.decomposition import modules_from
+
+        places = places or Places.open_or_cached(self._registry, self._cache)
         places.install(pinned)
         found: dict[Pinned, Module] = {}
         for digest in dict.fromkeys(pin.digest for pin in pinned):

@@ -89,7 +89,7 @@ def plain_features(image: Any) -> Any:
 def fitted_model(data: Data, features: Callable[[Any], Any], *, rescale: float = 1 / 255, seed: int = 0) -> Any:
     """A classifier with random features and a fitted softmax head, trained on ``x * rescale``."""
     keras.utils.set_random_seed(seed)
-    image = keras.Input(SHAPE, name="image")
+    image = keras.Input(data.x.shape[1:], name="image")
     trunk = keras.Model(image, features(image))
     head = keras.layers.Dense(len(data.classes), activation="softmax", name="classes")
     model = keras.Model(image, head(trunk.output))

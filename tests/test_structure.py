@@ -21,6 +21,7 @@ FLOORS: list[set[str]] = [
     {"documents"},
     {"signing"},
     {"module", "compat", "inputs"},
+    {"adapters"},
     {"data"},
     {"registry"},
     {"resolve", "config"},

@@ -6,7 +6,7 @@ planning needs no neural network library and the network is built on the first p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.compat import check_images
-from modhub.composition import plan as plans
-from modhub.composition.plan import Member, Plan
-from modhub.composition.votes import Prediction
+from modhub.compat import Standing, check_images
+from modhub.composition import operations
+from modhub.composition.plan import Member, Plan, Verifier
+from modhub.composition.votes import Prediction, decided
 from modhub.errors import UsageError
 from modhub.module import Module
 
@@ -26,14 +26,19 @@ class Runner(Protocol):
     """Computes margins for the modules of one plan."""
 
     def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
-        """Margins of checked raw images (N, H, W, C); float32 (N, k), columns as in the plan."""
+        """Margins of checked raw images (N, H, W, C); float32 (N, recognisers), columns as in the plan."""
 
 
 class Backend(Protocol):
     """Finds modules by name, runs plans, exports them."""
 
-    def find(self, refs: Sequence[str]) -> list[Module]:
-        """The modules that names stand for, in order, a name without class giving several."""
+    def find(
+        self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False
+    ) -> list[list[Module]]:
+        """For each name the modules that it stands for, several for one without a class.
+
+        Releases are chosen so that their inputs fit each other and those already ``standing``; with ``adapt`` any do.
+        """
 
     def runner(self, plan: Plan) -> Runner:
         """Something that runs ``plan``."""
@@ -61,41 +66,69 @@ class Composite:
         return list(self.plan.modules)
 
     def predict(self, images: NDArray[Any], batch_size: int = 256) -> Prediction:
-        """Answers for raw images (N, H, W, C), uint8 or float, in the modules' value range.
+        """Answers for raw images (N, H, W, C), uint8 or float, in the value range of ``plan.contract``.
 
-        Every module preprocesses by itself. Raises InvalidData for images that the modules do not take.
+        Every module preprocesses by itself. Raises InvalidData for images that the composite does not take.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
         images = np.asarray(images)
-        check_images(images, self.plan.modules[0].origin.contract)
-        modules = self.plan.modules
+        check_images(images, self.plan.contract)
+        plan, modules = self.plan, self.plan.modules
+        margins = self._runner.margins(images, batch_size)
+        own = margins[:, : len(modules)]
         return Prediction(
-            classes=self.plan.labels,
-            margins=self._runner.margins(images, batch_size),
+            classes=plan.labels,
+            margins=decided(own, margins[:, len(modules) :], [verifier.columns for verifier in plan.verifiers]),
             thresholds=np.array([module.threshold for module in modules]),
             scales=np.array([module.scale for module in modules]),
             reject=self.reject,
+            own_margins=own,
         )
 
     def add(self, *parts: str | Module | Composite) -> Composite:
-        """With further modules, behind the others. Raises NotFound, Incompatible, Conflict."""
-        return self._with(plans.added(self.plan, members_of(parts, self.backend)))
+        """With further modules, behind the others; a composite brings its verifiers along.
+
+        Raises NotFound, Incompatible, Conflict.
+        """
+        members, verifiers = parts_of(parts, self.backend, self.plan)
+        return self._with(operations.added(self.plan, members, verifiers))
 
     def remove(self, label: str) -> Composite:
         """Without one class. Raises NotFound when there is none of that label."""
-        return self._with(plans.removed(self.plan, label))
+        return self._with(operations.removed(self.plan, label))
+
+    def restrict(self, labels: Sequence[str]) -> Composite:
+        """With these classes only, in this order. Raises NotFound, UsageError."""
+        return self._with(operations.restricted(self.plan, labels))
+
+    def rename(self, label: str, name: str) -> Composite:
+        """With another label for one class. Raises NotFound, and Conflict when another class has it."""
+        return self._with(operations.renamed(self.plan, label, name))
 
     def swap(self, label: str, part: str | Module) -> Composite:
         """With another module in the place, and under the label, of one class. Raises NotFound, Incompatible."""
-        self.plan.column(label)
-        members = members_of([part], self.backend)
-        if len(members) != 1:
+        column = self.plan.column(label)
+        rest = self.plan.members[:column] + self.plan.members[column + 1 :]
+        modules = modules_of([part], self.backend, rest, self.plan)
+        if len(modules) != 1:
             raise UsageError(
-                f"{part} names {len(members)} modules; a swap takes one.",
+                f"{part} names {len(modules)} modules; a swap takes one.",
                 hint="name the class as well, for example cifar10/r20:cat.",
             )
-        return self._with(plans.swapped(self.plan, label, members[0].module))
+        return self._with(operations.swapped(self.plan, label, modules[0]))
+
+    def verify_with(self, stages: Mapping[tuple[str, ...], Sequence[str | Module]]) -> Composite:
+        """When the composite answers one of some classes, let other modules decide between these again.
+
+        ``{("cat", "dog"): ["me/two:cat", "me/two:dog"]}``: one module a class, matched by name where the names are the
+        classes', else in order. The classes' margins of such an image change places, so that the ranking follows.
+        Raises NotFound, Incompatible, UsageError. The paper's fourth option (section 2, Figure 1).
+        """
+        plan = self.plan
+        for labels, parts in stages.items():
+            plan = operations.verified(plan, labels, modules_of(parts, self.backend, plan.members, plan))
+        return self._with(plan)
 
     def to_keras(self) -> Any:
         """The composite as one keras.Model, which needs no modhub to load.
@@ -118,20 +151,52 @@ class Composite:
         return f"<Composite of {', '.join(self.classes)}>"
 
 
-def members_of(parts: Iterable[str | Module | Composite], backend: Backend) -> list[Member]:
-    """Members for names, modules and composites, in order."""
+def parts_of(
+    parts: Iterable[str | Module | Composite], backend: Backend, onto: Plan | None = None, *, adapt: bool = False
+) -> tuple[list[Member], list[Verifier]]:
+    """Members for names, modules and composites, in order, and the composites' verifiers, counting in those members.
+
+    All names are looked up together, so that their inputs fit each other, the modules given, and the plan ``onto``.
+    """
     chosen = list(parts)
     for part in chosen:
         if not isinstance(part, (str, Module, Composite)):
             raise UsageError(
                 f"{part!r} is a {type(part).__name__}; compose takes names, modules and composites.", kind="bad-part"
             )
+    names = [part for part in chosen if isinstance(part, str)]
+    standing = [*(onto.members if onto else ()), *(m for part in chosen for m in _members_given(part))]
+    adapt = adapt if onto is None else onto.adapt is not None
+    found = iter(backend.find(names, standing=_standing(standing), adapt=adapt) if names else [])
     members: list[Member] = []
+    verifiers: list[Verifier] = []
     for part in chosen:
         if isinstance(part, Composite):
-            members += part.plan.members
-        elif isinstance(part, Module):
-            members.append(Member(part))
-        else:
-            members += [Member(module) for module in backend.find([part])]
-    return members
+            shift = len(members)
+            verifiers += [
+                Verifier(tuple(shift + column for column in verifier.columns), verifier.modules)
+                for verifier in part.plan.verifiers
+            ]
+        members += [Member(module) for module in next(found)] if isinstance(part, str) else _members_given(part)
+    return members, verifiers
+
+
+def modules_of(parts: Sequence[str | Module], backend: Backend, beside: Sequence[Member], plan: Plan) -> list[Module]:
+    """The modules that names stand for, or that were given, such that they fit the members ``beside`` them."""
+    if isinstance(parts, (str, Module)):
+        parts = [parts]
+    names = [part for part in parts if isinstance(part, str)]
+    found = iter(backend.find(names, standing=_standing(beside), adapt=plan.adapt is not None) if names else [])
+    return [module for part in parts for module in ([part] if isinstance(part, Module) else next(found))]
+
+
+def _members_given(part: str | Module | Composite) -> tuple[Member, ...]:
+    if isinstance(part, Composite):
+        return part.plan.members
+    return (Member(part),) if isinstance(part, Module) else ()
+
+
+def _standing(members: Sequence[Member]) -> list[Standing]:
+    """Of each origin one member: all of its modules take the same images."""
+    by_origin = {member.module.origin.fingerprint: member.module for member in reversed(members)}
+    return [Standing(module.ref, module.origin.contract) for module in reversed(by_origin.values())]

@@ -1,7 +1,7 @@
-"""The plan of a composite: which modules, under which labels, grouped by origin. Pure, frozen, printable.
+"""The plan of a composite: which modules, under which labels, through which adapters. Pure, frozen, printable.
 
 A label is a class's display name. Where two members would carry the same label, both get their full name instead
-(``cifar10/r56:cat`` and ``cifar100/r20:cat``), never a silent merge.
+(``cifar10/r56:cat`` and ``cifar100/r20:cat``), never a silent merge. The operations on plans are in ``operations``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from modhub.compat import check_same_input
+from modhub.adapters import Adapt, Adapter, adapter_between, check_adapt, joint_contract
+from modhub.compat import check_same_input, range_text, size_text
 from modhub.errors import Conflict, NotFound, UsageError, did_you_mean
+from modhub.manifest import InputContract
 from modhub.module import Module
 
 
@@ -25,21 +28,64 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Verifier:
+    """When one of the members in ``columns`` wins, ``modules`` decide between these again; one module a column.
+
+    The paper's fourth option for a faulty class (section 2, Figure 1).
+    """
+
+    columns: tuple[int, ...]
+    modules: tuple[Module, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Members in column order, with their labels."""
+    """Members in column order, with their labels; ``verifiers`` decide again, one after the other.
+
+    ``adapt`` names how images are made to fit modules that take others; None means that all take the same.
+    """
 
     members: tuple[Member, ...]
     labels: tuple[str, ...]
+    adapt: Adapt | None = None
+    size: tuple[int, int] | None = None
+    verifiers: tuple[Verifier, ...] = ()
 
     @property
     def modules(self) -> tuple[Module, ...]:
         return tuple(member.module for member in self.members)
 
+    @cached_property
+    def recognisers(self) -> tuple[Module, ...]:
+        """All modules that run: the members', then the verifiers' in order."""
+        return self.modules + tuple(module for verifier in self.verifiers for module in verifier.modules)
+
+    @cached_property
+    def contract(self) -> InputContract:
+        """The raw images that the composite takes."""
+        contracts = [module.origin.contract for module in self.recognisers]
+        return contracts[0] if self.adapt is None else joint_contract(contracts, self.size)
+
+    @cached_property
+    def _adapters(self) -> dict[str, Adapter | None]:
+        if self.adapt is None:
+            return {}
+        return {
+            module.origin.fingerprint: adapter_between(
+                self.contract, module.origin.contract, self.adapt, what=module.ref
+            )
+            for module in {module.origin.fingerprint: module for module in self.recognisers}.values()
+        }
+
+    def adapter(self, module: Module) -> Adapter | None:
+        """What makes the composite's images fit ``module``; None when they fit as they are."""
+        return self._adapters.get(module.origin.fingerprint)
+
     def groups(self) -> list[list[int]]:
-        """Columns of the members, those of one origin together, in order of first appearance."""
+        """Positions of the recognisers, those of one origin together, in order of first appearance."""
         found: dict[str, list[int]] = {}
-        for column, module in enumerate(self.modules):
-            found.setdefault(module.origin.fingerprint, []).append(column)
+        for position, module in enumerate(self.recognisers):
+            found.setdefault(module.origin.fingerprint, []).append(position)
         return list(found.values())
 
     def column(self, label: str) -> int:
@@ -62,7 +108,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values."""
-        contract = self.modules[0].origin.contract
+        contract = self.contract
         return {
             "input": {
                 "height": contract.height,
@@ -71,42 +117,104 @@ class Plan:
                 "value_range": list(contract.value_range),
                 "colour": contract.colour,
             },
+            "adapt": self.adapt,
             "trunks": len(self.groups()),
             "members": [
-                {"label": label, "module": module.ref, "class": module.name, "digest": module.digest}
+                {"label": label, **self._described(module)}
                 for label, module in zip(self.labels, self.modules, strict=True)
+            ],
+            "verifiers": [
+                {
+                    "classes": [self.labels[column] for column in verifier.columns],
+                    "modules": [self._described(module) for module in verifier.modules],
+                }
+                for verifier in self.verifiers
             ],
         }
 
+    def _described(self, module: Module) -> dict[str, Any]:
+        adapter = self.adapter(module)
+        return {
+            "module": module.ref,
+            "class": module.name,
+            "digest": module.digest,
+            "adapter": None if adapter is None else {"steps": list(adapter.steps), "costs": list(adapter.costs)},
+        }
+
+    @property
+    def summary(self) -> str:
+        """One line: how many classes on how many networks, and what images they take."""
+        contract = self.contract
+        return (
+            f"{len(self.members)} classes on {len(self.groups())} trunk(s); "
+            f"input {size_text(contract)} {contract.colour}, {range_text(contract)}"
+        )
+
+    def adapted(self) -> list[tuple[str, str]]:
+        """For each origin that needs an adapter: its modules' labels, and what the adapter does and costs."""
+        found = []
+        for positions in self.groups():
+            adapter = self.adapter(self.recognisers[positions[0]])
+            if adapter is not None:
+                names = [self.recogniser_name(position) for position in positions]
+                more = f" and {len(names) - 3} more" if len(names) > 4 else ""
+                found.append((", ".join(names[:3] if more else names) + more, str(adapter)))
+        return found
+
+    def recogniser_name(self, position: int) -> str:
+        """A member's label; a verifier's full name."""
+        return self.labels[position] if position < len(self.labels) else self.recognisers[position].ref
+
+    def stages(self) -> list[tuple[str, str]]:
+        """For each verifier: the classes between which it decides, and its modules."""
+        return [
+            (
+                " | ".join(self.labels[column] for column in verifier.columns),
+                ", ".join(module.ref for module in verifier.modules),
+            )
+            for verifier in self.verifiers
+        ]
+
     def __str__(self) -> str:
         width = max(len(label) for label in self.labels)
-        contract = self.modules[0].origin.contract
-        low, high = contract.value_range
-        lines = [
-            f"{len(self.members)} classes on {len(self.groups())} trunk(s); "
-            f"input {contract.height}x{contract.width}x{contract.channels} {contract.colour}, {low:g}..{high:g}"
-        ]
+        lines = [self.summary]
         lines += [f"  {label:<{width}}  {m.ref}" for label, m in zip(self.labels, self.modules, strict=True)]
+        lines += [f"adapter of {names}: {text}" for names, text in self.adapted()]
+        lines += [f"between {classes} decide again: {modules}" for classes, modules in self.stages()]
         return "\n".join(lines)
 
 
-def make_plan(members: Iterable[Member]) -> Plan:
+def make_plan(
+    members: Iterable[Member],
+    *,
+    adapt: str | None = None,
+    size: tuple[int, int] | None = None,
+    verifiers: Sequence[Verifier] = (),
+) -> Plan:
     """Check that the members can work together and label them.
 
-    Raises UsageError for an empty list, Conflict for a module named twice, Incompatible for inputs that differ.
+    Raises UsageError for an empty list, Conflict for a module named twice, and Incompatible for inputs that differ,
+    unless ``adapt`` (``resize``, ``crop`` or ``letterbox``) lets every module see the images through an adapter.
+    ``size`` is the height and width of the composite's images then, by default the largest that a module takes.
     """
     chosen = tuple(members)
+    how = check_adapt(adapt, size)
     if not chosen:
         raise UsageError(
             "no modules were given.",
             kind="empty",
             hint='name at least one, for example compose(["c10:cat", "c100:apple"]).',
         )
-    first = chosen[0].module
-    for member in chosen[1:]:
-        check_same_input(first.ref, first.origin.contract, member.module.ref, member.module.origin.contract)
+    plan = Plan(chosen, _labels(chosen), how, size and (size[0], size[1]), tuple(verifiers))
+    if how is None:
+        first = chosen[0].module
+        for module in plan.recognisers[1:]:
+            check_same_input(first.ref, first.origin.contract, module.ref, module.origin.contract)
+    else:
+        for module in plan.recognisers:
+            plan.adapter(module)
     _check_distinct(chosen)
-    return Plan(chosen, _labels(chosen))
+    return plan
 
 
 def _check_distinct(members: Sequence[Member]) -> None:
@@ -132,33 +240,3 @@ def _labels(members: Sequence[Member]) -> tuple[str, ...]:
             name(member.module) if label in twice else label for label, member in zip(wanted, members, strict=True)
         ]
     return tuple(wanted)
-
-
-def added(plan: Plan, members: Iterable[Member]) -> Plan:
-    """The plan with further members behind the others."""
-    return make_plan([*plan.members, *members])
-
-
-def removed(plan: Plan, label: str) -> Plan:
-    """The plan without one class. Raises NotFound, and UsageError when nothing would be left."""
-    column = plan.column(label)
-    if len(plan.members) == 1:
-        raise UsageError(
-            f"{label!r} is the composite's only class; nothing would be left.",
-            kind="empty",
-            hint="add another class first.",
-        )
-    return make_plan([member for other, member in enumerate(plan.members) if other != column])
-
-
-def swapped(plan: Plan, label: str, module: Module) -> Plan:
-    """The plan with ``module`` in the place of one class, which keeps its label. Raises NotFound, Incompatible.
-
-    Where other members share that label, it goes on as its module's full name; swapping back restores every label.
-    """
-    column = plan.column(label)
-    old = plan.members[column]
-    own = old.own_label or old.module.name
-    members = list(plan.members)
-    members[column] = Member(module, own if own != module.name else None)
-    return make_plan(members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,9 @@ class Prediction:
     """Answers for N images by k modules, columns in the order of ``classes``.
 
     ``margins`` float32 (N, k), ``(w_c - w_uc) . h + (b_c - b_uc)``: the vote is their argmax, never that of a squashed
-    probability, which saturates and ties in float32. ``scores`` float32 (N, k) are calibrated probabilities of each
-    module alone, ``positive`` bool (N, k) whether its margin exceeds its own threshold.
+    probability, which saturates and ties in float32. Where a verifier decided, its classes' margins changed places;
+    ``own_margins`` are what each module itself said. ``scores`` float32 (N, k) are calibrated probabilities of each
+    module alone, ``positive`` bool (N, k) whether its own margin exceeds its threshold.
     """
 
     classes: tuple[str, ...]
@@ -27,14 +29,19 @@ class Prediction:
     thresholds: NDArray[np.float64]
     scales: NDArray[np.float64]
     reject: bool = False
+    own_margins: NDArray[np.float32] | None = None
+
+    @property
+    def _said(self) -> NDArray[np.float32]:
+        return self.margins if self.own_margins is None else self.own_margins
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        return np.asarray(self.margins > self.thresholds)
+        return np.asarray(self._said > self.thresholds)
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        z = self.scales * (self.margins.astype(np.float64) - self.thresholds)
+        z = self.scales * (self._said.astype(np.float64) - self.thresholds)
         # Written with tanh, because exp overflows for large negative arguments.
         return np.asarray((0.5 * (1 + np.tanh(z / 2))).astype(np.float32))
 
@@ -61,3 +68,26 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.margins)
+
+
+def decided(
+    margins: NDArray[np.float32], verifying: NDArray[np.float32], stages: Sequence[Sequence[int]]
+) -> NDArray[np.float32]:
+    """The members' margins (N, k) after every stage has decided again, in order.
+
+    A stage names columns; ``verifying`` (N, sum of their counts) holds its modules' margins, stage after stage. Where
+    one of its columns wins, their margins are given out anew: the largest to the column whose module says most.
+    """
+    if not stages:
+        return margins
+    result, start = margins.copy(), 0
+    for stage in stages:
+        columns = np.array(stage)
+        votes = verifying[:, start : start + len(columns)]
+        start += len(columns)
+        rows = np.flatnonzero(np.isin(result.argmax(axis=1), columns))
+        here = np.ix_(rows, columns)
+        largest_first = -np.sort(-result[here], axis=1)
+        rank = np.argsort(np.argsort(-votes[rows], axis=1, kind="stable"), axis=1, kind="stable")
+        result[here] = np.take_along_axis(largest_first, rank, axis=1)
+    return result

@@ -5,13 +5,16 @@ Masks are frozen EinsumDense layers that multiply by a constant: a Lambda or a c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from modhub.composition.plan import Plan
+from modhub.engine.adapting import through_layers
 from modhub.engine.masked import equal_masks
 from modhub.engine.network import Network
 from modhub.manifest import InputContract
@@ -22,13 +25,35 @@ _AXES = "hwcd"
 
 def to_keras(plan: Plan, *, name: str = "composite") -> keras.Model:
     """Raw images (N, H, W, C) to margins float32 (N, k), columns in the plan's order."""
-    contract = plan.modules[0].origin.contract
-    images = keras.Input(contract.shape, dtype="float32", name="images")
-    columns: list[Any] = [None] * len(plan.members)
-    for number, members in enumerate(plan.groups()):
-        _add_origin(images, f"o{number}_", [plan.modules[column] for column in members], members, columns)
-    margins = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="margins")(columns)
+    images = keras.Input(plan.contract.shape, dtype="float32", name="images")
+    columns: list[Any] = [None] * len(plan.recognisers)
+    for number, positions in enumerate(plan.groups()):
+        modules = [plan.recognisers[position] for position in positions]
+        adapter, prefix = plan.adapter(modules[0]), f"o{number}_"
+        own = images if adapter is None else through_layers(images, adapter, prefix)
+        _add_origin(own, prefix, modules, positions, columns)
+    members = columns[: len(plan.members)]
+    margins = members[0] if len(members) == 1 else keras.layers.Concatenate(name="margins")(members)
+    start = len(members)
+    for verifier in plan.verifiers:
+        votes = keras.layers.Concatenate()(columns[start : start + len(verifier.columns)])
+        margins = _decided(margins, votes, verifier.columns)
+        start += len(verifier.columns)
     return keras.Model(images, margins, name=name)
+
+
+def _decided(margins: Any, votes: Any, columns: Sequence[int]) -> Any:
+    """One stage of ``votes.decided``: the margins (N, k) in which ``votes`` (N, columns) give out those of a stage."""
+    width = margins.shape[1]
+    winner = ops.expand_dims(ops.argmax(margins, axis=1), 1)
+    asked = ops.any(ops.equal(ops.cast(winner, "int32"), np.array([columns], np.int32)), axis=1, keepdims=True)
+    here = ops.take(margins, np.array(columns, np.int32), axis=1)
+    largest_first = -ops.sort(-here, axis=1)
+    rank = ops.argsort(ops.argsort(-votes, axis=1), axis=1)
+    given_out = ops.take_along_axis(largest_first, rank, axis=1)
+    place = {column: width + position for position, column in enumerate(columns)}
+    order = np.array([place.get(column, column) for column in range(width)], np.int32)
+    return ops.where(asked, ops.take(ops.concatenate([margins, given_out], axis=1), order, axis=1), margins)
 
 
 def _add_origin(images: Any, prefix: str, modules: list[Module], columns: list[int], outputs: list[Any]) -> None:

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.adapters import Adapter
+from modhub.engine.adapting import adapted
 from modhub.engine.network import Network, preprocess
 from modhub.manifest import InputContract
 from modhub.module import Masks, Module, Origin
@@ -21,11 +23,14 @@ from modhub.module import Masks, Module, Origin
 class MaskedNetwork(keras.Model):
     """Raw images (N, H, W, C) to the features (N, F) of the module whose masks were set last."""
 
-    def __init__(self, network: Network, contract: InputContract, sites: Iterable[str]) -> None:
+    def __init__(
+        self, network: Network, contract: InputContract, sites: Iterable[str], adapter: Adapter | None = None
+    ) -> None:
         super().__init__(name="masked_network", dtype="float32")
         self.jit_compile = False
         self._network = network
         self._contract = contract
+        self._adapter = adapter
         self._masks = {
             site: self.add_weight(
                 shape=network.shapes[site], initializer="ones", trainable=False, name=f"mask_{number}"
@@ -42,6 +47,8 @@ class MaskedNetwork(keras.Model):
         def visit(call: str, output: Any) -> Any:
             return output * self._masks[call] if call in self._masks else output
 
+        if self._adapter is not None:
+            images = adapted(images, self._adapter)
         return self._network.run(preprocess(images, self._contract), visit)
 
     def features(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
@@ -61,12 +68,12 @@ def masked_sites(modules: Sequence[Module]) -> list[str]:
 
 
 class OriginRunner:
-    """Runs any modules of one origin. Modules with equal masks share a run."""
+    """Runs any modules of one origin, behind an adapter where one is given. Modules with equal masks share a run."""
 
-    def __init__(self, origin: Origin, modules: Sequence[Module]) -> None:
+    def __init__(self, origin: Origin, modules: Sequence[Module], adapter: Adapter | None = None) -> None:
         self.origin = origin
         self._network = MaskedNetwork(
-            Network(origin.architecture, origin.weights), origin.contract, masked_sites(modules)
+            Network(origin.architecture, origin.weights), origin.contract, masked_sites(modules), adapter
         )
         self._groups = equal_masks(modules)
         self._modules = list(modules)

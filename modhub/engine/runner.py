@@ -15,15 +15,23 @@ class PlanRunner:
     """Isolated inference: every module keeps its own masks, exactly as if it ran alone."""
 
     def __init__(self, plan: Plan) -> None:
-        self._width = len(plan.members)
+        every = plan.recognisers
+        self._width = len(every)
         self._groups = [
-            (columns, OriginRunner(plan.modules[columns[0]].origin, [plan.modules[column] for column in columns]))
-            for columns in plan.groups()
+            (
+                positions,
+                OriginRunner(
+                    every[positions[0]].origin,
+                    [every[position] for position in positions],
+                    plan.adapter(every[positions[0]]),
+                ),
+            )
+            for positions in plan.groups()
         ]
 
     def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
-        """Margins of raw images (N, H, W, C); float32 (N, k)."""
+        """Margins of raw images (N, H, W, C); float32 (N, recognisers)."""
         result = np.empty((len(images), self._width), np.float32)
-        for columns, runner in self._groups:
-            result[:, columns] = runner.margins(images, batch_size)
+        for positions, runner in self._groups:
+            result[:, positions] = runner.margins(images, batch_size)
         return result

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modhub.composition.plan import Member, added, make_plan, removed, swapped
+from modhub.composition.operations import added, removed, swapped
+from modhub.composition.plan import Member, make_plan
 from modhub.errors import Conflict, Incompatible, NotFound, UsageError
 from tests.composition.made_by_hand import CONTRACT, module
 
@@ -231,5 +232,6 @@ def test_a_plan_is_frozen_and_printable():
         "module": "cifar100/r20:potters-wheel@2.0.0",
         "class": "potter's wheel",
         "digest": plan.modules[1].digest,
+        "adapter": None,
     }
     assert plan.to_dict()["trunks"] == 2
