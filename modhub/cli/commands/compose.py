@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from modhub.cli import printing
+from modhub.cli.composing import Shape, composed, shape_options
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
@@ -17,20 +18,24 @@ from modhub.errors import UsageError
 @click.command(
     "compose",
     cls=Command,
-    examples=["modhub compose c10:cat c100:apple", "modhub compose c10 c100:apple --out pets.keras"],
+    examples=[
+        "modhub compose c10:cat c100:apple",
+        "modhub compose c10 --swap cat=cifar10/r20:cat --remove ship --out pets.keras",
+        "modhub compose cifar10/r20:cat imagenet200/r20:goldfish --adapt resize",
+    ],
 )
 @click.argument("refs", nargs=-1, required=True, metavar="REF...")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE.keras", help="Write the classifier as one Keras model."
 )
-@click.option("--reject", is_flag=True, help='It may answer "none of these"; shows the thresholds for that.')
+@shape_options
 @registry_option
 @cache_option
 @json_option
 def command(
     refs: tuple[str, ...],
     out: Path | None,
-    reject: bool,
+    shape: Shape,
     registry: tuple[str, ...] | None,
     cache: Path | None,
     as_json: bool,
@@ -42,10 +47,8 @@ def command(
     """
     if out is not None:
         _check_out(out)
-    from modhub import api
-
     with Progress("finding modules") as progress:
-        composite = api.compose(refs, registry=registry, cache=cache, reject=reject)
+        composite = composed(refs, shape, registry=registry, cache=cache)
         if out is not None:
             from modhub.engine.loading import save_model
 
@@ -54,19 +57,23 @@ def command(
             save_model(composite.to_keras(), out)
     plan = composite.plan
     if as_json:
-        document = plan.to_dict() | {"reject": reject, "out": None if out is None else str(out)}
+        document = plan.to_dict() | {"reject": shape.reject, "out": None if out is None else str(out)}
         for member, module in zip(document["members"], plan.modules, strict=True):
             member |= {"threshold": module.threshold, "scale": module.scale}
         printing.document(document)
         return
-    printing.line(str(plan).splitlines()[0])
+    printing.line(plan.summary)
     printing.table(
-        [Column("label", wraps=True), Column("module"), *([Column("threshold", right=True)] if reject else [])],
+        [Column("label", wraps=True), Column("module"), *([Column("threshold", right=True)] if shape.reject else [])],
         [
-            (label, module.ref, *([f"{module.threshold:.3f}"] if reject else []))
+            (label, module.ref, *([f"{module.threshold:.3f}"] if shape.reject else []))
             for label, module in zip(plan.labels, plan.modules, strict=True)
         ],
     )
+    for names, adapter in plan.adapted():
+        printing.line(f"adapter of {names}: {adapter}")
+    for classes, modules in plan.stages():
+        printing.line(f"between {classes} decide again: {modules}")
     if out is not None:
         printing.line(f"saved {out} ({printing.size(out.stat().st_size)})")
 

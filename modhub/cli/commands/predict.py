@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.composing import Shape, composed, shape_options
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     examples=[
         "modhub predict c10:cat c100:apple --images photo.png",
         "modhub predict c10 --images photos/ --top 3 --reject",
-        "modhub predict c10 --images test.npz --json > answers.json",
+        "modhub predict c10 --remove cat --images test.npz --json > answers.json",
     ],
 )
 @click.argument("refs", nargs=-1, required=True, metavar="REF...")
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     "--images", required=True, metavar="PATH", help="An image file, a folder of images, or an .npz with x; raw images."
 )
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="Show the K best.")
-@click.option("--reject", is_flag=True, help='Answer "none of these" where no module is positive.')
+@shape_options
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Images at a time."
 )
@@ -43,7 +44,7 @@ def command(
     refs: tuple[str, ...],
     images: str,
     top: int,
-    reject: bool,
+    shape: Shape,
     batch_size: int,
     registry: tuple[str, ...] | None,
     cache: Path | None,
@@ -54,13 +55,12 @@ def command(
     The largest margin wins. A score is a module's own calibrated probability that the image is of its class, whatever
     the others say, so the scores of one image need not add up to 1.
     """
-    from modhub import api
     from modhub.data import load_images
 
     with Progress("reading images") as progress:
         x, names = load_images(images)
         progress.doing("finding modules")
-        composite = api.compose(refs, registry=registry, cache=cache, reject=reject)
+        composite = composed(refs, shape, registry=registry, cache=cache)
         if top > len(composite):
             raise UsageError(
                 f"--top {top} of a classifier of {len(composite)} classes.", hint=f"ask for 1 to {len(composite)}."
@@ -70,9 +70,9 @@ def command(
         prediction = composite.predict(x, batch_size=batch_size)
     rows = _rows(prediction, names, top)
     if as_json:
-        printing.document({"classes": list(prediction.classes), "reject": reject, "images": rows})
+        printing.document({"classes": list(prediction.classes), "reject": shape.reject, "images": rows})
     else:
-        _print(rows, top, reject)
+        _print(rows, top, shape.reject)
 
 
 def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
