@@ -15,7 +15,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.compat import mismatches, range_text, size_text
+from modhub.compat import is_grey_or_colour, mismatches, range_text, size_text
 from modhub.errors import Incompatible, UsageError
 from modhub.limits import MAX_EXTENT
 from modhub.manifest import InputContract
@@ -28,7 +28,6 @@ Matrix = NDArray[np.float64]
 
 #: Luma of ITU-R BT.601, which Pillow's conversion to grey uses.
 _LUMA: Final = (0.299, 0.587, 0.114)
-_CHANNELS: Final = {"grey": 1, "rgb": 3, "bgr": 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +124,7 @@ def _colour(given: InputContract, wanted: InputContract, what: str) -> Matrix | 
     if given.colour == wanted.colour and given.channels == wanted.channels:
         return None
     for contract in (given, wanted):
-        if _CHANNELS.get(contract.colour) != contract.channels:
+        if not is_grey_or_colour(contract):
             raise Incompatible(
                 f"{what} takes {size_text(wanted)} {wanted.colour}, and no adapter makes that of "
                 f"{size_text(given)} {given.colour}.",

@@ -32,12 +32,34 @@ def mismatches(first: InputContract, second: InputContract) -> list[Mismatch]:
     Preprocessing (rescale, mean, std) may differ, since each module does its own, and so may the dtype: whole numbers
     are floats too.
     """
-    pairs = [
-        ("input", size_text(first), size_text(second)),
-        ("value range", range_text(first), range_text(second)),
-        ("colour order", first.colour, second.colour),
+    return [
+        Mismatch(field, a, b)
+        for field, a, b in zip(_FIELDS, image_key(first), image_key(second), strict=True)
+        if a != b
     ]
-    return [Mismatch(field, a, b) for field, a, b in pairs if a != b]
+
+
+def image_key(contract: InputContract) -> tuple[str, str, str]:
+    """Equal for contracts that one raw image serves: size with channels, value range, colour order, as texts."""
+    return size_text(contract), range_text(contract), contract.colour
+
+
+#: What messages call the parts of an ``image_key``.
+_FIELDS = ("input", "value range", "colour order")
+
+
+_ADAPT = 'adapt="resize" (--adapt resize) gives each module an adapter; or take modules of equal inputs.'
+_CHANNELS = {"grey": 1, "rgb": 3, "bgr": 3}
+
+
+def is_grey_or_colour(contract: InputContract) -> bool:
+    """Whether an adapter can change its channels."""
+    return _CHANNELS.get(contract.colour) == contract.channels
+
+
+def _channels_fit(first: InputContract, second: InputContract) -> bool:
+    same = (first.colour, first.channels) == (second.colour, second.channels)
+    return same or (is_grey_or_colour(first) and is_grey_or_colour(second))
 
 
 def check_same_input(name: str, contract: InputContract, other: str, other_contract: InputContract) -> None:
@@ -48,7 +70,7 @@ def check_same_input(name: str, contract: InputContract, other: str, other_contr
         raise Incompatible(
             f"cannot compose {name} with {other}: {reasons}.",
             kind="input-mismatch",
-            hint='adapt="resize" (--adapt resize) gives each module an adapter; or take modules of equal inputs.',
+            hint=_ADAPT if _channels_fit(contract, other_contract) else "take modules of equal inputs.",
             modules=[name, other],
             mismatches=[vars(m) for m in differing],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation import Progress, install
 from modhub.refs import ModelRef, parse
 from modhub.registry import Registry
-from modhub.resolve import Catalog, Lock, Pinned, resolve
+from modhub.resolve import Catalog, Lock, Pinned, resolve, settle
 from modhub.signing import Statement, Trust
 
 if TYPE_CHECKING:
@@ -72,9 +72,16 @@ class Places:
             return cls(config, found, own, [CacheCatalog(own), *found], trust)
 
     def resolve(self, refs: Sequence[str]) -> list[Pinned]:
-        """What names mean now."""
+        """What names mean now, each by itself."""
+        return self._looked_up(lambda: resolve(refs, self.catalogs, self.config.aliases))
+
+    def settle(self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False) -> list[Pinned]:
+        """What names mean together: modules that take the same images, also as those ``standing``, unless ``adapt``."""
+        return self._looked_up(lambda: settle(refs, self.catalogs, self.config.aliases, fixed=standing, adapt=adapt))
+
+    def _looked_up(self, look_up: Callable[[], list[Pinned]]) -> list[Pinned]:
         try:
-            return resolve(refs, self.catalogs, self.config.aliases)
+            return look_up()
         except NotFound as error:
             if self.registries:
                 raise
@@ -212,7 +219,7 @@ class Backend:
     ) -> list[list[Module]]:
         """For each name its modules, installed first where they are not. Raises as ``settle`` and ``install`` do."""
         places = Places.open_or_cached(self._registry, self._cache)
-        pinned = places.resolve(refs)
+        pinned = places.settle(refs, standing=standing, adapt=adapt)
         found = iter(self.modules_of(pinned, places))
         return [[next(found) for _ in range(count)] for count in _counts(refs, pinned)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,9 @@ VERSION_PATTERN: Final = (
 )
 _NAME = re.compile(NAME_PATTERN + r"\Z")
 _VERSION = re.compile(VERSION_PATTERN + r"\Z")
+_CARET_ZERO = re.compile(r"\^(0(?:\.0)?)(?:\.\*)*(?=,|\Z)")
+_PRERELEASE_SPAN = re.compile(r"(\^|~=?)([0-9]+\.[0-9]+\.[0-9]+-[^,]+)")
+_OPERATOR = re.compile(r" *([<>=!~^,]+) *")
 _SYNTAX = "names look like namespace/model:class@version, for example cifar10/r56:cat@^1"
 
 
@@ -63,13 +66,33 @@ def parse_range(text: str) -> SimpleSpec:
         # The library takes any script's digits for digits.
         if not text.isascii() or len(text) > MAX_NAME_CHARS:
             raise ValueError
-        return SimpleSpec(text.replace(" ", ""))
+        return SimpleSpec(_for_library(text))
     except ValueError:
         raise InvalidRef(
             f"{text[:MAX_NAME_CHARS]!r} is neither a version nor a version range.",
             hint="use 1.0.0, ^1, ~1.2 or '>=1,<2'.",
             version=text,
         ) from None
+
+
+def _for_library(text: str) -> str:
+    """A range as the library reads it rightly. Raises ValueError for what it would misread."""
+    text = _OPERATOR.sub(r"\1", text.strip(" "))
+    # "1.0.0 - 2.0.0" would be a pre-release, "1 2" the range 12, and "1.*.1" all of 1.
+    if " " in text or re.search(r"\*\.[0-9]", text):
+        raise ValueError
+    # Of ^0 and ^0.0 the library makes ^0.0.0, and of ^1.0.0-rc.1 and ~1.2.0-rc.1 what ends before the release itself.
+    return _PRERELEASE_SPAN.sub(_both_ends, _CARET_ZERO.sub(r"\1", text))
+
+
+def _both_ends(found: re.Match[str]) -> str:
+    operator, first = found[1], found[2]
+    major, minor, patch = map(int, first.partition("-")[0].split("."))
+    if operator == "^" and major:
+        return f">={first},<{major + 1}.0.0"
+    if operator == "^" and not minor:
+        return f">={first},<0.0.{patch + 1}"
+    return f">={first},<{major}.{minor + 1}.0"
 
 
 def is_exact(text: str) -> bool:
@@ -82,18 +105,26 @@ def in_order(versions: Iterable[str]) -> list[str]:
     return sorted(versions, key=lambda text: (parse_version(text).precedence_key, text))
 
 
-def select_version(versions: Iterable[str], wanted: str | None) -> str | None:
-    """The newest of ``versions`` that satisfies ``wanted`` (an exact version, a range, or None), None when none does.
+def satisfying(versions: Iterable[str], wanted: str | None) -> Iterator[str]:
+    """Those of ``versions`` that satisfy ``wanted`` (an exact version, a range, or None), lazily and in their order.
 
     A pre-release is taken only when ``wanted`` is that version, or a range that itself names a pre-release.
     """
     if wanted is not None and is_exact(wanted):
-        return wanted if wanted in set(versions) else None
+        yield from (text for text in versions if text == wanted)
+        return
     spec = parse_range(wanted or "*")
-    accepted = [text for text in versions if spec.match(parse_version(text))]
-    if wanted is None or "-" not in wanted:
-        accepted = [text for text in accepted if not parse_version(text).prerelease]
-    return in_order(accepted)[-1] if accepted else None
+    with_prereleases = wanted is not None and "-" in wanted
+    for text in versions:
+        version = parse_version(text)
+        if (with_prereleases or not version.prerelease) and spec.match(version):
+            yield text
+
+
+def select_version(versions: Iterable[str], wanted: str | None) -> str | None:
+    """The newest of ``versions`` that satisfies ``wanted``, as ``satisfying`` says, None when none does."""
+    accepted = in_order(satisfying(versions, wanted))
+    return accepted[-1] if accepted else None
 
 
 def slug_of(name: str) -> str:

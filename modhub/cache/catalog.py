@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from modhub.cache.cache import Cache
 from modhub.documents import IndexEntry, Withdrawal
 from modhub.errors import Conflict
-from modhub.refs import ModelRef, check_name, in_order
+from modhub.manifest import InputContract, Manifest
+from modhub.refs import ModelRef, ModuleRef, check_name, in_order
 from modhub.registry.index import entry_of
 
 
@@ -41,7 +44,22 @@ class CacheCatalog:
 
     def summary(self, ref: ModelRef) -> IndexEntry:
         """The release as far as it is installed: only the classes that are here."""
-        marked = self._cache.marked(f"{ref.namespace}/{ref.model}/{ref.version}")
+        marked = self._marked(ref)
+        entry = entry_of(self._manifest(ref, marked))
+        here = {module.cls for module, _ in marked}
+        pairs = [pair for pair in zip(entry.slugs, entry.classes, strict=True) if pair[0] in here]
+        return entry.model_copy(
+            update={"slugs": tuple(slug for slug, _ in pairs), "classes": tuple(name for _, name in pairs)}
+        )
+
+    def contract(self, ref: ModelRef) -> InputContract:
+        """The images that an installed release takes."""
+        return self._manifest(ref, self._marked(ref)).content.contract
+
+    def _marked(self, ref: ModelRef) -> list[tuple[ModuleRef, str]]:
+        return self._cache.marked(f"{ref.namespace}/{ref.model}/{ref.version}")
+
+    def _manifest(self, ref: ModelRef, marked: Sequence[tuple[ModuleRef, str]]) -> Manifest:
         digests = sorted({digest for _, digest in marked})
         if len(digests) != 1:
             raise Conflict(
@@ -53,9 +71,4 @@ class CacheCatalog:
                 release=str(ref),
                 candidates=digests,
             )
-        entry = entry_of(self._cache.manifest(digests[0]))
-        here = {module.cls for module, _ in marked}
-        pairs = [pair for pair in zip(entry.slugs, entry.classes, strict=True) if pair[0] in here]
-        return entry.model_copy(
-            update={"slugs": tuple(slug for slug, _ in pairs), "classes": tuple(name for _, name in pairs)}
-        )
+        return self._cache.manifest(digests[0])

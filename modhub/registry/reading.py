@@ -26,7 +26,7 @@ from modhub.documents import (
 )
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable
 from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
-from modhub.manifest import Manifest, StoredBlob, read_manifest
+from modhub.manifest import InputContract, Manifest, StoredBlob, read_manifest
 from modhub.refs import ModelRef, check_name, in_order
 from modhub.registry import index
 from modhub.registry.index import Derived, Listing, entry_of
@@ -150,6 +150,10 @@ class RegistryReader:
     def summary(self, ref: ModelRef) -> IndexEntry:
         """Digest, classes and slugs of a release, from its verified manifest and not from the index."""
         return entry_of(self.manifest(ref))
+
+    def contract(self, ref: ModelRef) -> InputContract:
+        """The images that a release takes, from its verified manifest."""
+        return self.manifest(ref).content.contract
 
     def blob(self, record: StoredBlob) -> bytes:
         """The stored (compressed) bytes of a blob, bounded and hashed. Raises IntegrityError."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modhub.documents import IndexEntry, Withdrawal
+from modhub.manifest import InputContract
 from modhub.refs import ModelRef, ModuleRef
 
 
@@ -33,6 +34,9 @@ class Catalog(Protocol):
 
     def summary(self, ref: ModelRef) -> IndexEntry:
         """Digest, classes and slugs (in index order) of a release that ``versions`` names."""
+
+    def contract(self, ref: ModelRef) -> InputContract:
+        """The images that a release which ``versions`` names takes."""
 
     def withdrawal(self, ref: ModelRef) -> Withdrawal | None:
         """Why a release is not to be chosen any more, None when it may be."""

@@ -1,67 +1,134 @@
 """The lockfile: exactly which modules a resolution came to, so that another machine gets the same ones, or an error.
 
 TOML for people to read, with a checksum, because a lockfile edited by hand pins something that nobody resolved. A
-release's digest is what counts; the registry says where it was found and is asked first. Pure: text in, values out.
+release's digest is what counts; the registry says where it was found and is asked first. A project's lockfile says
+beside this how its modules become a classifier: labels, verifying stages, adapters, and what was measured. It is the
+same format, because every field of a project is optional and a reader that does not know them installs the same
+modules. Pure: text in, values out.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
+from modhub.architecture import Extent
 from modhub.digests import canonical_json, sha256
 from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
-from modhub.limits import (
-    MAX_LOCK_BYTES,
-    MAX_LOCK_DOTS,
-    MAX_LOCK_FIELDS,
-    MAX_LOCK_LINES,
-    MAX_LOCKED_MODULES,
-    MAX_URL_CHARS,
-)
-from modhub.manifest import DigestText, DisplayName
+from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
+from modhub.manifest import DigestText, DisplayName, Share
 from modhub.refs import ModuleRef, check_name, is_exact, parse
+from modhub.resolve.bounded_toml import TooCostly, load_toml
 from modhub.resolve.catalog import Pinned
 
 LOCK_FORMAT: Final = 1
-#: A text on one line (the start of one over several lines is none), or a comment: what has no names in it.
-_SILENT: Final = re.compile(r"""\"(?!\"\")(?:[^\"\\\n]|\\.)*\"|'(?!'')[^'\n]*'|\#[^\n]*""")
 _HEADER: Final = "# Written by modhub. A change by hand is refused; lock again instead.\n"
 
+#: How images are made to fit modules that take others; as ``modhub.adapters.ADAPTS``, which takes numpy to import.
+AdaptText = Literal["resize", "crop", "letterbox"]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL_CHARS)]
 
-class LockedModule(BaseModel):
-    """One module. ``ref`` is complete, ``digest`` the release's, ``name`` the class as the data set spells it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
+
+class LockedModule(_Table):
+    """One module. ``ref`` is complete, ``digest`` the release's, ``name`` the class as the data set spells it.
+
+    ``label`` is the project's class that it recognises; a project's module without one only verifies.
+    """
+
+    label: DisplayName | None = None
     ref: str
     name: Annotated[DisplayName, Field(alias="class")]
     digest: DigestText
-    registry: Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL_CHARS)]
+    registry: Url
 
 
-class _LockDocument(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+class LockedStage(_Table):
+    """When one of ``classes`` (labels) is answered, ``modules`` (whole names, in the same order) decide again."""
+
+    classes: Annotated[tuple[DisplayName, ...], Field(min_length=2)]
+    modules: Annotated[tuple[str, ...], Field(min_length=2)]
+
+
+class MeasuredAccuracy(_Table):
+    """What a project's classifier answers on labelled images.
+
+    ``data`` is as the project file names it, ``fingerprint`` the digest of all its images, labels and classes.
+    ``examples`` are the images of the project's classes; ``top_1`` and ``top_5`` are shares of those, ``balanced`` the
+    mean of the classes' recalls.
+    """
+
+    data: DisplayName
+    fingerprint: DigestText
+    examples: Annotated[int, Field(ge=1)]
+    top_1: Share
+    top_5: Share
+    balanced: Share
+
+
+class LockDocument(_Table):
+    """A lockfile without its checksum. Those of projects have ``project``, the digest of what was asked for."""
 
     format: int
+    project: DigestText | None = None
+    name: DisplayName | None = None
+    adapt: AdaptText | None = None
+    size: tuple[Extent, Extent] | None = None
+    reject: StrictBool = False
     module: Annotated[tuple[LockedModule, ...], Field(min_length=1, max_length=MAX_LOCKED_MODULES)]
+    verify: Annotated[tuple[LockedStage, ...], Field(max_length=MAX_LOCKED_MODULES)] = ()
+    accuracy: MeasuredAccuracy | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """When one of ``classes`` (labels) is answered, ``modules`` decide between these again, one module a class."""
+
+    classes: tuple[str, ...]
+    modules: tuple[Pinned, ...]
+
+
+@dataclass(frozen=True)
+class LockedProject:
+    """How modules become a project's classifier. ``requests`` is the digest of what the project file asks for.
+
+    ``classes`` are labels with their modules in column order. ``size`` is height and width in pixels.
+    """
+
+    requests: str
+    name: str
+    classes: tuple[tuple[str, Pinned], ...]
+    stages: tuple[Stage, ...] = ()
+    adapt: AdaptText | None = None
+    size: tuple[int, int] | None = None
+    reject: bool = False
+    accuracy: MeasuredAccuracy | None = None
 
 
 @dataclass(frozen=True)
 class Lock:
-    """The modules of a lockfile, in its order."""
+    """The modules of a lockfile, in its order; a project's are those of its classes, then those that only verify."""
 
     modules: tuple[Pinned, ...]
+    project: LockedProject | None = None
 
     @classmethod
     def of(cls, pinned: Sequence[Pinned]) -> Lock:
         """What a resolution came to, each module once."""
         return cls(tuple(dict.fromkeys(pinned)))
+
+    @classmethod
+    def of_project(cls, project: LockedProject) -> Lock:
+        """A project's modules, each once."""
+        verifying = [pin for stage in project.stages for pin in stage.modules]
+        return cls(tuple(dict.fromkeys([*(pin for _, pin in project.classes), *verifying])), project)
 
     def to_text(self) -> str:
         """The file's text; equal modules give equal text."""
@@ -72,49 +139,32 @@ class Lock:
         document = tomlkit.document()
         document.add("format", tomlkit.item(LOCK_FORMAT))
         document.add("checksum", tomlkit.item(_checksum(body)))
-        modules = tomlkit.aot()
-        for fields in body["module"]:
-            table = tomlkit.table()
-            for key, value in fields.items():
-                table.add(key, value)
-            modules.append(table)
-        document.add("module", modules)
+        for key, value in body.items():
+            if key != "format":
+                document.add(key, _tables(value) if key in ("module", "verify") else tomlkit.item(value))
         return _HEADER + "\n" + tomlkit.dumps(document)
 
 
 def read_lock(data: bytes, *, what: str) -> Lock:
     """Untrusted bytes as a Lock. Raises IntegrityError, kinds ``bad-lock`` and ``edited-lock``, or Incompatible."""
-    if len(data) > MAX_LOCK_BYTES:
-        raise _bad(what, f"it has {len(data)} bytes, and a lockfile has at most {MAX_LOCK_BYTES}")
     try:
-        text = data.decode("utf-8")
-        _check_cheap(text, what)
-        value = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        value = load_toml(data, kind="a lockfile")
+    except TooCostly as error:
+        raise _bad(what, str(error)) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError) as error:
         raise _bad(what, f"it is not TOML: {plain(str(error))}") from error
-    newest = value.get("format")
-    if type(newest) is not int or not 1 <= newest < 2**31:
-        raise _bad(what, "it names no format")
-    if newest > LOCK_FORMAT:
-        raise Incompatible(
-            f"{what} has format {newest}; this version of modhub reads up to format {LOCK_FORMAT}.",
-            kind="newer-format",
-            hint="upgrade modhub: pip install --upgrade modhub.",
-            what=what,
-            format=newest,
-            newest=LOCK_FORMAT,
-        )
+    _check_format(value, what)
     checksum = value.pop("checksum", None)
     try:
         if _checksum(value) != checksum:
             raise IntegrityError(
                 f"{what} was changed by hand: its checksum does not match.",
                 kind="edited-lock",
-                hint="lock again: modhub lock REF... --out FILE",
+                hint="lock again: modhub lock REF... --out FILE"
+                + (", or in a project: modhub lock." if "project" in value else ""),
                 what=what,
             )
-        document = _LockDocument.model_validate(value)
-        return Lock(tuple(_pinned(module) for module in document.module))
+        return _lock_of(LockDocument.model_validate(value))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise _bad(what, plain(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")) from error
@@ -127,20 +177,48 @@ def read_lock(data: bytes, *, what: str) -> Lock:
         raise _bad(what, error.message) from error
 
 
-def _check_cheap(text: str, what: str) -> None:
-    """Refuse what tomllib would take gigabytes or minutes for, before it sees it."""
-    bare = _SILENT.sub("_", text)
-    # From there on, nobody but a whole TOML reader could tell names from texts.
-    if '"' in bare or "'" in bare:
-        raise _bad(what, "it has a text that does not end on its line")
-    counts = (
-        (bare.count("\n"), MAX_LOCK_LINES, "lines"),
-        (sum(map(bare.count, "=,[{")), MAX_LOCK_FIELDS, "fields"),
-        (bare.count("."), MAX_LOCK_DOTS, "dots outside texts"),
+def _check_format(value: Mapping[str, Any], what: str) -> None:
+    newest = value.get("format")
+    if type(newest) is not int or not 1 <= newest < 2**31:
+        raise _bad(what, "it names no format")
+    if newest > LOCK_FORMAT:
+        raise Incompatible(
+            f"{what} has format {newest}; this version of modhub reads up to format {LOCK_FORMAT}.",
+            kind="newer-format",
+            hint="upgrade modhub: pip install --upgrade modhub.",
+            what=what,
+            format=newest,
+            newest=LOCK_FORMAT,
+        )
+
+
+def _lock_of(document: LockDocument) -> Lock:
+    pins = [_pinned(module) for module in document.module]
+    if document.project is None:
+        return Lock(tuple(pins))
+    by_name = {str(pin.ref): pin for pin in pins}
+    labelled = [(module.label, pin) for module, pin in zip(document.module, pins, strict=True) if module.label]
+    labels = [label for label, _ in labelled]
+    if len(by_name) < len(pins) or len(set(labels)) < len(labels) or not labels or document.name is None:
+        raise ValueError("a project has a name, at least one class, and every label and module once")
+    stages = []
+    for stage in document.verify:
+        if not set(stage.classes) <= set(labels) or len(set(stage.classes)) < len(stage.classes):
+            raise ValueError("a stage verifies classes of the project, each once")
+        if not set(stage.modules) <= set(by_name) or len(stage.modules) != len(stage.classes):
+            raise ValueError("a stage has one module of the lockfile for each of its classes")
+        stages.append(Stage(stage.classes, tuple(by_name[ref] for ref in stage.modules)))
+    project = LockedProject(
+        requests=document.project,
+        name=document.name,
+        classes=tuple(labelled),
+        stages=tuple(stages),
+        adapt=document.adapt,
+        size=document.size,
+        reject=document.reject,
+        accuracy=document.accuracy,
     )
-    for count, limit, name in counts:
-        if count > limit:
-            raise _bad(what, f"it has {count} {name}, and a lockfile has at most {limit}")
+    return Lock(tuple(pins), project)
 
 
 def _pinned(module: LockedModule) -> Pinned:
@@ -158,7 +236,41 @@ def _body(lock: Lock) -> dict[str, Any]:
     modules = [
         {"ref": str(pin.ref), "class": pin.name, "digest": pin.digest, "registry": pin.registry} for pin in lock.modules
     ]
-    return {"format": LOCK_FORMAT, "module": modules}
+    project = lock.project
+    if project is None:
+        return {"format": LOCK_FORMAT, "module": modules}
+    labels = {pin: label for label, pin in project.classes}
+    body: dict[str, Any] = {"format": LOCK_FORMAT, "project": project.requests, "name": project.name}
+    if project.adapt is not None:
+        body["adapt"] = project.adapt
+    if project.size is not None:
+        body["size"] = list(project.size)
+    if project.reject:
+        body["reject"] = True
+    body["module"] = [
+        ({"label": labels[pin]} if pin in labels else {}) | fields
+        for pin, fields in zip(lock.modules, modules, strict=True)
+    ]
+    if project.stages:
+        body["verify"] = [
+            {"classes": list(stage.classes), "modules": [str(pin.ref) for pin in stage.modules]}
+            for stage in project.stages
+        ]
+    if project.accuracy is not None:
+        body["accuracy"] = project.accuracy.model_dump(mode="json")
+    return body
+
+
+def _tables(rows: Sequence[Mapping[str, Any]]) -> Any:
+    import tomlkit
+
+    tables = tomlkit.aot()
+    for fields in rows:
+        table = tomlkit.table()
+        for key, value in fields.items():
+            table.add(key, value)
+        tables.append(table)
+    return tables
 
 
 def _checksum(body: dict[str, Any]) -> str:

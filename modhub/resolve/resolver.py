@@ -6,14 +6,14 @@ in a version that satisfies the request wins, so a nearer registry is never over
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from modhub.documents import IndexEntry, Withdrawal
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError, did_you_mean
-from modhub.refs import ModelRef, ModuleRef, Request, in_order, parse, select_version, slug_of
+from modhub.refs import ModelRef, ModuleRef, Request, parse
+from modhub.resolve.candidates import SHOWN, Candidate, Releases
 from modhub.resolve.catalog import Catalog, Pinned
-
-_SHOWN = 10
 
 
 def resolve(
@@ -21,38 +21,102 @@ def resolve(
 ) -> list[Pinned]:
     """The modules that ``requests`` name, in their order; a request without a class gives every class by index.
 
-    Raises UsageError for no request at all, InvalidRef, NotFound (kinds ``no-model``, ``no-version``, ``no-class``)
-    and Conflict (``ambiguous-name``, ``alias-loop``). Releases that were yanked or taken down are skipped; when
-    nothing else is left, NotFound has the kind ``yanked`` or ``taken-down`` and says why.
+    Each request is answered by itself, so modules may take images of different sizes; ``settle`` chooses for all
+    together. Raises UsageError for no request at all, InvalidRef, NotFound (kinds ``no-model``, ``no-version``,
+    ``no-class``) and Conflict (``ambiguous-name``, ``alias-loop``). Releases that were yanked or taken down are
+    skipped; when nothing else is left, NotFound has the kind ``yanked`` or ``taken-down`` and says why.
     """
-    if isinstance(requests, str) or not requests:
-        raise UsageError(
-            "no module was named." if not requests else f"a list of names is needed, not the one name {requests!r}.",
-            kind="no-names",
-            hint="name at least one, for example cifar10/r56:cat.",
-        )
-    resolver = _Resolver(catalogs, user_aliases)
-    return [
-        pinned
-        for request in requests
-        for pinned in resolver.pins(parse(request) if isinstance(request, str) else request)
-    ]
+    resolver = Resolver(catalogs, user_aliases)
+    return [pin for asked in resolver.asked(requests) for pin in asked.pins(asked.first)]
 
 
-class _Resolver:
-    def __init__(self, catalogs: Sequence[Catalog], user_aliases: Mapping[str, str]) -> None:
-        self._catalogs = catalogs
-        self._user_aliases = user_aliases
-        self._releases: dict[tuple[str, str | None], tuple[Catalog, ModelRef, IndexEntry]] = {}
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One request and the model that it means. ``aliases`` led there; ``locked`` versions of it are preferred."""
 
-    def pins(self, request: Request) -> list[Pinned]:
-        model, aliases = self._model_of(request)
-        catalog, ref, summary = self._release_of(model, request.version, aliases)
-        classes = zip(summary.slugs, summary.classes, strict=True)
+    request: Request
+    releases: Releases
+    aliases: tuple[str, ...]
+    locked: tuple[str, ...]
+    unknown: Callable[[], NotFound]
+
+    @property
+    def model(self) -> str:
+        return self.releases.name
+
+    @cached_property
+    def first(self) -> Candidate:
+        """The first choice. Raises NotFound when no release satisfies the request; its class is not looked for."""
+        locked = next(self._locked(), None)
+        if locked is not None:
+            return locked
+        newest = next(self.releases.satisfying(self.request.version), None)
+        if newest is None:
+            raise self.releases.why_none(self.request.version) or self.unknown()
+        return newest
+
+    def candidates(self) -> Iterator[Candidate]:
+        """All that satisfies the request, in order of preference: the first choice, and then what has the class.
+
+        A locked release comes once more where its version stands.
+        """
+        yield self.first
+        yield from self._locked()
+        yield from (each for each in self.releases.satisfying(self.request.version) if each.has(self.request.cls))
+
+    def _locked(self) -> Iterator[Candidate]:
+        if self.locked:
+            for candidate in self.releases.locked(self.request.version, self.locked):
+                if candidate.has(self.request.cls):
+                    yield candidate
+
+    def pins(self, release: Candidate) -> list[Pinned]:
+        """The modules that the request names in ``release``. Raises NotFound, kind ``no-class``."""
+        ref, digest, url = release.ref, release.summary.digest, release.catalog.url
         return [
-            Pinned(ModuleRef(ref.namespace, ref.model, slug, ref.version), name, summary.digest, catalog.url, aliases)
-            for slug, name in (classes if request.cls is None else [_class_of(request.cls, ref, summary)])
+            Pinned(ModuleRef(ref.namespace, ref.model, slug, ref.version), name, digest, url, self.aliases)
+            for slug, name in release.classes(self.request.cls)
         ]
+
+
+class Resolver:
+    """What one resolution has found out. ``prefer``: releases that are taken where they satisfy a request."""
+
+    def __init__(
+        self, catalogs: Sequence[Catalog], user_aliases: Mapping[str, str], prefer: Collection[ModelRef] = ()
+    ) -> None:
+        self.catalogs = catalogs
+        self._user_aliases = user_aliases
+        self._locked: dict[str, tuple[str, ...]] = {}
+        for ref in prefer:
+            self._locked[ref.name] = (*self._locked.get(ref.name, ()), ref.version)
+        self._models: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._releases: dict[str, Releases] = {}
+
+    def asked(self, requests: Sequence[str | Request]) -> Iterator[Asked]:
+        """What each request means, one after the other. Raises UsageError, InvalidRef, NotFound and Conflict."""
+        if isinstance(requests, str) or not requests:
+            raise UsageError(
+                "no module was named."
+                if not requests
+                else f"a list of names is needed, not the one name {requests!r}.",
+                kind="no-names",
+                hint="name at least one, for example cifar10/r56:cat.",
+            )
+        return (self._asked(parse(each) if isinstance(each, str) else each) for each in requests)
+
+    def releases(self, model: str) -> Releases:
+        """The releases of ``namespace/model``."""
+        if model not in self._releases:
+            self._releases[model] = Releases(model, self.catalogs)
+        return self._releases[model]
+
+    def _asked(self, request: Request) -> Asked:
+        if request.base not in self._models:
+            self._models[request.base] = self._model_of(request)
+        model, aliases = self._models[request.base]
+        locked = self._locked.get(model, ())
+        return Asked(request, self.releases(model), aliases, locked, lambda: self._unknown(model, aliases))
 
     def _model_of(self, request: Request) -> tuple[str, tuple[str, ...]]:
         """``namespace/model``, and the aliases that led there."""
@@ -77,13 +141,13 @@ class _Resolver:
     def _alias(self, name: str) -> str | None:
         if name in self._user_aliases:
             return _checked_target(name, self._user_aliases[name])
-        return next((target for catalog in self._catalogs if (target := catalog.alias(name)) is not None), None)
+        return next((target for catalog in self.catalogs if (target := catalog.alias(name)) is not None), None)
 
     def _only_model(self, namespace: str, request: Request) -> str:
-        models = sorted({name for catalog in self._catalogs for name in catalog.models(namespace)})
+        models = sorted({name for catalog in self.catalogs for name in catalog.models(namespace)})
         if len(models) > 1:
             raise Conflict(
-                f"{str(request)!r} could mean several models: {', '.join(models[:_SHOWN])}.",
+                f"{str(request)!r} could mean several models: {', '.join(models[:SHOWN])}.",
                 kind="ambiguous-name",
                 hint=f"write the model, for example {models[0]}" + (f":{request.cls}." if request.cls else "."),
                 candidates=models,
@@ -92,41 +156,11 @@ class _Resolver:
             raise self._unknown(namespace)
         return models[0]
 
-    def _release_of(
-        self, model: str, wanted: str | None, aliases: Sequence[str]
-    ) -> tuple[Catalog, ModelRef, IndexEntry]:
-        if (model, wanted) not in self._releases:
-            self._releases[model, wanted] = self._find_release(model, wanted, aliases)
-        return self._releases[model, wanted]
-
-    def _find_release(
-        self, model: str, wanted: str | None, aliases: Sequence[str]
-    ) -> tuple[Catalog, ModelRef, IndexEntry]:
-        namespace, name = model.split("/")
-        existing: dict[str, list[str]] = {}
-        withdrawn: dict[ModelRef, Withdrawal] = {}
-        for catalog in self._catalogs:
-            versions = list(catalog.versions(namespace, name))
-            if versions:
-                existing[catalog.name] = versions
-            left = list(versions)
-            while (version := select_version(left, wanted)) is not None:
-                ref = ModelRef(namespace, name, version)
-                # A nearer registry's yank counts for the same release farther on, and in the cache.
-                withdrawal = withdrawn.get(ref) or catalog.withdrawal(ref)
-                if withdrawal is None:
-                    return catalog, ref, catalog.summary(ref)
-                withdrawn[ref] = withdrawal
-                left.remove(version)
-        if not existing:
-            raise self._unknown(model, aliases)
-        raise _withdrawn(model, wanted, existing, withdrawn) if withdrawn else _no_version(model, wanted, existing)
-
     def _unknown(self, name: str, aliases: Sequence[str] = ()) -> NotFound:
-        models = {model for catalog in self._catalogs for model in catalog.models()}
+        models = {model for catalog in self.catalogs for model in catalog.models()}
         words = {model.split("/")[0] for model in models} | set(self._user_aliases)
-        words |= {alias for catalog in self._catalogs for alias in catalog.alias_names()}
-        searched = [catalog.name for catalog in self._catalogs]
+        words |= {alias for catalog in self.catalogs for alias in catalog.alias_names()}
+        searched = [catalog.name for catalog in self.catalogs]
         # The model alone may be right: somebody/r56 for cifar10/r56.
         same = {model for model in models if model.split("/")[1] == name.split("/")[-1]}
         hint = did_you_mean(name, models | words) or (f"did you mean {' or '.join(sorted(same))}?" if same else None)
@@ -140,43 +174,6 @@ class _Resolver:
         )
 
 
-def _no_version(model: str, wanted: str | None, existing: Mapping[str, Sequence[str]]) -> NotFound:
-    every = list(dict.fromkeys(version for versions in existing.values() for version in versions))
-    what = "release that is not a pre-release" if wanted is None else f"version {wanted}"
-    there = "; ".join(f"{', '.join(versions[-_SHOWN:])} in {name}" for name, versions in existing.items())
-    return NotFound(
-        f"{model} has no {what}. There is: {there}.",
-        kind="no-version",
-        hint=f"ask for one of them, for example {model}@{every[-1]}.",
-        model=model,
-        wanted=wanted,
-        versions=every,
-    )
-
-
-def _withdrawn(
-    model: str,
-    wanted: str | None,
-    existing: Mapping[str, Sequence[str]],
-    withdrawn: Mapping[ModelRef, Withdrawal],
-) -> NotFound:
-    """All that would have satisfied the request was yanked or taken down: say the newest one's reason."""
-    ref, withdrawal = next(iter(withdrawn.items()))
-    more = f", and so are {len(withdrawn) - 1} older ones" if len(withdrawn) > 1 else ""
-    every = {version for versions in existing.values() for version in versions}
-    others = in_order(every - {each.version for each in withdrawn})
-    how = "yanked" if withdrawal.kind == "yanked" else "taken down"
-    return NotFound(
-        f"{ref} is {how}{more}: {withdrawal.reason}",
-        kind=withdrawal.kind,
-        hint=f"there is {', '.join(others[-_SHOWN:])}." if others else "its model has no other version.",
-        release=str(ref),
-        reason=withdrawal.reason,
-        wanted=wanted,
-        versions=others,
-    )
-
-
 def _checked_target(alias: str, target: str) -> str:
     request = parse(target)
     if request.cls is not None or request.version is not None:
@@ -187,23 +184,3 @@ def _checked_target(alias: str, target: str) -> str:
             target=target,
         )
     return request.base
-
-
-def _class_of(wanted: str, ref: ModelRef, summary: IndexEntry) -> tuple[str, str]:
-    pairs = list(zip(summary.slugs, summary.classes, strict=True))
-    for slug, name in pairs:
-        if wanted == slug:
-            return slug, name
-    for slug, name in pairs:
-        if wanted == name or slug_of(wanted) == slug:
-            return slug, name
-    more = "" if len(pairs) <= _SHOWN else f" and {len(pairs) - _SHOWN} more"
-    raise NotFound(
-        f"{ref} has no class {wanted!r}.",
-        kind="no-class",
-        hint=did_you_mean(wanted, [*summary.slugs, *summary.classes])
-        or f"it has {', '.join(summary.slugs[:_SHOWN])}{more}.",
-        release=str(ref),
-        wanted=wanted,
-        classes=list(summary.classes),
-    )

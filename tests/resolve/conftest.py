@@ -1,4 +1,4 @@
-"""Makes the synthetic releases importable."""
+"""Makes the synthetic releases and the catalogs in memory importable."""
 
 from __future__ import annotations
 
@@ -6,3 +6,4 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))

@@ -1,0 +1,143 @@
+"""Bodies of tomlkit's tables, edited in place: the ground under ``project_edits``.
+
+tomlkit's own methods put a new key behind the comments that lead to the next table, and cannot move keys. A body is a
+list of pairs of a key and an item; comments and blank lines have None as their key. Only rendering may follow an edit
+here, since it looks at bodies alone; whoever asks by key again parses the text anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from modhub.errors import UsageError
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+Body = list[tuple[Any, Any]]
+
+
+def uneditable() -> UsageError:
+    """The error for a file that means something else after an edit than it should."""
+    return UsageError(
+        "modhub.toml is written in a way that cannot be edited without changing more than was asked for.",
+        kind="uneditable",
+        hint="write [project], [models] and [classes] as tables of their own, one value a line.",
+    )
+
+
+def body_of(document: TOMLDocument, table: str) -> Body:
+    """The body of ``[table]``, which is added behind [project] when it is missing."""
+    import tomlkit
+
+    if table not in document:
+        _add_table(document, table)
+    found: Any = {key.key: item for key, item in document.body if key is not None}[table]
+    if isinstance(found, tomlkit.items.InlineTable) and not found:
+        # An empty inline table has no place for what tomlkit would put between its entries.
+        raise uneditable()
+    body: Body = found.value.body
+    return body
+
+
+def _add_table(document: TOMLDocument, table: str) -> None:
+    """An empty table behind [project]; the comments that led to the next table lead to it as before."""
+    import tomlkit
+    from tomlkit.items import Whitespace
+
+    position = next(i for i, (key, _) in enumerate(document.body) if key is not None and key.key == "project")
+    project = document.body[position][1].value.body
+    keys = [i for i, (key, _) in enumerate(project) if key is not None]
+    tail = project[keys[-1] + 1 :]
+    project[keys[-1] + 1 :] = [(None, Whitespace("\n"))]
+    added = tomlkit.table()
+    added.value.body.extend(tail)
+    document.body.insert(position + 1, (tomlkit.key(table), added))
+
+
+def remove_table(document: TOMLDocument, table: str) -> None:
+    """Remove a table; the comments behind it stay."""
+    position = next(i for i, (key, _) in enumerate(document.body) if key is not None and key.key == table)
+    _, removed = document.body.pop(position)
+    _take_over(document, position, removed.value.body)
+
+
+def remove_tables(document: TOMLDocument, name: str, numbers: Sequence[int]) -> None:
+    """Remove those tables ``[[name]]``, by their number from 0; the comments behind them stay."""
+    if not numbers:
+        return
+    position = next(i for i, (key, _) in enumerate(document.body) if key is not None and key.key == name)
+    found: Any = document.body[position][1]
+    stages = found.body
+    for number in sorted(numbers, reverse=True):
+        removed = stages.pop(number).value.body
+        _take_over(document, position, removed, stages[number - 1].value.body if number else None)
+    if not stages:
+        document.body.pop(position)
+
+
+def _take_over(document: TOMLDocument, position: int, removed: Body, before: Body | None = None) -> None:
+    """Let what stood behind a table's last key stand in the place of the blank line before the table.
+
+    ``before`` is the body in front of it; by default that of whatever stands in front of ``position``.
+    """
+    from tomlkit.items import Whitespace
+
+    keys = [i for i, (key, _) in enumerate(removed) if key is not None]
+    tail = removed[keys[-1] + 1 :] if keys else removed
+    if before is None:
+        if position == 0 or document.body[position - 1][0] is None:
+            document.body[position:position] = tail
+            return
+        before = last_body(document.body[position - 1 : position])
+    if before and isinstance(before[-1][1], Whitespace) and before[-1][1].s.endswith("\n"):
+        before[-1] = (None, Whitespace(before[-1][1].s[:-1]))
+    before.extend(tail)
+
+
+def tables_of(document: TOMLDocument, name: str) -> list[Any]:
+    """The tables ``[[name]]``."""
+    found: Any = document.get(name)
+    return [] if found is None else list(found.body)
+
+
+def last_body(body: Body) -> Body:
+    """Where the lines at the end of ``body`` stand: in its last table, if there is one."""
+    item = body[-1][1] if body else None
+    if item is not None and hasattr(item, "body"):
+        item = item.body[-1]
+    value = getattr(item, "value", None)
+    inner = getattr(value, "body", None)
+    return body if inner is None else last_body(inner) if inner else inner
+
+
+def end_with_blank_line(body: Body) -> None:
+    """Let a blank line stand at the end."""
+    from tomlkit.items import Whitespace
+
+    if not body or not isinstance(body[-1][1], Whitespace) or not body[-1][1].s.endswith("\n"):
+        body.append((None, Whitespace("\n")))
+
+
+def append(body: Body, name: str, value: Any, comment: str = "") -> None:
+    """A key behind the last one, indented and ended as that is."""
+    import tomlkit
+    from tomlkit.items import SingleKey
+
+    keys = [i for i, (key, _) in enumerate(body) if key is not None]
+    item = tomlkit.item(value)
+    if keys:
+        last = body[keys[-1]][1].trivia
+        item.trivia.indent, item.trivia.trail = last.indent, last.trail
+    if comment:
+        item.trivia.comment_ws, item.trivia.comment = "  ", comment
+    body.insert(keys[-1] + 1 if keys else 0, (SingleKey(name), item))
+
+
+def key_like(key: Any, name: str) -> Any:
+    """Another key, spaced as ``key`` is."""
+    from tomlkit.items import SingleKey
+
+    original = key.as_string()
+    return SingleKey(name, sep=original[len(original.rstrip()) :] + key.sep)
