@@ -101,6 +101,18 @@ def pairs(found: Any) -> str:
     return common.markdown(("pair", "recall of the first", "of the second", "balanced"), rows)
 
 
+def mixed(found: Any) -> str:
+    """Modules of two sizes in one classifier: the vote, and each origin through the same input."""
+    headers = ("composite's input", "20 classes of both", "CIFAR-10's ten alone", "ImageNet-200's ten alone")
+
+    def line(name: str, row: Any, joint: str) -> tuple[str, ...]:
+        return name, joint, *(f"{100 * row[origin]:.1f}" for origin in ("cifar10", "imagenet200"))
+
+    rows = [line("each its own images, no adapter", found["alone"], "-")]
+    rows += [line(f"{row['size']}x{row['size']}", row, f"{100 * row['joint']:.1f}") for row in found["rows"]]
+    return common.markdown(headers, rows)
+
+
 def startup(measured: Any) -> str:
     rows = [
         (

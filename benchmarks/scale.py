@@ -29,7 +29,7 @@ import registries
 import report
 from synthetic import release
 
-from modhub import api
+from modhub import search
 from modhub.manifest import Manifest, digest_of, write_manifest
 from modhub.refs import ModelRef
 from modhub.registry import Registry, open_store
@@ -121,9 +121,9 @@ def resolving(urls: tuple[str, str], names: tuple[str, str], rounds: int) -> dic
 
 def searching(shape: Shape, urls: tuple[str, str], rounds: int) -> dict[str, Any]:
     """Seconds of searching the larger: at first and warm in this process, and as a command beside the smaller."""
-    first = _timed(lambda: api.search(WORD, registry=urls[1]))
-    warm = statistics.median(_timed(lambda: api.search(WORD, registry=urls[1])) for _ in range(rounds))
-    hits = [hit for hit in api.search(WORD, registry=urls[1]) if hit.registry == urls[1]]
+    first = _timed(lambda: search(WORD, registry=urls[1]))
+    warm = statistics.median(_timed(lambda: search(WORD, registry=urls[1])) for _ in range(rounds))
+    hits = [hit for hit in search(WORD, registry=urls[1]) if hit.registry == urls[1]]
     models = shape.namespaces * shape.models
     assert len(hits) == -(-models // len(VOCABULARIES)), len(hits)
     commands: tuple[list[float], list[float]] = ([], [])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write registry_schema/*.schema.json from the pydantic models in modhub.manifest and modhub.documents.
+"""Write registry_schema/*.schema.json from modhub's pydantic models of everything that it keeps in files.
 
 usage: build_schemas.py
 
@@ -26,6 +26,8 @@ from modhub.documents import (
     YankRecord,
 )
 from modhub.manifest import Manifest
+from modhub.resolve.lockfile import LockDocument
+from modhub.resolve.project_file import ProjectFile
 
 FOLDER = Path(__file__).parents[1] / "registry_schema"
 MODELS: dict[str, type[BaseModel]] = {
@@ -41,17 +43,22 @@ MODELS: dict[str, type[BaseModel]] = {
     "registry-marker": RegistryMarker,
     "gc-candidates": GcCandidates,
 }
+#: TOML files, in which whatever has a default may be left out.
+TOML_MODELS: dict[str, type[BaseModel]] = {"lockfile": LockDocument, "project-file": ProjectFile}
+#: What people write has no checksum; every other file has (FORMAT.md).
+BY_HAND = {"project-file"}
 
 
 def schemas() -> dict[str, str]:
-    """File name to text. ``checksum`` stands in every file beside what the models hold (FORMAT.md)."""
-    return {f"{name}.schema.json": _text(name, model) for name, model in MODELS.items()}
+    """File name to text."""
+    return {f"{name}.schema.json": _text(name, model) for name, model in (MODELS | TOML_MODELS).items()}
 
 
 def _text(name: str, model: type[BaseModel]) -> str:
-    schema = model.model_json_schema(mode="serialization")
-    schema["properties"]["checksum"] = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
-    schema["required"] = sorted([*schema["required"], "checksum"])
+    schema = model.model_json_schema(mode="validation" if name in TOML_MODELS else "serialization")
+    if name not in BY_HAND:
+        schema["properties"]["checksum"] = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+        schema["required"] = sorted([*schema["required"], "checksum"])
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"modhub:{name}:1"}
     return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

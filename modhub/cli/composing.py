@@ -33,12 +33,18 @@ class Shape:
 
 
 def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
-    """The classifier of ``refs`` in its shape. Raises as ``compose`` and the operations do."""
-    from modhub import api
+    """The classifier of ``refs``, without any that of the project here, in its shape.
 
-    composite = api.compose(
-        refs, registry=registry, cache=cache, adapt=shape.adapt, size=shape.size, reject=shape.reject
-    )
+    Raises as ``compose``, ``Project.open`` and the operations do.
+    """
+    if refs:
+        from modhub import api
+
+        composite = api.compose(
+            refs, registry=registry, cache=cache, adapt=shape.adapt, size=shape.size, reject=shape.reject
+        )
+    else:
+        composite = _of_project(shape, registry, cache)
     for label, ref in shape.swap:
         composite = composite.swap(label, ref)
     for label in shape.remove:
@@ -50,6 +56,18 @@ def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | N
     for labels, modules in shape.verify_with:
         composite = composite.verify_with({labels: modules})
     return composite
+
+
+def _of_project(shape: Shape, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
+    from modhub.project import Project
+
+    if shape.adapt or shape.size or shape.reject:
+        raise UsageError(
+            "--adapt, --size and --reject were given without a REF.",
+            kind="bad-option",
+            hint="a project says these in modhub.toml: adapt, size, reject.",
+        )
+    return Project.open(registry=registry, cache=cache).compose()
 
 
 def shape_options(command: Callable[..., None]) -> Callable[..., None]:

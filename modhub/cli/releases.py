@@ -10,7 +10,7 @@ from modhub.cli.printing import Column
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modhub.api import Hit
+    from modhub.searching import Hit
 
 
 def hit_fields(hit: Hit) -> dict[str, Any]:

@@ -49,6 +49,7 @@ from modhub.registry.layout import (
 from modhub.registry.local import LocalStore
 from modhub.registry.store import check_path, check_prefix
 from modhub.resolve import read_lock
+from modhub.resolve.project_file import ProjectFile, read_project
 from modhub.signing import Statement, TrustedKey, parse_public_key
 from modhub.signing.keys import is_locked, read_private_key
 
@@ -225,12 +226,29 @@ def _read_url(case: Case) -> bool:
 def _lock(chance: Random) -> Case:
     if chance.random() < 0.02:
         return {"file": samples.lock() + chance.choice(TOML_BOMBS) + b"\n"}
-    data = toml_spoilt(chance, samples.lock(), samples.CONFIG)
+    own, other = (
+        (samples.lock(), samples.CONFIG) if chance.random() < 0.5 else (samples.project_lock(), samples.PROJECT)
+    )
+    data = toml_spoilt(chance, own, other)
     return {"file": samples.sealed_lock(data) if chance.random() < 0.8 else data}
 
 
 def _read_lock(case: Case) -> bool:
     return bool(attempt(lambda: read_lock(case["file"], what="the lockfile x")))
+
+
+def _project(chance: Random) -> Case:
+    return {"file": toml_spoilt(chance, samples.PROJECT, samples.project_lock())}
+
+
+def _read_project(case: Case) -> bool:
+    def read() -> ProjectFile:
+        file = read_project(case["file"])
+        if any(file.expanded(ref).cls is None for ref in file.refs):
+            raise WrongAnswer("a project file was read whose classes are whole models")
+        return file
+
+    return bool(attempt(read))
 
 
 def _config(chance: Random) -> Case:
@@ -299,6 +317,7 @@ KINDS = [
     Kind("paths", 4, _path, _read_path),
     Kind("urls", 4, _url, _read_url),
     Kind("locks", 8, _lock, _read_lock),
+    Kind("project files", 4, _project, _read_project),
     Kind("config", 4, _config, _read_config),
     Kind("public keys", 2, _public_key, _read_public_key),
     Kind("private keys", 2, _private_key, _read_private_key),

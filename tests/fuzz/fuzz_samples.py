@@ -11,6 +11,7 @@ import re
 import tomllib
 from functools import cache
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -311,6 +312,34 @@ def lock() -> bytes:
         )
     ]
     return Lock.of(pins).to_text().encode()
+
+
+def project_lock() -> bytes:
+    """A lockfile of a project, with everything that one may have."""
+    return (Path(__file__).parents[1] / "project" / "samples" / "project.lock").read_bytes()
+
+
+PROJECT = b"""\
+# ours
+[project]
+name = "pets"
+registries = ["./modules", "s3://team/modules"]
+adapt = "resize"
+size = [64, 64]
+data = 'test.npz'
+
+[models]
+c10 = "cifar10/r56@^1"
+two = "c10"
+
+[classes]
+cat = "c10:cat"
+"cr\xc3\xa8me br\xc3\xbbl\xc3\xa9e" = "me/net:creme-brulee@>=1,<2"
+
+[[verify]]
+classes = ["cat", "cr\xc3\xa8me br\xc3\xbbl\xc3\xa9e"]
+modules = ["two:cat", "me/net:dog"]
+"""
 
 
 def sealed_lock(data: bytes) -> bytes:

@@ -24,7 +24,7 @@ from modhub.errors import UsageError
         "modhub compose cifar10/r20:cat imagenet200/r20:goldfish --adapt resize",
     ],
 )
-@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE.keras", help="Write the classifier as one Keras model."
 )
@@ -42,19 +42,21 @@ def command(
 ) -> None:
     """Make one classifier of modules of any origins, and show its plan. No training.
 
-    What is not installed is installed first. The Keras model takes raw images and gives one margin a class, in the
-    plan's order; the largest wins, and none is positive where no margin exceeds its threshold. It loads without modhub.
+    Without a REF it is the classifier of the project in this folder or above. What is not installed is installed first.
+    The Keras model takes raw images and gives one margin a class, in the plan's order; the largest wins, and none is
+    positive where no margin exceeds its threshold. It loads without modhub.
     """
     if out is not None:
         _check_out(out)
     with Progress("finding modules") as progress:
         composite = composed(refs, shape, registry=registry, cache=cache)
         if out is not None:
+            from modhub.engine.artifacts import described
             from modhub.engine.loading import save_model
 
             progress.doing("building the model")
             load_engine()
-            save_model(composite.to_keras(), out)
+            save_model(composite.to_keras(), out, described(composite.plan))
     plan = composite.plan
     if as_json:
         document = plan.to_dict() | {"reject": shape.reject, "out": None if out is None else str(out)}

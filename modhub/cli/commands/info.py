@@ -13,8 +13,8 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column, percent
 
 if TYPE_CHECKING:
-    from modhub.api import Details
-    from modhub.manifest import Content, InputContract, ModuleRecord
+    from modhub.manifest import Content, EnergySpent, InputContract, ModuleRecord
+    from modhub.searching import Details
 
 
 @click.command("info", cls=Command, examples=["modhub info cifar10/r56", "modhub info c10:cat --json"])
@@ -32,9 +32,9 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
     recall    share of the class's images that it wins, on the last data set under network
     prec.     share of what it wins there that is of its class
     """
-    from modhub import api
+    from modhub import searching
 
-    details = api.info(ref, registry=registry, cache=cache)
+    details = searching.info(ref, registry=registry, cache=cache)
     if as_json:
         printing.document(_document(details))
     else:
@@ -88,6 +88,8 @@ def _print(details: Details) -> None:
         ("size", f"{printing.size(size)}, of which {printing.size(weights)} are the network's weights"),
         *([("", f"this module's own: {printing.size(manifest.blobs[alone.blob].size)}")] if alone else []),
         ("made", f"{manifest.provenance.created} by {manifest.provenance.tool}"),
+        *([("derived from", _derived(modules))] if any(module.derived_from for module in modules) else []),
+        *([("energy", _energy(energy))] if (energy := manifest.provenance.energy) else []),
         ("digest", manifest.digest),
         ("from", printing.place(details.registry)),
     ]
@@ -102,6 +104,26 @@ def _accuracies(content: Content) -> str:
         f"{percent(each.top_1)} right, {percent(each.top_5)} in the top 5, on {each.data}, {each.examples:,} images"
         for each in content.origin.accuracy
     )
+
+
+def _energy(energy: EnergySpent) -> str:
+    return f"{energy.kwh:.3g} kWh, {energy.co2e_kg:.3g} kg CO2e, to cut it in {energy.seconds:.1f} s\n{energy.source}"
+
+
+def _derived(modules: list[ModuleRecord]) -> str:
+    """What updated modules come from, one line for each way in which they were updated."""
+    ways: dict[str, list[str]] = {}
+    for module in modules:
+        for step in module.derived_from:
+            seen = f" against {len(step.against)} module{'s' * (len(step.against) > 1)}" if step.against else ""
+            ways.setdefault(f"by {step.strategy or 'an update'}{seen}, {step.examples:,} examples", []).append(
+                step.module
+            )
+    lines = []
+    for way, names in ways.items():
+        more = f" and {len(names) - 1} more" if len(names) > 2 else ""
+        lines.append(f"{' and '.join(names[:1] if more else names)}{more}, {way}")
+    return "\n".join(lines)
 
 
 def _print_modules(content: Content, modules: list[ModuleRecord]) -> None:

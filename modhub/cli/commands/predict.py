@@ -9,6 +9,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.composing import Shape, composed, shape_options
+from modhub.cli.metering import metered, with_energy
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         "modhub predict c10 --remove cat --images test.npz --json > answers.json",
     ],
 )
-@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option(
     "--images", required=True, metavar="PATH", help="An image file, a folder of images, or an .npz with x; raw images."
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 )
 @registry_option
 @cache_option
+@metered
 @json_option
 def command(
     refs: tuple[str, ...],
@@ -52,8 +54,9 @@ def command(
 ) -> None:
     """Classify images with a classifier composed of REFs.
 
-    The largest margin wins. A score is a module's own calibrated probability that the image is of its class, whatever
-    the others say, so the scores of one image need not add up to 1.
+    Without a REF it is the classifier of the project in this folder or above. The largest margin wins. A score is a
+    module's own calibrated probability that the image is of its class, whatever the others say, so the scores of one
+    image need not add up to 1.
     """
     from modhub.data import load_images
 
@@ -70,7 +73,8 @@ def command(
         prediction = composite.predict(x, batch_size=batch_size)
     rows = _rows(prediction, names, top)
     if as_json:
-        printing.document({"classes": list(prediction.classes), "reject": shape.reject, "images": rows})
+        document = {"classes": list(prediction.classes), "reject": shape.reject, "images": rows}
+        printing.document(with_energy(document))
     else:
         _print(rows, top, shape.reject)
 

@@ -1,0 +1,36 @@
+"""``modhub build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.options import Command
+from modhub.cli.projects import project_options, working
+
+
+@click.command(
+    "build", cls=Command, examples=["modhub build --out pets.keras", "modhub build --frozen --out pets.keras"]
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE.keras", help="Write the model here."
+)
+@click.option("--frozen", is_flag=True, help="Fail when modhub.lock is not of what modhub.toml asks for.")
+@project_options
+def command(out: Path, frozen: bool, project: Path | None, as_json: bool, **places: Any) -> None:
+    """Write the project's classifier as one Keras model, of exactly what is locked.
+
+    It takes raw images and gives one margin a class, in the order of modhub.toml, and loads without modhub. Equal locks
+    give equal bytes.
+    """
+    with working("building the model", project, **places) as found:
+        composite = found.build(out, frozen=frozen)
+    size = out.stat().st_size
+    if as_json:
+        printing.document({"out": str(out), "size": size, "classes": composite.classes, **composite.plan.to_dict()})
+        return
+    printing.line(composite.plan.summary)
+    printing.line(f"saved {out} ({printing.size(size)})")

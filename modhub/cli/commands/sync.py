@@ -1,0 +1,34 @@
+"""``modhub sync``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.care import print_some
+from modhub.cli.options import Command
+from modhub.cli.projects import change_fields, move_text, project_options, working
+
+
+@click.command("sync", cls=Command, examples=["modhub sync", "modhub sync --frozen      fail rather than lock again"])
+@click.option("--frozen", is_flag=True, help="Fail when modhub.lock is not of what modhub.toml asks for.")
+@project_options
+def command(frozen: bool, project: Path | None, as_json: bool, **places: Any) -> None:
+    """Install what modhub.lock pins; when modhub.toml has changed since, lock again first."""
+    with working("looking up modules", project, **places) as found:
+        change = found.sync(frozen=frozen)
+    if as_json:
+        printing.document(change_fields(found, change))
+        return
+    print_some([move_text(move.label, move.before, move.after) for move in change.moves])
+    if change.locked is None:
+        printing.note("the project has no classes")
+        return
+    new = sum(not each.already for each in change.installed)
+    size = printing.size(sum(each.fetched for each in change.installed))
+    count = len(change.installed)
+    modules = "1 module is" if count == 1 else f"{count} modules are"
+    printing.note(f"{modules} installed" + (f", {new} of them now ({size} fetched)" if new else " already"))

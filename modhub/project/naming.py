@@ -1,0 +1,90 @@
+"""How a module that somebody typed is written into a project file: with a range, and without the user's own aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from modhub.errors import UsageError
+from modhub.refs import Request, parse
+from modhub.resolve import Pinned
+from modhub.resolve.project_file import ProjectFile
+
+
+@dataclass(frozen=True)
+class Written:
+    """Modules with the names to write for them, one a module, and the short names that those need."""
+
+    refs: list[tuple[Pinned, str]]
+    models: dict[str, str] = field(default_factory=dict)
+
+
+def split(requests: Sequence[Request], pins: Sequence[Pinned]) -> list[list[Pinned]]:
+    """For each request its modules: one, or for a request without a class those of a whole release."""
+    found: list[list[Pinned]] = []
+    left = list(pins)
+    for request in requests:
+        count, seen = 0, set[str]()
+        while count < len(left) and left[count].ref.release == left[0].ref.release and left[count].ref.cls not in seen:
+            seen.add(left[count].ref.cls)
+            count += 1
+            if request.cls is not None:
+                break
+        found.append(left[:count])
+        left = left[count:]
+    return found
+
+
+def written(file: ProjectFile, refs: Sequence[str], pins: Sequence[Pinned], there: Sequence[Pinned] = ()) -> Written:
+    """The names to write for ``refs``, as typed, which mean ``pins``.
+
+    As cargo does: without a range of its own a module gets that of all releases compatible with the one found. An alias
+    of the user's or a registry's becomes a short name of the project, so that it means the same for everybody. Where a
+    whole model is named, those of its modules that are ``there`` already are left out.
+    """
+    requests = [parse(ref) for ref in refs]
+    result = Written([])
+    for request, own in zip(requests, split(requests, pins), strict=True):
+        if request.cls is None:
+            own = [
+                pin for pin in own if (pin.digest, pin.ref.cls) not in {(each.digest, each.ref.cls) for each in there}
+            ]
+        result.refs.extend(_written(file, request, own, result.models))
+    return result
+
+
+def one_module(ref: str, label: str) -> str:
+    """``ref`` when it names one class. Raises UsageError."""
+    if parse(ref).cls is None:
+        raise UsageError(
+            f"{ref} names a whole model, and {label!r} is one class.",
+            kind="not-one-module",
+            hint=f"name the class as well, for example {ref.partition('@')[0]}:{label}.",
+            ref=ref,
+        )
+    return ref
+
+
+def compatible_with(version: str) -> str:
+    """``^1.2.0`` for 1.2.0; a pre-release or a build stands for itself alone."""
+    return version if "-" in version or "+" in version else f"^{version}"
+
+
+def _written(
+    file: ProjectFile, request: Request, pins: Sequence[Pinned], models: dict[str, str]
+) -> Iterator[tuple[Pinned, str]]:
+    for pin in pins:
+        found = f"{pin.ref.release.name}@{compatible_with(pin.ref.version)}"
+        short = request.base in file.models or bool(pin.aliases)
+        if short and request.base not in file.models:
+            models.setdefault(request.base, found)
+        version = request.version if short else request.version or compatible_with(pin.ref.version)
+        base = request.base if short else pin.ref.release.name
+        yield pin, str(Request(base, pin.ref.cls, version))
+
+
+def in_order_of(classes: Sequence[str], found: Written) -> list[str]:
+    """The names of modules in the order of ``classes``, where each of these is a module's name; else as they are."""
+    by_name = {name: ref for pin, ref in found.refs for name in (pin.ref.cls, pin.name)}
+    matched = [by_name[label] for label in classes if label in by_name]
+    return matched if len(set(matched)) == len(found.refs) == len(classes) else [ref for _, ref in found.refs]

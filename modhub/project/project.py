@@ -1,0 +1,233 @@
+"""A project: one classifier of modules, written down in ``modhub.toml`` and pinned in ``modhub.lock``.
+
+Every edit changes the text, settles and locks all of it, installs it, and only then writes both files; whatever fails
+before leaves both as they were (``state`` says what a crash leaves). Releases that are locked stay, as long as they
+satisfy what is asked for; ``upgrade`` moves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modhub.errors import Conflict, UsageError
+from modhub.installation import Progress
+from modhub.places import RegistryUrls
+from modhub.project import state, views
+from modhub.project.locking import empty_project, releases_of
+from modhub.project.session import Change, Options, Session
+from modhub.registry import files
+from modhub.resolve import LockedProject
+from modhub.resolve import project_edits as edits
+from modhub.resolve.project_file import LOCK_FILE, PROJECT_FILE, ProjectFile, check_label
+
+if TYPE_CHECKING:
+    from modhub.composition.composite import Composite
+    from modhub.project.replay import Replay
+
+
+@dataclass(frozen=True)
+class Project:
+    """The project in ``folder``. Every method reads its files anew; ``options`` say where modules come from."""
+
+    folder: Path
+    options: Options = field(default_factory=Options)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        registry: RegistryUrls = None,
+        cache: str | Path | None = None,
+        offline: bool = False,
+        progress: Progress | None = None,
+    ) -> Project:
+        """The project in ``folder``; by default in this folder or the nearest above it that has one.
+
+        ``registry`` and ``cache`` are used in the place of what the project and the user's configuration name;
+        ``offline`` uses the cache alone. ``progress`` is told what is fetched, bytes done and in all. Raises NotFound,
+        kind ``no-project``.
+        """
+        return cls(state.find_folder(folder), Options(registry, cache, offline, progress))
+
+    @classmethod
+    def new(
+        cls,
+        folder: str | Path,
+        refs: Sequence[str] = (),
+        *,
+        name: str | None = None,
+        registry: RegistryUrls = None,
+        cache: str | Path | None = None,
+        offline: bool = False,
+        progress: Progress | None = None,
+    ) -> Project:
+        """Make a project in ``folder``, which is made where it is missing, of the classes of ``refs``.
+
+        Its name is the folder's by default; the rest is as for ``open``. Raises Conflict, kind ``project-exists``; when
+        ``refs`` cannot be had, nothing is made.
+        """
+        root = files.absolute(folder)
+        for file in (PROJECT_FILE, LOCK_FILE):
+            if (root / file).exists():
+                raise Conflict(
+                    f"there is a {file} in {root} already.",
+                    kind="project-exists",
+                    hint="add classes to it with modhub add, or choose another folder.",
+                    path=str(root),
+                )
+        if root.exists() and not root.is_dir():
+            raise Conflict(f"{root} is a file.", kind="not-a-folder", hint="choose another name.", path=str(root))
+        text = edits.new_text(check_label(name if name is not None else root.name))
+        project = cls(root, Options(registry, cache, offline, progress))
+        session = Session(root, project.options, state.State(root, text.encode(), None), is_new=True)
+        session.commit(*session.added(refs, None)) if refs else session.commit(text, ())
+        return project
+
+    @property
+    def file(self) -> ProjectFile:
+        """The project file. Raises UsageError, kind ``bad-project``."""
+        return self._session().state.file
+
+    @property
+    def locked(self) -> LockedProject | None:
+        """What the lockfile pins, current or not; None without one. Raises IntegrityError for one changed by hand."""
+        return self._session().state.locked
+
+    # Edits
+
+    def add(self, *refs: str, label: str | None = None) -> Change:
+        """Add classes behind the others; a model without a class adds all of its classes.
+
+        ``label`` is for one class, by default the data set's name for it. Raises Conflict for a label or module that is
+        there, and all that finding modules raises.
+        """
+        if not refs:
+            raise UsageError("no module was named.", kind="no-names", hint="name at least one.")
+        session = self._session()
+        return session.commit(*session.added(refs, label))
+
+    def remove(self, *labels: str) -> Change:
+        """Remove classes; a verifying stage goes when fewer than two of its classes are left. Raises NotFound."""
+        return self._edit(lambda text: edits.without_classes(text, labels))
+
+    def swap(self, modules: Mapping[str, str]) -> Change:
+        """Put other modules in the places of classes, by label; labels and places stay.
+
+        Raises NotFound, Incompatible.
+        """
+        session = self._session()
+        return session.commit(*session.swapped(modules))
+
+    def rename(self, labels: Mapping[str, str]) -> Change:
+        """Give classes other labels, old to new, all at once. Raises NotFound, Conflict."""
+        return self._edit(lambda text: edits.with_labels(text, labels))
+
+    def restrict(self, labels: Sequence[str]) -> Change:
+        """Keep these classes only, in this order. Raises NotFound, UsageError."""
+        return self._edit(lambda text: edits.with_only(text, labels))
+
+    def verify_with(self, stages: Mapping[tuple[str, ...], Sequence[str]]) -> Change:
+        """When the classifier answers one of some classes, let other modules decide between these again.
+
+        ``{("cat", "dog"): ["me/two:cat", "me/two:dog"]}``: one module a class, matched by name where the names are the
+        classes', else in order. Takes the place of a stage of the same classes. Raises NotFound, UsageError.
+        """
+        session = self._session()
+        return session.commit(*session.verified(stages))
+
+    def drop_verifier(self, classes: Sequence[str]) -> Change:
+        """Remove the verifying stage of exactly these classes. Raises NotFound, kind ``no-stage``."""
+        return self._edit(lambda text: edits.without_stage(text, classes))
+
+    def merge(self, other: str | Path) -> Change:
+        """Join another project's classes, stages and registries; its short names are written out where ours differ.
+
+        Classes that are the same in both stay once. Raises Conflict for a label that means another module here.
+        """
+        from modhub.project.merging import merged
+
+        session, theirs = self._session(), state.read_state(state.find_folder(other))
+        keep = releases_of(session.state.lock) | releases_of(theirs.lock)
+        return session.commit(merged(session.state, theirs), keep)
+
+    # Locking
+
+    def lock(self, *, data: str | None = None, measure: bool = True) -> Change:
+        """Pin everything that the project file asks for; what is locked and still satisfies it stays.
+
+        Measures the accuracy on ``data``, by default what the project file names, unless ``measure`` is False. A
+        lockfile that cannot be believed is made anew, with a warning.
+        """
+        return self._session().relock(data=data, measure=measure)
+
+    def sync(self, *, frozen: bool = False) -> Change:
+        """Install what the lockfile pins. When the project file changed, lock again first.
+
+        With ``frozen`` that is refused: Conflict, kind ``lock-outdated``, or NotFound, kind ``no-lock``.
+        """
+        session = self._session()
+        locked = session.current(frozen=frozen)
+        if locked is None:
+            return session.commit(session.state.text, releases_of(session.state.lock))
+        return Change(locked, locked, session.install(locked))
+
+    def upgrade(self, *names: str) -> Change:
+        """Choose anew within the ranges of the project file: everything, or the models of some labels or names."""
+        session = self._session()
+        return session.commit(session.state.text, session.kept_beside(names), anew=True)
+
+    # Using it
+
+    def compose(self, *, frozen: bool = False) -> Composite:
+        """The classifier, of exactly what is locked; synchronised first, as ``sync`` does."""
+        session = self._session()
+        locked = session.current(frozen=frozen)
+        if locked is None:
+            locked = session.commit(session.state.text, releases_of(session.state.lock)).locked
+        if locked is None:
+            raise empty_project()
+        return session.composite(locked)
+
+    def build(self, out: str | Path, *, frozen: bool = False) -> Composite:
+        """Write the classifier as one Keras model, which needs no modhub to load. Equal locks give equal bytes."""
+        from modhub.project.building import check_out, write_keras
+
+        check_out(Path(out))
+        composite = self.compose(frozen=frozen)
+        if self.options.before_running is not None:
+            self.options.before_running()
+        write_keras(composite, Path(out))
+        return composite
+
+    def verify(self, *, measure: bool = True, progress: Callable[[int, int], None] | None = None) -> Replay:
+        """Replay the lock: digests in all registries, bytes in the cache, the data's fingerprint, the accuracy.
+
+        What differs is in the result's ``problems``. Raises only what keeps it from looking at all: no lockfile, or one
+        that was changed by hand. ``progress`` is told images done and in all.
+        """
+        from modhub.project.replay import replayed
+
+        return replayed(self._session(), measure=measure, progress=progress)
+
+    def tree(self) -> views.Tree:
+        """Models, their modules under the project's labels, adapters and stages, as locked. Raises NotFound."""
+        session = self._session()
+        locked, lock = session.locked(), session.state.lock
+        pins = () if lock is None else lock.modules
+        return views.tree(locked, pins, session.places(or_cached=True), is_locked=session.state.is_locked)
+
+    def outdated(self) -> list[views.Age]:
+        """For each class what is locked, and the newest release in its range and at all. Raises NotFound."""
+        session = self._session()
+        return views.ages(session.state.file, session.locked(), session.places())
+
+    def _session(self) -> Session:
+        return Session(self.folder, self.options, state.read_state(self.folder))
+
+    def _edit(self, change: Callable[[str], str]) -> Change:
+        session = self._session()
+        return session.commit(change(session.state.text), releases_of(session.state.lock))

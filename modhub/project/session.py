@@ -1,0 +1,323 @@
+"""One operation on a project: what its files held at the start, where modules come from, and the one place that writes.
+
+``commit`` takes a text and does all the rest: it locks, installs, and writes both files at the very end.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modhub.cache import Installed
+from modhub.errors import Conflict, IntegrityError, NotFound, UsageError, did_you_mean, shown
+from modhub.installation import Progress
+from modhub.places import Backend, Places, RegistryUrls
+from modhub.project import naming
+from modhub.project.differences import Move, moves
+from modhub.project.locking import Locker, registry_url, releases_of, reused
+from modhub.project.state import State, write_state
+from modhub.refs import ModelRef, parse
+from modhub.registry import files
+from modhub.resolve import Lock, LockedProject, Pinned
+from modhub.resolve import project_edits as edits
+from modhub.resolve.project_file import PROJECT_FILE, ProjectFile, read_project
+
+if TYPE_CHECKING:
+    from modhub.composition.composite import Composite
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where modules come from, in the place of what project and configuration name; ``offline``: the cache alone.
+
+    ``progress`` is told what is fetched, bytes done and in all; ``before_running`` is called before a network is built.
+    """
+
+    registry: RegistryUrls = None
+    cache: str | Path | None = None
+    offline: bool = False
+    progress: Progress | None = None
+    before_running: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an edit, a lock or an upgrade came to. ``locked`` is None for a project without classes."""
+
+    before: LockedProject | None
+    locked: LockedProject | None
+    installed: tuple[Installed, ...] = ()
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The classes whose modules are others now, in column order; those that went come first."""
+        return moves(self.before, self.locked)
+
+
+@dataclass(frozen=True)
+class Session:
+    """``state`` is what the files of the project in ``folder`` held; ``is_new``: nothing was written yet."""
+
+    folder: Path
+    options: Options
+    state: State
+    is_new: bool = False
+
+    # Places
+
+    def registry(self, file: ProjectFile | None = None) -> RegistryUrls:
+        """The registries of the project: those given, else MODHUB_REGISTRY's, else the file's, else the user's."""
+        urls = (file or self.state.file).project.registries
+        if self.options.registry or os.environ.get("MODHUB_REGISTRY") or not urls:
+            return self.options.registry
+        return [registry_url(self.folder, url) for url in urls]
+
+    def places(self, file: ProjectFile | None = None, *, or_cached: bool = False) -> Places:
+        """``or_cached``: what is installed stands in, with a warning, for a registry that cannot be reached."""
+        registry, cache = self.registry(file), self.options.cache
+        if or_cached and not self.options.offline:
+            return Places.open_or_cached(registry, cache)
+        return Places.open(registry, cache, offline=self.options.offline)
+
+    # What is locked
+
+    def locked(self) -> LockedProject:
+        """What the lockfile says of the project, current or not. Raises NotFound, kind ``no-lock``."""
+        if self.state.locked is None:
+            raise _no_lock(self.state)
+        return self.state.locked
+
+    def current(self, *, frozen: bool) -> LockedProject | None:
+        """What is locked when that is what the project file asks for, else None, or with ``frozen`` an error."""
+        if self.state.is_locked:
+            return self.state.locked
+        if frozen:
+            raise _no_lock(self.state) if self.state.locked is None else _outdated(self.state)
+        return None
+
+    def kept_beside(self, names: Sequence[str]) -> set[ModelRef]:
+        """The locked releases but those of the models of ``names``, which are labels or names of models or modules;
+        none for no names. Raises NotFound."""
+        locked, file = releases_of(self.state.lock), self.state.file
+        if not names:
+            return set()
+        by_label = {} if self.state.locked is None else dict(self.state.locked.classes)
+        gone: set[str] = set()
+        for name in names:
+            base = by_label[name].ref.release.name if name in by_label else _base_of(file, name)
+            models = {ref.name for ref in locked if base in (ref.name, ref.namespace)}
+            # By an alias that is not the project's own, which only the classes written with it tell.
+            named = [label for label, ref in file.classes.items() if file.expanded(ref).base == base]
+            models |= {by_label[label].ref.release.name for label in named if label in by_label}
+            if not models:
+                known = [*by_label, *(ref.name for ref in locked), *file.models]
+                raise NotFound(
+                    f"the project has nothing of {shown(name)}.",
+                    kind="unknown-class",
+                    hint=did_you_mean(name, known) or f"it has {', '.join(known)}.",
+                    name=name,
+                )
+            gone |= models
+        return {ref for ref in locked if ref.name not in gone}
+
+    # Edits that look modules up: the new text, and the releases to keep or take when it is locked
+
+    def added(self, refs: Sequence[str], label: str | None) -> tuple[str, set[ModelRef]]:
+        """With the classes of ``refs``. Raises Conflict, UsageError, and all that finding modules raises."""
+        found, keep = self._find(refs, beside=self.state.file.refs)
+        if not found.refs:
+            raise Conflict(
+                f"the project has every class of {', '.join(refs)} already.",
+                kind="duplicate-module",
+                hint="name classes that it does not have.",
+            )
+        if label is not None and len(found.refs) != 1:
+            raise UsageError(
+                f"{len(found.refs)} classes cannot all be called {shown(label)}.",
+                kind="several-classes",
+                hint="give a label to one class at a time.",
+            )
+        labelled: dict[str, str] = {}
+        for pin, ref in found.refs:
+            name = pin.name if label is None else label
+            if name in labelled:
+                raise edits.duplicate_label(name, labelled[name])
+            labelled[name] = ref
+        return edits.with_classes(edits.with_models(self.state.text, found.models), labelled), keep
+
+    def swapped(self, modules: Mapping[str, str]) -> tuple[str, set[ModelRef]]:
+        """With other modules for some classes, by label."""
+        file = self.state.file
+        for label in modules:
+            edits.known_label(file, label)
+        refs = [naming.one_module(ref, label) for label, ref in modules.items()]
+        beside = [ref for label, ref in file.classes.items() if label not in modules]
+        beside += [ref for stage in file.verify for ref in stage.modules]
+        found, keep = self._find(refs, beside=beside)
+        text = edits.with_models(self.state.text, found.models)
+        for label, (_, ref) in zip(modules, found.refs, strict=True):
+            text = edits.with_module(text, label, ref)
+        return text, keep
+
+    def verified(self, stages: Mapping[tuple[str, ...], Sequence[str]]) -> tuple[str, set[ModelRef]]:
+        """With verifying stages, each in the place of one of the same classes."""
+        text, file = self.state.text, self.state.file
+        keep: set[ModelRef] = set()
+        for classes, refs in stages.items():
+            for label in classes:
+                edits.known_label(file, label)
+            modules = [naming.one_module(ref, label) for ref, label in zip(refs, [*classes, *refs], strict=False)]
+            found, kept = self._find(modules, beside=file.refs)
+            if any(set(stage.classes) == set(classes) for stage in read_project(text.encode()).verify):
+                text = edits.without_stage(text, classes)
+            text = edits.with_models(text, found.models)
+            text = edits.with_stage(text, classes, naming.in_order_of(classes, found))
+            keep |= kept
+        return text, keep
+
+    def _find(self, refs: Sequence[str], *, beside: Sequence[str]) -> tuple[naming.Written, set[ModelRef]]:
+        """The names to write for ``refs``, chosen such that they fit the modules ``beside`` them."""
+        file, keep = self.state.file, releases_of(self.state.lock)
+        requests = [file.expanded(ref) for ref in (*beside, *refs)]
+        locker = Locker(self.folder, self.places(), self.state.lock)
+        pins = locker.pins(file, requests, keep=keep)
+        chosen = {pin.ref.release for pin in pins}
+        there = [pin for pin, _ in zip(pins, file.classes if len(beside) == len(file.refs) else (), strict=False)]
+        return naming.written(file, refs, pins[len(beside) :], there), chosen | keep
+
+    # Locking and writing
+
+    def commit(self, text: str, keep: Collection[ModelRef], *, anew: bool = False) -> Change:
+        """Lock what ``text`` asks for, install it, and write both files. ``keep`` are releases to choose where they
+        satisfy it; ``anew`` looks everything up, also where nothing new is asked for."""
+        before = self.state.locked
+        file = read_project(text.encode(), what=str(self.folder / PROJECT_FILE))
+        if not file.classes:
+            self._write(text, None)
+            return Change(before, None)
+        locked = None if anew or before is None else reused(self.state.file, before, file)
+        places = self.places(file, or_cached=locked is not None)
+        if locked is None:
+            locked = Locker(self.folder, places, self.state.lock).locked(file, keep=keep)
+        locked = _with_accuracy_of(before, locked)
+        installed = self.install(locked, places)
+        self._write(text, locked)
+        return Change(before, locked, installed)
+
+    def relock(self, *, data: str | None, measure: bool) -> Change:
+        """As ``Project.lock`` says."""
+        try:
+            lock, before = self.state.lock, self.state.locked
+        except IntegrityError as error:
+            warnings.warn(f"{error.message} Everything is chosen anew.", stacklevel=3)
+            lock = before = None
+        file, places = self.state.file, self.places()
+        locked = Locker(self.folder, places, lock).locked(file, keep=releases_of(lock))
+        installed = self.install(locked, places)
+        spec = self._spec(data) if data is not None else file.project.data
+        locked = (
+            _with_accuracy_of(before, locked) if spec is None or not measure else self._measured(locked, spec, before)
+        )
+        self._write(self.state.text, locked)
+        return Change(before, locked, installed)
+
+    def install(self, locked: LockedProject, places: Places | None = None) -> tuple[Installed, ...]:
+        """Bring all modules of a lock into the cache."""
+        places = places or self.places(or_cached=True)
+        return tuple(places.install(places.unlock(Lock.of_project(locked)), self.options.progress))
+
+    def composite(self, locked: LockedProject) -> Composite:
+        """The classifier of a lock; its modules are installed where they are not."""
+        from modhub.project.building import composed
+
+        backend = Backend(self.registry(), self.options.cache)
+        pins = Lock.of_project(locked)
+        places = self.places(or_cached=True)
+        modules = backend.modules_of(places.unlock(pins), places)
+        return composed(locked, dict(zip((pin.ref for pin in pins.modules), modules, strict=True)), backend)
+
+    def _measured(self, locked: LockedProject, spec: str, before: LockedProject | None) -> LockedProject:
+        """With the accuracy on the data ``spec``; known already where neither modules nor data changed."""
+        from modhub.project.measuring import fingerprint_of, load_measured, measured
+
+        data = load_measured(self.folder, spec)
+        kept = _with_accuracy_of(before, locked).accuracy
+        if kept is not None and kept.data == spec and kept.fingerprint == fingerprint_of(data):
+            return replace(locked, accuracy=kept)
+        if self.options.before_running is not None:
+            self.options.before_running()
+        progress = self.options.progress
+        told = None if progress is None else lambda done, total: progress("measuring", done, total)
+        return replace(locked, accuracy=measured(self.composite(locked), data, spec=spec, progress=told))
+
+    def _spec(self, data: str) -> str:
+        """Data that was named from the current folder, as it is named from the project's."""
+        from modhub.data import DATASETS
+
+        path = files.absolute(data)
+        if data in DATASETS:
+            return data
+        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
+
+    def _write(self, text: str, locked: LockedProject | None) -> None:
+        lock = None if locked is None else Lock.of_project(locked)
+        write_state(None if self.is_new else self.state, self.folder, text, lock)
+
+
+def _base_of(file: ProjectFile, name: str) -> str:
+    try:
+        return file.expanded(name).base
+    except UsageError:
+        return parse(name).base if "/" in name else name
+
+
+def _with_accuracy_of(before: LockedProject | None, locked: LockedProject) -> LockedProject:
+    """With the accuracy that was measured, as long as the classifier is the same."""
+    if before is None:
+        return locked
+    same = [_classifier(each) for each in (before, locked)]
+    return replace(locked, accuracy=before.accuracy) if same[0] == same[1] else locked
+
+
+def _classifier(locked: LockedProject) -> object:
+    def key(pin: Pinned) -> tuple[str, str]:
+        return pin.ref.cls, pin.digest
+
+    classes = [(label, key(pin)) for label, pin in locked.classes]
+    return classes, [(s.classes, [*map(key, s.modules)]) for s in locked.stages], locked.adapt, locked.size
+
+
+def _no_lock(state: State) -> NotFound:
+    what = "is of names alone, not of the project" if state.lock is not None else "is missing"
+    return NotFound(
+        f"the lockfile of the project in {state.folder} {what}.",
+        kind="no-lock",
+        hint="write it: modhub lock",
+        path=str(state.folder),
+    )
+
+
+def _outdated(state: State) -> Conflict:
+    """Why the lock is not one of what the project file asks for."""
+    locked, file = state.locked, state.file
+    assert locked is not None
+    old, new = [label for label, _ in locked.classes], list(file.classes)
+    reasons = [
+        f"{what} {', '.join(labels)}"
+        for what, labels in (
+            ("it lacks", [label for label in new if label not in old]),
+            ("it still has", [label for label in old if label not in new]),
+        )
+        if labels
+    ]
+    return Conflict(
+        f"the lockfile is not of what {state.folder / PROJECT_FILE} asks for now: "
+        f"{'; '.join(reasons) or 'modules, ranges or settings differ'}.",
+        kind="lock-outdated",
+        hint="lock again: modhub lock",
+        path=str(state.folder),
+    )

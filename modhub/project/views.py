@@ -1,0 +1,153 @@
+"""What there is to see of a project without a network library: its tree of modules, and what is out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modhub.errors import NotFound
+from modhub.manifest import Manifest
+from modhub.places import Places
+from modhub.refs import ModelRef, in_order, select_version
+from modhub.resolve import LockedProject, Pinned
+from modhub.resolve.project_file import ProjectFile
+
+if TYPE_CHECKING:
+    from modhub.adapters import Adapter
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One release of a project. ``classes`` are labels with their modules, ``verifying`` modules with their stage's
+    classes. ``adapter`` says what happens to an image before these modules see it; None when nothing does."""
+
+    release: ModelRef
+    digest: str
+    registry: str
+    input: str
+    adapter: str | None
+    classes: tuple[tuple[str, str], ...]
+    verifying: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A project: what images its classifier takes, and its releases in order of first use."""
+
+    name: str
+    input: str
+    is_locked: bool
+    adapt: str | None
+    reject: bool
+    branches: tuple[Branch, ...]
+
+
+@dataclass(frozen=True)
+class Age:
+    """How one class stands. Versions are None where no release may be chosen; ``yanked`` is why the locked one is
+    withdrawn, if it is."""
+
+    label: str
+    module: str
+    locked: str
+    in_range: str | None
+    newest: str | None
+    yanked: str | None
+
+    @property
+    def is_current(self) -> bool:
+        return self.locked == self.in_range == self.newest and self.yanked is None
+
+
+def manifest_of(places: Places, pin: Pinned) -> Manifest:
+    """The manifest of a pinned release: the cache's, else a registry's that has the same digest. Raises NotFound."""
+    try:
+        return places.cache.manifest(pin.digest)
+    except NotFound:
+        for registry in places.registries:
+            try:
+                manifest = registry.manifest(pin.ref.release)
+            except NotFound:
+                continue
+            if manifest.digest == pin.digest:
+                return manifest
+    raise NotFound(
+        f"{pin.ref.release}, which is locked, is neither installed nor in any of the registries searched.",
+        kind="no-release",
+        hint="modhub sync",
+        release=str(pin.ref.release),
+    )
+
+
+def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_locked: bool) -> Tree:
+    """The tree of a locked project; ``pins`` are all its modules."""
+    from modhub.adapters import adapter_between, joint_contract
+    from modhub.compat import range_text, size_text
+
+    releases: dict[tuple[ModelRef, str], Pinned] = {}
+    for pin in pins:
+        releases.setdefault((pin.ref.release, pin.digest), pin)
+    contracts = {key: manifest_of(places, pin).content.contract for key, pin in releases.items()}
+    joint = joint_contract(contracts.values(), project.size) if project.adapt else next(iter(contracts.values()))
+    branches = []
+    for (ref, digest), contract in contracts.items():
+        adapter: Adapter | None = None
+        if project.adapt is not None:
+            adapter = adapter_between(joint, contract, project.adapt, what=str(ref))
+        branches.append(
+            Branch(
+                release=ref,
+                digest=digest,
+                registry=releases[ref, digest].registry,
+                input=f"{size_text(contract)} {contract.colour}, {range_text(contract)}",
+                adapter=None if adapter is None else str(adapter),
+                classes=tuple((label, pin.ref.cls) for label, pin in project.classes if pin.ref.release == ref),
+                verifying=tuple(
+                    (pin.ref.cls, stage.classes)
+                    for stage in project.stages
+                    for pin in stage.modules
+                    if pin.ref.release == ref
+                ),
+            )
+        )
+    taken = f"{size_text(joint)} {joint.colour}, {range_text(joint)}"
+    return Tree(project.name, taken, is_locked, project.adapt, project.reject, tuple(branches))
+
+
+def ages(file: ProjectFile, project: LockedProject, places: Places) -> list[Age]:
+    """For each class of a locked project how old its module is; releases that were withdrawn are no candidates."""
+    known: dict[str, dict[str, str | None]] = {}
+    found = []
+    for label, pin in project.classes:
+        model = pin.ref.release.name
+        if model not in known:
+            known[model] = _versions(model, places)
+        versions = known[model]
+        free = [version for version, reason in versions.items() if reason is None]
+        wanted = file.expanded(file.classes[label]).version if label in file.classes else None
+        newest = select_version(free, None) or (in_order(free)[-1] if free else None)
+        found.append(
+            Age(
+                label=label,
+                module=f"{model}:{pin.ref.cls}",
+                locked=pin.ref.version,
+                in_range=select_version(free, wanted),
+                newest=newest,
+                yanked=versions.get(pin.ref.version),
+            )
+        )
+    return found
+
+
+def _versions(model: str, places: Places) -> dict[str, str | None]:
+    """Every version of a model in any place, and why it was withdrawn, None for those that were not."""
+    namespace, name = model.split("/")
+    found: dict[str, str | None] = {}
+    for catalog in places.catalogs:
+        for version in catalog.versions(namespace, name):
+            # The nearest place that lists a version says what it is.
+            if version not in found:
+                withdrawal = catalog.withdrawal(ModelRef(namespace, name, version))
+                found[version] = None if withdrawal is None else withdrawal.reason
+    return found
