@@ -45,7 +45,8 @@ def to_keras(plan: Plan, *, name: str = "composite") -> keras.Model:
 def _decided(margins: Any, votes: Any, columns: Sequence[int]) -> Any:
     """One stage of ``votes.decided``: the margins (N, k) in which ``votes`` (N, columns) give out those of a stage."""
     width = margins.shape[1]
-    winner = ops.expand_dims(ops.argmax(margins, axis=1), 1)
+    # Not argmax, whose care about -0.0 takes operators that ONNX lacks.
+    winner = ops.top_k(margins, 1)[1]
     asked = ops.any(ops.equal(ops.cast(winner, "int32"), np.array([columns], np.int32)), axis=1, keepdims=True)
     here = ops.take(margins, np.array(columns, np.int32), axis=1)
     largest_first = -ops.sort(-here, axis=1)

@@ -10,10 +10,11 @@ import json
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modhub.engine.artifacts import keras_bytes
 from modhub.errors import NotFound, StorageError, UnsupportedModel, nearest
 from modhub.limits import MAX_MANIFEST_BYTES
 
@@ -95,13 +96,16 @@ def load_model(path: str | Path) -> keras.Model:
     return model
 
 
-def save_model(model: keras.Model, path: str | Path) -> None:
-    """Write ``model`` to a ``.keras`` file, over one that stands there; all of it or nothing. Raises StorageError."""
+def save_model(model: keras.Model, path: str | Path, description: Mapping[str, Any] | None = None) -> None:
+    """Write ``model`` to a ``.keras`` file, over one that stands there; all of it or nothing. Raises StorageError.
+
+    Equal models give equal bytes. With ``description`` the file says what it is, as an exported one does.
+    """
     path = Path(path).absolute()
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as scratch:
             written = Path(scratch) / path.name
-            model.save(written)
+            written.write_bytes(keras_bytes(model, description))
             written.replace(path)
     except OSError as error:
         raise StorageError(

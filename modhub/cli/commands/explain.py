@@ -1,0 +1,102 @@
+"""``modhub explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.composing import Shape, composed, shape_options
+from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.printing import Column
+from modhub.cli.progress import Progress
+from modhub.cli.quiet import load_engine
+
+if TYPE_CHECKING:
+    from modhub.composition.explanation import Explanation
+
+
+@click.command(
+    "explain",
+    cls=Command,
+    examples=[
+        "modhub explain photo.png c10:cat c100:apple",
+        "modhub explain test.npz c10 --index 7 --out why.png",
+    ],
+)
+@click.argument("image", metavar="IMAGE")
+@click.argument("refs", nargs=-1, metavar="[REF...]")
+@click.option("--index", type=click.IntRange(min=0), metavar="N", help="Of several images in IMAGE, the N-th from 0.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw it; pip install 'modhub[plot]'.")
+@shape_options
+@registry_option
+@cache_option
+@json_option
+def command(
+    image: str,
+    refs: tuple[str, ...],
+    index: int | None,
+    out: Path | None,
+    shape: Shape,
+    registry: tuple[str, ...] | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what each module of a classifier says about one image, and how the vote went.
+
+    IMAGE is an image file, or an .npz with x. Without a REF the classifier is that of the project in this folder or
+    above. The largest margin wins. A module is positive when its margin exceeds its own threshold; the score is its
+    calibrated probability. The picture shows the image, the margins, and the share of the kept nodes that fired in each
+    layer, also of the whole network's.
+    """
+    from modhub.explaining import explained_by, one_image
+
+    if out is not None:
+        from modhub.plots.explanation import check_out
+
+        check_out(out)
+    with Progress("reading the image") as progress:
+        pixels = one_image(image, index)
+        progress.doing("finding modules")
+        composite = composed(refs, shape, registry=registry, cache=cache)
+        progress.doing("asking the modules")
+        load_engine()
+        explanation = explained_by(composite, pixels)
+        if out is not None:
+            from modhub.plots.explanation import save_explanation
+
+            progress.doing("drawing")
+            save_explanation(explanation, pixels, composite.plan.contract, out)
+    if as_json:
+        printing.document({"out": None if out is None else str(out), **explanation.to_dict()})
+        return
+    _print(explanation)
+    if out is not None:
+        printing.line(f"saved {out}")
+
+
+def _print(explanation: Explanation) -> None:
+    printing.table(
+        [
+            Column("label", wraps=True),
+            Column("module"),
+            *(Column(title, right=True) for title in ("margin", "threshold", "score")),
+            Column("positive"),
+        ],
+        [
+            (
+                said.label,
+                said.ref,
+                f"{said.margin:.2f}",
+                f"{said.threshold:.2f}",
+                f"{said.score:.3f}",
+                "yes" if said.positive else "",
+            )
+            for said in explanation.ranked()
+        ],
+    )
+    for stage in explanation.stages:
+        printing.line(str(stage))
+    printing.line(str(explanation.verdict))

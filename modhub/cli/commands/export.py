@@ -1,0 +1,83 @@
+"""``modhub export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.composing import Shape, composed, shape_options
+from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.progress import Progress
+from modhub.cli.quiet import load_engine
+from modhub.engine.artifacts import FORMATS
+
+
+@click.command(
+    "export",
+    cls=Command,
+    examples=[
+        "modhub export c10:cat c100:apple --out both.keras",
+        "modhub export c10 --remove ship --out pets.onnx --check photos/",
+        "modhub export c10 --format saved-model --out pets",
+    ],
+)
+@click.argument("refs", nargs=-1, metavar="[REF...]")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Write the artifact here.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), help="What to write.  [default: by the end of --out]")
+@click.option(
+    "--check",
+    metavar="PATH",
+    help="Compare on these raw images: a file, a folder, an .npz with x.  [default: synthetic images]",
+)
+@click.option("--force", is_flag=True, help="Replace an artifact that stands there.")
+@shape_options
+@registry_option
+@cache_option
+@json_option
+def command(
+    refs: tuple[str, ...],
+    out: Path,
+    kind: Any,
+    check: str | None,
+    force: bool,
+    shape: Shape,
+    registry: tuple[str, ...] | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Write a classifier composed of REFs as one artifact that needs no modhub, with its class names inside.
+
+    Without a REF it is the classifier of the project in this folder or above. The artifact takes raw images and gives
+    one margin a class, in the plan's order; the largest wins. Before it gets its name it is read back without modhub
+    and compared with the classifier; if a margin differs by more than 1e-4 nothing is kept.
+
+    \b
+    keras        FILE.keras  one Keras model of standard layers; equal classifiers give equal bytes
+    saved-model  FOLDER      TensorFlow, with a signature that gives margins and labels
+    onnx         FILE.onnx   runs in onnxruntime; needs pip install 'modhub[onnx]'
+    """
+    from modhub.exporting import check_export, export
+
+    check_export(out, kind, force=force)
+    with Progress("finding modules") as progress:
+        composite = composed(refs, shape, registry=registry, cache=cache)
+        load_engine()
+        done = export(composite, out, format=kind, check=check, force=force, doing=progress.doing)
+    if as_json:
+        printing.document(
+            {
+                "out": str(done.path),
+                "format": done.format,
+                "size": done.size,
+                "classes": list(done.classes),
+                "check": {"on": done.checked_on, "count": done.images, "difference": done.difference},
+            }
+        )
+        return
+    printing.line(composite.plan.summary)
+    printing.line(f"saved {done.path} ({done.format}, {printing.size(done.size)})")
+    printing.line(f"read back without modhub: margins differ by {done.difference:.1e} at most, on {done.checked_on}")
+    printing.note(f"its class names:\n{done.snippet}")

@@ -1,0 +1,92 @@
+"""One image through the modules of a plan, counting at every site which nodes fire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from modhub.adapters import Adapter
+from modhub.composition.explanation import Firing
+from modhub.composition.plan import Plan
+from modhub.engine.adapting import adapted
+from modhub.engine.masked import equal_masks
+from modhub.engine.network import Network, preprocess
+from modhub.module import Module, PackedMasks
+
+
+def watched(plan: Plan, image: NDArray[Any]) -> tuple[NDArray[np.float32], list[tuple[Firing, ...]]]:
+    """Margins float32 (recognisers,) and each recogniser's firings for one raw image (H, W, C) of the composite."""
+    margins = np.empty(len(plan.recognisers), np.float32)
+    firings: list[tuple[Firing, ...]] = [()] * len(plan.recognisers)
+    for positions in plan.groups():
+        modules = [plan.recognisers[position] for position in positions]
+        network = _Watched(modules, plan.adapter(modules[0]))
+        # The origin itself keeps every node.
+        full = PackedMasks.of({site: np.ones(shape, bool) for site, shape in network.shapes.items()})
+        _, of_origin = network.run(full, image)
+        for members in equal_masks(modules):
+            features, fired = network.run(modules[members[0]].keep, image)
+            for member in members:
+                module, position = modules[member], positions[member]
+                margins[position] = features @ module.head.margin_kernel + module.head.margin_bias
+                firings[position] = _firings(module, fired, of_origin)
+    return margins, firings
+
+
+def _firings(module: Module, fired: dict[str, int], of_origin: dict[str, int]) -> tuple[Firing, ...]:
+    layers = {call.id: call.layer for call in module.origin.architecture.calls}
+    return tuple(
+        Firing(
+            site=site,
+            layer=layers[site],
+            nodes=prod(shape),
+            kept=int(module.keep[site].sum()),
+            fired=fired[site],
+            origin_fired=of_origin[site],
+        )
+        for site, shape in module.keep.shapes.items()
+    )
+
+
+class _Watched(keras.Model):
+    """An origin's trunk with masks at all sites, compiled once for all of its modules."""
+
+    def __init__(self, modules: Sequence[Module], adapter: Adapter | None) -> None:
+        super().__init__(name="watched", dtype="float32")
+        self.jit_compile = False
+        origin = modules[0].origin
+        self.shapes = {site: shape for module in modules for site, shape in module.keep.shapes.items()}
+        self._network = Network(origin.architecture, origin.weights)
+        self._contract = origin.contract
+        self._adapter = adapter
+        self._masks = {
+            site: self.add_weight(shape=shape, initializer="ones", trainable=False, name=f"mask_{number}")
+            for number, (site, shape) in enumerate(self.shapes.items())
+        }
+
+    def run(self, masks: PackedMasks, image: NDArray[Any]) -> tuple[NDArray[np.float32], dict[str, int]]:
+        """Features (F,) of one image under ``masks``, and how many nodes fired at each site."""
+        for site, variable in self._masks.items():
+            variable.assign(masks[site].astype(np.float32) if site in masks else np.ones(self.shapes[site], np.float32))
+        features, fired = self.predict_on_batch(image[None])
+        return features[0], dict(zip(self._masks, map(int, fired[0]), strict=True))
+
+    def call(self, images: Any) -> Any:
+        fired: dict[str, Any] = {}
+
+        def visit(call: str, output: Any) -> Any:
+            if call in self._masks:
+                output = output * self._masks[call]
+                fired[call] = ops.sum(ops.cast(output > 0, "int32"))
+            return output
+
+        if self._adapter is not None:
+            images = adapted(images, self._adapter)
+        features = self._network.run(preprocess(images, self._contract), visit)
+        return features, ops.expand_dims(ops.stack([fired[site] for site in self._masks]), 0)

@@ -1,0 +1,1 @@
+"""Plots as PNG files, drawn by matplotlib (the extra ``modhub[plot]``). Equal values give equal bytes."""
