@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,6 +107,38 @@ def load_data(
     if path.suffix.lower() != ".npz":
         raise InvalidData(f"{path} is neither an .npz file nor a folder.", kind="unknown-data", hint=_SPEC_HINT)
     return _load_npz(path, classes)
+
+
+def as_image_data(
+    data: ImageData | str | Path | Sequence[Any],
+    *,
+    split: Split = "train",
+    datasets: Callable[[str, Split], ImageData] | None = None,
+) -> ImageData:
+    """Labelled images, however they are given: ``ImageData``, a ``spec`` (see ``load_data``), or ``(x, y, classes)``.
+
+    ``classes`` may be left out when ``y`` holds names. Raises NotFound, InvalidData, UsageError.
+    """
+    if isinstance(data, ImageData):
+        return data
+    if isinstance(data, (str, Path)):
+        return load_data(data, split=split, datasets=datasets)
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise UsageError(
+            f"the data has the type {type(data).__name__}.",
+            kind="bad-data",
+            hint="give a data set's name, a path, ImageData, or (x, y, classes).",
+        )
+    x, y = data[0], np.asarray(data[1])
+    if len(data) == 2 and y.dtype.kind not in "US":
+        raise UsageError(
+            "the labels are numbers, and nothing says what they stand for.",
+            kind="bad-data",
+            hint="give (x, y, classes), or labels that are names.",
+        )
+    images = as_images(x)
+    classes = class_names(data[2] if len(data) == 3 else np.unique(y), "classes")
+    return ImageData(images, as_labels(y, classes, count=len(images)), classes, "the data")
 
 
 def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:

@@ -48,6 +48,13 @@ def as_images(x: ArrayLike, *, what: str = "x") -> Images:
     shape = array.shape
     if array.ndim == 3:
         array = array[..., np.newaxis]
+    if array.ndim == 4 and shape[0] == 0:
+        raise InvalidData(
+            f"{what} has the shape {shape}; images are N x height x width x channels, at least one.",
+            kind="no-images",
+            hint="give at least one image.",
+            shape=list(shape),
+        )
     if array.ndim != 4 or 0 in shape:
         raise InvalidData(
             f"{what} has the shape {shape}; images are N x height x width x channels, at least one.",

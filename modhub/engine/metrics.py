@@ -20,19 +20,19 @@ def validated(
     """The modules with their metrics on ``data``, all classes of the origin voting, and the origin's own accuracy."""
     logits = logits_of(origin, origin.contract, data.images, batch_size)
     margins = OriginRunner(origin, modules).margins(data.images, batch_size)
-    vote = margins.argmax(axis=1)
     measured = [
-        replace(module, metrics=(_metric(module, margins[:, column], vote == column, data.labels, data_name),))
+        replace(module, metrics=(metric_of(module, column, margins, data.labels, data_name),))
         for column, module in enumerate(modules)
     ]
     return tuple(measured), accuracy_of(logits, data.labels, data_name)
 
 
-def _metric(
-    module: Module, margins: NDArray[np.float32], won: NDArray[np.bool_], labels: NDArray[np.int64], data: str
+def metric_of(
+    module: Module, column: int, margins: NDArray[np.floating], labels: NDArray[np.integer], data: str
 ) -> Metric:
-    true = labels == module.index
-    positive = margins > module.threshold
+    """The figures of the module in ``column`` of margins (n, k); ``labels`` (n,) name the right column."""
+    own, won, true = margins[:, column], margins.argmax(axis=1) == column, labels == column
+    positive = own > module.threshold
     return Metric(
         data=data,
         examples=int(true.sum()),

@@ -10,30 +10,55 @@ import click
 from modhub.cli import printing
 from modhub.cli.options import Command, json_option, one_registry_option, sign_option
 from modhub.cli.progress import Progress
+from modhub.cli.quiet import load_engine
+from modhub.errors import UsageError
 
 if TYPE_CHECKING:
+    from modhub.evaluation.gate import Check
     from modhub.signing import Signer
 
 
 @click.command(
     "publish",
     cls=Command,
-    examples=["modhub publish net.modules", "modhub publish net.modules --version 1.0.0 --registry ~/team-registry"],
+    examples=[
+        "modhub publish net.modules",
+        "modhub publish net.modules --version 1.0.0 --registry ~/team-registry",
+        "modhub publish net.modules --check --data test.npz --margin 0.01",
+    ],
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--version", metavar="X.Y.Z", help="Publish under this version. Default: the next minor one.")
 @sign_option
+@click.option("--check", is_flag=True, help="Refuse a release that recognises a class worse than the one it replaces.")
+@click.option("--data", metavar="DATA", help="With --check: images with labels, as for modhub evaluate.")
+@click.option("--margin", type=float, metavar="X", help="With --check: how far a recall may fall.  [default: 0.02]")
 @one_registry_option
 @json_option
-def command(folder: Path, version: str | None, sign: Signer | None, registry: str | None, as_json: bool) -> None:
+def command(
+    folder: Path,
+    version: str | None,
+    sign: Signer | None,
+    check: bool,
+    data: str | None,
+    margin: float | None,
+    registry: str | None,
+    as_json: bool,
+) -> None:
     """Publish FOLDER, which modhub decompose wrote, as an immutable release.
 
     Publishing equal content again changes nothing. Other content under a version that exists is refused.
+
+    With --check, all modules of FOLDER and all of the newest release of the model in the registry vote on DATA, and
+    nothing is published when the recall of a class falls by more than the margin (0.02: two points of a hundred).
     """
     from modhub import api
 
+    wanted = _check(check, data, margin)
     with Progress("reading the package") as progress:
-        release = api.publish(folder, version=version, registry=registry, sign=sign, progress=progress.at)
+        if wanted is not None:
+            load_engine()
+        release = api.publish(folder, version=version, registry=registry, sign=sign, check=wanted, progress=progress.at)
     for text in release.warnings:
         printing.warn(text)
     if as_json:
@@ -46,9 +71,25 @@ def command(folder: Path, version: str | None, sign: Signer | None, registry: st
                 "classes": list(release.classes),
                 "size": release.size,
                 "warnings": list(release.warnings),
+                "checked": None if release.checked is None else release.checked.to_dict(),
             }
         )
         return
+    if release.checked is not None:
+        printing.line(str(release.checked))
     what = f"{release.ref}: {len(release.classes)} modules, {printing.size(release.size)}"
     where = printing.place(release.registry)
     printing.line(f"published {what}, in {where}" if release.created else f"{what}, was in {where} already")
+
+
+def _check(check: bool, data: str | None, margin: float | None) -> Check | None:
+    """The check that was asked for. Raises UsageError for half of one."""
+    if not check:
+        if data is not None or margin is not None:
+            raise UsageError("--data and --margin go with --check.", kind="bad-option", hint="add --check.")
+        return None
+    if data is None:
+        raise UsageError("--check needs images.", kind="bad-option", hint="give them with --data.")
+    from modhub.evaluation.gate import Check
+
+    return Check(data) if margin is None else Check(data, margin)

@@ -1,0 +1,91 @@
+"""How much modules keep, and how much of it they share: Jaccard indices between masks, and nodes kept per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.module import Module
+
+_CHUNK_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """Nodes kept at one site: the mean, smallest and largest share of its ``nodes`` over the modules of one origin."""
+
+    origin: str
+    site: str
+    nodes: int
+    mean: float
+    least: float
+    most: float
+
+
+def between_modules(modules: Sequence[Module]) -> NDArray[np.float64]:
+    """Jaccard index of every two modules' masks, all sites together, (k, k); NaN where they are of different origins.
+
+    1.0 for two masks that keep nothing, as in ``decomposition.jaccard``.
+    """
+    result = np.full((len(modules), len(modules)), np.nan)
+    for positions in _by_sites(modules):
+        both = _shared_nodes([_bits(modules[position]) for position in positions])
+        own = np.diagonal(both)
+        either = own[:, None] + own[None, :] - both
+        result[np.ix_(positions, positions)] = np.divide(both, either, out=np.ones(both.shape), where=either > 0)
+    return result
+
+
+def kept_per_layer(modules: Sequence[Module]) -> list[LayerRow]:
+    """One row a site, in the order of the network; origins in order of first appearance."""
+    rows = []
+    for positions in _by_sites(modules):
+        members = [modules[position] for position in positions]
+        for site, shape in members[0].keep.shapes.items():
+            counts = [int(np.unpackbits(module.keep.bits[site]).sum()) for module in members]
+            kept = [count / prod(shape) for count in counts]
+            rows.append(
+                LayerRow(
+                    members[0].origin.name, site, prod(shape), sum(kept) / len(kept), least=min(kept), most=max(kept)
+                )
+            )
+    return rows
+
+
+def kept_shares(modules: Sequence[Module]) -> NDArray[np.float64]:
+    """The share of its network's nodes that each module keeps, (k,)."""
+    return np.array(
+        [
+            np.unpackbits(_bits(module)).sum(dtype=np.int64) / sum(prod(shape) for shape in module.keep.shapes.values())
+            for module in modules
+        ]
+    )
+
+
+def _by_sites(modules: Sequence[Module]) -> Iterator[list[int]]:
+    """Positions of the modules whose masks can be compared: of one origin, cut at the same sites."""
+    found: dict[tuple[str, tuple[tuple[str, tuple[int, ...]], ...]], list[int]] = {}
+    for position, module in enumerate(modules):
+        key = (module.origin.fingerprint, tuple(module.keep.shapes.items()))
+        found.setdefault(key, []).append(position)
+    yield from found.values()
+
+
+def _bits(module: Module) -> NDArray[np.uint8]:
+    # Each site's last byte is filled up with zeros, which count for nothing.
+    return np.concatenate([module.keep.bits[site] for site in module.keep.shapes])
+
+
+def _shared_nodes(masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
+    """How many nodes every two masks keep both, (k, k): a product of matrices of bits, a piece at a time."""
+    packed = np.stack(masks)
+    both = np.zeros((len(packed), len(packed)), np.int64)
+    for start in range(0, packed.shape[1], _CHUNK_BYTES):
+        # float32 holds such small counts exactly, and its product is the fast one.
+        bits = np.unpackbits(packed[:, start : start + _CHUNK_BYTES], axis=1).astype(np.float32)
+        both += np.rint(bits @ bits.T).astype(np.int64)
+    return both
