@@ -12,6 +12,10 @@
     name = "team-ci"
     namespaces = ["team", "cifar10"]           or ["*"]; revoked = "why" ends it
 
+    [energy]                                   for --meter, see docs/energy.md
+    pue = 1.2
+    intensity = 0.25                           kg CO2e for a kWh
+
 The file is ``config.toml`` in the user's configuration folder, or what MODHUB_CONFIG names. MODHUB_REGISTRY, one URL or
 several with commas between them (a colon would cut URLs in two), takes the place of ``registries``, MODHUB_CACHE of
 ``cache``, MODHUB_REQUIRE_SIGNATURE (1 or 0) of ``require_signature``. With MODHUB_OFFLINE=1 only the cache is used.
@@ -25,10 +29,10 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from modhub.errors import RegistryUnreachable, StorageError, UsageError, did_you_mean, shown
 from modhub.refs import check_name, parse_model_name
@@ -43,6 +47,18 @@ if TYPE_CHECKING:
 STARTER_FOLDER: Final = Path(__file__).parent / "starter" / "registry"
 
 
+class EnergySettings(BaseModel):
+    """How energy is metered; None leaves it to the paper. ``background`` in seconds, ``intensity`` in kg CO2e for a
+    kWh, ``watts_per_core`` for estimates where no counter can be read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    background: Annotated[float, Field(ge=0, le=3600)] | None = None
+    pue: Annotated[float, Field(ge=1, le=10)] | None = None
+    intensity: Annotated[float, Field(ge=0, le=10)] | None = None
+    watts_per_core: Annotated[float, Field(gt=0, le=1000)] | None = None
+
+
 class Config(BaseModel):
     """The settings of one file; all of them may be missing. ``path`` is that file, existing or not."""
 
@@ -54,6 +70,7 @@ class Config(BaseModel):
     aliases: Mapping[str, str] = {}
     require_signature: StrictBool = False
     trust: tuple[TrustedKey, ...] = ()
+    energy: EnergySettings = EnergySettings()
 
     @property
     def signatures_required(self) -> bool:

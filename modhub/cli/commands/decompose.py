@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.metering import metered, with_energy
 from modhub.cli.options import Command, delta, json_option, number, numbers
 from modhub.cli.printing import Column, percent
 from modhub.cli.progress import Progress
 from modhub.cli.quiet import load_engine
-from modhub.errors import Conflict, NotFound, StorageError, UsageError
+from modhub.cli.reading import class_names, labelled
+from modhub.errors import Conflict, StorageError
 
 if TYPE_CHECKING:
-    from modhub.data import ImageData
     from modhub.package.decomposition import Decomposition
 
 
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Images at a time."
 )
+@metered
 @json_option
 def command(
     model: Path,
@@ -123,8 +125,8 @@ def command(
     check_model_file(model)
     _check_out(out)
     with Progress("reading data") as progress:
-        images = _load(data, split, _class_names(classes))
-        held_out = None if validation is None else _load(validation, "test", images.classes)
+        images = labelled(data, split, class_names(classes))
+        held_out = None if validation is None else labelled(validation, "test", images.classes)
         progress.doing(f"loading {model.name}")
         load_engine()
         decomposition = api.decompose(
@@ -142,7 +144,7 @@ def command(
         progress.doing(f"writing {out}")
         decomposition.save(out)
     if as_json:
-        printing.document(_document(decomposition, out))
+        printing.document(with_energy(_document(decomposition, out)))
     else:
         _print(decomposition, out)
 
@@ -160,34 +162,6 @@ def _check_out(out: Path) -> None:
         raise StorageError(
             f"{out} cannot be written: {out.parent} is a file.", kind="not-writable", hint="choose another --out."
         )
-
-
-def _class_names(text: str | None) -> list[str] | None:
-    """Names from a file, one a line, or from the option itself, with commas between."""
-    if text is None:
-        return None
-    if Path(text).is_file():
-        try:
-            lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(
-                f"--classes {text} cannot be read: {error}.", hint="give a text file, a name a line."
-            ) from error
-        return [line.strip() for line in lines if line.strip()]
-    if "," not in text:
-        raise NotFound(
-            f"--classes {text!r} is neither a file nor several names.",
-            kind="no-classes",
-            hint="give a text file with a name a line, or the names with commas between: cat,dog,fox.",
-        )
-    return [name.strip() for name in text.split(",")]
-
-
-def _load(spec: str, split: Any, classes: Any) -> ImageData:
-    from modhub.data import load_data
-    from modhub.engine.datasets import load_dataset
-
-    return load_data(spec, split=split, classes=classes, datasets=load_dataset)
 
 
 def _document(decomposition: Decomposition, out: Path) -> dict[str, Any]:
