@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modhub.cache import Installed
-from modhub.config import load_config, load_trust, publishing_registry, registries
-from modhub.documents import IndexEntry
-from modhub.errors import InvalidRef, ModhubError, NotFound, StorageError
+from modhub.config import load_config, publishing_registry
+from modhub.energy import lap
+from modhub.errors import InvalidRef, NotFound, StorageError
 from modhub.installation import Progress as BytesProgress
 from modhub.limits import MAX_LOCK_BYTES
-from modhub.manifest import Manifest
-from modhub.places import Backend, Places, RegistryUrls, cache_of
+from modhub.places import Backend, Places, RegistryUrls
 from modhub.refs import ModelRef, is_exact, parse, parse_version
-from modhub.registry import SearchEntry, files, versioned
+from modhub.registry import files, versioned
 from modhub.resolve import Lock, read_lock
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
+    from modhub.evaluation.gate import Check, Checked
     from modhub.package.decomposition import Decomposition
     from modhub.signing import Signer
+    from modhub.updating.result import Update
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,7 @@ class Release:
     classes: tuple[str, ...]
     size: int
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Hit:
-    """What ``search`` found, one module or, when ``cls`` is None, one release. ``ref`` can be installed."""
-
-    ref: str
-    cls: str | None
-    registry: str
-    release: IndexEntry
-
-
-@dataclass(frozen=True)
-class Details:
-    """A release as ``info`` shows it: its manifest, the classes asked for, and where it was found."""
-
-    ref: ModelRef
-    registry: str
-    manifest: Manifest
-    slugs: tuple[str, ...]
+    checked: Checked | None = None
 
 
 def decompose(
@@ -90,13 +71,15 @@ def decompose(
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
     ``backtrack``: ``none``, ``last-conv`` or ``input``; ``rule``: ``text`` or ``printed``; ``delta``: a number or a
-    quantile such as ``"q95"``. ``progress`` is told batches done and in all.
+    quantile such as ``"q95"``. ``progress`` is told batches done and in all. Inside
+    ``with modhub.meter()`` the energy spent goes into the provenance.
 
     Raises UnsupportedModel, InvalidData, UsageError.
     """
     from modhub.engine.decomposing import decompose_model
 
-    return decompose_model(
+    spent = lap()
+    decomposition = decompose_model(
         model,
         x,
         y,
@@ -119,6 +102,7 @@ def decompose(
         },
         progress=progress,
     )
+    return decomposition.with_energy(spent.record())
 
 
 def load(folder: str | Path) -> Decomposition:
@@ -136,13 +120,15 @@ def publish(
     version: str | None = None,
     registry: str | None = None,
     sign: str | Signer | None = None,
+    check: Check | None = None,
     progress: BytesProgress | None = None,
 ) -> Release:
     """Publish all modules of one decomposition as an immutable release.
 
     Without ``version``, equal content gives the release that exists, else the next minor version is taken. Publishing
-    equal content again changes nothing. ``sign`` names one of the user's keys, or is one. ``progress`` is told what,
-    bytes done and in all. Raises Conflict when the version has other content.
+    equal content again changes nothing. ``sign`` names one of the user's keys, or is one. ``check`` refuses a release
+    whose recall of a class falls, see ``Check``. ``progress`` is told what, bytes done and in all. Raises Conflict when
+    the version has other content, and kind ``recall-fell``.
     """
     from modhub.package.decomposition import decomposition_from
     from modhub.package.folder import load_package
@@ -153,11 +139,19 @@ def publish(
     if isinstance(decomposition_or_folder, (str, Path)):
         package = load_package(Path(decomposition_or_folder))
         # A folder may come from anywhere: what does not decode and fit its architecture is never published.
-        decomposition_from(package.manifest, lambda _, record: package.blobs[record.sha256])
+        decomposition = decomposition_from(package.manifest, lambda _, record: package.blobs[record.sha256])
     else:
-        package = decomposition_or_folder.package
+        decomposition, package = decomposition_or_folder, decomposition_or_folder.package
 
     target = publishing_registry(registry, load_config())
+    checked = None
+    if check is not None:
+        from modhub.data import as_image_data
+        from modhub.engine.datasets import load_dataset
+        from modhub.evaluation.gate import check_replacement
+
+        data = as_image_data(check.data, split="test", datasets=load_dataset)
+        checked = check_replacement(decomposition, version, target, check, data, compose)
     if version is None:
         published = target.publish_next(package.manifest, package.blobs, signer=signer, progress=progress)
     else:
@@ -172,6 +166,7 @@ def publish(
         classes=tuple(module.name for module in package.manifest.content.modules),
         size=sum(blob.size for blob in package.manifest.blobs.values()),
         warnings=published.warnings,
+        checked=checked,
     )
 
 
@@ -287,62 +282,49 @@ def compose(
     return Composite(make_plan(members, adapt=adapt, size=size, verifiers=verifiers), backend, reject)
 
 
-def search(
-    query: str = "",
+def update(
+    modules: Any,
     *,
+    against: Any,
+    data: Any,
+    strategy: str = "auto",
+    report: Any = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    keep_origin: bool = False,
     registry: RegistryUrls = None,
-    dataset: str | None = None,
-    namespace: str | None = None,
-    limit: int | None = None,
-) -> list[Hit]:
-    """Modules and releases whose name, class or data set contains every word of ``query``, newest version of each.
+    cache: str | Path | None = None,
+) -> Update:
+    """Adapt modules to classes that their origin never saw, by a few labelled images; keeps the better.
 
-    Filters by ``dataset`` and ``namespace``; at most ``limit`` hits. A release whose own name matches is one hit; else
-    each class that matches is one.
+    ``modules``: names, modules, composites or decompositions, one or several. ``against``: the modules whose classes
+    they never saw, which stay as they are, unless they are among ``modules`` too: then all are updated together.
+    ``data``: an ``ImageData`` or (x, y, classes), labelled with the class names of both, 4 images of each or more;
+    ``report``: other labelled images to report on, by default a third of ``data``. What fits, what chooses and what
+    reports are different images.
+
+    ``strategy``: ``tangle`` (tangling again, against the unseen classes; with ``keep_origin`` beside the origin's own),
+    ``remove`` (nodes active for the unseen classes and not for the module's go), ``calibrate`` (heads fitted to the
+    examples), or ``auto``, which tries them all. Raises InvalidData, UsageError, Incompatible, NotFound.
     """
-    words = query.lower().split()
-    hits: list[Hit] = []
-    for entry in _shown(registry):
-        if namespace not in (None, entry.ref.namespace) or dataset not in (None, entry.release.dataset):
-            continue
-        hits += _matches(entry, words)
-        if limit is not None and len(hits) >= limit:
-            return hits[:limit]
-    return hits
+    from modhub.updates import update_modules
 
-
-def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details:
-    """Everything a release says of itself, or of one of its classes. Raises NotFound."""
-    places = Places.open(registry, cache)
-    pinned = places.resolve([ref])
-    first = pinned[0]
-    source = next((r for r in places.registries if r.url == first.registry), None)
-    manifest = source.manifest(first.ref.release) if source else places.cache.manifest(first.digest)
-    return Details(first.ref.release, first.registry, manifest, tuple(pin.ref.cls for pin in pinned))
-
-
-def list_installed(*, cache: str | Path | None = None) -> list[Installed]:
-    """The modules in the local cache."""
-    return cache_of(cache, load_config()).installed()
-
-
-def list_available(*, registry: RegistryUrls = None) -> list[Hit]:
-    """Every release of every registry, newest version of each model."""
-    return [Hit(entry.ref.name, None, entry.registry, entry.release) for entry in _shown(registry)]
+    return update_modules(
+        modules,
+        against,
+        data,
+        strategy=strategy,
+        report=report,
+        seed=seed,
+        batch_size=batch_size,
+        keep_origin=keep_origin,
+        registry=registry,
+        cache=cache,
+    )
 
 
 def _as_list(refs: str | Sequence[str]) -> list[str]:
     return [refs] if isinstance(refs, str) else list(refs)
-
-
-def _shown(registry: RegistryUrls) -> list[SearchEntry]:
-    """Of each model the release that its plain name gives, from the first registry that has it."""
-    config = load_config()
-    found: dict[str, SearchEntry] = {}
-    for place in registries(registry, config, trust=load_trust(config)):
-        for entry in place.entries(_warn_of):
-            found.setdefault(entry.ref.name, entry)
-    return [found[name] for name in sorted(found)]
 
 
 def _signer(sign: str | Signer | None) -> Signer | None:
@@ -352,19 +334,3 @@ def _signer(sign: str | Signer | None) -> Signer | None:
     from modhub.keyring import load_signer
 
     return load_signer(sign)
-
-
-def _warn_of(error: ModhubError) -> None:
-    warnings.warn(str(error), stacklevel=4)
-
-
-def _matches(entry: SearchEntry, words: list[str]) -> list[Hit]:
-    name, release = entry.ref.name, entry.release
-    about = f"{name} {release.dataset}".lower()
-    if all(word in about for word in words):
-        return [Hit(name, None, entry.registry, release)]
-    return [
-        Hit(f"{name}:{slug}", cls, entry.registry, release)
-        for cls, slug in zip(release.classes, release.slugs, strict=True)
-        if all(word in f"{about} {cls} {slug}".lower() for word in words)
-    ]

@@ -158,10 +158,17 @@ class Metric(Stored):
 
 
 class Derivation(Stored):
-    """Where an updated module comes from. Empty for a module cut from its origin."""
+    """Where an updated module comes from: the module that was updated, by name and the digest of its blob.
+
+    ``strategy`` says how, ``against`` are the digests of the modules whose classes its origin never saw, ``examples``
+    how many labelled images fitted it. What is empty is left out of the file.
+    """
 
     module: str
     digest: DigestText
+    strategy: Literal["tangle", "remove", "calibrate"] | None = Field(default=None, exclude_if=lambda v: v is None)
+    against: tuple[DigestText, ...] = Field(default=(), exclude_if=lambda v: not v)
+    examples: Count = Field(default=0, exclude_if=lambda v: not v)
 
 
 class ModuleRecord(Stored):
@@ -221,16 +228,29 @@ class StoredBlob(Stored):
     decoded_size: Annotated[int, Field(ge=1, le=MAX_DECODED_BYTES)]
 
 
+class EnergySpent(Stored):
+    """What cutting the modules took: ``kwh`` with the data centre's factor (the paper's p_t), kilograms of CO2e, wall
+    seconds, and ``source``, in words, where the watts come from: counters or an estimate."""
+
+    seconds: Annotated[float, Field(ge=0)]
+    kwh: Annotated[float, Field(ge=0)]
+    co2e_kg: Annotated[float, Field(ge=0)]
+    source: DisplayName
+
+
 class Provenance(Stored):
     """When and by what the release was made (UTC, ISO 8601), and what decided the last bits of its activations.
 
     Equal masks from equal input are promised inside one environment only: one ``backend`` at the same ``versions``.
+    ``energy`` stands there when a meter ran.
     """
 
     created: str
     tool: str
     backend: str
     versions: dict[str, str]
+    #: Left out of the file when there is none, so that manifests from before it are written as they were read.
+    energy: EnergySpent | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Manifest(Stored):

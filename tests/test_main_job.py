@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.api import list_installed
+from modhub.searching import list_installed
 
 CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 

@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Make modules": {
         "decompose": "Cut a trained Keras classifier into one module per class.",
+        "update": "Adapt modules to classes that their origin never saw.",
         "publish": "Publish a folder of modules as an immutable release.",
         "yank": "Let nobody choose a release any more.",
     },
@@ -25,10 +26,30 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "search": "Find modules by name, class or data set.",
         "info": "Show what a release or a module is.",
         "install": "Bring modules into the local cache, verified.",
-        "lock": "Write down exactly which modules names mean now.",
+        "lock": "Write down exactly which modules names, or a project, mean now.",
         "list": "List installed modules, or all that there are.",
         "compose": "Make one classifier of modules of any origins.",
         "predict": "Classify images with a composed classifier.",
+        "explain": "Show which module said what about an image, and why.",
+        "export": "Write a composed classifier as one file that needs no modhub.",
+        "evaluate": "Measure how good a model or a classifier is.",
+    },
+    "Projects": {
+        "new": "Make a project: a folder with a modhub.toml.",
+        "add": "Add classes to the project.",
+        "remove": "Remove classes from the project.",
+        "swap": "Put another module in the place of a class.",
+        "rename": "Give a class another label.",
+        "restrict": "Keep some classes only, in the order given.",
+        "verify-with": "Let other modules decide again between some classes.",
+        "merge": "Join another project's classes.",
+        "sync": "Install what the project's lockfile pins.",
+        "upgrade": "Move the project's modules to newer releases.",
+        "build": "Write the project's classifier as one Keras model.",
+        "verify": "Replay the lock: digests, data, accuracy.",
+        "tree": "Show the project's models and modules.",
+        "outdated": "Show which modules have newer releases.",
+        "diff": "Show what differs between two releases, or two locks.",
     },
     "Names and places": {
         "alias": "Short names for models, such as c10 for cifar10/r56.",
@@ -77,7 +98,7 @@ class Root(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _SUMMARIES:
             return None
-        return cast(click.Command, import_module(f"modhub.cli.commands.{cmd_name}").command)
+        return cast(click.Command, import_module(f"modhub.cli.commands.{cmd_name.replace('-', '_')}").command)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Exit codes"):

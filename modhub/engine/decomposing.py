@@ -166,11 +166,12 @@ def _assembled(
         ),
         options=options,
         sites=tuple(SiteRecord(id=site.id, shape=site.shape) for site in result.sites),
-        provenance=_provenance(),
+        provenance=provenance_now(),
     )
 
 
-def _provenance() -> Provenance:
+def provenance_now() -> Provenance:
+    """When, and by which versions of what, something is being made."""
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     backend = keras.backend.backend()
     return Provenance(

@@ -16,6 +16,7 @@ from modhub.manifest import (
     Content,
     Dataset,
     DecomposeOptions,
+    EnergySpent,
     InputContract,
     Manifest,
     ModuleRecord,
@@ -66,6 +67,12 @@ class Decomposition:
     def save(self, folder: str | Path) -> Path:
         """Write the package folder that ``load`` and ``publish`` read. Raises Conflict when something else is there."""
         return save_package(self.package, Path(folder))
+
+    def with_energy(self, energy: EnergySpent | None) -> Decomposition:
+        """With what cutting it took in its provenance; None changes nothing."""
+        if energy is None:
+            return self
+        return replace(self, provenance=self.provenance.model_copy(update={"energy": energy}))
 
     @cached_property
     def package(self) -> Package:
