@@ -166,7 +166,9 @@ class Derivation(Stored):
 
     module: str
     digest: DigestText
-    strategy: Literal["tangle", "remove", "calibrate"] | None = Field(default=None, exclude_if=lambda v: v is None)
+    strategy: Literal["tangle", "remove", "calibrate", "match"] | None = Field(
+        default=None, exclude_if=lambda v: v is None
+    )
     against: tuple[DigestText, ...] = Field(default=(), exclude_if=lambda v: not v)
     examples: Count = Field(default=0, exclude_if=lambda v: not v)
 

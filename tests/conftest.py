@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared: how long an example takes says nothing.
+settings.register_profile("modhub", deadline=None)
+settings.load_profile("modhub")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modhub.adapters import ADAPTS
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ class Shape:
     adapt: str | None = None
     size: tuple[int, int] | None = None
     swap: tuple[tuple[str, str], ...] = ()
+    match: bool = False
     remove: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
     restrict: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | N
     else:
         composite = _of_project(shape, registry, cache)
     for label, ref in shape.swap:
-        composite = composite.swap(label, ref)
+        composite = composite.swap(label, ref, match=shape.match)
     for label in shape.remove:
         composite = composite.remove(label)
     for label, name in shape.rename:
@@ -113,7 +113,8 @@ def _each(read: Callable[[str], Any]) -> Callable[..., Any]:
 _OPTIONS: Sequence[click.Option] = (
     click.Option(
         ["--adapt"],
-        type=click.Choice(ADAPTS),
+        # Written out, because a help text should not wait for numpy; a test holds it to adapters.ADAPTS.
+        type=click.Choice(("resize", "crop", "letterbox")),
         help="Let modules of other sizes, colours or value ranges see the images through adapters.",
     ),
     click.Option(
@@ -127,7 +128,10 @@ _OPTIONS: Sequence[click.Option] = (
         multiple=True,
         metavar="LABEL=REF",
         callback=_each(lambda text: pair(text, "--swap", "cat=cifar10/r20:cat")),
-        help="Put another module in the place of a class; repeatable, as the next four.",
+        help="Put another module in the place of a class; repeatable, as --remove and those below.",
+    ),
+    click.Option(
+        ["--match"], is_flag=True, help="Bring what --swap puts in onto the scale of the margins of what goes."
     ),
     click.Option(["--remove"], multiple=True, metavar="LABEL", help="Leave a class out."),
     click.Option(

@@ -106,8 +106,13 @@ class Composite:
         """With another label for one class. Raises NotFound, and Conflict when another class has it."""
         return self._with(operations.renamed(self.plan, label, name))
 
-    def swap(self, label: str, part: str | Module) -> Composite:
-        """With another module in the place, and under the label, of one class. Raises NotFound, Incompatible."""
+    def swap(self, label: str, part: str | Module, *, match: bool = False) -> Composite:
+        """With another module in the place, and under the label, of one class. Raises NotFound, Incompatible.
+
+        With ``match`` its margins are brought onto the scale of the module that goes, by the thresholds and scales that
+        both carry. Networks differ in how large their margins are, and a module from one of larger margins wins too
+        often among those of another; alone it answers as before.
+        """
         column = self.plan.column(label)
         rest = self.plan.members[:column] + self.plan.members[column + 1 :]
         modules = modules_of([part], self.backend, rest, self.plan)
@@ -116,7 +121,8 @@ class Composite:
                 f"{part} names {len(modules)} modules; a swap takes one.",
                 hint="name the class as well, for example cifar10/r20:cat.",
             )
-        return self._with(operations.swapped(self.plan, label, modules[0]))
+        new, old = modules[0], self.plan.modules[column]
+        return self._with(operations.swapped(self.plan, label, operations.matched(new, old) if match else new))
 
     def verify_with(self, stages: Mapping[tuple[str, ...], Sequence[str | Module]]) -> Composite:
         """When the composite answers one of some classes, let other modules decide between these again.

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from modhub.composition.plan import Member, Plan, Verifier, make_plan
 from modhub.errors import Conflict, UsageError, shown
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
-from modhub.manifest import TEXT_PATTERN
-from modhub.module import Module
+from modhub.manifest import TEXT_PATTERN, Derivation
+from modhub.module import Head, Module
+from modhub.package.decomposition import with_digests
 
 
 def added(plan: Plan, members: Iterable[Member], verifiers: Iterable[Verifier] = ()) -> Plan:
@@ -48,6 +51,32 @@ def swapped(plan: Plan, label: str, module: Module) -> Plan:
     column = plan.column(label)
     old = plan.members[column]
     return _relabelled(plan, column, module, old.own_label or old.module.name)
+
+
+def matched(module: Module, old: Module) -> Module:
+    """``module`` with its margins on the scale of ``old``, by the threshold and Platt scale that both carry.
+
+    Two networks' margins need not be comparable. ``sigmoid(scale (m - threshold))`` is a probability in both, so the
+    margin that means the same to ``old`` is ``(scale / scale_old) (m - threshold) + threshold_old``: another head, the
+    same masks. The answers of the module alone stay; in a vote it counts as the one in whose place it stands.
+    """
+    factor = np.float32(module.scale / old.scale)
+    kernel, bias = module.head.kernel * factor, module.head.bias * factor
+    bias[0] += np.float32(old.threshold - module.scale / old.scale * module.threshold)
+    lineage = Derivation(module=module.ref, digest=module.digest, strategy="match", against=(old.digest,))
+    head = Head(kernel.astype(np.float32), bias.astype(np.float32))
+    (made,) = with_digests(
+        [
+            replace(
+                module,
+                head=head,
+                threshold=old.threshold,
+                scale=old.scale,
+                derived_from=(*module.derived_from, lineage),
+            )
+        ]
+    )
+    return made
 
 
 def renamed(plan: Plan, label: str, name: str) -> Plan:

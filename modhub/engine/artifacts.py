@@ -88,7 +88,8 @@ def _name_operations(model: keras.Model) -> None:
     """Number what Keras named by counting all that this process ever built."""
     import keras
 
-    for number, operation in enumerate(model.operations):
+    # A Sequential has layers only.
+    for number, operation in enumerate(getattr(model, "operations", model.layers)):
         if not isinstance(operation, keras.Layer) or type(operation) is keras.layers.Concatenate:
             operation.name = f"step_{number}"
 

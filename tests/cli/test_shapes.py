@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 import modhub
+from modhub.adapters import ADAPTS
+from modhub.cli.commands.compose import command
 from tests.cli import origin
 from tests.cli.running import Result, Workshop
 from tests.small_origins import Data, fitted_model, plain_features
@@ -27,6 +30,12 @@ def registry(workshop: Workshop) -> str:
     )
     modhub.publish(cut, version="1.0.0", registry=workshop.registry)
     return workshop.registry
+
+
+def test_every_way_to_adapt_can_be_chosen() -> None:
+    (option,) = [each for each in command.params if each.name == "adapt"]
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == ADAPTS
 
 
 def test_changes_happen_in_the_order_of_the_help(run: Run, registry: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from PIL import Image
 import modhub
 from modhub import compose
 from modhub.errors import Incompatible, InvalidData
+from modhub.module import PackedMasks
 from modhub.package.decomposition import with_digests
-from tests.small_origins import Data, bar_modules, fitted_model, plain_features, quadrant_modules, quadrants
+from tests.small_origins import Data, bar_modules, bars, fitted_model, plain_features, quadrant_modules, quadrants
 
 
 def large_colour() -> Data:
@@ -111,6 +114,33 @@ def test_exported_stages_answer_alike(tmp_path):
     assert (expected != compose(parts).predict(images).margins).any()
 
 
+def test_a_matched_module_speaks_on_the_scale_of_the_one_it_replaces():
+    quarters = compose(list(quadrant_modules().modules))
+    old, new = quarters.modules[0], bar_modules().modules[2]
+    images = quadrants(each=10, seed=8).x
+    alone = compose([new]).predict(images)
+    after = quarters.swap("top left", new, match=True).predict(images)
+    expected = new.scale / old.scale * (alone.margins[:, 0] - new.threshold) + old.threshold
+    np.testing.assert_allclose(after.margins[:, 0], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(after.scores[:, 0], alone.scores[:, 0], atol=1e-4)
+    np.testing.assert_array_equal(after.positive[:, 0], alone.positive[:, 0])
+    assert np.abs(after.margins[:, 0] - alone.margins[:, 0]).max() > 0.1
+    matched = quarters.swap("top left", new, match=True).modules[0]
+    assert (matched.derived_from[-1].strategy, matched.derived_from[-1].against) == ("match", (old.digest,))
+    assert matched.digest != new.digest
+    back = quarters.swap("top left", new, match=True).swap("top left", old)
+    assert back.plan == quarters.plan
+
+
+def test_a_module_matched_with_itself_stays():
+    module = bar_modules().modules[1]
+    same = compose([module, bar_modules().modules[0]]).swap("vertical", module, match=True)
+    images = bars(each=5, seed=8).x
+    np.testing.assert_allclose(
+        same.predict(images).margins[:, 0], compose([module]).predict(images).margins[:, 0], rtol=1e-5, atol=1e-5
+    )
+
+
 def test_merged_composites_keep_their_stages():
     one = compose(list(quadrant_modules().modules)).verify_with(
         {("top left", "top right"): [bar_modules().modules[0], bar_modules().modules[1]]}
@@ -137,9 +167,5 @@ def test_all_modules_with_no_node_removed_rank_exactly_like_their_origin(large):
 
 
 def _all_nodes(module):
-    from dataclasses import replace
-
-    from modhub.module import PackedMasks
-
     full = PackedMasks.of({site: np.ones_like(mask) for site, mask in module.keep.items()})
     return replace(module, keep=full)

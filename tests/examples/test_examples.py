@@ -53,6 +53,15 @@ EXPECTED = {
         r"modhub was imported: False",
         r"largest difference of a margin: (0\.0e\+00|\d\.\de-0[5-9]|\d\.\de-1\d)",
     ],
+    "07_faulty_class.py": [
+        r"faulty: 3; \d+ training images of 3 and \d were taken for the other",
+        r"two classes: a small network trained on \d+ images",
+        r"the network's modules +[89]\d\.\d / .* [2-7]\d\.\d +\d+\.\d +26\.0 / 50\.4\n",
+        r"\(1\) replace by a better network's +9\d\.\d / .* (8\d|9\d|100)\.\d +\d+\.\d +27\.2 / 54\.6\n",
+        r"\(2\) replace by a two-class network's +\d+\.\d / .*25\.0 / 50\.4\n",
+        r"\(3\) remove +8\d\.\d / \d+\.\d +9\d\.\d / \d+\.\d +0\.0 +\d+\.\d +24\.0 / 48\.2\n",
+        r"\(4\) verify with the two-class network's +9\d\.\d / .* ([6-9]\d|100)\.\d +\d+\.\d +25\.3 / 50\.8\n",
+    ],
 }
 
 
