@@ -19,6 +19,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import common
+import resolving as resolving_program
+import reuse_tables
+import update as update_program
 
 PAGE = common.ROOT / "docs" / "results.md"
 RESULTS = common.ROOT / "benchmarks" / "results"
@@ -111,6 +114,26 @@ def mixed(found: Any) -> str:
     rows = [line("each its own images, no adapter", found["alone"], "-")]
     rows += [line(f"{row['size']}x{row['size']}", row, f"{100 * row['joint']:.1f}") for row in found["rows"]]
     return common.markdown(headers, rows)
+
+
+def reuse(found: Any) -> str:
+    """Tables 2 to 5, with the trained networks beside them."""
+    return reuse_tables.page(found, figures("reuse-trained"))
+
+
+def faulty_class(found: Any) -> str:
+    """Figure 1."""
+    return reuse_tables.faulty_class(found)
+
+
+def update(found: Any) -> str:
+    """Updates for classes that an origin never saw."""
+    return update_program.table(found["rows"])
+
+
+def resolving(found: Any) -> str:
+    """Settling 200 modules of 20 origins."""
+    return resolving_program.tables(found)
 
 
 def startup(measured: Any) -> str:
@@ -229,7 +252,7 @@ def scale(found: Any) -> str:
     return f"{common.markdown(names, resolving)}\n\n{common.markdown(search, searching)}"
 
 
-DRAWN = (cost, size, pairs, startup, races, crashes, faults, fuzz, transfer, scale)
+DRAWN = (cost, size, pairs, mixed, reuse, faulty_class, update, resolving, startup, races, crashes, faults, fuzz, transfer, scale)
 
 
 def main() -> None:

@@ -149,8 +149,8 @@ def drawn_classes(size: tuple[int, int], hundreds: list[int], seed: int) -> list
     return [*sorted(int(cls) for cls in first), *sorted(10 + int(cls) for cls in second)]
 
 
-def measured_kind(bench: Bench, hundreds: list[int], log: Any) -> list[dict[str, Any]]:
-    rows = []
+def measured_kind(bench: Bench, hundreds: list[int], log: Any) -> None:
+    """Give every row to ``log`` when it is measured."""
     for size in SIZES:
         if size[1] > len(hundreds):
             continue
@@ -162,9 +162,7 @@ def measured_kind(bench: Bench, hundreds: list[int], log: Any) -> list[dict[str,
                 found.append(
                     figures_of(bench, drawn_classes(size, hundreds, seed), count, seed, masks=small and seed < 2)
                 )
-            rows.append({"kind": bench.kind, "size": list(size), "count": count, **summary(found)})
-            log(rows[-1])
-    return rows
+            log({"kind": bench.kind, "size": list(size), "count": count, **summary(found)})
 
 
 def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -209,10 +207,15 @@ def main() -> None:
     options = parser.parse_args()
     start = time.perf_counter()
 
-    def log(row: Any) -> None:
+    rows: list[dict[str, Any]] = []
+    jaccard: dict[str, list[float]] = {}
+
+    def log(row: dict[str, Any]) -> None:
+        rows.append(row)
+        # After every row, because the whole takes long.
+        common.keep(options.out, "update", {"rows": rows, "jaccard": jaccard, "seconds": time.perf_counter() - start})
         print(f"{time.perf_counter() - start:.0f} s: {table([row]).splitlines()[-1]}", file=sys.stderr, flush=True)
 
-    rows, jaccard = [], {}
     for kind in options.kinds:
         hundreds = (
             list(range(100)) if kind == "full" else sorted(np.random.default_rng(1).permutation(100)[:20].tolist())
@@ -221,8 +224,7 @@ def main() -> None:
         jaccard[kind] = [float(np.mean([m.jaccard for m in group])) for group in modules]
         bench = Bench(kind, *modules, pool_of(options.data, kind, (list(range(10)), hundreds)))
         print(f"{time.perf_counter() - start:.0f} s: tables of {kind}, JI {jaccard[kind]}", file=sys.stderr, flush=True)
-        rows += measured_kind(bench, hundreds, log)
-    common.keep(options.out, "update", {"rows": rows, "jaccard": jaccard, "seconds": time.perf_counter() - start})
+        measured_kind(bench, hundreds, log)
     print(table(rows))
 
 

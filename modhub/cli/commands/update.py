@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.metering import metered, with_energy
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column, percent
 from modhub.cli.progress import Progress
@@ -58,6 +59,7 @@ _STRATEGY = click.Choice(["auto", "tangle", "remove", "calibrate"])
 )
 @registry_option
 @cache_option
+@metered
 @json_option
 def command(
     refs: tuple[str, ...],
@@ -97,7 +99,7 @@ def command(
         update = api.update(list(refs), against=list(against), data=images, report=other, **options)
         written = [] if out is None or not update.changed else _save(update, name, out)
     if as_json:
-        printing.document(update.to_dict() | {"out": [str(folder) for folder in written]})
+        printing.document(with_energy(update.to_dict() | {"out": [str(folder) for folder in written]}))
     else:
         _print(update, out, written)
 
