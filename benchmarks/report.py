@@ -252,7 +252,9 @@ def scale(found: Any) -> str:
     return f"{common.markdown(names, resolving)}\n\n{common.markdown(search, searching)}"
 
 
-DRAWN = (cost, size, pairs, mixed, reuse, faulty_class, update, resolving, startup, races, crashes, faults, fuzz, transfer, scale)
+COSTS = (cost, size, startup, transfer, scale, resolving)
+ANSWERS = (pairs, mixed, reuse, faulty_class, update)
+DRAWN = (*COSTS, *ANSWERS, races, crashes, faults, fuzz)
 
 
 def main() -> None:
