@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from modhub.adapters import Adapter
 from modhub.engine.adapting import adapted
 from modhub.engine.network import Network, preprocess
+from modhub.engine.watched import WatchedNetwork, is_worth_watching
 from modhub.manifest import InputContract
 from modhub.module import Masks, Module, Origin
 
@@ -68,26 +69,62 @@ def masked_sites(modules: Sequence[Module]) -> list[str]:
 
 
 class OriginRunner:
-    """Runs any modules of one origin, behind an adapter where one is given. Modules with equal masks share a run."""
+    """Runs any modules of one origin, behind an adapter where one is given.
+
+    Modules with equal masks share a run. Modules with other masks share one pass of the whole network for all images on
+    which their masks change nothing, and run by themselves on the others only.
+    """
 
     def __init__(self, origin: Origin, modules: Sequence[Module], adapter: Adapter | None = None) -> None:
         self.origin = origin
-        self._network = MaskedNetwork(
-            Network(origin.architecture, origin.weights), origin.contract, masked_sites(modules), adapter
-        )
-        self._groups = equal_masks(modules)
         self._modules = list(modules)
+        self._groups = equal_masks(modules)
+        trunk = Network(origin.architecture, origin.weights)
+        masks = [modules[members[0]].keep for members in self._groups]
+        self._network = MaskedNetwork(trunk, origin.contract, masked_sites(modules), adapter)
+        worth = is_worth_watching(masks)
+        self._watched = WatchedNetwork(trunk, origin.contract, masks, adapter) if worth else None
 
     def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
         """``(w_c - w_uc) . h + (b_c - b_uc)`` of raw images (N, H, W, C); float32 (N, modules)."""
         result = np.empty((len(images), len(self._modules)), np.float32)
-        for members in self._groups:
-            self._network.set_masks(self._modules[members[0]].keep)
-            features = self._network.features(images, batch_size)
+        shared = self._watched.watch(images, batch_size) if self._watched and len(images) else None
+        for number, members in enumerate(self._groups):
+            masks = self._modules[members[0]].keep
+            if shared is None:
+                self._network.set_masks(masks)
+                features = self._network.features(images, batch_size)
+            else:
+                features = self._only_hits(masks, images, batch_size, shared[0], shared[1][:, number])
             heads = [self._modules[member].head for member in members]
             kernel = np.stack([head.margin_kernel for head in heads], axis=1)
             result[:, members] = features @ kernel + np.array([head.margin_bias for head in heads], np.float32)
         return result
+
+    def _only_hits(
+        self,
+        masks: Masks,
+        images: NDArray[Any],
+        batch_size: int,
+        whole: NDArray[np.float32],
+        hits: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """The features under ``masks``: those of the ``whole`` network but for the images that are ``hits``."""
+        rows = np.flatnonzero(hits)
+        if not len(rows):
+            return whole
+        self._network.set_masks(masks)
+        features = whole.copy()
+        # Filled up to few different numbers of images, because each one is traced and compiled.
+        filled = np.resize(rows, _filled(len(rows), batch_size))
+        features[rows] = self._network.features(images[filled], batch_size)[: len(rows)]
+        return features
+
+
+def _filled(count: int, batch_size: int) -> int:
+    """``count`` with its last batch filled up to a power of two, or to a whole batch."""
+    whole, rest = divmod(count, batch_size)
+    return whole * batch_size + (min(batch_size, 1 << (rest - 1).bit_length()) if rest else 0)
 
 
 def equal_masks(modules: Sequence[Module]) -> list[list[int]]:

@@ -1,0 +1,87 @@
+"""One pass with every node kept, which also says for which images a module's masks matter at all.
+
+An image that makes none of a module's removed nodes differ from zero runs through the module exactly as through the
+whole network. So modules with masks of their own share that one pass, and only other pairs of image and module need a
+run with masks. Nothing is approximated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from modhub.adapters import Adapter
+from modhub.engine.adapting import adapted
+from modhub.engine.network import Network, preprocess
+from modhub.limits import MIB
+from modhub.manifest import InputContract
+from modhub.module import Masks
+
+#: Bytes that the removed nodes of all masks may take as numbers; beyond it every module runs by itself.
+MOST_WATCHED: Final = 64 * MIB
+
+
+class WatchedNetwork(keras.Model):
+    """Maps raw images (B, H, W, C) to the whole network's features (B, F) and to hits (B, masks).
+
+    A hit is an image that makes a node which that mask removes differ from zero.
+    """
+
+    def __init__(
+        self, network: Network, contract: InputContract, masks: Sequence[Masks], adapter: Adapter | None = None
+    ) -> None:
+        super().__init__(name="watched_network", dtype="float32")
+        self.jit_compile = False
+        self._network = network
+        self._contract = contract
+        self._adapter = adapter
+        self._count = len(masks)
+        self._removed: Mapping[str, Any] = {
+            site: self.add_weight(shape=removed.shape, initializer="zeros", trainable=False, name=f"removed_{number}")
+            for number, (site, removed) in enumerate(_removed(masks))
+        }
+        for site, removed in _removed(masks):
+            self._removed[site].assign(removed)
+
+    def call(self, images: Any) -> dict[str, Any]:
+        hits = []
+
+        def visit(call: str, output: Any) -> Any:
+            if call in self._removed:
+                differs = ops.cast(ops.not_equal(output, 0.0), "float32")
+                flat = ops.reshape(differs, (-1, int(np.prod(output.shape[1:]))))
+                hits.append(ops.matmul(flat, self._removed[call]) > 0)
+            return output
+
+        if self._adapter is not None:
+            images = adapted(images, self._adapter)
+        features = self._network.run(preprocess(images, self._contract), visit)
+        return {"features": features, "hits": ops.any(ops.stack(hits), axis=0)}
+
+    def watch(self, images: NDArray[Any], batch_size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Features float32 (N, F) and hits bool (N, masks) of all images, N >= 1."""
+        parts = [
+            self.predict_on_batch(images[start : start + batch_size]) for start in range(0, len(images), batch_size)
+        ]
+        return np.concatenate([part["features"] for part in parts]), np.concatenate([part["hits"] for part in parts])
+
+
+def is_worth_watching(masks: Sequence[Masks]) -> bool:
+    """Whether several masks, of which one at least removes something, can share a pass within ``MOST_WATCHED``."""
+    if len(masks) < 2:
+        return False
+    nodes = sum(masks[0][site].size for site in masks[0] if not all(each[site].all() for each in masks))
+    return 0 < 4 * nodes * len(masks) <= MOST_WATCHED
+
+
+def _removed(masks: Sequence[Masks]) -> Any:
+    """For each site where a mask removes a node: 1 where it does, float32 (nodes, masks)."""
+    for site in masks[0]:
+        removed = np.stack([~mask[site].ravel() for mask in masks], axis=1)
+        if removed.any():
+            yield site, removed.astype(np.float32)
