@@ -258,7 +258,7 @@ DRAWN = (*COSTS, *ANSWERS, races, crashes, faults, fuzz)
 
 
 def main() -> None:
-    tables = {draw.__name__: draw(figures(draw.__name__)) for draw in DRAWN}
+    tables = {draw.__name__: draw(figures(draw.__name__.replace("_", "-"))) for draw in DRAWN}
     tables |= {name: accuracy(name, figures(f"accuracy-{name}")) for name in common.MODELS}
     tables["summary"] = accuracy_summary()
     page = PAGE.read_text()
