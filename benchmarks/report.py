@@ -136,6 +136,24 @@ def resolving(found: Any) -> str:
     return resolving_program.tables(found)
 
 
+def shared_pass(found: Any) -> str:
+    """Modules that share a pass beside modules that each run by themselves."""
+    headers = ("release", "modules", "images", "run again", "each by itself, s", "sharing, s", "ratio")
+    rows = [
+        (
+            row["release"],
+            row["modules"],
+            row["images"],
+            f"{row['run_again']:.1%}",
+            f"{row['alone_s']:.2f}",
+            f"{row['shared_s']:.2f}",
+            f"{row['alone_s'] / row['shared_s']:.1f}",
+        )
+        for row in found
+    ]
+    return common.markdown(headers, rows)
+
+
 def startup(measured: Any) -> str:
     rows = [
         (
@@ -252,7 +270,7 @@ def scale(found: Any) -> str:
     return f"{common.markdown(names, resolving)}\n\n{common.markdown(search, searching)}"
 
 
-COSTS = (cost, size, startup, transfer, scale, resolving)
+COSTS = (cost, size, shared_pass, startup, transfer, scale, resolving)
 ANSWERS = (pairs, mixed, reuse, faulty_class, update)
 DRAWN = (*COSTS, *ANSWERS, races, crashes, faults, fuzz)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,13 +189,29 @@ def half_width(values: list[float]) -> float:
     return students.get(n, 2.0) * float(np.std(values, ddof=1)) / n**0.5 if n > 1 else 0.0
 
 
+def _with_none(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows, each size's after one without any example, where there is nothing to fit and voting stays."""
+    seen = set()
+    for row in rows:
+        key = row["kind"], *row["size"]
+        if key not in seen:
+            seen.add(key)
+            yield row | {"count": 0, "gains": {name: [0.0, 0.0, 1] for name in row["gains"]}}
+        yield row
+
+
+def _gain(mean: float, half: float, seeds: int) -> str:
+    """One seed has no interval."""
+    return f"{mean:+.2f} ± {half:.2f}" if seeds > 1 else f"{mean:+.2f}"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: voting and the bound in percent, gains over voting in points, mean +- 95 % interval."""
     headers = ("modules", "classes", "examples a class", "voting", *STRATEGIES, "origin known", "seeds")
     cells = []
-    for row in rows:
+    for row in _with_none(rows):
         gains = [row["gains"].get(strategy) for strategy in STRATEGIES]
-        shown = ["-" if gain is None else f"{gain[0]:+.2f} ± {gain[1]:.2f}" for gain in gains]
+        shown = ["-" if gain is None else _gain(*gain) for gain in gains]
         voting = f"{row['voting']:.2f} ± {row['voting_interval']:.2f}"
         size = f"{row['size'][0]}+{row['size'][1]}"
         cells.append((row["kind"], size, row["count"], voting, *shown, f"{row['known']:.2f}", row["seeds"]))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from modhub.engine.artifacts import keras_bytes
-from modhub.errors import NotFound, StorageError, UnsupportedModel, nearest
+from modhub.errors import NotFound, StorageError, UnsupportedModel, UsageError, nearest
 from modhub.limits import MAX_MANIFEST_BYTES
 
 if TYPE_CHECKING:
@@ -94,6 +94,20 @@ def load_model(path: str | Path) -> keras.Model:
             path=str(path),
         )
     return model
+
+
+def check_place(path: str | Path) -> None:
+    """Raise UsageError, before any work, when ``save_model`` cannot write there."""
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise UsageError(
+            f"{str(path)!r} is not the name of a Keras model, which ends in .keras.", hint=f"use {path.stem}.keras."
+        )
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UsageError(
+            f"{path} is a folder." if path.is_dir() else f"there is no folder {path.parent}.",
+            hint="name a file in a folder that exists.",
+        )
 
 
 def save_model(model: keras.Model, path: str | Path, description: Mapping[str, Any] | None = None) -> None:

@@ -7,7 +7,7 @@ run with masks. Nothing is approximated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import keras
@@ -40,13 +40,13 @@ class WatchedNetwork(keras.Model):
         self._network = network
         self._contract = contract
         self._adapter = adapter
-        self._count = len(masks)
-        self._removed: Mapping[str, Any] = {
-            site: self.add_weight(shape=removed.shape, initializer="zeros", trainable=False, name=f"removed_{number}")
-            for number, (site, removed) in enumerate(_removed(masks))
-        }
-        for site, removed in _removed(masks):
-            self._removed[site].assign(removed)
+        self._removed: dict[str, Any] = {}
+        for number, (site, removed) in enumerate(_removed(masks)):
+            weight = self.add_weight(
+                shape=removed.shape, initializer="zeros", trainable=False, name=f"removed_{number}"
+            )
+            weight.assign(removed)
+            self._removed[site] = weight
 
     def call(self, images: Any) -> dict[str, Any]:
         hits = []
@@ -79,7 +79,7 @@ def is_worth_watching(masks: Sequence[Masks]) -> bool:
     return 0 < 4 * nodes * len(masks) <= MOST_WATCHED
 
 
-def _removed(masks: Sequence[Masks]) -> Any:
+def _removed(masks: Sequence[Masks]) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """For each site where a mask removes a node: 1 where it does, float32 (nodes, masks)."""
     for site in masks[0]:
         removed = np.stack([~mask[site].ravel() for mask in masks], axis=1)

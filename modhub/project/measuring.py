@@ -13,6 +13,7 @@ import numpy as np
 from modhub.data import DATASETS, ImageData, load_data
 from modhub.digests import canonical_json
 from modhub.errors import InvalidData
+from modhub.evaluation.metrics import among_best
 from modhub.resolve import MeasuredAccuracy
 
 if TYPE_CHECKING:
@@ -64,23 +65,20 @@ def measured(
             data=spec,
         )
     truth = known[chosen]
-    place = np.empty(len(chosen), np.int64)
+    parts = []
     for start in range(0, len(chosen), _BATCH):
-        part = chosen[start : start + _BATCH]
-        margins = composite.predict(data.x[part]).margins
-        order = np.argsort(-margins, axis=1, kind="stable")
-        place[start : start + len(part)] = (order == truth[start : start + len(part), None]).argmax(axis=1)
+        parts.append(composite.predict(data.x[chosen[start : start + _BATCH]]).margins)
         if progress is not None:
-            progress(start + len(part), len(chosen))
-    right = place == 0
-    recalls = [float(right[truth == column].mean()) for column in np.unique(truth)]
+            progress(min(start + _BATCH, len(chosen)), len(chosen))
+    margins = np.concatenate(parts)
+    right = among_best(margins, truth, 1)
     return MeasuredAccuracy(
         data=spec,
         fingerprint=fingerprint_of(data),
         examples=len(chosen),
         top_1=float(right.mean()),
-        top_5=float((place < 5).mean()),
-        balanced=sum(recalls) / len(recalls),
+        top_5=float(among_best(margins, truth, 5).mean()),
+        balanced=float(np.mean([right[truth == column].mean() for column in np.unique(truth)])),
     )
 
 

@@ -194,13 +194,14 @@ class Project:
 
     def build(self, out: str | Path, *, frozen: bool = False) -> Composite:
         """Write the classifier as one Keras model, which needs no modhub to load. Equal locks give equal bytes."""
-        from modhub.project.building import check_out, write_keras
+        from modhub.engine.artifacts import described
+        from modhub.engine.loading import check_place, save_model
 
-        check_out(Path(out))
+        check_place(out)
         composite = self.compose(frozen=frozen)
         if self.options.before_running is not None:
             self.options.before_running()
-        write_keras(composite, Path(out))
+        save_model(composite.to_keras(), out, described(composite.plan))
         return composite
 
     def verify(self, *, measure: bool = True, progress: Callable[[int, int], None] | None = None) -> Replay:

@@ -153,7 +153,7 @@ def test_compose_writes_a_keras_model(run: Run, workshop: Workshop, tmp_path: Pa
 
 
 def test_compose_refuses_a_place_before_any_work(run: Run, tmp_path: Path) -> None:
-    assert "--out two.keras" in run("compose", "no:thing", "--out", "two.h5").err
+    assert "use two.keras" in run("compose", "no:thing", "--out", "two.h5").err
     assert "there is no folder nowhere" in run("compose", "no:thing", "--out", "nowhere/two.keras").err
 
 

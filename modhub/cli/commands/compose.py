@@ -12,7 +12,6 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
 from modhub.cli.quiet import load_engine
-from modhub.errors import UsageError
 
 
 @click.command(
@@ -47,7 +46,9 @@ def command(
     positive where no margin exceeds its threshold. It loads without modhub.
     """
     if out is not None:
-        _check_out(out)
+        from modhub.engine.loading import check_place
+
+        check_place(out)
     with Progress("finding modules") as progress:
         composite = composed(refs, shape, registry=registry, cache=cache)
         if out is not None:
@@ -78,14 +79,3 @@ def command(
         printing.line(f"between {classes} decide again: {modules}")
     if out is not None:
         printing.line(f"saved {out} ({printing.size(out.stat().st_size)})")
-
-
-def _check_out(out: Path) -> None:
-    """Before any work: would it be possible to write there?"""
-    if out.suffix != ".keras":
-        raise UsageError(f"--out is {str(out)!r}; Keras models end in .keras.", hint=f"use --out {out.stem}.keras")
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise UsageError(
-            f"--out {out} is a folder." if out.is_dir() else f"--out {out}: there is no folder {out.parent}.",
-            hint="name a file in a folder that exists.",
-        )
