@@ -60,6 +60,26 @@ def model(folder: Path, name: str) -> Any:
     return keras.models.load_model(folder / f"{name}.keras", compile=False)
 
 
+def origin_of(model: Any, name: str, data: Images) -> Any:
+    """The modhub Origin of a network that takes raw images times 1/255."""
+    from modhub.engine.reader import read_model
+    from modhub.manifest import InputContract
+    from modhub.module import Origin
+
+    architecture, weights = read_model(model)
+    height, width, channels = data.x.shape[1:]
+    contract = InputContract(
+        height=height,
+        width=width,
+        channels=channels,
+        dtype="uint8",
+        value_range=(0.0, 255.0),
+        colour="rgb",
+        rescale=1 / 255,
+    )
+    return Origin("bench", name, data.classes, architecture, weights, contract, name)
+
+
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows as a Markdown table; the first column is text, the others are aligned right."""
     lines = [f"| {' | '.join(headers)} |", "|" + "|".join(["---"] + ["---:"] * (len(headers) - 1)) + "|"]

@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import common
 import resolving as resolving_program
-import reuse_tables
 import update as update_program
 
 PAGE = common.ROOT / "docs" / "results.md"
@@ -29,52 +28,6 @@ RESULTS = common.ROOT / "benchmarks" / "results"
 
 def figures(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text())["figures"]
-
-
-def accuracy(name: str, found: Any) -> str:
-    """One network's table; rows that differ in nothing but the delta or rule that removed nothing are joined."""
-    own = found["origin"]
-    headers = ("observe", "backtrack", "rule", "delta", "top-1", "top-5", "cost", "JI", "kept", "- BLC", "- BI")
-    joined: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in found["rows"]:
-        same = "nothing removed" if row["backtrack"] != "none" and not row["last_conv"] + row["input"] else row["delta"]
-        joined.setdefault((row["observe"], row["backtrack"], row["rule"], same), []).append(row)
-    cells = []
-    for (observe, backtrack, rule, _), rows in joined.items():
-        row = rows[0]
-        cells.append(
-            (
-                observe,
-                backtrack,
-                rule,
-                ", ".join(str(r["delta"]) for r in rows),
-                f"{100 * row['top_1']:.2f}",
-                f"{100 * row['top_5']:.2f}",
-                f"{100 * (own['top_1'] - row['top_1']):+.2f}",
-                f"{row['jaccard']:.3f}",
-                f"{row['kept']:.2%}",
-                f"{row['last_conv']:.1f}",
-                f"{row['input']:.1f}",
-            )
-        )
-    origin = f"{100 * own['top_1']:.2f} / {100 * own['top_5']:.2f} on {own['examples']} test images"
-    return f"**{name}**, origin {origin}\n\n{common.markdown(headers, cells)}"
-
-
-def accuracy_summary() -> str:
-    """All networks, default masks without backtracking: the cost of CI + TI + MC."""
-    rows = []
-    for name in common.MODELS:
-        found = figures(f"accuracy-{name}")
-        own = found["origin"]
-        for row in found["rows"]:
-            if row["backtrack"] == "none":
-                costs = [100 * (own[k] - row[k]) for k in ("top_1", "top_5")]
-                shares = [f"{100 * own[k]:.2f} / {100 * row[k]:.2f}" for k in ("top_1", "top_5")]
-                shown = (f"{cost:+.2f}" for cost in costs)
-                rows.append((name, row["observe"], *shares, *shown, f"{row['jaccard']:.3f}", f"{row['kept']:.2%}"))
-    headers = ("network", "observe", "top-1 origin / modules", "top-5", "cost top-1", "cost top-5", "JI", "kept")
-    return common.markdown(headers, rows)
 
 
 def cost(measured: Any) -> str:
@@ -114,16 +67,6 @@ def mixed(found: Any) -> str:
     rows = [line("each its own images, no adapter", found["alone"], "-")]
     rows += [line(f"{row['size']}x{row['size']}", row, f"{100 * row['joint']:.1f}") for row in found["rows"]]
     return common.markdown(headers, rows)
-
-
-def reuse(found: Any) -> str:
-    """Tables 2 to 5, with the trained networks beside them."""
-    return reuse_tables.page(found, figures("reuse-trained"))
-
-
-def faulty_class(found: Any) -> str:
-    """Figure 1."""
-    return reuse_tables.faulty_class(found)
 
 
 def update(found: Any) -> str:
@@ -271,14 +214,12 @@ def scale(found: Any) -> str:
 
 
 COSTS = (cost, size, shared_pass, startup, transfer, scale, resolving)
-ANSWERS = (pairs, mixed, reuse, faulty_class, update)
+ANSWERS = (pairs, mixed, update)
 DRAWN = (*COSTS, *ANSWERS, races, crashes, faults, fuzz)
 
 
 def main() -> None:
     tables = {draw.__name__: draw(figures(draw.__name__.replace("_", "-"))) for draw in DRAWN}
-    tables |= {name: accuracy(name, figures(f"accuracy-{name}")) for name in common.MODELS}
-    tables["summary"] = accuracy_summary()
     page = PAGE.read_text()
     for name, table in tables.items():
         pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -8,7 +8,7 @@ case of digits is made on the spot; that of CIFAR-100 needs trained networks and
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from modhub.api import compose, decompose
 from modhub.data import ImageData, load_data
 from modhub.demo.digits import load_digits
 from modhub.module import Module
+from modhub.refs import slug_of
 
 #: Top-1 and top-5 in the paper's Figure 1, in percent: the network, its modules, and the four options.
 PAPER: Final = ((26.6, 50.4), (26.0, 50.4), (27.2, 54.6), (25.0, 50.4), (24.0, 48.2), (25.3, 50.8))
@@ -130,22 +131,47 @@ def cifar100_case(models: Path, data: Path, *, each: int = 10, epochs: int = 60)
     images a class, and all of the pair's; cut, and the pair chosen, with 50 training images a class.
     """
     from modhub.engine.loading import load_model
-    from modhub.engine.residual_training import probabilities, train_small_resnet
 
     train, test = (load_data(data / f"cifar100_{split}.npz") for split in ("train", "test"))
     faulty = load_model(models / "cifar100-r32.keras")
-    some = train.take(np.concatenate([np.flatnonzero(train.y == label)[:50] for label in range(len(train.classes))]))
+
+    def better(pair: Sequence[str]) -> Sequence[Module]:
+        return compose([f"cifar100/r20:{slug_of(name)}" for name in pair]).modules
+
+    return case_of(faulty, better, train, test, each=each, epochs=epochs, name="cifar100/r32")
+
+
+def case_of(
+    faulty: Any,
+    better: Callable[[Sequence[str]], Sequence[Module]],
+    train: ImageData,
+    test: ImageData,
+    *,
+    each: int = 10,
+    epochs: int = 60,
+    observed: int = 50,
+    name: str = "paper/faulty",
+) -> Case:
+    """The case of a keras model that takes raw images times 1/255; ``better`` gives modules for the pair's names.
+
+    Measured on ``each`` test images a class, and all of the pair's; cut, and the pair chosen, with the first
+    ``observed`` training images of a class. A small ResNet, fitted for ``epochs``, knows the pair alone.
+    """
+    from modhub.engine.residual_training import probabilities, train_small_resnet
+
+    some = train.take(
+        np.concatenate([np.flatnonzero(train.y == label)[:observed] for label in range(len(train.classes))])
+    )
     pair, confused = confused_pair(probabilities(faulty, some.x), some)
     two = train.restrict(pair)
     network, fitted = train_small_resnet(two, epochs=epochs)
     chosen = [np.flatnonzero(test.labels == name)[: None if name in pair else each] for name in test.classes]
     test = test.take(np.concatenate(chosen))
-    modules = _cut(faulty, some, "cifar100/r32")
     return Case(
         pair,
         confused,
-        modules,
-        compose([f"cifar100/r20:{modules[train.classes.index(name)].slug}" for name in pair]).modules,
+        _cut(faulty, some, name),
+        better(pair),
         _cut(network, two, "pair/resnet"),
         f"a small ResNet trained on {len(two)} images; right on {fitted.share:.1%} of those it was fitted to, on "
         f"{fitted.held_out:.1%} of those held out",

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Table 1 of the paper: what decomposing costs in accuracy, for every way of cutting.
+
+    python examples/paper/table_1.py --data DATA [--networks cifar10-r20 ...] [--images N]
+    python examples/paper/table_1.py --quick
+
+Every network x observe {relu, conv} x {CI+TI+MC, +BLC, +BLC+BI} x rule {text, printed} x delta {0.5, q95, q90}, and the
+ablation without tangling identification. Modules are cut with the training images; top-1 and top-5 are on test images,
+by the vote over isolated modules, exactly as a composite predicts. A cell is a network under one reading of "node".
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import table_1_page
+import variants
+from study import Figures, Study, Trained, mean, parser, run, top_hits
+
+from modhub.decomposition.backtrack import backtracked, removed_counts
+from modhub.decomposition.jaccard import jaccard
+from modhub.engine.check import logits_of
+from modhub.engine.pipeline import Cut, cut
+from modhub.manifest import DecomposeOptions
+from modhub.module import Module, PackedMasks
+
+DELTAS: tuple[float | str, ...] = (0.5, "q95", "q90")
+RULES = ("text", "printed")
+STAGES = ("last-conv", "input")
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A module's masks under one way of cutting."""
+
+    keep: PackedMasks
+    head: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """One row: all modules under one way of cutting, and the nodes that each stage of backtracking took, on average."""
+
+    settings: dict[str, Any]
+    modules: Sequence[Any]
+    last_conv: float = 0.0
+    input: float = 0.0
+
+    @property
+    def key(self) -> bytes:
+        return b"".join(module.keep.key() for module in self.modules)
+
+
+def main() -> None:
+    run(parser(__doc__ or ""), command)
+
+
+def command(study: Study) -> str:
+    chosen = study.need(*(study.options.networks or study.networks))
+    found = {network.name: [cell(study, network, observe) for observe in ("relu", "conv")] for network in chosen}
+    return table_1_page.write(study, found)
+
+
+def cell(study: Study, network: Trained, observe: str) -> Figures:
+    key = {"network": network.name, "observe": observe, "images": study.each(network), "deltas": list(DELTAS)}
+    return study.cell("table-1", key, [network], lambda: measured(study, network, observe))
+
+
+def measured(study: Study, network: Trained, observe: str) -> Figures:
+    """All rows of a network under one reading; the accuracies of equal masks are measured once."""
+    origin, train, test = network.origin, network.data.train, study.test_images(network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options = DecomposeOptions(observe=observe, backtrack="none")  # type: ignore[arg-type]
+        made = cut(origin, [str(label) for label in range(len(origin.classes))], train.x, train.y, options)
+    own = top_hits(logits_of(origin, origin.contract, test.x, 250), test.y)
+    every, without = list(ways(made)), untangled(made.modules)
+    rows = rows_of(made, every, test, own)
+    rows += rows_of(made, [Way({"stage": "CI+MC", "rule": "-", "delta": "-"}, without)], test, own)
+    return {"origin": {f"top_{k}": mean(hits) for k, hits in zip((1, 5), own, strict=True)}, "rows": rows}
+
+
+def ways(made: Cut) -> Any:
+    """The ways of cutting that differ in backtracking alone, that without any first."""
+    yield Way({"stage": "CI+TI+MC", "rule": "-", "delta": "-"}, made.modules)
+    for rule, delta in itertools.product(RULES, DELTAS):
+        removed: list[float] = []
+        for stage in STAGES:
+            modules, count = backtracking(made.modules, rule, delta, stage)
+            removed.append(count - sum(removed))
+            yield Way({"stage": stage, "rule": rule, "delta": delta}, modules, *removed)
+
+
+def backtracking(base: Sequence[Module], rule: str, delta: float | str, stage: str) -> tuple[list[Variant], float]:
+    """The base modules with backtracked masks, and the nodes removed on average."""
+    result, removed = [], 0
+    for module in base:
+        keep = backtracked(
+            module.origin.architecture,
+            module.origin.weights,
+            module.head,
+            module.keep,
+            backtrack=stage,  # type: ignore[arg-type]
+            rule=rule,  # type: ignore[arg-type]
+            delta=delta,
+        )
+        removed += sum(removed_counts(module.keep, keep))
+        result.append(Variant(PackedMasks.of(keep), module.head))
+    return result, removed / len(base)
+
+
+def untangled(modules: Sequence[Module]) -> list[Variant]:
+    """The modules with their concern's nodes alone."""
+    return [Variant(module.concern, module.head) for module in modules]
+
+
+def rows_of(made: Cut, every: Sequence[Way], test: Any, own: Any) -> list[Figures]:
+    """The figures of each way; one compiled step for all, and equal masks once."""
+    distinct: dict[bytes, Sequence[Any]] = {}
+    for way in every:
+        distinct.setdefault(way.key, way.modules)
+    sites = [site.id for site in made.sites]
+    answers = variants.margins(made.modules[0].origin, sites, list(distinct.values()), test.x)
+    active = {site: np.logical_or.reduce([module.concern[site] for module in made.modules]) for site in sites}
+    nodes = sum(site.nodes for site in made.sites)
+    figures = {}
+    for (key, modules), margins in zip(distinct.items(), answers, strict=True):
+        hits = top_hits(margins, test.y)
+        kept = np.mean([sum(int(mask.sum()) for mask in module.keep.values()) for module in modules])
+        figures[key] = {
+            **{f"top_{k}": mean(mine) for k, mine in zip((1, 5), hits, strict=True)},
+            **{f"cost_{k}": mean(o * 1.0 - m) for k, o, m in zip((1, 5), own, hits, strict=True)},
+            "jaccard": float(np.mean([jaccard(module.keep, active) for module in modules])),
+            "kept": float(kept / nodes),
+        }
+    return [way.settings | {"last_conv": way.last_conv, "input": way.input} | figures[way.key] for way in every]
+
+
+if __name__ == "__main__":
+    main()

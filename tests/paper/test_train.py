@@ -1,0 +1,140 @@
+"""The training script: the paper's networks, the best epoch, and a killed run that ends as if it had not been."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "paper"))
+
+import train
+from study import Data
+
+from modhub.data import ImageData
+from modhub.engine.reader import read_model
+from modhub.engine.residual_training import mean_recall, probabilities, resnet
+from modhub.errors import InvalidData, UsageError
+from tests.small_origins import quadrants
+
+PAPER = Path(__file__).parents[2] / "examples" / "paper"
+SHARED = Path(__file__).parents[3] / "shared" / "models"
+PARAMETERS = {
+    "cifar10-r20": ((32, 32, 3), 10, 271_690),
+    "cifar10-r56": ((32, 32, 3), 10, 853_642),
+    "cifar100-r20": ((32, 32, 3), 100, 277_540),
+    "cifar100-r32": ((32, 32, 3), 100, 471_524),
+    "imagenet200-r20": ((64, 64, 3), 200, 322_440),
+}
+SETTINGS = train.Settings(8, epochs=3, validation=0.25, batch=16)
+
+
+def network(name: str) -> Any:
+    shape, classes, _ = PARAMETERS[name]
+    return resnet(shape, classes, depth=train.depth_of(name.rsplit("-", 1)[1]), seed=0)
+
+
+def shape_of(model: Any) -> tuple[Any, ...]:
+    """An architecture without the names of its layers, and where each call takes its inputs from."""
+    architecture, _ = read_model(model)
+    places = {"input": -1} | {call.id: place for place, call in enumerate(architecture.calls)}
+    layers = {name: layer.model_dump() for name, layer in architecture.layers.items()}
+    calls = [(layers[call.layer], sorted(places[one] for one in call.inputs)) for call in architecture.calls]
+    return architecture.input_shape, calls, places[architecture.features]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_paper_s_networks_have_as_many_parameters_as_the_shared_ones(name: str) -> None:
+    assert network(name).count_params() == PARAMETERS[name][2]
+
+
+@pytest.mark.parametrize("name", ["cifar10-r20", "cifar100-r32", "imagenet200-r20"])
+def test_the_architecture_is_that_of_the_shared_file(name: str) -> None:
+    file = SHARED / f"{name}.keras"
+    if not file.exists():
+        pytest.skip("the shared trained networks are not here")
+    shared = keras.models.load_model(file, compile=False)
+    assert shape_of(network(name)) == shape_of(shared)
+    assert shape_of(resnet(*PARAMETERS[name][:2], depth=14, seed=0)) != shape_of(shared)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    """Few images of four classes."""
+    parts = {split: quadrants(count, seed=seed) for split, count, seed in (("train", 16, 0), ("test", 6, 9))}
+    return Data("quadrants", *(ImageData(part.x, part.y, part.classes, "quadrants") for part in parts.values()))
+
+
+@pytest.fixture(scope="module")
+def whole(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    train.train(data, SETTINGS, folder, "quadrants-r8")
+    return folder
+
+
+def test_what_is_written_is_the_best_epoch(data: Data, whole: Path) -> None:
+    assert sorted(file.name for file in whole.iterdir()) == ["quadrants-r8.json", "quadrants-r8.keras"]
+    told = json.loads((whole / "quadrants-r8.json").read_text())
+    assert told["finished"]
+    assert told["epochs_done"] == len(told["curve"]) == 3
+    assert told["curve"][told["best_epoch"] - 1] == told["validation_recall"] == max(told["curve"])
+    assert (told["seed"], told["validation"], told["images"]["test"]) == (0, 0.25, len(data.test))
+    model = keras.models.load_model(whole / "quadrants-r8.keras", compile=False)
+    shares = probabilities(model, data.test.x)
+    assert told["top_1"] == pytest.approx(float((shares.argmax(axis=1) == data.test.y).mean()))
+    assert told["training_recall"] > 0.5, mean_recall(shares, data.test.y)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(data: Data, whole: Path, tmp_path: Path) -> None:
+    for split, part in (("train", data.train), ("test", data.test)):
+        np.savez(tmp_path / f"quadrants_{split}.npz", x=part.x, y=part.y, classes=np.array(part.classes))
+    command = [sys.executable, str(PAPER / "train.py"), "quadrants", "r8", "--data", str(tmp_path)]
+    command += ["--out", str(tmp_path / "out"), "--epochs", "3", "--validation", "0.25", "--batch", "16"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if line.startswith("epoch "))
+        process.kill()
+    assert said.startswith("epoch 1 of 3: ")
+    kept = [file.name for file in (tmp_path / "out").iterdir() if file.suffix == ".npz"]
+    assert len(kept) == 1
+    assert len(train.read_checkpoint(tmp_path / "out" / kept[0]).curve) in (1, 2)
+    train.train(data, SETTINGS, tmp_path / "out", "quadrants-r8")
+    one, other = (
+        keras.models.load_model(folder / "quadrants-r8.keras", compile=False) for folder in (whole, tmp_path / "out")
+    )
+    for first, second in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert (whole / "quadrants-r8.json").read_text() == (tmp_path / "out" / "quadrants-r8.json").read_text()
+
+
+def test_a_run_whose_minutes_are_spent_keeps_the_best_so_far_and_its_checkpoint(data: Data, tmp_path: Path) -> None:
+    told = train.train(data, SETTINGS, tmp_path, "quadrants-r8", minutes=0)
+    assert (told["finished"], told["epochs_done"]) == (False, 1)
+    assert len(list(tmp_path.glob("quadrants-r8.*.npz"))) == 1
+    assert (tmp_path / "quadrants-r8.keras").exists()
+
+
+def test_a_spoilt_checkpoint_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    for content in (b"", b"nonsense", b"PK\x03\x04"):
+        file.write_bytes(content)
+        with pytest.raises(InvalidData, match=r"a\.npz is no checkpoint of this program: .*delete it") as caught:
+            train.read_checkpoint(file)
+        assert caught.value.kind == "bad-checkpoint"
+
+
+def test_settings_that_make_no_sense_are_refused(data: Data, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--validation 1: give a share between 0 and 1"):
+        train.train(data, train.Settings(20, validation=1.0), tmp_path, "a")
+    with pytest.raises(UsageError, match=r"--epochs 0: give at least 1"):
+        train.train(data, train.Settings(20, epochs=0), tmp_path, "a")
+    with pytest.raises(UsageError, match=r"a residual network of 21 layers does not exist.*6n \+ 2") as caught:
+        train.train(data, train.Settings(21), tmp_path, "a")
+    assert caught.value.kind == "bad-depth"
+    assert not list(tmp_path.glob("*.keras"))
