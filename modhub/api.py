@@ -43,14 +43,14 @@ class Release:
 def decompose(
     model: Any,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
-    classes: Sequence[str],
+    classes: Sequence[str] | None = None,
     name: str,
     rescale: float = 1.0,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
-    validation: tuple[Any, Any] | None = None,
+    validation: Any = None,
     samples_per_class: int = 1000,
     observe: str = "relu",
     backtrack: str = "last-conv",
@@ -61,18 +61,25 @@ def decompose(
     dataset: str = "data",
     validation_dataset: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    engine: str = "local",
+    workers: int | None = None,
 ) -> Decomposition:
     """Cut a trained Keras image classifier into one module per output class (Pan & Rajan, ICSE 2022).
 
     ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which stand
-    in the order of the model's outputs. ``name`` is ``namespace/model``. ``(x * rescale - mean) / std`` is what the
-    model was trained on; it travels with the modules. ``validation`` (x, y) measures each module; the figures are kept
-    under ``validation_dataset``, as ``dataset`` names what was observed.
+    in the order of the model's outputs. Data larger than memory: give, without ``y``, an iterable of (x, y) batches,
+    which is run through once and set down in a temporary file, or the URL of one .npz or of a folder of .npz shards,
+    whose own ``classes`` serve where none are given. ``name`` is ``namespace/model``. ``(x * rescale - mean) / std`` is
+    what the model was trained on; it travels with the modules. ``validation``, a tuple (x, y) or batches or a URL,
+    measures each module; the figures are kept under ``validation_dataset``, as ``dataset`` names what was observed.
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
     ``backtrack``: ``none``, ``last-conv`` or ``input``; ``rule``: ``text`` or ``printed``; ``delta``: a number or a
-    quantile such as ``"q95"``. ``progress`` is told batches done and in all. Inside
+    quantile such as ``"q95"``. ``progress`` is told batches done and in all, with shards or workers pieces. Inside
     ``with modhub.meter()`` the energy spent goes into the provenance.
+
+    ``engine="ray"`` observes on a Ray cluster, the one that RAY_ADDRESS names or one of ``workers`` processes here; the
+    workers read the shards. The modules are the same, bit by bit.
 
     Raises UnsupportedModel, InvalidData, UsageError.
     """
@@ -101,6 +108,8 @@ def decompose(
             "batch_size": batch_size,
         },
         progress=progress,
+        engine=engine,
+        workers=workers,
     )
     return decomposition.with_energy(spent.record())
 
@@ -259,6 +268,8 @@ def compose(
     cache: str | Path | None = None,
     adapt: str | None = None,
     size: tuple[int, int] | None = None,
+    mode: str = "isolated",
+    dtype: str = "float32",
     reject: bool = False,
 ) -> Composite:
     """A classifier of modules of any origins. No training.
@@ -269,17 +280,26 @@ def compose(
     costs. The composite then takes images of ``size`` (height, width), by default the largest that a module takes. With
     ``reject`` it answers "none of these" when no module is positive.
 
+    ``mode``: ``isolated`` runs every module under its own masks, exactly as if it ran alone; ``fused`` all modules of
+    one network at once, under the union of their masks, in one forward pass however many they are, which is an
+    approximation (``composite.agreement(images)`` measures it); ``auto`` fuses where the release records that at least
+    99.9 % of labels stay, see ``print(composite.plan)``. ``dtype``: trunks compute in ``float32`` or ``bfloat16``.
+
     Raises NotFound, Incompatible, Conflict, UsageError.
     """
     from modhub.adapters import check_adapt
     from modhub.composition.composite import Composite, parts_of
+    from modhub.composition.modes import check_dtype, check_mode
     from modhub.composition.plan import make_plan
 
     check_adapt(adapt, size)
+    check_mode(mode)
+    check_dtype(dtype)
     backend = Backend(registry, cache)
     parts = list(refs) if isinstance(refs, Iterable) and not isinstance(refs, str) else [refs]
     members, verifiers = parts_of(parts, backend, adapt=adapt is not None)
-    return Composite(make_plan(members, adapt=adapt, size=size, verifiers=verifiers), backend, reject)
+    plan = make_plan(members, adapt=adapt, size=size, verifiers=verifiers, mode=mode, dtype=dtype)
+    return Composite(plan, backend, reject)
 
 
 def update(

@@ -38,7 +38,7 @@ HEAD = "head"
 
 class _Layer(BaseModel):
     # An unknown field of a layer could change what it computes, so here, unlike in the manifest, it is refused.
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Conv2D(_Layer):
@@ -169,7 +169,7 @@ class Architecture(BaseModel):
     is kept among the weights under ``head/kernel`` (features, classes) and ``head/bias`` (classes,).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     input_shape: tuple[Extent, Extent, Extent]
     layers: Annotated[dict[LayerName, Layer], Field(max_length=MAX_LAYERS)]
@@ -215,12 +215,24 @@ def window_extent(layer: Conv2D | Pooling2D) -> tuple[int, int]:
     return tuple((k - 1) * d + 1 for k, d in zip(layer.kernel_size, layer.dilation, strict=True))  # type: ignore[return-value]
 
 
+#: The architecture that was asked about last, and its shapes: cutting asks the same again for every class.
+_latest: list[tuple[Architecture, dict[str, Shape]]] = []
+
+
 def shapes_of(architecture: Architecture) -> dict[str, Shape]:
     """The shape of every tensor, per image, by call id; ``input`` is the image.
 
     Raises IntegrityError when calls are out of order, shapes do not fit, or a tensor or the weights exceed the limits:
     an architecture that passes is safe to allocate.
     """
+    latest = _latest[:]
+    if not latest or latest[0][0] is not architecture:
+        latest = [(architecture, _computed_shapes(architecture))]
+        _latest[:] = latest
+    return dict(latest[0][1])
+
+
+def _computed_shapes(architecture: Architecture) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {INPUT: tuple(architecture.input_shape)}
     weights = 0
     built: dict[str, tuple[dict[str, Shape], int]] = {}

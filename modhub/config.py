@@ -51,7 +51,7 @@ class EnergySettings(BaseModel):
     """How energy is metered; None leaves it to the paper. ``background`` in seconds, ``intensity`` in kg CO2e for a
     kWh, ``watts_per_core`` for estimates where no counter can be read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     background: Annotated[float, Field(ge=0, le=3600)] | None = None
     pue: Annotated[float, Field(ge=1, le=10)] | None = None
@@ -62,7 +62,7 @@ class EnergySettings(BaseModel):
 class Config(BaseModel):
     """The settings of one file; all of them may be missing. ``path`` is that file, existing or not."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     path: Path
     registries: tuple[str, ...] = ()

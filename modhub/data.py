@@ -217,7 +217,19 @@ def _read_npz(path: Path, *, required: tuple[str, ...]) -> dict[str, NDArray[np.
     return arrays
 
 
-def _load_folder(folder: Path, split: Split) -> ImageData:
+@dataclass(frozen=True)
+class ClassFiles:
+    """The image files below ``root``, by class, and the class of each as an index into ``classes``."""
+
+    root: Path
+    name: str
+    classes: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+
+
+def find_class_files(folder: Path, split: Split) -> ClassFiles:
+    """The files of a folder of class folders, see ``load_data``; none is opened. Raises InvalidData."""
     root, name = _split_of(folder, split)
     classes = [entry.name for entry in _folders_in(root)]
     if not classes:
@@ -238,8 +250,14 @@ def _load_folder(folder: Path, split: Split) -> ImageData:
             )
         files += images
         labels += [label] * len(images)
-    paths = tuple(str(file.relative_to(root)) for file in files)
-    return ImageData(_read_images(files, root=root), np.array(labels, np.int64), tuple(classes), name, paths)
+    return ClassFiles(root, name, tuple(classes), tuple(files), tuple(labels))
+
+
+def _load_folder(folder: Path, split: Split) -> ImageData:
+    found = find_class_files(folder, split)
+    paths = tuple(str(file.relative_to(found.root)) for file in found.files)
+    images = _read_images(found.files, root=found.root)
+    return ImageData(images, np.array(found.labels, np.int64), found.classes, found.name, paths)
 
 
 def _split_of(folder: Path, split: Split) -> tuple[Path, str]:

@@ -32,7 +32,19 @@ def explain(
 
 
 def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
-    """The composite's explanation of one raw image (H, W, C). Raises InvalidData for one that it does not take."""
+    """The composite's explanation of one raw image (H, W, C). Raises InvalidData for one that it does not take.
+
+    What is explained is every module under its own masks; raises UsageError for a composite that runs otherwise.
+    """
+    if not composite.plan.is_exact:
+        raise UsageError(
+            f"only modules that run isolated in float32 are explained, not {composite.plan.mode} in "
+            f"{composite.plan.dtype}: what fires for a module does so under its own masks.",
+            kind="inexact-explanation",
+            hint="explain composite.in_mode(); on the command line leave out --mode and --dtype.",
+            mode=composite.plan.mode,
+            dtype=composite.plan.dtype,
+        )
     check_images(image[None], composite.plan.contract, what="the pixels of the image")
     from modhub.engine.explaining import watched
 

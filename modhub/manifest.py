@@ -52,7 +52,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Stored(BaseModel):
     """What every file has in common: unknown fields survive, values never change."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class InputContract(Stored):
@@ -193,6 +193,20 @@ class ModuleRecord(Stored):
     derived_from: tuple[Derivation, ...] = ()
 
 
+class FusedAgreement(Stored):
+    """How the release's modules answer in one pass under the union of their masks, beside each under its own masks.
+
+    All ``classes`` voted, on ``examples`` images of ``data``: ``labels`` is the share of equal answers, ``margin`` the
+    largest difference of any margin. Of a part of the classes it is no bound, only what was measured of all.
+    """
+
+    data: DisplayName
+    examples: Annotated[int, Field(ge=1)]
+    classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
+    labels: Share
+    margin: Annotated[float, Field(ge=0)]
+
+
 class Content(Stored):
     """What a release is. The digest of its canonical JSON is the release's identity."""
 
@@ -204,6 +218,8 @@ class Content(Stored):
     options: DecomposeOptions
     sites: tuple[SiteRecord, ...]
     modules: Annotated[tuple[ModuleRecord, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+    #: Left out of the file where it was not measured, so that manifests from before it are written as they were read.
+    fused: FusedAgreement | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Content:

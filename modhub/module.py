@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.architecture import Architecture
-from modhub.manifest import Accuracy, Derivation, InputContract, Metric, Stages
+from modhub.manifest import Accuracy, Derivation, FusedAgreement, InputContract, Metric, Stages
 
 Weights = Mapping[str, NDArray[np.float32]]
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -50,7 +50,7 @@ class PackedMasks(Mapping[str, NDArray[np.bool_]]):
 
     def key(self) -> bytes:
         """Equal for equal masks of one architecture."""
-        return b"".join(bits.tobytes() for bits in self.bits.values())
+        return b"".join(site.encode() + b"\0" + bits.tobytes() for site, bits in self.bits.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,8 @@ class Module:
     """The recogniser of one class.
 
     ``keep`` is the mask, ``concern`` the activity of the class alone (needed by an update). ``version`` is None until
-    the module is published. ``digest`` identifies the module's own blob (masks and head).
+    the module is published. ``digest`` identifies the module's own blob (masks and head). ``fused`` was measured of all
+    modules of its release together.
     """
 
     origin: Origin
@@ -119,6 +120,7 @@ class Module:
     version: str | None = None
     metrics: tuple[Metric, ...] = ()
     derived_from: tuple[Derivation, ...] = field(default=())
+    fused: FusedAgreement | None = None
 
     @property
     def ref(self) -> str:

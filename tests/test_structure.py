@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
     {"module", "compat", "inputs"},
     {"adapters"},
     {"data"},
+    {"sources"},
     {"registry"},
     {"resolve", "config"},
     {"keyring", "energy"},

@@ -66,7 +66,7 @@ class Marked:
 class _InstalledMarker(BaseModel):
     """One installed class; its release and slug are in its path."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     format: int
     ref: str
@@ -75,7 +75,7 @@ class _InstalledMarker(BaseModel):
 
 
 class _AliasMarker(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     format: int
     name: str

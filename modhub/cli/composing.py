@@ -29,6 +29,8 @@ class Shape:
     rename: tuple[tuple[str, str], ...] = ()
     restrict: tuple[str, ...] = ()
     verify_with: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    mode: str = "isolated"
+    dtype: str = "float32"
     reject: bool = False
 
 
@@ -41,10 +43,17 @@ def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | N
         from modhub import api
 
         composite = api.compose(
-            refs, registry=registry, cache=cache, adapt=shape.adapt, size=shape.size, reject=shape.reject
+            refs,
+            registry=registry,
+            cache=cache,
+            adapt=shape.adapt,
+            size=shape.size,
+            mode=shape.mode,
+            dtype=shape.dtype,
+            reject=shape.reject,
         )
     else:
-        composite = _of_project(shape, registry, cache)
+        composite = _of_project(shape, registry, cache).in_mode(shape.mode, shape.dtype)
     for label, ref in shape.swap:
         composite = composite.swap(label, ref, match=shape.match)
     for label in shape.remove:
@@ -148,6 +157,22 @@ _OPTIONS: Sequence[click.Option] = (
         metavar="LABEL,..=REF,..",
         callback=_each(stage),
         help="Where one of these classes wins, let these modules decide between them again.",
+    ),
+    click.Option(
+        ["--mode"],
+        # Written out for the same reason; a test holds both to modes.MODES and modes.DTYPES.
+        type=click.Choice(("isolated", "fused", "auto")),
+        default="isolated",
+        show_default=True,
+        help="How modules of one network run: each under its own masks, all at once (faster, an approximation), or "
+        "that only where their release records 99.9 % equal labels.",
+    ),
+    click.Option(
+        ["--dtype"],
+        type=click.Choice(("float32", "bfloat16")),
+        default="float32",
+        show_default=True,
+        help="What networks compute in.",
     ),
     click.Option(["--reject"], is_flag=True, help='It may answer "none of these", where no module is positive.'),
 )

@@ -7,7 +7,7 @@ planning needs no neural network library and the network is built on the first p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from modhub.compat import Standing, check_images
 from modhub.composition import operations
+from modhub.composition.agreement import Agreement, agreement_of
+from modhub.composition.modes import check_dtype, check_mode
 from modhub.composition.plan import Member, Plan, Verifier
 from modhub.composition.votes import Prediction, decided
 from modhub.errors import UsageError
@@ -85,6 +87,17 @@ class Composite:
             reject=self.reject,
             own_margins=own,
         )
+
+    def in_mode(self, mode: str = "isolated", dtype: str = "float32") -> Composite:
+        """The same modules, run another way: ``mode`` and ``dtype`` as in ``compose``. Raises UsageError."""
+        return self._with(replace(self.plan, mode=check_mode(mode), dtype=check_dtype(dtype)))
+
+    def agreement(self, images: NDArray[Any], batch_size: int = 256) -> Agreement:
+        """How far this composite answers ``images`` as it would isolated in float32, which is exact.
+
+        Runs both, so it takes as long as the exact way and more. Raises as ``predict``.
+        """
+        return agreement_of(self.predict(images, batch_size), self.in_mode().predict(images, batch_size))
 
     def add(self, *parts: str | Module | Composite) -> Composite:
         """With further modules, behind the others; a composite brings its verifiers along.

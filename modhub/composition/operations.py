@@ -171,4 +171,4 @@ def _relabelled(plan: Plan, column: int, module: Module, label: str) -> Plan:
 
 
 def _made(plan: Plan, members: Iterable[Member], verifiers: Sequence[Verifier]) -> Plan:
-    return make_plan(members, adapt=plan.adapt, size=plan.size, verifiers=verifiers)
+    return make_plan(members, adapt=plan.adapt, size=plan.size, verifiers=verifiers, mode=plan.mode, dtype=plan.dtype)

@@ -14,6 +14,7 @@ from typing import Any
 
 from modhub.adapters import Adapt, Adapter, adapter_between, check_adapt, joint_contract
 from modhub.compat import check_same_input, range_text, size_text
+from modhub.composition.modes import Dtype, Mode, Way, check_dtype, check_mode, way_of
 from modhub.errors import Conflict, NotFound, UsageError, did_you_mean
 from modhub.manifest import InputContract
 from modhub.module import Module
@@ -42,7 +43,8 @@ class Verifier:
 class Plan:
     """Members in column order, with their labels; ``verifiers`` decide again, one after the other.
 
-    ``adapt`` names how images are made to fit modules that take others; None means that all take the same.
+    ``adapt`` names how images are made to fit modules that take others; None means that all take the same. ``mode`` and
+    ``dtype`` say how trunks run, see ``modes``.
     """
 
     members: tuple[Member, ...]
@@ -50,6 +52,8 @@ class Plan:
     adapt: Adapt | None = None
     size: tuple[int, int] | None = None
     verifiers: tuple[Verifier, ...] = ()
+    mode: Mode = "isolated"
+    dtype: Dtype = "float32"
 
     @property
     def modules(self) -> tuple[Module, ...]:
@@ -88,6 +92,26 @@ class Plan:
             found.setdefault(module.origin.fingerprint, []).append(position)
         return list(found.values())
 
+    @cached_property
+    def ways(self) -> tuple[Way, ...]:
+        """How each of ``groups`` runs."""
+        return tuple(way_of(self.mode, [self.recognisers[position] for position in group]) for group in self.groups())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every module answers as it does alone, to float32's rounding."""
+        same = all(
+            len({self.recognisers[position].keep.key() for position in group}) == 1
+            for group, way in zip(self.groups(), self.ways, strict=True)
+            if way.fused
+        )
+        return same and self.dtype == "float32"
+
+    def running(self) -> list[str]:
+        """How trunks run, a line each; nothing where all run isolated in float32 because that is the default."""
+        lines = [] if self.mode == "isolated" else [str(way) for way in self.ways]
+        return lines + ([] if self.dtype == "float32" else [f"trunks in {self.dtype}, heads in float32"])
+
     def column(self, label: str) -> int:
         """The column of ``label``; also found by slug or full name when that names one member. Raises NotFound."""
         if label in self.labels:
@@ -119,6 +143,9 @@ class Plan:
             },
             "adapt": self.adapt,
             "trunks": len(self.groups()),
+            "mode": self.mode,
+            "dtype": self.dtype,
+            "ways": [{"releases": list(w.releases), "fused": w.fused, "why": w.why} for w in self.ways],
             "members": [
                 {"label": label, **self._described(module)}
                 for label, module in zip(self.labels, self.modules, strict=True)
@@ -181,6 +208,7 @@ class Plan:
         lines += [f"  {label:<{width}}  {m.ref}" for label, m in zip(self.labels, self.modules, strict=True)]
         lines += [f"adapter of {names}: {text}" for names, text in self.adapted()]
         lines += [f"between {classes} decide again: {modules}" for classes, modules in self.stages()]
+        lines += self.running()
         return "\n".join(lines)
 
 
@@ -190,6 +218,8 @@ def make_plan(
     adapt: str | None = None,
     size: tuple[int, int] | None = None,
     verifiers: Sequence[Verifier] = (),
+    mode: str = "isolated",
+    dtype: str = "float32",
 ) -> Plan:
     """Check that the members can work together and label them.
 
@@ -198,14 +228,15 @@ def make_plan(
     ``size`` is the height and width of the composite's images then, by default the largest that a module takes.
     """
     chosen = tuple(members)
-    how = check_adapt(adapt, size)
+    how, run_in, compute_in = check_adapt(adapt, size), check_mode(mode), check_dtype(dtype)
     if not chosen:
         raise UsageError(
             "no modules were given.",
             kind="empty",
             hint='name at least one, for example compose(["c10:cat", "c100:apple"]).',
         )
-    plan = Plan(chosen, _labels(chosen), how, size and (size[0], size[1]), tuple(verifiers))
+    shown_size = size and (size[0], size[1])
+    plan = Plan(chosen, _labels(chosen), how, shown_size, tuple(verifiers), run_in, compute_in)
     if how is None:
         first = chosen[0].module
         for module in plan.recognisers[1:]:

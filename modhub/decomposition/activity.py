@@ -28,7 +28,10 @@ class Activity:
 
     def record(self, rows: NDArray[np.int64], active: NDArray[np.bool_]) -> None:
         """OR ``active`` (groups, nodes) into the segments that ``rows`` (groups,) names."""
-        packed = np.packbits(active, axis=1)
+        self.merge(rows, np.packbits(active, axis=1))
+
+    def merge(self, rows: NDArray[np.int64], packed: Bits) -> None:
+        """OR ``packed`` (n, bytes), activity observed elsewhere, into the segments that ``rows`` (n,) names."""
         starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
         for row, bits in zip(rows[starts], np.bitwise_or.reduceat(packed, starts, axis=0), strict=True):
             self.rows[row] |= bits

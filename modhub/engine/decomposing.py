@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version as installed_version
-from typing import Any
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from modhub.compat import check_images, contract_of
 from modhub.decomposition.sampling import Sample
 from modhub.digests import sha256
 from modhub.engine.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
+from modhub.engine.engines import opened_engine
 from modhub.engine.metrics import validated
 from modhub.engine.network import Network
-from modhub.engine.pipeline import Cut, cut
+from modhub.engine.observing import Logits
+from modhub.engine.pipeline import Cut, cut_with
 from modhub.engine.probe import Progress
 from modhub.engine.reader import read_model
 from modhub.errors import InvalidData, UsageError
-from modhub.inputs import Labelled, check_class_names, check_every_class, check_labelled, numbers, slugs_of
+from modhub.inputs import Labelled, check_class_names, check_every_class, numbers, slugs_of
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.manifest import Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
 from modhub.module import Module, Origin
 from modhub.package.codec import encode_weights
 from modhub.package.decomposition import Decomposition, fingerprint_of, with_digests
 from modhub.refs import parse_model_name
+from modhub.sources.opening import labelled_shards, source_of
+from modhub.sources.rows import ImageRows, Source
+from modhub.sources.shards import open_shards
 
 _OBSERVED = " (observed)"
 
@@ -40,44 +44,62 @@ def decompose_model(
     x: Any,
     y: Any,
     *,
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     name: str,
     rescale: float,
     mean: float | Sequence[float] | None,
     std: float | Sequence[float] | None,
-    validation: tuple[Any, Any] | None,
+    validation: Any,
     data_name: str,
     validation_name: str,
     options: dict[str, Any],
     progress: Progress | None,
+    engine: str = "local",
+    workers: int | None = None,
 ) -> Decomposition:
     """See ``modhub.decompose``, whose arguments these are."""
     namespace, model_name = parse_model_name(name)
     chosen = _options(options)
     _check_data_names(data_name, validation_name)
     architecture, weights = read_model(model)
-    names = check_class_names(classes, len(weights["head/bias"]))
-    slugs = slugs_of(names)
     check_weights_finite(weights)
-    data = check_labelled(x, y, names)
-    check_every_class(data.labels, names)
-    contract = _contract(data.images, architecture.input_shape, rescale, mean, std)
-    held_out = _validation(validation, names, contract)
-    fingerprint = fingerprint_of(architecture, sha256(encode_weights(weights)), contract)
-    origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
-    network = Network(architecture, weights)
-    check_reading(model, origin, data.images, network)
-    measured: list[Accuracy] = []
+    with opened_engine(engine, workers) as where:
+        shards, classes = labelled_shards(x, y, classes)
+        names = check_class_names(classes, len(weights["head/bias"]))
+        slugs = slugs_of(names)
+        data = open_shards(shards, names, where.run) if shards else source_of(x, y, names)
+        check_every_class(data.labels, names)
+        contract = _contract(data.images, architecture.input_shape, rescale, mean, std)
+        held_out = _validation(validation, names, contract)
+        fingerprint = fingerprint_of(architecture, sha256(encode_weights(weights)), contract)
+        origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
+        network = _checked_network(model, origin, data.images)
+        measured: list[Accuracy] = []
 
-    def accept(sample: Sample, logits: NDArray[np.float32]) -> None:
-        measured.append(_observed_accuracy(origin, sample, logits, data, data_name))
+        def accept(sample: Sample, logits: Logits) -> None:
+            measured.append(_observed_accuracy(origin, sample, logits, data, data_name))
 
-    result = cut(origin, slugs, data.images, data.labels, chosen, progress, accept, network)
+        observer = where.observer(origin, network, data.pieces, progress)
+        result = cut_with(observer, origin, slugs, data.labels, chosen, accept)
     modules: tuple[Module, ...] = result.modules
     if held_out is not None:
         modules, own = validated(origin, modules, held_out, validation_name, chosen.batch_size)
         measured.append(own)
     return _assembled(origin, modules, tuple(measured), result, data, data_name, chosen)
+
+
+#: The network of each model that was cut and still lives, so that cutting it again compiles nothing again.
+_networks: WeakKeyDictionary[keras.Model, tuple[str, Network]] = WeakKeyDictionary()
+
+
+def _checked_network(model: keras.Model, origin: Origin, images: Any) -> Network:
+    """The origin's trunk, rebuilt and compared with ``model`` unless that was done before with the same weights."""
+    fingerprint, network = _networks.get(model, ("", None))
+    if network is None or fingerprint != origin.fingerprint:
+        network = Network(origin.architecture, origin.weights)
+        check_reading(model, origin, images, network)
+        _networks[model] = origin.fingerprint, network
+    return network
 
 
 def _options(options: dict[str, Any]) -> DecomposeOptions:
@@ -104,7 +126,7 @@ def _check_data_names(*names: str) -> None:
 
 
 def _contract(
-    images: NDArray[Any],
+    images: ImageRows,
     input_shape: tuple[int, int, int],
     rescale: float,
     mean: float | Sequence[float] | None,
@@ -130,19 +152,19 @@ def _contract(
         ) from None
 
 
-def _validation(validation: tuple[Any, Any] | None, names: tuple[str, ...], contract: InputContract) -> Labelled | None:
+def _validation(validation: Any, names: tuple[str, ...], contract: InputContract) -> Labelled | None:
     if validation is None:
         return None
-    held_out = check_labelled(validation[0], validation[1], names, what="validation ")
-    check_images(held_out.images, contract, what="the validation images")
-    return held_out
+    x, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
+    shards, _ = labelled_shards(x, y, names)
+    data = open_shards(shards, names) if shards else source_of(x, y, names, what="validation ")
+    check_images(data.images, contract, what="the validation images")
+    return Labelled(cast(Any, data.images), data.labels)
 
 
-def _observed_accuracy(
-    origin: Origin, sample: Sample, logits: NDArray[np.float32], data: Labelled, data_name: str
-) -> Accuracy:
+def _observed_accuracy(origin: Origin, sample: Sample, logits: Logits, data: Source, data_name: str) -> Accuracy:
     observed = np.concatenate(sample.indices)
-    accuracy = accuracy_of(logits[observed], data.labels[observed], data_name + _OBSERVED)
+    accuracy = accuracy_of(logits.of(observed), data.labels[observed], data_name + _OBSERVED)
     shuffled = np.random.default_rng(0).permutation(observed)
     check_above_chance(origin, accuracy, data.images[shuffled[:512]], data.labels[shuffled[:512]])
     return accuracy
@@ -153,7 +175,7 @@ def _assembled(
     modules: tuple[Module, ...],
     accuracy: tuple[Accuracy, ...],
     result: Cut,
-    data: Labelled,
+    data: Source,
     data_name: str,
     options: DecomposeOptions,
 ) -> Decomposition:
@@ -162,7 +184,7 @@ def _assembled(
         origin=measured,
         modules=with_digests([replace(module, origin=measured) for module in modules]),
         dataset=Dataset(
-            name=data_name, examples=len(np.concatenate(result.sample.indices)), fingerprint=_fingerprint(data)
+            name=data_name, examples=len(np.concatenate(result.sample.indices)), fingerprint=data.fingerprint
         ),
         options=options,
         sites=tuple(SiteRecord(id=site.id, shape=site.shape) for site in result.sites),
@@ -180,11 +202,3 @@ def provenance_now() -> Provenance:
         backend=backend,
         versions={name: installed_version(name) for name in ("keras", "numpy", backend)},
     )
-
-
-def _fingerprint(data: Labelled) -> str:
-    hashed = hashlib.sha256()
-    for array in (data.images, data.labels):
-        hashed.update(repr((array.dtype.str, array.shape)).encode())
-        hashed.update(np.ascontiguousarray(array).data)
-    return f"sha256:{hashed.hexdigest()}"

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from modhub.composition.plan import Plan
 from modhub.engine.adapting import through_layers
 from modhub.engine.masked import equal_masks
+from modhub.engine.masks import on_all_sites, union_of
 from modhub.engine.network import Network
+from modhub.errors import UsageError
 from modhub.manifest import InputContract
 from modhub.module import Masks, Module
 
@@ -25,13 +27,20 @@ _AXES = "hwcd"
 
 def to_keras(plan: Plan, *, name: str = "composite") -> keras.Model:
     """Raw images (N, H, W, C) to margins float32 (N, k), columns in the plan's order."""
+    if plan.dtype != "float32":
+        raise UsageError(
+            f"a composite whose trunks compute in {plan.dtype} cannot be exported.",
+            kind="reduced-export",
+            hint="export it in float32: modules have no other weights, and bfloat16 is a way to run them.",
+            dtype=plan.dtype,
+        )
     images = keras.Input(plan.contract.shape, dtype="float32", name="images")
     columns: list[Any] = [None] * len(plan.recognisers)
-    for number, positions in enumerate(plan.groups()):
+    for number, (positions, way) in enumerate(zip(plan.groups(), plan.ways, strict=True)):
         modules = [plan.recognisers[position] for position in positions]
         adapter, prefix = plan.adapter(modules[0]), f"o{number}_"
         own = images if adapter is None else through_layers(images, adapter, prefix)
-        _add_origin(own, prefix, modules, positions, columns)
+        _add_origin(own, prefix, modules, positions, columns, fused=way.fused)
     members = columns[: len(plan.members)]
     margins = members[0] if len(members) == 1 else keras.layers.Concatenate(name="margins")(members)
     start = len(members)
@@ -57,12 +66,16 @@ def _decided(margins: Any, votes: Any, columns: Sequence[int]) -> Any:
     return ops.where(asked, ops.take(ops.concatenate([margins, given_out], axis=1), order, axis=1), margins)
 
 
-def _add_origin(images: Any, prefix: str, modules: list[Module], columns: list[int], outputs: list[Any]) -> None:
-    origin = modules[0].origin
+def _add_origin(
+    images: Any, prefix: str, modules: list[Module], columns: list[int], outputs: list[Any], *, fused: bool
+) -> None:
+    origin, modules = modules[0].origin, on_all_sites(modules)
     network = Network(origin.architecture, origin.weights, prefix=prefix)
     x = _preprocessed(images, origin.contract, prefix)
-    for number, group in enumerate(equal_masks(modules)):
-        features = _masked(network, x, modules[group[0]].keep, f"{prefix}m{number}_")
+    every = list(range(len(modules)))
+    groups = [(union_of(modules), every)] if fused else [(modules[g[0]].keep, g) for g in equal_masks(modules)]
+    for number, (masks, group) in enumerate(groups):
+        features = _masked(network, x, masks, f"{prefix}m{number}_")
         for position in group:
             head = modules[position].head
             dense = keras.layers.Dense(1, trainable=False, dtype="float32", name=f"margin_{columns[position]}")

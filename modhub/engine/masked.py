@@ -7,15 +7,24 @@ Sites where no module of the group lacks a node carry no mask at all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from modhub.adapters import Adapter
+from modhub.composition.chunks import images_in_chunk
+from modhub.composition.modes import Dtype
+from modhub.engine import memory
 from modhub.engine.adapting import adapted
+from modhub.engine.batches import batch_that_fits, in_batches, live_bytes
+from modhub.engine.masks import margin_head, on_all_sites
 from modhub.engine.network import Network, preprocess
+from modhub.engine.reduced import trunk_of
+from modhub.engine.tails import Tails, first_difference, share_before
 from modhub.engine.watched import WatchedNetwork, is_worth_watching
 from modhub.manifest import InputContract
 from modhub.module import Masks, Module, Origin
@@ -46,7 +55,7 @@ class MaskedNetwork(keras.Model):
 
     def call(self, images: Any) -> Any:
         def visit(call: str, output: Any) -> Any:
-            return output * self._masks[call] if call in self._masks else output
+            return output * ops.cast(self._masks[call], output.dtype) if call in self._masks else output
 
         if self._adapter is not None:
             images = adapted(images, self._adapter)
@@ -54,12 +63,12 @@ class MaskedNetwork(keras.Model):
 
     def features(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
         """The features of all images, float32 (N, F), in batches of ``batch_size``."""
-        parts = [
-            self.predict_on_batch(images[start : start + batch_size]) for start in range(0, len(images), batch_size)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, self._features()), np.float32)
+        parts = list(in_batches(self, images, batch_size))
+        return np.concatenate(parts) if parts else np.zeros((0, self.width), np.float32)
 
-    def _features(self) -> int:
+    @property
+    def width(self) -> int:
+        """How many features there are."""
         return self._network.shapes[self._network.architecture.features][0]
 
 
@@ -69,37 +78,78 @@ def masked_sites(modules: Sequence[Module]) -> list[str]:
 
 
 class OriginRunner:
-    """Runs any modules of one origin, behind an adapter where one is given.
+    """Runs any modules of one origin, each under its own masks, behind an adapter where one is given.
 
     Modules with equal masks share a run. Modules with other masks share one pass of the whole network for all images on
-    which their masks change nothing, and run by themselves on the others only.
+    which their masks change nothing, and run by themselves on the others only; where those are too many, they share the
+    network's beginning up to where masks first differ. What is kept in between belongs to one chunk of the images,
+    whose size memory decides, so that it does not grow with their number.
     """
 
-    def __init__(self, origin: Origin, modules: Sequence[Module], adapter: Adapter | None = None) -> None:
+    def __init__(
+        self, origin: Origin, modules: Sequence[Module], adapter: Adapter | None = None, dtype: Dtype = "float32"
+    ) -> None:
         self.origin = origin
-        self._modules = list(modules)
+        self._modules = modules = on_all_sites(modules)
+        self._live = live_bytes(origin.architecture)
         self._groups = equal_masks(modules)
-        trunk = Network(origin.architecture, origin.weights)
+        trunk = trunk_of(origin, dtype)
         masks = [modules[members[0]].keep for members in self._groups]
         self._network = MaskedNetwork(trunk, origin.contract, masked_sites(modules), adapter)
+        self._make_tails = partial(Tails, trunk, origin.contract, masks, adapter)
+        before = share_before(origin.architecture, first_difference(origin.architecture, masks))
+        # Watching takes a pass, and a pass more for each pair that runs again; tails take their beginning once.
+        self._most_hits = (1 - before) * (1 - 1 / len(masks))
         worth = is_worth_watching(masks)
         self._watched = WatchedNetwork(trunk, origin.contract, masks, adapter) if worth else None
 
     def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
         """``(w_c - w_uc) . h + (b_c - b_uc)`` of raw images (N, H, W, C); float32 (N, modules)."""
         result = np.empty((len(images), len(self._modules)), np.float32)
-        shared = self._watched.watch(images, batch_size) if self._watched and len(images) else None
-        for number, members in enumerate(self._groups):
-            masks = self._modules[members[0]].keep
-            if shared is None:
-                self._network.set_masks(masks)
-                features = self._network.features(images, batch_size)
+        batch = batch_that_fits(self._live, batch_size)
+        chunk = images_in_chunk(memory.free(), self._bytes_an_image(images), batch)
+        watched, start = self._watched, 0
+        while start < len(images):
+            # One batch first, to learn whether watching pays for these images.
+            stop = start + (chunk if start or watched is None else batch)
+            part = images[start:stop]
+            shared = watched.watch(part, batch) if watched else None
+            is_spared = shared is not None and shared[1].mean() < self._most_hits
+            watched = watched if is_spared else None
+            if shared is not None and is_spared:
+                self._fill_spared(part, batch, result[start:stop], *shared)
             else:
-                features = self._only_hits(masks, images, batch_size, shared[0], shared[1][:, number])
-            heads = [self._modules[member].head for member in members]
-            kernel = np.stack([head.margin_kernel for head in heads], axis=1)
-            result[:, members] = features @ kernel + np.array([head.margin_bias for head in heads], np.float32)
+                self._fill_each(part, batch, result[start:stop])
+            start = stop
         return result
+
+    def _fill_spared(
+        self,
+        images: NDArray[Any],
+        batch_size: int,
+        result: NDArray[np.float32],
+        whole: NDArray[np.float32],
+        hits: NDArray[np.bool_],
+    ) -> None:
+        """Fill in the margins (N, modules) of one chunk, for which the watched pass gave ``whole`` and ``hits``."""
+        for number, members in enumerate(self._groups):
+            features = self._only_hits(self._modules[members[0]].keep, images, batch_size, whole, hits[:, number])
+            kernel, bias = self._heads[number]
+            result[:, members] = features @ kernel + bias
+
+    def _fill_each(self, images: NDArray[Any], batch_size: int, result: NDArray[np.float32]) -> None:
+        """Fill in the margins (N, modules) of one chunk, every set of masks for itself behind one beginning."""
+        for place, number, features in self._tails.features(images, batch_size):
+            kernel, bias = self._heads[number]
+            result[place, self._groups[number]] = features @ kernel + bias
+
+    @cached_property
+    def _tails(self) -> Tails:
+        return self._make_tails()
+
+    @cached_property
+    def _heads(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        return [margin_head([self._modules[member].head for member in members]) for members in self._groups]
 
     def _only_hits(
         self,
@@ -119,6 +169,12 @@ class OriginRunner:
         filled = np.resize(rows, _filled(len(rows), batch_size))
         features[rows] = self._network.features(images[filled], batch_size)[: len(rows)]
         return features
+
+    def _bytes_an_image(self, images: NDArray[Any]) -> int:
+        """What a chunk keeps of one image at most: features of the shared pass and of one group, each in parts and as a
+        whole, the copy of an image that runs again, and its hits."""
+        features = self._network.width * 4
+        return 4 * features + int(np.prod(images.shape[1:])) * images.itemsize + len(self._groups)
 
 
 def _filled(count: int, batch_size: int) -> int:

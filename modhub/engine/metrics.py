@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.engine.check import accuracy_of, logits_of
+from modhub.engine.fused import FusedRunner
 from modhub.engine.masked import OriginRunner
 from modhub.inputs import Labelled
-from modhub.manifest import Accuracy, Metric
+from modhub.manifest import Accuracy, FusedAgreement, Metric
 from modhub.module import Module, Origin
 
 
@@ -20,11 +24,39 @@ def validated(
     """The modules with their metrics on ``data``, all classes of the origin voting, and the origin's own accuracy."""
     logits = logits_of(origin, origin.contract, data.images, batch_size)
     margins = OriginRunner(origin, modules).margins(data.images, batch_size)
+    fused = fused_agreement(modules, data.images, data_name, margins, batch_size)
     measured = [
-        replace(module, metrics=(metric_of(module, column, margins, data.labels, data_name),))
+        replace(module, metrics=(metric_of(module, column, margins, data.labels, data_name),), fused=fused)
         for column, module in enumerate(modules)
     ]
     return tuple(measured), accuracy_of(logits, data.labels, data_name)
+
+
+def fused_agreement(
+    modules: Sequence[Module], images: NDArray[Any], data_name: str, margins: NDArray[np.float32], batch_size: int
+) -> FusedAgreement:
+    """How ``modules``, all of one origin, answer raw images (n, H, W, C) fused; ``margins`` (n, k) are isolated.
+
+    The images must not be those that the modules observed, on which isolated modules answer as their origin does.
+    """
+    fused = FusedRunner(modules[0].origin, modules).margins(images, batch_size)
+    return recorded_agreement(fused, margins, data_name)
+
+
+def recorded_agreement(fused: NDArray[np.float32], isolated: NDArray[np.float32], data_name: str) -> FusedAgreement:
+    """What two ways' margins (n, k), n >= 1, have in common, as a release records it.
+
+    The largest difference is rounded up to two digits, since the last ones change with machine and batch.
+    """
+    difference = float(np.abs(fused - isolated).max())
+    unit = 10.0 ** (math.floor(math.log10(difference)) - 1) if difference > 0 else 1.0
+    return FusedAgreement(
+        data=data_name,
+        examples=len(fused),
+        classes=fused.shape[1],
+        labels=float((fused.argmax(axis=1) == isolated.argmax(axis=1)).mean()),
+        margin=float(f"{math.ceil(difference / unit) * unit:.2g}"),
+    )
 
 
 def metric_of(

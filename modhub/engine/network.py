@@ -37,6 +37,8 @@ class Network:
             source: position for position, call in enumerate(architecture.calls) for source in call.inputs
         }
         self.layers: dict[str, keras.Layer] = {}
+        #: What was compiled of this network, so that it is compiled once; it goes with the network.
+        self.compiled: dict[Any, Any] = {}
         for call in architecture.calls:
             if call.layer not in self.layers:
                 # Numbered, because a/b and a_b are two layers but one Keras name.

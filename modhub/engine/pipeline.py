@@ -19,26 +19,23 @@ from modhub.decomposition.backtrack import backtracked, removed_counts
 from modhub.decomposition.calibration import fit_platt
 from modhub.decomposition.head import margins_from_logits, modular_head
 from modhub.decomposition.jaccard import jaccard, jaccard_weights
-from modhub.decomposition.sampling import Sample, draw, pack, segments
-from modhub.decomposition.sites import Site, find_sites
-from modhub.engine.masked import MaskedNetwork
+from modhub.decomposition.sampling import Sample, draw, segments
+from modhub.decomposition.sites import Site
 from modhub.engine.network import Network
-from modhub.engine.probe import Progress, observe
+from modhub.engine.observing import LocalObserver, Logits, Observer
+from modhub.engine.probe import Progress
 from modhub.manifest import DecomposeOptions, Stages
 from modhub.module import Head, Masks, Module, Origin, PackedMasks
+from modhub.sources.rows import Piece
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """What cutting gives: all modules in class order, the sites, the sample, and the origin's logits.
-
-    ``logits`` float32 (inputs, classes), NaN rows for inputs that were not observed.
-    """
+    """What cutting gives: all modules in class order, the sites, and the sample."""
 
     modules: tuple[Module, ...]
     sites: tuple[Site, ...]
     sample: Sample
-    logits: NDArray[np.float32]
 
 
 def cut(
@@ -48,29 +45,38 @@ def cut(
     labels: NDArray[np.integer],
     options: DecomposeOptions,
     progress: Progress | None = None,
-    accept: Callable[[Sample, NDArray[np.float32]], None] | None = None,
-    network: Network | None = None,
 ) -> Cut:
     """One module for every class of ``origin``.
 
     ``images`` are raw and already checked, (inputs, H, W, C); ``labels`` (inputs,) index the classes, each of which
-    occurs. ``accept`` may raise when it is told the sample and the origin's logits, before anything is cut.
-    ``network`` is the origin's, where it stands already.
+    occurs.
     """
-    network = network or Network(origin.architecture, origin.weights)
-    sites = find_sites(origin.architecture, options.observe)
+    network = Network(origin.architecture, origin.weights)
+    observer = LocalObserver(origin, network, [Piece(0, images)], progress)
+    return cut_with(observer, origin, slugs, labels, options)
+
+
+def cut_with(
+    observer: Observer,
+    origin: Origin,
+    slugs: Sequence[str],
+    labels: NDArray[np.integer],
+    options: DecomposeOptions,
+    accept: Callable[[Sample, Logits], None] | None = None,
+) -> Cut:
+    """As ``cut``, with images that only ``observer`` sees.
+
+    ``accept`` may raise when it is told the sample and the origin's logits, before anything is cut.
+    """
     sample = draw(labels, len(origin.classes), options.samples_per_class, options.seed)
-    parts = segments(sample)
-    batches = pack(sample, parts, options.batch_size)
-    activity, logits = observe(network, origin.weights, origin.contract, sites, parts, batches, images, progress)
+    activity, logits = observer.activity(sample, segments(sample), options)
     if accept:
         accept(sample, logits)
     _warn_short(origin, sample)
     build = _Builder(origin, activity, sample, options)
     kept = activity.keep(sample)
     modules = [build.module(cls, slugs[cls], activity.unpack(kept[cls])) for cls in range(len(origin.classes))]
-    fitted = _fitted(origin, network, modules, images, logits, sample, options)
-    return Cut(tuple(fitted), sites, sample, logits)
+    return Cut(tuple(_fitted(observer, modules, logits, sample, options)), activity.sites, sample)
 
 
 def _warn_short(origin: Origin, sample: Sample) -> None:
@@ -150,33 +156,28 @@ class _Builder:
 
 
 def _fitted(
-    origin: Origin,
-    network: Network,
-    modules: list[Module],
-    images: NDArray[Any],
-    logits: NDArray[np.float32],
-    sample: Sample,
-    options: DecomposeOptions,
+    observer: Observer, modules: list[Module], logits: Logits, sample: Sample, options: DecomposeOptions
 ) -> list[Module]:
     """The modules with threshold and scale fitted on their own observed inputs.
 
     A module whose masks take nothing away from what it observed has its origin's margins there, so the logits of the
     one pass serve; only the others are run again, with their masks.
     """
-    masked: MaskedNetwork | None = None
+    inputs = [np.concatenate([sample.indices[m.index], sample.unconcerned(m.index)]) for m in modules]
+    others = [place for place, module in enumerate(modules) if not _answers_as_its_origin(module, options)]
+    again = observer.margins(
+        [modules[place] for place in others], [inputs[place] for place in others], options.batch_size
+    )
+    margins = dict(zip(others, again, strict=True))
     result = []
-    for module in modules:
-        yes, no = sample.indices[module.index], sample.unconcerned(module.index)
-        if options.observe == "relu" and not any(module.stages.last_conv) and not any(module.stages.input):
-            concerned, unconcerned = (
-                margins_from_logits(logits[own].astype(np.float64), module.index) for own in (yes, no)
-            )
-        else:
-            masked = masked or MaskedNetwork(network, origin.contract, module.keep)
-            masked.set_masks(module.keep)
-            features = masked.features(images[np.concatenate([yes, no])], options.batch_size)
-            margins = (features @ module.head.margin_kernel + module.head.margin_bias).astype(np.float64)
-            concerned, unconcerned = margins[: len(yes)], margins[len(yes) :]
-        threshold, scale = fit_platt(concerned, unconcerned, what=module.ref)
+    for place, module in enumerate(modules):
+        own = margins.get(place)
+        if own is None:
+            own = margins_from_logits(logits.of(inputs[place]).astype(np.float64), module.index)
+        threshold, scale = fit_platt(own[: module.concerned], own[module.concerned :], what=module.ref)
         result.append(replace(module, threshold=threshold, scale=scale))
     return result
+
+
+def _answers_as_its_origin(module: Module, options: DecomposeOptions) -> bool:
+    return options.observe == "relu" and not any(module.stages.last_conv) and not any(module.stages.input)

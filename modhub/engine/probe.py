@@ -1,13 +1,20 @@
 """The one pass over the data: activity of every node and the logits of every image, reduced on the device.
 
-A batch holds groups of images of one segment each; the compiled step takes every site's maximum over each group, so
+A step holds groups of images of one segment each; the compiled network takes every site's maximum over each group, so
 what reaches the host is one boolean row a group, never images x nodes (DESIGN section 3, CI and TI in one pass).
+
+Every step has the same number of images, filled up by repeating some. So what a network makes of an image depends
+neither on the images beside it nor on how the data is divided, and many machines give the bits of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import prod
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -22,6 +29,9 @@ from modhub.manifest import InputContract
 from modhub.module import Weights
 
 Progress = Callable[[int, int], None]
+
+#: Images a step on a processor: so few that a layer's output stays in its cache, so many that kernels run full.
+_STEP: Final = 64
 
 
 class ActivityProbe(keras.Model):
@@ -42,13 +52,40 @@ class ActivityProbe(keras.Model):
 
         def visit(call: str, output: Any) -> Any:
             if call in self._sites:
-                grouped = ops.reshape(output, (-1, self._group, int(np.prod(output.shape[1:]))))
-                rows.append(ops.max(grouped, axis=1) > 0)
+                rows.append(_highest(output, self._group) > 0)
             return output
 
         features = self._network.run(preprocess(images, self._contract), visit)
         logits = ops.matmul(features, self._kernel) + self._bias
         return {"active": ops.concatenate(rows, axis=1), "logits": logits}
+
+
+def _highest(output: Any, group: int) -> Any:
+    """Each node's maximum over groups of ``group`` images: of ``output`` (B, ...), (B / group, nodes)."""
+    shape = output.shape[1:]
+    if keras.backend.backend() == "tensorflow":
+        # A maximum over one axis is not vectorised there, but pooling is, and reads memory twice as fast.
+        grouped = ops.reshape(output, (-1, group, prod(shape[:-1]), shape[-1]))
+        pooled = ops.max_pool(grouped, (group, 1), (group, 1), "valid", "channels_last")
+        return ops.reshape(pooled, (-1, prod(shape)))
+    return ops.max(ops.reshape(output, (-1, group, prod(shape))), axis=1)
+
+
+def step_size(batch_size: int) -> int:
+    """How many images a compiled step takes where a person allows ``batch_size`` at a time."""
+    return min(batch_size, _STEP) if _on_processor() else batch_size
+
+
+def _on_processor() -> bool:
+    return keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+
+
+def threads_for(batch_size: int) -> int:
+    """Steps at a time: together they hold no more images than one batch, and leave no processor waiting."""
+    if not _on_processor():
+        return 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, batch_size // step_size(batch_size)))
 
 
 def observe(
@@ -58,22 +95,60 @@ def observe(
     sites: Sequence[Site],
     parts: Sequence[Segment],
     batches: Batches,
-    images: NDArray[Any],
+    images: Any,
     progress: Progress | None = None,
+    *,
+    threads: int = 1,
 ) -> tuple[Activity, NDArray[np.float32]]:
-    """Run all batches once.
+    """Run all batches once, ``threads`` of them at a time.
 
-    ``images`` are raw, (inputs, H, W, C). Gives the activity of every segment, and the origin's logits, float32
-    (inputs, classes), NaN for inputs that were not observed. ``progress`` is told batches done and in all.
+    ``images`` are raw, (inputs, H, W, C), an array or rows that are read as they are needed. Gives the activity of
+    every segment, and the origin's logits, float32 (observed inputs, classes), for the inputs in ascending order.
+    ``progress`` is told batches done and in all.
     """
-    probe = ActivityProbe(network, weights, contract, sites, batches.group)
+    probe = _probe_of(network, weights, contract, sites, batches.group)
     activity = Activity(sites, parts)
-    logits = np.full((len(images), len(weights["head/bias"])), np.nan, np.float32)
-    for number, (groups, rows) in enumerate(zip(batches.images, batches.rows, strict=True)):
-        chosen = groups.reshape(-1)
-        outputs = probe.predict_on_batch(images[chosen])
-        activity.record(rows, outputs["active"])
-        logits[chosen] = outputs["logits"]
+    observed = np.unique(batches.images)
+    logits = np.empty((len(observed), len(weights["head/bias"])), np.float32)
+
+    def run(number: int) -> dict[str, Any]:
+        outputs: dict[str, Any] = probe.predict_on_batch(images[batches.images[number].reshape(-1)])
+        return outputs
+
+    for number, outputs in enumerate(_in_order(run, len(batches.images), threads)):
+        activity.record(batches.rows[number], outputs["active"])
+        logits[np.searchsorted(observed, batches.images[number].reshape(-1))] = outputs["logits"]
         if progress:
             progress(number + 1, len(batches.images))
     return activity, logits
+
+
+def _in_order(run: Callable[[int], Any], count: int, threads: int) -> Iterator[Any]:
+    """``run(0)``, ``run(1)``, ... with at most ``threads`` under way; the first alone, because it compiles."""
+    yield run(0)
+    if threads == 1:
+        yield from map(run, range(1, count))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Any] = deque()
+        try:
+            for number in range(1, count):
+                waiting.append(pool.submit(run, number))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _probe_of(
+    network: Network, weights: Weights, contract: InputContract, sites: Sequence[Site], group: int
+) -> ActivityProbe:
+    """The network's probe, compiled once however often the network is observed in the same way."""
+    key = ("activity", contract.model_dump_json(), tuple(site.id for site in sites), group)
+    if key not in network.compiled:
+        network.compiled[key] = ActivityProbe(network, weights, contract, sites, group)
+    probe: ActivityProbe = network.compiled[key]
+    return probe

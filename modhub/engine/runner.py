@@ -1,4 +1,4 @@
-"""Running a composite's plan: one masked trunk an origin, columns put back in the plan's order."""
+"""Running a composite's plan: one trunk an origin, columns put back in the plan's order."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.plan import Plan
+from modhub.engine.fused import FusedRunner
 from modhub.engine.masked import OriginRunner
 
 
 class PlanRunner:
-    """Isolated inference: every module keeps its own masks, exactly as if it ran alone."""
+    """Runs every origin's modules as the plan says: isolated, exactly as if each ran alone, or fused."""
 
     def __init__(self, plan: Plan) -> None:
         every = plan.recognisers
         self._width = len(every)
-        self._groups = [
-            (
-                positions,
-                OriginRunner(
-                    every[positions[0]].origin,
-                    [every[position] for position in positions],
-                    plan.adapter(every[positions[0]]),
-                ),
-            )
-            for positions in plan.groups()
-        ]
+        self._groups: list[tuple[list[int], FusedRunner | OriginRunner]] = []
+        for positions, way in zip(plan.groups(), plan.ways, strict=True):
+            modules = [every[position] for position in positions]
+            make = FusedRunner if way.fused else OriginRunner
+            self._groups.append((positions, make(modules[0].origin, modules, plan.adapter(modules[0]), plan.dtype)))
 
     def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
         """Margins of raw images (N, H, W, C); float32 (N, recognisers)."""

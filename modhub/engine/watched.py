@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from modhub.adapters import Adapter
 from modhub.engine.adapting import adapted
+from modhub.engine.batches import in_batches
 from modhub.engine.network import Network, preprocess
 from modhub.limits import MIB
 from modhub.manifest import InputContract
@@ -65,9 +66,7 @@ class WatchedNetwork(keras.Model):
 
     def watch(self, images: NDArray[Any], batch_size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Features float32 (N, F) and hits bool (N, masks) of all images, N >= 1."""
-        parts = [
-            self.predict_on_batch(images[start : start + batch_size]) for start in range(0, len(images), batch_size)
-        ]
+        parts = list(in_batches(self, images, batch_size))
         return np.concatenate([part["features"] for part in parts]), np.concatenate([part["hits"] for part in parts])
 
 

@@ -17,6 +17,7 @@ from modhub.manifest import (
     Dataset,
     DecomposeOptions,
     EnergySpent,
+    FusedAgreement,
     InputContract,
     Manifest,
     ModuleRecord,
@@ -94,6 +95,7 @@ class Decomposition:
             options=self.options,
             sites=self.sites,
             modules=tuple(_record(module, blob) for module, blob in zip(self.modules, blobs, strict=True)),
+            fused=_fused(self.modules),
         )
         stored = {blob.digest: blob for blob in (weights, *blobs)}
         manifest = Manifest(
@@ -182,6 +184,13 @@ def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob, wanted: Wante
     return decode(read_blob(digest, record), record, digest, most=most_bytes(wanted, record.size))
 
 
+def _fused(modules: Sequence[Module]) -> FusedAgreement | None:
+    """What was measured of exactly these modules together; None when that is not known."""
+    found = modules[0].fused
+    same = found is not None and found.classes == len(modules) and all(module.fused == found for module in modules)
+    return found if same else None
+
+
 def _record(module: Module, blob: Blob) -> ModuleRecord:
     return ModuleRecord(
         index=module.index,
@@ -228,9 +237,15 @@ def _module(
         version=content.version,
         metrics=record.metrics,
         derived_from=record.derived_from,
+        fused=content.fused,
     )
 
 
 def with_digests(modules: Sequence[Module]) -> tuple[Module, ...]:
-    """The modules with the digest of their own blob filled in."""
-    return tuple(replace(module, digest=sha256(encode_module(module))) for module in modules)
+    """The modules with the digest of their own blob filled in; one that changed loses what was measured before."""
+    return tuple(_with_digest(module, sha256(encode_module(module))) for module in modules)
+
+
+def _with_digest(module: Module, digest: str) -> Module:
+    is_changed = module.digest not in ("", digest)
+    return replace(module, digest=digest, fused=None if is_changed else module.fused)

@@ -12,7 +12,6 @@ import errno
 import http.client
 import re
 import socket
-import ssl
 from collections.abc import Iterator
 from typing import Final
 
@@ -63,6 +62,8 @@ _CREDENTIALS: Final = frozenset(
 
 def is_transient(error: BaseException) -> bool:
     """Whether trying again makes sense: the network, a timeout, a server in trouble, bytes lost on their way."""
+    import ssl  # slow to import, and needed only where something failed
+
     causes = list(_causes(error))
     if is_forbidden(error) or any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return False

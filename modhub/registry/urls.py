@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from modhub.errors import UsageError, shown
 from modhub.registry.local import LocalStore
@@ -49,6 +48,8 @@ def open_store(url: str) -> Store:
         rest = rest.removeprefix("localhost")
         if not rest.startswith("/"):
             raise _refused(url, "bad-url")
+        from urllib.request import url2pathname  # brings ssl and http along, which few need
+
         return LocalStore(Path(url2pathname(rest)))
     # fsspec and requests take longer to import than a local registry to read.
     if protocol == "memory":

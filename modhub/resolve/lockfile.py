@@ -34,7 +34,7 @@ Url = Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL_CHARS)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, allow_inf_nan=False, defer_build=True)
 
 
 class LockedModule(_Table):

@@ -64,7 +64,7 @@ _Pixels = Annotated[StrictInt, Field(ge=1, le=MAX_EXTENT)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ProjectTable(_Table):

@@ -30,7 +30,7 @@ ReadSignature = Callable[[str], bytes | None]
 class TrustedKey(BaseModel):
     """A public key as ``[[trust]]`` in the configuration has it; ``revoked`` is the reason, if it is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     key: str
     name: str

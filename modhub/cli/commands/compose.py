@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
 from modhub.cli.quiet import load_engine
+from modhub.errors import UsageError
 
 
 @click.command(
@@ -21,11 +23,17 @@ from modhub.cli.quiet import load_engine
         "modhub compose c10:cat c100:apple",
         "modhub compose c10 --swap cat=cifar10/r20:cat --remove ship --out pets.keras",
         "modhub compose cifar10/r20:cat imagenet200/r20:goldfish --adapt resize",
+        "modhub compose c10 --mode fused --check test.npz",
     ],
 )
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE.keras", help="Write the classifier as one Keras model."
+)
+@click.option(
+    "--check",
+    metavar="IMAGES",
+    help="Measure how far --mode and --dtype answer these raw images as the exact way: a file, a folder, an .npz.",
 )
 @shape_options
 @registry_option
@@ -34,6 +42,7 @@ from modhub.cli.quiet import load_engine
 def command(
     refs: tuple[str, ...],
     out: Path | None,
+    check: str | None,
     shape: Shape,
     registry: tuple[str, ...] | None,
     cache: Path | None,
@@ -49,8 +58,14 @@ def command(
         from modhub.engine.loading import check_place
 
         check_place(out)
+    agreement = None
     with Progress("finding modules") as progress:
+        images = _images(check, shape)
         composite = composed(refs, shape, registry=registry, cache=cache)
+        if images is not None:
+            progress.doing(f"classifying {len(images):,} images both ways")
+            load_engine()
+            agreement = composite.agreement(images)
         if out is not None:
             from modhub.engine.artifacts import described
             from modhub.engine.loading import save_model
@@ -61,6 +76,7 @@ def command(
     plan = composite.plan
     if as_json:
         document = plan.to_dict() | {"reject": shape.reject, "out": None if out is None else str(out)}
+        document["agreement"] = None if agreement is None else agreement.to_dict()
         for member, module in zip(document["members"], plan.modules, strict=True):
             member |= {"threshold": module.threshold, "scale": module.scale}
         printing.document(document)
@@ -77,5 +93,27 @@ def command(
         printing.line(f"adapter of {names}: {adapter}")
     for classes, modules in plan.stages():
         printing.line(f"between {classes} decide again: {modules}")
+    for text in plan.running():
+        printing.line(text)
+    if not plan.is_exact:
+        found = agreement or "not measured; give images to measure it on: --check IMAGES"
+        printing.line(f"agreement with isolated in float32: {found}")
+    elif agreement is not None:
+        printing.line(f"agreement with isolated in float32: {agreement}")
     if out is not None:
         printing.line(f"saved {out} ({printing.size(out.stat().st_size)})")
+
+
+def _images(check: str | None, shape: Shape) -> Any:
+    """The images of ``--check``. Raises UsageError where there is nothing to measure."""
+    if check is None:
+        return None
+    if (shape.mode, shape.dtype) == ("isolated", "float32"):
+        raise UsageError(
+            "--check was given, but modules run isolated in float32, which is what others are compared with.",
+            kind="bad-option",
+            hint="add --mode fused, --mode auto or --dtype bfloat16.",
+        )
+    from modhub.data import load_images
+
+    return load_images(check)[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         "modhub decompose net.keras --data data.npz --rescale 1/255 --as me/net --out net.modules",
         "modhub decompose r56.keras --data cifar10 --validation cifar10 --rescale 1/255 --as me/r56",
         "modhub decompose net.keras --data photos/ --classes cat,dog,fox --mean 127.5 --std 127.5 --as me/net",
+        "modhub decompose net.keras --data s3://bucket/shards --engine ray --workers 8 --rescale 1/255 --as me/net",
     ],
 )
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.keras")
@@ -87,6 +89,16 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Images at a time."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Observe the images in this process, or on a Ray cluster (RAY_ADDRESS, else processes here).",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="With --engine ray: so many at a time. Default: all."
+)
 @metered
 @json_option
 def command(
@@ -97,14 +109,16 @@ def command(
     classes: str | None,
     split: Any,
     validation: str | None,
+    engine: str,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Cut a trained Keras image classifier into one module per class (Pan & Rajan, ICSE 2022).
 
-    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, or a folder with
-    one folder of images a class. Images are raw: the modules themselves apply (x * rescale - mean) / std, which must be
-    what the model was trained on.
+    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, a folder with
+    one folder of images a class, or the URL of an .npz or of a folder of them. Files that would fill more than half
+    of the free memory, and folders of .npz, are read in batches. Images are raw: the modules themselves apply (x *
+    rescale - mean) / std, which must be what the model was trained on.
 
     \b
     The columns of the report:
@@ -125,8 +139,8 @@ def command(
     check_model_file(model)
     _check_out(out)
     with Progress("reading data") as progress:
-        images = labelled(data, split, class_names(classes))
-        held_out = None if validation is None else labelled(validation, "test", images.classes)
+        images = _data(data, split, class_names(classes), engine)
+        held_out = None if validation is None else _data(validation, "test", images.classes, "local")
         progress.doing(f"loading {model.name}")
         load_engine()
         decomposition = api.decompose(
@@ -135,9 +149,10 @@ def command(
             images.y,
             classes=images.classes,
             name=name,
-            validation=None if held_out is None else (held_out.x, held_out.y),
+            validation=None if held_out is None else held_out.both,
             dataset=images.name,
             validation_dataset=None if held_out is None else held_out.name,
+            engine=engine,
             progress=progress.steps(f"decomposing {model.name}"),
             **options,
         )
@@ -147,6 +162,29 @@ def command(
         printing.document(with_energy(_document(decomposition, out)))
     else:
         _print(decomposition, out)
+
+
+class _Data(NamedTuple):
+    """What ``decompose`` takes: arrays, or without ``y`` something that it reads in batches."""
+
+    x: Any
+    y: Any
+    classes: Sequence[str] | None
+    name: str
+
+    @property
+    def both(self) -> Any:
+        return self.x if self.y is None else (self.x, self.y)
+
+
+def _data(spec: str, split: Any, classes: Sequence[str] | None, engine: str) -> _Data:
+    from modhub.engine.memory import free
+    from modhub.sources.large import streamed
+
+    if large := streamed(spec, split, classes, free=free(), for_workers=engine != "local"):
+        return _Data(large.data, None, large.classes, large.name)
+    images = labelled(spec, split, classes)
+    return _Data(images.x, images.y, images.classes, images.name)
 
 
 def _check_out(out: Path) -> None:

@@ -1,0 +1,55 @@
+"""Running a compiled network over many images without holding more than fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from math import prod
+from typing import Any, Final
+
+import keras
+from numpy.typing import NDArray
+
+from modhub.architecture import INPUT, Architecture, shapes_of
+from modhub.composition.chunks import images_in_batch
+from modhub.engine import memory
+from modhub.limits import MIB
+
+#: Kernels need scratch space, and runtimes free late: bytes taken for each byte of tensors that are live at once.
+_SLACK: Final = 3
+#: Bytes of live tensors that a batch has on a processor: more images at once are no faster there and take more memory.
+_MOST_ON_PROCESSORS: Final = 12 * MIB
+
+
+def in_batches(network: keras.Model, images: NDArray[Any], batch_size: int) -> Iterator[Any]:
+    """What ``network`` gives for each ``batch_size`` of raw images, as numpy arrays."""
+    for start in range(0, len(images), batch_size):
+        yield network.predict_on_batch(images[start : start + batch_size])
+
+
+def batch_that_fits(live: int, batch_size: int) -> int:
+    """``batch_size``, or fewer images of ``live`` bytes each: what fits into free memory and what processors need."""
+    if not has_accelerator():
+        batch_size = min(batch_size, max(1, _MOST_ON_PROCESSORS // live))
+    return images_in_batch(memory.free(), _SLACK * live, batch_size)
+
+
+@cache
+def has_accelerator() -> bool:
+    """Whether Keras computes on anything but processors."""
+    return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
+
+
+def live_bytes(architecture: Architecture) -> int:
+    """Bytes of one image's float32 tensors when most of them are needed at once."""
+    shapes = shapes_of(architecture)
+    last = {source: position for position, call in enumerate(architecture.calls) for source in call.inputs}
+    live = {INPUT: prod(shapes[INPUT])}
+    most = 0
+    for position, call in enumerate(architecture.calls):
+        live[call.id] = prod(shapes[call.id])
+        most = max(most, sum(live.values()))
+        for source in {*call.inputs}:
+            if last[source] == position:
+                live.pop(source, None)
+    return 4 * most

@@ -1,0 +1,150 @@
+"""What the engine asks of images that may not fit into memory: their shape, and any of them by index.
+
+An array in memory answers the same questions, so nothing downstream knows which of the two it holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Bytes read at a time where all images pass by once.
+CHUNK_BYTES = 16 * 2**20
+
+
+class ImageRows(Protocol):
+    """Raw images (N, height, width, channels), uint8 or finite float32, as an array has them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> Any:
+        """The images at integers (n,) or in a slice, as an array (n, height, width, channels)."""
+
+    def min(self) -> Any: ...
+
+    def max(self) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Neighbouring inputs that are read together: the inputs from ``start`` on."""
+
+    start: int
+    images: ImageRows
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """All images with their labels int64 (N,), indices into the classes, in pieces that tile them in order.
+
+    ``fingerprint`` says which images and labels these are.
+    """
+
+    images: ImageRows
+    labels: NDArray[np.int64]
+    pieces: tuple[Piece, ...]
+    fingerprint: str
+
+
+class Part:
+    """The images ``start`` to ``stop`` of others, which are read only when these are."""
+
+    def __init__(self, images: ImageRows, start: int, stop: int) -> None:
+        self._images = images
+        self._start = start
+        self.shape = (stop - start, *images.shape[1:])
+        self.dtype = images.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Any:
+        return self._images[as_rows(rows, len(self)) + self._start]
+
+    def min(self) -> Any:
+        return min(chunk.min() for chunk in in_chunks(self))
+
+    def max(self) -> Any:
+        return max(chunk.max() for chunk in in_chunks(self))
+
+
+class Pieced:
+    """The images of several pieces, which tile them in order, as one."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._pieces = tuple(pieces)
+        first = pieces[0].images
+        self.shape = (pieces[-1].stop, *first.shape[1:])
+        self.dtype = first.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
+        wanted = as_rows(rows, len(self))
+        result = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+        for piece in self._pieces:
+            places = np.flatnonzero((wanted >= piece.start) & (wanted < piece.stop))
+            if len(places):
+                result[places] = piece.images[wanted[places] - piece.start]
+        return result
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        ranges = [(piece.images.min(), piece.images.max()) for piece in self._pieces]
+        return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+    def min(self) -> float:
+        return self._range[0]
+
+    def max(self) -> float:
+        return self._range[1]
+
+
+def as_rows(rows: Any, count: int) -> NDArray[np.int64]:
+    """What stands in brackets behind an array of ``count`` rows, a slice or integers (n,), as integers (n,)."""
+    return np.arange(count)[rows] if isinstance(rows, slice) else np.asarray(rows, np.int64)
+
+
+def in_chunks(images: ImageRows) -> Iterable[NDArray[Any]]:
+    """All images in order, some ``CHUNK_BYTES`` at a time."""
+    row = int(np.prod(images.shape[1:])) * images.dtype.itemsize
+    step = max(1, CHUNK_BYTES // row)
+    for start in range(0, len(images), step):
+        yield images[start : start + step]
+
+
+def fingerprint(images: ImageRows, labels: NDArray[np.int64]) -> str:
+    """The same for the same images and labels, wherever they lie."""
+    hashed = hashlib.sha256()
+    hashed.update(repr((images.dtype.str, images.shape)).encode())
+    for chunk in in_chunks(images):
+        hashed.update(np.ascontiguousarray(chunk).data)
+    hashed.update(repr((labels.dtype.str, labels.shape)).encode())
+    hashed.update(np.ascontiguousarray(labels).data)
+    return f"sha256:{hashed.hexdigest()}"
+
+
+def in_memory(images: NDArray[Any], labels: NDArray[np.int64]) -> Source:
+    """Arrays as a source of one piece."""
+    return Source(images, labels, (Piece(0, images),), fingerprint(images, labels))
