@@ -88,8 +88,14 @@ class Study:
         self, table: str, key: Mapping[str, Any], networks: Sequence[Trained], measure: Callable[[], Figures]
     ) -> Figures:
         """The figures of one cell. ``key`` has its settings; what the networks and images are is added to it."""
-        made_of = {network.name: network.made_of for network in networks}
-        return self.cells.figures(table, {**key, "made_of": made_of}, measure)
+        return self.cells.figures(table, self._whole_key(key, networks), measure)
+
+    def has_cell(self, table: str, key: Mapping[str, Any], networks: Sequence[Trained]) -> bool:
+        """Whether the cell was measured before."""
+        return self.cells.file(table, self._whole_key(key, networks)).exists()
+
+    def _whole_key(self, key: Mapping[str, Any], networks: Sequence[Trained]) -> dict[str, Any]:
+        return {**key, "made_of": {network.name: network.made_of for network in networks}}
 
     def test_images(self, network: Trained) -> ImageData:
         """The images that figures of this network are measured with: the first of each class, by class."""

@@ -25,9 +25,13 @@ STAGES = {"CI+TI+MC": "CI+TI+MC", "last-conv": "+ BLC", "input": "+ BLC + BI"}
 Found = Mapping[str, Sequence[Figures]]
 
 
-def write(study: Study, found: Found) -> str:
+def write(study: Study, found: Found, whole: Mapping[str, Figures]) -> str:
     """Fill the page and draw the plot; returns the tables that fit a screen."""
-    parts = {"as the paper prints it": beside(found), "without tangling identification": ablation(found)}
+    parts = {
+        "as the paper prints it": beside(found),
+        "on every test image": on_all(whole),
+        "without tangling identification": ablation(found),
+    }
     every = {name: every_way(name, cells) for name, cells in found.items()}
     draw(found, study.out / "table-1.png")
     fill(study.out / "table-1.md", "Table 1: what decomposing costs in accuracy", parts | every)
@@ -49,6 +53,21 @@ def beside(found: Found) -> str:
     headers = (
         "network", "stage", "top-1", "top-5", "cost top-1", "cost top-5", "JI", "the paper's top-1 / top-5",
         "its costs", "its JI",
+    )  # fmt: skip
+    return markdown(headers, rows)
+
+
+def on_all(whole: Mapping[str, Figures]) -> str:
+    """The defaults on every test image."""
+    if not whole:
+        return "Not measured: `table_1.py --whole`."
+    rows = []
+    for name, cell in whole.items():
+        shares = (share(cell[what]) for what in ("origin_1", "top_1", "origin_5", "top_5"))
+        rows.append((name, cell["images"], *shares, points(cell["cost_1"]), points(cell["cost_5"])))
+    headers = (
+        "network", "test images", "top-1 of the network", "of its modules", "top-5 of the network", "of its modules",
+        "cost top-1", "cost top-5",
     )  # fmt: skip
     return markdown(headers, rows)
 

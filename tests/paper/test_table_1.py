@@ -82,7 +82,14 @@ def test_the_page_keeps_what_was_written_by_hand(study: Study, cell: Any) -> Non
     page = study.out / "table-1.md"
     page.write_text("# Mine\n\nBefore.\n\n<!-- as the paper prints it -->\nold\n<!-- end -->\n\nAfter.\n")
     conv = table_1.cell(study, study.networks["quadrants-a"], "conv")
-    shown = table_1_page.write(study, {"quadrants-a": [cell, conv]})
+    study.options.whole = True
+    whole = table_1.whole_cells(study, [study.networks["quadrants-a"]])
+    for k in (1, 5):
+        row = table_1_page.row_of(cell, "last-conv")
+        assert whole["quadrants-a"][f"cost_{k}"]["mean"] == pytest.approx(row[f"cost_{k}"]["mean"])
+    study.options.whole = False
+    assert table_1.whole_cells(study, [study.networks["quadrants-a"]]) == whole
+    shown = table_1_page.write(study, {"quadrants-a": [cell, conv]}, whole)
     text = page.read_text()
     assert text.startswith("# Mine\n\nBefore.\n")
     assert "After." in text
