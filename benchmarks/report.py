@@ -19,6 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import common
+import growth as growth_program
+import modes as modes_program
 import resolving as resolving_program
 import update as update_program
 
@@ -31,13 +33,33 @@ def figures(name: str) -> Any:
 
 
 def cost(measured: Any) -> str:
-    headers = ("network", "images", "predict s", "decompose s", "ratio", "predict MiB", "decompose MiB")
+    headers = (
+        "network", "images", "bare s", "predict s", "decompose s", "of predict", "of the bare pass",
+        "processors: of predict", "of the bare pass", "peak of the bare pass's", "decompose MiB more",
+    )  # fmt: skip
     rows = []
     for name, found in measured.items():
-        medians = [f"{statistics.median(found['seconds'][work]):.2f}" for work in ("predict", "decompose")]
-        beyond = [f"{found['beyond_mib'][work]:.0f}" for work in ("predict", "decompose")]
-        rows.append((name, found["images"], *medians, f"{found['ratio']:.2f}", *beyond))
+        medians = [f"{statistics.median(found['seconds'][work]):.2f}" for work in ("bare", "predict", "decompose")]
+        ratios = [f"{found[kind][than]:.2f}" for kind in ("ratios", "processor_ratios") for than in ("predict", "bare")]
+        memory = f"{found['peak_ratio']:.2f}", f"{found['beyond_mib']['decompose']:.0f}"
+        rows.append((name, found["images"], *medians, *ratios, *memory))
     return common.markdown(headers, rows)
+
+
+def modes(found: Any) -> str:
+    return modes_program.table(found)
+
+
+def growth(found: Any) -> str:
+    return growth_program.table(found)
+
+
+def hundred(found: Any) -> str:
+    top_1 = found["top_1"]
+    shares = f"{100 * top_1['value']:.1f} ({100 * top_1['low']:.1f} to {100 * top_1['high']:.1f})"
+    row = (found["release"], found["modules"], found["images"], f"{found['seconds'] / 60:.1f}",
+           f"{found['peak_bytes'] / 2**30:.2f}", shares)  # fmt: skip
+    return common.markdown(("release", "modules", "images", "minutes", "peak GiB", "top-1"), [row])
 
 
 def size(measured: Any) -> str:
@@ -213,7 +235,7 @@ def scale(found: Any) -> str:
     return f"{common.markdown(names, resolving)}\n\n{common.markdown(search, searching)}"
 
 
-COSTS = (cost, size, shared_pass, startup, transfer, scale, resolving)
+COSTS = (cost, modes, hundred, growth, size, shared_pass, startup, transfer, scale, resolving)
 ANSWERS = (pairs, mixed, update)
 DRAWN = (*COSTS, *ANSWERS, races, crashes, faults, fuzz)
 

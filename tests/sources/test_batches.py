@@ -107,9 +107,9 @@ def test_wrong_batches_are_refused(make, kind, message):
 
 
 def test_images_without_labels_are_refused():
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(InvalidData) as caught:
         source_of(data()[0], None, CLASSES)
-    assert str(caught.value).startswith("the images have no labels. Hint: give images and labels, or one iterable")
+    assert str(caught.value).startswith("y has the shape (); labels are one index or name an image.")
 
 
 def test_a_full_disk_is_said_to_be_one(monkeypatch):

@@ -175,8 +175,6 @@ def test_classes_come_from_the_person_or_the_first_shard(tmp_path):
     np.savez(folder / "part-0.npz", x=x, y=y)
     with pytest.raises(UsageError, match=r"part-0\.npz names no classes\. Hint: say which there are"):
         shard_classes(find_shards(folder), None)
-    with pytest.raises(UsageError, match="nothing says which classes there are"):
-        labelled_shards(x, y, None)
 
 
 # What would not fit into memory
