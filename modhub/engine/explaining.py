@@ -16,7 +16,7 @@ from modhub.composition.explanation import Firing
 from modhub.composition.plan import Plan
 from modhub.engine.adapting import adapted
 from modhub.engine.masked import equal_masks
-from modhub.engine.network import Network, preprocess
+from modhub.engine.network import JIT_COMPILE, Network, preprocess
 from modhub.module import Module, PackedMasks
 
 
@@ -59,7 +59,7 @@ class _Watched(keras.Model):
 
     def __init__(self, modules: Sequence[Module], adapter: Adapter | None) -> None:
         super().__init__(name="watched", dtype="float32")
-        self.jit_compile = False
+        self.jit_compile = JIT_COMPILE
         origin = modules[0].origin
         self.shapes = {site: shape for module in modules for site, shape in module.keep.shapes.items()}
         self._network = Network(origin.architecture, origin.weights)

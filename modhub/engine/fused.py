@@ -19,7 +19,7 @@ from modhub.composition.modes import Dtype
 from modhub.engine.adapting import adapted
 from modhub.engine.batches import batch_that_fits, in_batches, live_bytes
 from modhub.engine.masks import margin_head, on_all_sites, union_of
-from modhub.engine.network import Network, preprocess
+from modhub.engine.network import JIT_COMPILE, Network, preprocess
 from modhub.engine.reduced import trunk_of
 from modhub.manifest import InputContract
 from modhub.module import Head, Masks, Module, Origin
@@ -37,7 +37,7 @@ class FusedNetwork(keras.Model):
         adapter: Adapter | None = None,
     ) -> None:
         super().__init__(name="fused_network", dtype="float32")
-        self.jit_compile = False
+        self.jit_compile = JIT_COMPILE
         self._network = network
         self._contract = contract
         self._adapter = adapter

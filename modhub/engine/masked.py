@@ -22,7 +22,7 @@ from modhub.engine import memory
 from modhub.engine.adapting import adapted
 from modhub.engine.batches import batch_that_fits, in_batches, live_bytes
 from modhub.engine.masks import margin_head, on_all_sites
-from modhub.engine.network import Network, preprocess
+from modhub.engine.network import JIT_COMPILE, Network, preprocess
 from modhub.engine.reduced import trunk_of
 from modhub.engine.tails import Tails, first_difference, share_before
 from modhub.engine.watched import WatchedNetwork, is_worth_watching
@@ -37,7 +37,7 @@ class MaskedNetwork(keras.Model):
         self, network: Network, contract: InputContract, sites: Iterable[str], adapter: Adapter | None = None
     ) -> None:
         super().__init__(name="masked_network", dtype="float32")
-        self.jit_compile = False
+        self.jit_compile = JIT_COMPILE
         self._network = network
         self._contract = contract
         self._adapter = adapter

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from modhub.decomposition.activity import Activity
 from modhub.decomposition.sampling import Batches, Segment
 from modhub.decomposition.sites import Site
-from modhub.engine.network import Network, preprocess
+from modhub.engine.network import JIT_COMPILE, Network, preprocess
 from modhub.manifest import InputContract
 from modhub.module import Weights
 
@@ -39,7 +39,7 @@ class ActivityProbe(keras.Model):
 
     def __init__(self, network: Network, weights: Weights, contract: InputContract, sites: Sequence[Site], group: int):
         super().__init__(name="activity_probe", dtype="float32")
-        self.jit_compile = False
+        self.jit_compile = JIT_COMPILE
         self._network = network
         self._contract = contract
         self._sites = frozenset(site.id for site in sites)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data import ImageData
+from modhub.engine.network import JIT_COMPILE
 from modhub.errors import UsageError
 from modhub.inputs import Images
 
@@ -176,7 +177,7 @@ def _compile(model: keras.Model, steps: int) -> None:
     )
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=1e-4, clipnorm=1.0)
     # XLA would compile longer than such networks train.
-    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
+    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=JIT_COMPILE)
 
 
 def augmented(images: Images, random: np.random.Generator) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from modhub import architecture as arch
 from modhub.adapters import Adapter
 from modhub.architecture import INPUT, Architecture
 from modhub.engine.adapting import adapted
-from modhub.engine.network import Network, preprocess
+from modhub.engine.network import JIT_COMPILE, Network, preprocess
 from modhub.manifest import InputContract
 from modhub.module import Masks
 
@@ -31,7 +31,7 @@ class Beginning(keras.Model):
         self, network: Network, contract: InputContract, masks: Masks, stop: int, adapter: Adapter | None = None
     ) -> None:
         super().__init__(name="beginning", dtype="float32")
-        self.jit_compile = False
+        self.jit_compile = JIT_COMPILE
         self._network, self._contract, self._stop, self._adapter = network, contract, stop, adapter
         here = {call.id for call in network.architecture.calls[:stop]}
         self._masks = _variables(self, network, [site for site in masks if site in here and not masks[site].all()])
@@ -50,7 +50,7 @@ class Tail(keras.Model):
 
     def __init__(self, network: Network, sites: Sequence[str], start: int) -> None:
         super().__init__(name="tail", dtype="float32")
-        self.jit_compile = False
+        self.jit_compile = JIT_COMPILE
         self._network, self._start = network, start
         self._masks = _variables(self, network, sites)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data import ImageData
+from modhub.engine.network import JIT_COMPILE
 from modhub.inputs import Images
 
 #: What the network takes is the raw image times this.
@@ -57,7 +58,7 @@ def train_small_cnn(
     steps = -(-len(data) // _BATCH)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * steps)
     # XLA would compile longer than this network trains.
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", jit_compile=False)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", jit_compile=JIT_COMPILE)
     order = np.random.default_rng(seed)
     for epoch in range(1, epochs + 1):
         chosen = order.permutation(len(data))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from modhub.adapters import Adapter
 from modhub.engine.adapting import adapted
 from modhub.engine.batches import in_batches
-from modhub.engine.network import Network, preprocess
+from modhub.engine.network import JIT_COMPILE, Network, preprocess
 from modhub.limits import MIB
 from modhub.manifest import InputContract
 from modhub.module import Masks
@@ -37,7 +37,7 @@ class WatchedNetwork(keras.Model):
         self, network: Network, contract: InputContract, masks: Sequence[Masks], adapter: Adapter | None = None
     ) -> None:
         super().__init__(name="watched_network", dtype="float32")
-        self.jit_compile = False
+        self.jit_compile = JIT_COMPILE
         self._network = network
         self._contract = contract
         self._adapter = adapter

@@ -29,7 +29,8 @@ options = {"rescale": 1 / 255, "backtrack": "input", "delta": "q90"}
 made = modhub.decompose(model, data.x, data.y, classes=data.classes, name="a/b", **options)
 answers = modhub.compose(list(made.modules)).predict(test.x)
 masks = {f"{m.index} {site}": mask for m in made.modules for site, mask in m.keep.items()}
-np.savez(sys.argv[3], margins=answers.margins, thresholds=[m.threshold for m in made.modules], **masks)
+fused = modhub.compose(list(made.modules), mode="fused").predict(test.x)
+np.savez(sys.argv[3], margins=answers.margins, fused=fused.margins, thresholds=[m.threshold for m in made.modules], **masks)
 """
 
 
@@ -49,10 +50,11 @@ def test_a_backend_cuts_the_same_modules(backend: str, tmp_path: Path) -> None:
     made = modhub.decompose(
         model, data.x, data.y, classes=data.classes, name="a/b", rescale=1 / 255, backtrack="input", delta="q90"
     )
-    own = modhub.compose(list(made.modules)).predict(test.x)
+    own, fused = (modhub.compose(list(made.modules), mode=mode).predict(test.x) for mode in ("isolated", "fused"))
     with np.load(files[1]) as found:
         for module in made.modules:
             for site, mask in module.keep.items():
                 np.testing.assert_array_equal(found[f"{module.index} {site}"], mask)
         np.testing.assert_allclose(found["margins"], own.margins, atol=1e-4)
+        np.testing.assert_allclose(found["fused"], fused.margins, atol=1e-4)
         np.testing.assert_allclose(found["thresholds"], [module.threshold for module in made.modules], atol=1e-4)
