@@ -30,7 +30,8 @@ made = modhub.decompose(model, data.x, data.y, classes=data.classes, name="a/b",
 answers = modhub.compose(list(made.modules)).predict(test.x)
 masks = {f"{m.index} {site}": mask for m in made.modules for site, mask in m.keep.items()}
 fused = modhub.compose(list(made.modules), mode="fused").predict(test.x)
-np.savez(sys.argv[3], margins=answers.margins, fused=fused.margins, thresholds=[m.threshold for m in made.modules], **masks)
+figures = {"margins": answers.margins, "fused": fused.margins, "thresholds": [m.threshold for m in made.modules]}
+np.savez(sys.argv[3], **figures, **masks)
 """
 
 
