@@ -174,5 +174,6 @@ def test_memory_does_not_grow_with_data_in_batches():
 
     (in_batches, one), (in_arrays, other) = child(True), child(False)
     assert one == other
-    assert in_arrays > 281
+    # The peak before it had room for some of the 281 MiB, more or less of them from run to run.
+    assert in_arrays > 120
     assert in_batches < 60
