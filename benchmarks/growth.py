@@ -211,9 +211,17 @@ def draw(found: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
             for row, (unit, label) in enumerate((("seconds", "seconds"), ("mib", "MiB more at the peak"))):
                 axes = grid[row][column]
                 for work in points[str(sizes[0])]:
-                    values = [max(points[str(size)][work][unit], 0.1 if unit == "mib" else 0) for size in sizes]
+                    values = [points[str(size)][work][unit] for size in sizes]
                     axes.plot(sizes, values, "o-", markersize=3, linewidth=1.2, label=work)
-                axes.set(xscale="log", yscale="log", ylabel=label if not column else "", xlabel=what if row else "")
+                axes.set(
+                    xscale="log",
+                    yscale="linear" if row else "log",
+                    ylabel=label if not column else "",
+                    xlabel=what if row else "",
+                )
+                for axis in (axes.xaxis, axes.yaxis):
+                    axis.set_major_formatter(lambda value, _: f"{value:g}")
+                    axis.set_minor_formatter(lambda *_: "")
                 axes.grid(color=FAINT, linewidth=0.3)
                 if not row:
                     axes.legend(fontsize=7)
