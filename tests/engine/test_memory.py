@@ -46,15 +46,15 @@ def test_the_machine_and_the_process(tmp_path):
 
 
 def test_a_control_group_and_those_above_it_without_pages_that_can_go(tmp_path):
-    proc = written(tmp_path / "proc", {"meminfo": MEMINFO, "self/cgroup": "0::/work/job\n"})
+    proc = written(tmp_path / "proc", {"meminfo": MEMINFO, "self/cgroup": "0::/jobs/one\n"})
     group = written(
         tmp_path / "cgroup",
         {
-            "work/job/memory.max": "max\n",
-            "work/job/memory.current": "300\n",
-            "work/memory.max": f"{800 * MIB}\n",
-            "work/memory.current": f"{500 * MIB}\n",
-            "work/memory.stat": f"anon 5\nfile 7\ninactive_file {100 * MIB}\nslab 3\n",
+            "jobs/one/memory.max": "max\n",
+            "jobs/one/memory.current": "300\n",
+            "jobs/memory.max": f"{800 * MIB}\n",
+            "jobs/memory.current": f"{500 * MIB}\n",
+            "jobs/memory.stat": f"anon 5\nfile 7\ninactive_file {100 * MIB}\nslab 3\n",
         },
     )
     assert list(memory.groups(proc, group)) == [(800 * MIB, 400 * MIB)]
