@@ -10,6 +10,13 @@ from keras import ops
 from numpy.typing import NDArray
 
 from modhub.adapters import Adapter
+from modhub.engine.network import preprocess
+from modhub.manifest import InputContract
+
+
+def prepared(images: Any, contract: InputContract, adapter: Adapter | None) -> Any:
+    """Raw images of a composite, (N, H, W, C), as a network takes them: through the adapter, where there is one."""
+    return preprocess(images if adapter is None else adapted(images, adapter), contract)
 
 
 def adapted(images: Any, adapter: Adapter) -> Any:

@@ -1,18 +1,18 @@
-"""Running a compiled network over many images without holding more than fits."""
+"""Running a compiled function over many images without holding more than fits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from math import prod
 from typing import Any, Final
 
-import keras
 from numpy.typing import NDArray
 
 from modhub.architecture import INPUT, Architecture, shapes_of
 from modhub.composition.chunks import images_in_batch
 from modhub.engine import memory
+from modhub.engine.compiled import Function, fetched
+from modhub.engine.devices import has_accelerator
 from modhub.limits import MIB
 
 #: Kernels need scratch space, and runtimes free late: bytes taken for each byte of tensors that are live at once.
@@ -21,10 +21,9 @@ _SLACK: Final = 3
 _MOST_ON_PROCESSORS: Final = 12 * MIB
 
 
-def in_batches(network: keras.Model, images: NDArray[Any], batch_size: int) -> Iterator[Any]:
-    """What ``network`` gives for each ``batch_size`` of raw images, as numpy arrays."""
-    for start in range(0, len(images), batch_size):
-        yield network.predict_on_batch(images[start : start + batch_size])
+def in_batches(run: Function, images: NDArray[Any], batch_size: int) -> Iterator[Any]:
+    """What a compiled function gives for each ``batch_size`` of raw images, as numpy arrays."""
+    return fetched(run(images[start : start + batch_size]) for start in range(0, len(images), batch_size))
 
 
 def batch_that_fits(live: int, batch_size: int) -> int:
@@ -32,12 +31,6 @@ def batch_that_fits(live: int, batch_size: int) -> int:
     if not has_accelerator():
         batch_size = min(batch_size, max(1, _MOST_ON_PROCESSORS // live))
     return images_in_batch(memory.free(), _SLACK * live, batch_size)
-
-
-@cache
-def has_accelerator() -> bool:
-    """Whether Keras computes on anything but processors."""
-    return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
 def live_bytes(architecture: Architecture) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
@@ -14,9 +13,11 @@ from numpy.typing import NDArray
 from modhub.adapters import Adapter
 from modhub.composition.explanation import Firing
 from modhub.composition.plan import Plan
-from modhub.engine.adapting import adapted
+from modhub.engine.adapting import prepared
+from modhub.engine.compiled import compiled, to_numpy
 from modhub.engine.masked import equal_masks
-from modhub.engine.network import JIT_COMPILE, Network, preprocess
+from modhub.engine.masks import mask_tensors, masking
+from modhub.engine.network import Network
 from modhub.module import Module, PackedMasks
 
 
@@ -54,39 +55,29 @@ def _firings(module: Module, fired: dict[str, int], of_origin: dict[str, int]) -
     )
 
 
-class _Watched(keras.Model):
+class _Watched:
     """An origin's trunk with masks at all sites, compiled once for all of its modules."""
 
     def __init__(self, modules: Sequence[Module], adapter: Adapter | None) -> None:
-        super().__init__(name="watched", dtype="float32")
-        self.jit_compile = JIT_COMPILE
         origin = modules[0].origin
         self.shapes = {site: shape for module in modules for site, shape in module.keep.shapes.items()}
-        self._network = Network(origin.architecture, origin.weights)
-        self._contract = origin.contract
-        self._adapter = adapter
-        self._masks = {
-            site: self.add_weight(shape=shape, initializer="ones", trainable=False, name=f"mask_{number}")
-            for number, (site, shape) in enumerate(self.shapes.items())
-        }
+        network = Network(origin.architecture, origin.weights)
+
+        def run(images: Any, masks: Mapping[str, Any]) -> Any:
+            keep, fired = masking(masks), {}
+
+            def visit(call: str, output: Any) -> Any:
+                output = keep(call, output)
+                if call in masks:
+                    fired[call] = ops.sum(ops.cast(output > 0, "int32"))
+                return output
+
+            return network.run(prepared(images, origin.contract, adapter), visit), fired
+
+        self._run = compiled(run)
 
     def run(self, masks: PackedMasks, image: NDArray[Any]) -> tuple[NDArray[np.float32], dict[str, int]]:
         """Features (F,) of one image under ``masks``, and how many nodes fired at each site."""
-        for site, variable in self._masks.items():
-            variable.assign(masks[site].astype(np.float32) if site in masks else np.ones(self.shapes[site], np.float32))
-        features, fired = self.predict_on_batch(image[None])
-        return features[0], dict(zip(self._masks, map(int, fired[0]), strict=True))
-
-    def call(self, images: Any) -> Any:
-        fired: dict[str, Any] = {}
-
-        def visit(call: str, output: Any) -> Any:
-            if call in self._masks:
-                output = output * self._masks[call]
-                fired[call] = ops.sum(ops.cast(output > 0, "int32"))
-            return output
-
-        if self._adapter is not None:
-            images = adapted(images, self._adapter)
-        features = self._network.run(preprocess(images, self._contract), visit)
-        return features, ops.expand_dims(ops.stack([fired[site] for site in self._masks]), 0)
+        every = {site: masks[site] if site in masks else np.ones(shape, bool) for site, shape in self.shapes.items()}
+        features, fired = to_numpy(self._run(image[None], mask_tensors(every, every)))
+        return features[0], {site: int(count) for site, count in fired.items()}

@@ -31,7 +31,7 @@ def to_keras(plan: Plan, *, name: str = "composite") -> keras.Model:
         raise UsageError(
             f"a composite whose trunks compute in {plan.dtype} cannot be exported.",
             kind="reduced-export",
-            hint="export it in float32: modules have no other weights, and bfloat16 is a way to run them.",
+            hint="export composite.in_mode(mode), or with --dtype float32: bfloat16 is a way to run, not to store.",
             dtype=plan.dtype,
         )
     images = keras.Input(plan.contract.shape, dtype="float32", name="images")

@@ -1,69 +1,58 @@
 """Running modules: the origin's trunk with a module's masks, compiled once for all modules of an origin.
 
-Masks are variables of the compiled network, so that another module is another assignment and never another trace.
+Masks are arguments of the compiled function, so that another module is another argument and never another trace.
 Sites where no module of the group lacks a node carry no mask at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Final
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from modhub.adapters import Adapter
 from modhub.composition.chunks import images_in_chunk
 from modhub.composition.modes import Dtype
 from modhub.engine import memory
-from modhub.engine.adapting import adapted
+from modhub.engine.adapting import prepared
 from modhub.engine.batches import batch_that_fits, in_batches, live_bytes
-from modhub.engine.masks import margin_head, on_all_sites
-from modhub.engine.network import JIT_COMPILE, Network, preprocess
+from modhub.engine.compiled import compiled
+from modhub.engine.masks import margin_head, mask_tensors, masking, on_all_sites
+from modhub.engine.network import Network
 from modhub.engine.reduced import trunk_of
 from modhub.engine.tails import Tails, first_difference, share_before
 from modhub.engine.watched import WatchedNetwork, is_worth_watching
 from modhub.manifest import InputContract
 from modhub.module import Masks, Module, Origin
 
+#: Images looked at first, to learn whether watching pays for them: few, because watching them takes memory.
+_FIRST: Final = 8
 
-class MaskedNetwork(keras.Model):
+
+class MaskedNetwork:
     """Raw images (N, H, W, C) to the features (N, F) of the module whose masks were set last."""
 
     def __init__(
         self, network: Network, contract: InputContract, sites: Iterable[str], adapter: Adapter | None = None
     ) -> None:
-        super().__init__(name="masked_network", dtype="float32")
-        self.jit_compile = JIT_COMPILE
         self._network = network
-        self._contract = contract
-        self._adapter = adapter
-        self._masks = {
-            site: self.add_weight(
-                shape=network.shapes[site], initializer="ones", trainable=False, name=f"mask_{number}"
-            )
-            for number, site in enumerate(sites)
-        }
+        self._masks: Mapping[str, Any] = {site: np.ones(network.shapes[site], bool) for site in sites}
+
+        def run(images: Any, masks: Mapping[str, Any]) -> Any:
+            return network.run(prepared(images, contract, adapter), masking(masks))
+
+        self._run = compiled(run)
 
     def set_masks(self, masks: Masks) -> None:
         """Use ``masks`` from the next batch on; sites that carry no mask here must be full."""
-        for site, variable in self._masks.items():
-            variable.assign(masks[site].astype(np.float32))
-
-    def call(self, images: Any) -> Any:
-        def visit(call: str, output: Any) -> Any:
-            return output * ops.cast(self._masks[call], output.dtype) if call in self._masks else output
-
-        if self._adapter is not None:
-            images = adapted(images, self._adapter)
-        return self._network.run(preprocess(images, self._contract), visit)
+        self._masks = mask_tensors(masks, self._masks)
 
     def features(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
         """The features of all images, float32 (N, F), in batches of ``batch_size``."""
-        parts = list(in_batches(self, images, batch_size))
+        parts = list(in_batches(lambda batch: self._run(batch, self._masks), images, batch_size))
         return np.concatenate(parts) if parts else np.zeros((0, self.width), np.float32)
 
     @property
@@ -110,8 +99,7 @@ class OriginRunner:
         chunk = images_in_chunk(memory.free(), self._bytes_an_image(images), batch)
         watched, start = self._watched, 0
         while start < len(images):
-            # One batch first, to learn whether watching pays for these images.
-            stop = start + (chunk if start or watched is None else batch)
+            stop = start + (chunk if start or watched is None else min(batch, _FIRST))
             part = images[start:stop]
             shared = watched.watch(part, batch) if watched else None
             is_spared = shared is not None and shared[1].mean() < self._most_hits

@@ -1,14 +1,27 @@
-"""What modules of one origin have together: masks on the same sites, the union of these, one head of all margins."""
+"""Masks on tensors, and what modules of one origin have together: the union of masks, one head of all margins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
-from modhub.module import Head, Module, PackedMasks
+from modhub.engine.network import Visitor
+from modhub.module import Head, Masks, Module, PackedMasks
+
+
+def mask_tensors(masks: Masks, sites: Iterable[str]) -> dict[str, Any]:
+    """The masks at ``sites`` as boolean tensors, where Keras computes."""
+    return {site: ops.convert_to_tensor(masks[site]) for site in sites}
+
+
+def masking(masks: Mapping[str, Any]) -> Visitor:
+    """Lets pass what the masks (tensors of the sites' shapes) keep: a visitor for ``Network.run``."""
+    return lambda call, output: output * ops.cast(masks[call], output.dtype) if call in masks else output
 
 
 def on_all_sites(modules: Sequence[Module]) -> list[Module]:

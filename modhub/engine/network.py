@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,10 +21,6 @@ from modhub.manifest import InputContract
 from modhub.module import Weights
 
 Visitor = Callable[[str, Any], Any]
-
-#: Keras models compile their step with XLA: jax runs op by op otherwise. TensorFlow's graphs on a processor are as fast
-#: without and compile in a tenth of the time; torch needs a compiler of C++ for it.
-JIT_COMPILE: Final = keras.backend.backend() == "jax"
 
 
 class Network:
@@ -42,7 +38,7 @@ class Network:
         }
         self.layers: dict[str, keras.Layer] = {}
         #: What was compiled of this network, so that it is compiled once; it goes with the network.
-        self.compiled: dict[Any, Any] = {}
+        self.compiled: dict[Any, Callable[..., Any]] = {}
         for call in architecture.calls:
             if call.layer not in self.layers:
                 # Numbered, because a/b and a_b are two layers but one Keras name.
@@ -85,9 +81,9 @@ def preprocess(images: Any, contract: InputContract) -> Any:
     if contract.rescale != 1.0:
         x = x * np.float32(contract.rescale)
     if contract.mean is not None:
-        x = x - np.asarray(contract.mean, np.float32)
+        x = keras.ops.subtract(x, np.asarray(contract.mean, np.float32))
     if contract.std is not None:
-        x = x / np.asarray(contract.std, np.float32)
+        x = keras.ops.divide(x, np.asarray(contract.std, np.float32))
     return x
 
 

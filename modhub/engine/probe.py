@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from modhub.decomposition.activity import Activity
 from modhub.decomposition.sampling import Batches, Segment
 from modhub.decomposition.sites import Site
-from modhub.engine.network import JIT_COMPILE, Network, preprocess
+from modhub.engine.compiled import Function, compiled, fetched
+from modhub.engine.devices import has_accelerator
+from modhub.engine.network import Network, preprocess
 from modhub.manifest import InputContract
 from modhub.module import Weights
 
@@ -34,30 +36,25 @@ Progress = Callable[[int, int], None]
 _STEP: Final = 64
 
 
-class ActivityProbe(keras.Model):
-    """Maps raw images (B, H, W, C), in groups of ``group``, to active nodes (B / group, nodes) and logits (B, N)."""
+def activity_probe(
+    network: Network, weights: Weights, contract: InputContract, sites: Sequence[Site], group: int
+) -> Function:
+    """Compiled: raw images (B, H, W, C), in groups of ``group``, to active nodes (B / group, nodes), logits (B, N)."""
+    observed = frozenset(site.id for site in sites)
+    kernel, bias = (np.asarray(weights[f"head/{name}"], np.float32) for name in ("kernel", "bias"))
 
-    def __init__(self, network: Network, weights: Weights, contract: InputContract, sites: Sequence[Site], group: int):
-        super().__init__(name="activity_probe", dtype="float32")
-        self.jit_compile = JIT_COMPILE
-        self._network = network
-        self._contract = contract
-        self._sites = frozenset(site.id for site in sites)
-        self._group = group
-        self._kernel = np.asarray(weights["head/kernel"], np.float32)
-        self._bias = np.asarray(weights["head/bias"], np.float32)
-
-    def call(self, images: Any) -> dict[str, Any]:
+    def run(images: Any) -> dict[str, Any]:
         rows = []
 
         def visit(call: str, output: Any) -> Any:
-            if call in self._sites:
-                rows.append(_highest(output, self._group) > 0)
+            if call in observed:
+                rows.append(_highest(output, group) > 0)
             return output
 
-        features = self._network.run(preprocess(images, self._contract), visit)
-        logits = ops.matmul(features, self._kernel) + self._bias
-        return {"active": ops.concatenate(rows, axis=1), "logits": logits}
+        features = network.run(preprocess(images, contract), visit)
+        return {"active": ops.concatenate(rows, axis=1), "logits": ops.add(ops.matmul(features, kernel), bias)}
+
+    return compiled(run)
 
 
 def _highest(output: Any, group: int) -> Any:
@@ -77,7 +74,7 @@ def step_size(batch_size: int) -> int:
 
 
 def _on_processor() -> bool:
-    return keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+    return keras.backend.backend() == "tensorflow" and not has_accelerator()
 
 
 def threads_for(batch_size: int) -> int:
@@ -111,11 +108,10 @@ def observe(
     observed = np.unique(batches.images)
     logits = np.empty((len(observed), len(weights["head/bias"])), np.float32)
 
-    def run(number: int) -> dict[str, Any]:
-        outputs: dict[str, Any] = probe.predict_on_batch(images[batches.images[number].reshape(-1)])
-        return outputs
+    def run(number: int) -> Any:
+        return probe(images[batches.images[number].reshape(-1)])
 
-    for number, outputs in enumerate(_in_order(run, len(batches.images), threads)):
+    for number, outputs in enumerate(fetched(_in_order(run, len(batches.images), threads))):
         activity.record(batches.rows[number], outputs["active"])
         logits[np.searchsorted(observed, batches.images[number].reshape(-1))] = outputs["logits"]
         if progress:
@@ -145,10 +141,9 @@ def _in_order(run: Callable[[int], Any], count: int, threads: int) -> Iterator[A
 
 def _probe_of(
     network: Network, weights: Weights, contract: InputContract, sites: Sequence[Site], group: int
-) -> ActivityProbe:
+) -> Function:
     """The network's probe, compiled once however often the network is observed in the same way."""
     key = ("activity", contract.model_dump_json(), tuple(site.id for site in sites), group)
     if key not in network.compiled:
-        network.compiled[key] = ActivityProbe(network, weights, contract, sites, group)
-    probe: ActivityProbe = network.compiled[key]
-    return probe
+        network.compiled[key] = activity_probe(network, weights, contract, sites, group)
+    return network.compiled[key]

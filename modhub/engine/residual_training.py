@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data import ImageData
-from modhub.engine.network import JIT_COMPILE
+from modhub.engine.compiled import JIT_COMPILE
 from modhub.errors import UsageError
 from modhub.inputs import Images
 

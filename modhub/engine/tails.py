@@ -6,11 +6,11 @@ each different set of masks. Exact. Only one batch's tensors are held in between
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
@@ -18,50 +18,13 @@ from numpy.typing import NDArray
 from modhub import architecture as arch
 from modhub.adapters import Adapter
 from modhub.architecture import INPUT, Architecture
-from modhub.engine.adapting import adapted
-from modhub.engine.network import JIT_COMPILE, Network, preprocess
+from modhub.engine.adapting import prepared
+from modhub.engine.compiled import compiled, fetched
+from modhub.engine.devices import has_accelerator
+from modhub.engine.masks import mask_tensors, masking
+from modhub.engine.network import Network
 from modhub.manifest import InputContract
 from modhub.module import Masks
-
-
-class Beginning(keras.Model):
-    """Raw images (N, H, W, C) to the tensors that are live behind the first ``stop`` calls, under ``masks``."""
-
-    def __init__(
-        self, network: Network, contract: InputContract, masks: Masks, stop: int, adapter: Adapter | None = None
-    ) -> None:
-        super().__init__(name="beginning", dtype="float32")
-        self.jit_compile = JIT_COMPILE
-        self._network, self._contract, self._stop, self._adapter = network, contract, stop, adapter
-        here = {call.id for call in network.architecture.calls[:stop]}
-        self._masks = _variables(self, network, [site for site in masks if site in here and not masks[site].all()])
-        for site, variable in self._masks.items():
-            variable.assign(masks[site].astype(np.float32))
-
-    def call(self, images: Any) -> Any:
-        if self._adapter is not None:
-            images = adapted(images, self._adapter)
-        x = preprocess(images, self._contract)
-        return self._network.advance({INPUT: x}, _masking(self._masks), stop=self._stop)
-
-
-class Tail(keras.Model):
-    """Live tensors behind the first ``start`` calls to the features (N, F) float32, under the masks set last."""
-
-    def __init__(self, network: Network, sites: Sequence[str], start: int) -> None:
-        super().__init__(name="tail", dtype="float32")
-        self.jit_compile = JIT_COMPILE
-        self._network, self._start = network, start
-        self._masks = _variables(self, network, sites)
-
-    def set_masks(self, masks: Masks) -> None:
-        """Use ``masks`` from the next batch on; sites that carry no mask here must be full."""
-        for site, variable in self._masks.items():
-            variable.assign(masks[site].astype(np.float32))
-
-    def call(self, live: Mapping[str, Any]) -> Any:
-        tensors = self._network.advance(live, _masking(self._masks), start=self._start)
-        return ops.cast(tensors[self._network.architecture.features], "float32")
 
 
 class Tails:
@@ -70,21 +33,36 @@ class Tails:
     def __init__(
         self, network: Network, contract: InputContract, masks: Sequence[Masks], adapter: Adapter | None = None
     ) -> None:
-        self._each = masks
-        self.start = first_difference(network.architecture, masks)
-        later = {call.id for call in network.architecture.calls[self.start :]}
-        lacking = [site for site in masks[0] if site in later and not all(mask[site].all() for mask in masks)]
-        self._beginning = Beginning(network, contract, masks[0], self.start, adapter)
-        self._tail = Tail(network, lacking, self.start)
+        self.start = start = first_difference(network.architecture, masks)
+        here = {call.id for call in network.architecture.calls[:start]}
+        common = mask_tensors(masks[0], [site for site in masks[0] if site in here and not masks[0][site].all()])
+        self._lacking = [site for site in masks[0] if site not in here and not all(mask[site].all() for mask in masks)]
+
+        def beginning(images: Any) -> dict[str, Any]:
+            live = {INPUT: prepared(images, contract, adapter)}
+            return network.advance(live, masking(common), stop=start)
+
+        def tail(live: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
+            tensors = network.advance(live, masking(own), start=start)
+            return ops.cast(tensors[network.architecture.features], "float32")
+
+        self._beginning, self._tail = compiled(beginning), compiled(tail)
+        # An accelerator has room for all of them, and would wait for each.
+        self._each = [mask_tensors(mask, self._lacking) for mask in masks] if has_accelerator() else None
+        self._masks = masks
 
     def features(self, images: NDArray[Any], batch_size: int) -> Iterator[tuple[slice, int, NDArray[np.float32]]]:
         """For each batch of raw images and each of the masks: the batch's place, which masks, features (B, F)."""
-        for first in range(0, len(images), batch_size):
-            place = slice(first, min(first + batch_size, len(images)))
-            live = self._beginning.predict_on_batch(images[place])
-            for number, masks in enumerate(self._each):
-                self._tail.set_masks(masks)
-                yield place, number, self._tail.predict_on_batch(live)
+        places = [slice(first, min(first + batch_size, len(images))) for first in range(0, len(images), batch_size)]
+        numbers = itertools.product(places, range(len(self._masks)))
+        for (place, number), features in zip(numbers, fetched(self._run(images, places)), strict=True):
+            yield place, number, features
+
+    def _run(self, images: NDArray[Any], places: Sequence[slice]) -> Iterator[Any]:
+        for place in places:
+            live = self._beginning(images[place])
+            for number, masks in enumerate(self._masks):
+                yield self._tail(live, self._each[number] if self._each else mask_tensors(masks, self._lacking))
 
 
 def first_difference(architecture: Architecture, masks: Sequence[Masks]) -> int:
@@ -105,14 +83,3 @@ def share_before(architecture: Architecture, start: int) -> float:
         # An output is a sum over all of the kernel but its last axis, the filters or units.
         work.append(prod(shapes[call.id]) * prod(kernel[:-1]))
     return sum(work[:start]) / sum(work)
-
-
-def _variables(model: keras.Model, network: Network, sites: Sequence[str]) -> dict[str, Any]:
-    return {
-        site: model.add_weight(shape=network.shapes[site], initializer="ones", trainable=False, name=f"mask_{number}")
-        for number, site in enumerate(sites)
-    }
-
-
-def _masking(masks: Mapping[str, Any]) -> Any:
-    return lambda call, output: output * ops.cast(masks[call], output.dtype) if call in masks else output

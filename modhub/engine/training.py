@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data import ImageData
-from modhub.engine.network import JIT_COMPILE
+from modhub.engine.compiled import JIT_COMPILE
 from modhub.inputs import Images
 
 #: What the network takes is the raw image times this.

@@ -10,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
 from modhub.adapters import Adapter
-from modhub.engine.adapting import adapted
+from modhub.engine.adapting import prepared
 from modhub.engine.batches import in_batches
-from modhub.engine.network import JIT_COMPILE, Network, preprocess
+from modhub.engine.compiled import compiled
+from modhub.engine.network import Network
 from modhub.limits import MIB
 from modhub.manifest import InputContract
 from modhub.module import Masks
 
-#: Bytes that the removed nodes of all masks may take as numbers; beyond it every module runs by itself.
-MOST_WATCHED: Final = 64 * MIB
+#: Bytes that the removed nodes of all masks may take; beyond it every module runs by itself.
+MOST_WATCHED: Final = 16 * MIB
 
 
-class WatchedNetwork(keras.Model):
+class WatchedNetwork:
     """Maps raw images (B, H, W, C) to the whole network's features (B, F) and to hits (B, masks).
 
     A hit is an image that makes a node which that mask removes differ from zero.
@@ -36,37 +36,26 @@ class WatchedNetwork(keras.Model):
     def __init__(
         self, network: Network, contract: InputContract, masks: Sequence[Masks], adapter: Adapter | None = None
     ) -> None:
-        super().__init__(name="watched_network", dtype="float32")
-        self.jit_compile = JIT_COMPILE
-        self._network = network
-        self._contract = contract
-        self._adapter = adapter
-        self._removed: dict[str, Any] = {}
-        for number, (site, removed) in enumerate(_removed(masks)):
-            weight = self.add_weight(
-                shape=removed.shape, initializer="zeros", trainable=False, name=f"removed_{number}"
-            )
-            weight.assign(removed)
-            self._removed[site] = weight
+        sites = {site: ops.convert_to_tensor(removed) for site, removed in _removed(masks)}
 
-    def call(self, images: Any) -> dict[str, Any]:
-        hits = []
+        def run(images: Any) -> dict[str, Any]:
+            hits = []
 
-        def visit(call: str, output: Any) -> Any:
-            if call in self._removed:
-                differs = ops.cast(ops.not_equal(output, 0.0), "float32")
-                flat = ops.reshape(differs, (-1, int(np.prod(output.shape[1:]))))
-                hits.append(ops.matmul(flat, self._removed[call]) > 0)
-            return output
+            def visit(call: str, output: Any) -> Any:
+                if call in sites:
+                    differs = ops.cast(ops.not_equal(output, 0.0), "float32")
+                    flat = ops.reshape(differs, (-1, int(np.prod(output.shape[1:]))))
+                    hits.append(ops.matmul(flat, ops.cast(sites[call], "float32")) > 0)
+                return output
 
-        if self._adapter is not None:
-            images = adapted(images, self._adapter)
-        features = self._network.run(preprocess(images, self._contract), visit)
-        return {"features": features, "hits": ops.any(ops.stack(hits), axis=0)}
+            features = network.run(prepared(images, contract, adapter), visit)
+            return {"features": features, "hits": ops.any(ops.stack(hits), axis=0)}
+
+        self._run = compiled(run)
 
     def watch(self, images: NDArray[Any], batch_size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Features float32 (N, F) and hits bool (N, masks) of all images, N >= 1."""
-        parts = list(in_batches(self, images, batch_size))
+        parts = list(in_batches(self._run, images, batch_size))
         return np.concatenate([part["features"] for part in parts]), np.concatenate([part["hits"] for part in parts])
 
 
@@ -75,12 +64,12 @@ def is_worth_watching(masks: Sequence[Masks]) -> bool:
     if len(masks) < 2:
         return False
     nodes = sum(masks[0][site].size for site in masks[0] if not all(each[site].all() for each in masks))
-    return 0 < 4 * nodes * len(masks) <= MOST_WATCHED
+    return 0 < nodes * len(masks) <= MOST_WATCHED
 
 
-def _removed(masks: Sequence[Masks]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """For each site where a mask removes a node: 1 where it does, float32 (nodes, masks)."""
+def _removed(masks: Sequence[Masks]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """For each site where a mask removes a node: True where it does, (nodes, masks)."""
     for site in masks[0]:
         removed = np.stack([~mask[site].ravel() for mask in masks], axis=1)
         if removed.any():
-            yield site, removed.astype(np.float32)
+            yield site, removed

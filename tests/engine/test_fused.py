@@ -124,8 +124,8 @@ def test_every_image_goes_through_the_trunk_once(monkeypatch):
     monkeypatch.setattr(
         Network, "run", lambda self, images, visit=None: seen.append(images.shape) or run(self, images, visit)
     )
-    network = FusedRunner(modules[0].origin, modules)._network
-    network(IMAGES[:5])
+    monkeypatch.setattr("modhub.engine.fused.compiled", lambda function: function)
+    FusedRunner(modules[0].origin, modules).margins(IMAGES[:5], 16)
     assert seen == [(5, 8, 8, 1)]
 
 
@@ -194,7 +194,7 @@ def test_a_reduced_composite_is_not_exported():
     with pytest.raises(UsageError, match="trunks compute in bfloat16 cannot be exported") as caught:
         composite.to_keras()
     assert caught.value.kind == "reduced-export"
-    assert "export it in float32" in str(caught.value)
+    assert "--dtype float32" in str(caught.value)
 
 
 # bfloat16
@@ -300,5 +300,5 @@ def test_what_is_not_exact_is_not_explained():
     with pytest.raises(UsageError, match="not fused in float32") as caught:
         explain(composite, IMAGES[0])
     assert caught.value.kind == "inexact-explanation"
-    assert "leave out --mode and --dtype" in str(caught.value)
+    assert "give --mode isolated --dtype float32" in str(caught.value)
     assert explain(composite.in_mode(), IMAGES[0]).verdict

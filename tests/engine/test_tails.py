@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from modhub.engine import tails
 from modhub.engine.masked import OriginRunner
 from modhub.engine.network import Network
 from modhub.engine.reduced import trunk_of
@@ -79,10 +80,10 @@ def test_the_beginning_runs_once_a_batch(monkeypatch):
         return advance(self, tensors, visit, start=start, stop=stop)
 
     monkeypatch.setattr(Network, "advance", counting)
-    tails = Tails(trunk_of(origin), origin.contract, [module.keep for module in modules])
     # Without compiling, so that every run is seen.
-    tails._beginning.run_eagerly = tails._tail.run_eagerly = True
-    given = [(place.start, number) for place, number, _ in tails.features(IMAGES, 20)]
+    monkeypatch.setattr(tails, "compiled", lambda function: function)
+    running = Tails(trunk_of(origin), origin.contract, [module.keep for module in modules])
+    given = [(place.start, number) for place, number, _ in running.features(IMAGES, 20)]
     assert given == [(first, number) for first in (0, 20) for number in range(4)]
     at = positions(modules)["hidden:0"]
     assert ran == [(0, at), *[(at, None)] * 4] * 2

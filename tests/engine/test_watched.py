@@ -125,6 +125,7 @@ def test_only_hits_are_run_again(monkeypatch):
     monkeypatch.setattr(
         runner._network, "features", lambda images, size: counted.append(len(images)) or run(images, size)
     )
+    monkeypatch.setattr("modhub.engine.masked._FIRST", len(IMAGES))
     runner.margins(IMAGES, 256)
     hits = hits_by_hand(modules, IMAGES).sum(axis=0)
     assert counted == [1 << int(np.ceil(np.log2(count))) for count in hits if count]
