@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from modhub.deferred import on_first_use
 
 if TYPE_CHECKING:
     from modhub.api import compose, decompose, install, load, lock, publish, update, yank
@@ -21,6 +22,36 @@ if TYPE_CHECKING:
     from modhub.project import Project
     from modhub.searching import info, search
     from modhub.updating.result import Update
+else:
+    # ``import modhub`` alone costs nothing.
+    __getattr__ = on_first_use(
+        __name__,
+        {
+            "Check": "modhub.evaluation.gate",
+            "Composite": "modhub.composition.composite",
+            "Decomposition": "modhub.package.decomposition",
+            "Evaluation": "modhub.evaluation.evaluation",
+            "ModhubError": "modhub.errors",
+            "Module": "modhub.module",
+            "Prediction": "modhub.composition.votes",
+            "Project": "modhub.project",
+            "Update": "modhub.updating.result",
+            "compose": "modhub.api",
+            "decompose": "modhub.api",
+            "evaluate": "modhub.evaluating",
+            "explain": "modhub.explaining",
+            "export": "modhub.exporting",
+            "info": "modhub.searching",
+            "install": "modhub.api",
+            "load": "modhub.api",
+            "lock": "modhub.api",
+            "meter": "modhub.energy",
+            "publish": "modhub.api",
+            "search": "modhub.searching",
+            "update": "modhub.api",
+            "yank": "modhub.api",
+        },
+    )
 
 __all__ = [
     "Check",
@@ -47,33 +78,6 @@ __all__ = [
     "update",
     "yank",
 ]
-
-_HOMES = {
-    "Check": "modhub.evaluation.gate",
-    "Composite": "modhub.composition.composite",
-    "Decomposition": "modhub.package.decomposition",
-    "Evaluation": "modhub.evaluation.evaluation",
-    "ModhubError": "modhub.errors",
-    "evaluate": "modhub.evaluating",
-    "explain": "modhub.explaining",
-    "export": "modhub.exporting",
-    "Module": "modhub.module",
-    "Prediction": "modhub.composition.votes",
-    "Project": "modhub.project",
-    "Update": "modhub.updating.result",
-    "info": "modhub.searching",
-    "meter": "modhub.energy",
-    "search": "modhub.searching",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use: ``import modhub`` alone costs nothing."""
-    if name not in __all__:
-        raise AttributeError(f"module 'modhub' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES.get(name, "modhub.api")), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

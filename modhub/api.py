@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modhub.cache import Installed
 from modhub.config import load_config, publishing_registry
-from modhub.energy import lap
 from modhub.errors import InvalidRef, NotFound, StorageError
-from modhub.installation import Progress as BytesProgress
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.places import Backend, Places, RegistryUrls
-from modhub.refs import ModelRef, is_exact, parse, parse_version
-from modhub.registry import files, versioned
-from modhub.resolve import Lock, read_lock
+from modhub.refs import ModelRef, check_version, is_exact, parse
+from modhub.registry import files
 
 if TYPE_CHECKING:
+    from modhub.cache import Installed
     from modhub.composition.composite import Composite
     from modhub.evaluation.gate import Check, Checked
+    from modhub.installation import Progress as BytesProgress
     from modhub.package.decomposition import Decomposition
+    from modhub.resolve import Lock
     from modhub.signing import Signer
     from modhub.updating.result import Update
 
@@ -83,6 +82,7 @@ def decompose(
 
     Raises UnsupportedModel, InvalidData, UsageError.
     """
+    from modhub.energy import lap
     from modhub.engine.decomposing import decompose_model
 
     spent = lap()
@@ -141,9 +141,10 @@ def publish(
     """
     from modhub.package.decomposition import decomposition_from
     from modhub.package.folder import load_package
+    from modhub.registry import versioned
 
     if version is not None:
-        parse_version(version)
+        check_version(version)
     signer = _signer(sign)
     if isinstance(decomposition_or_folder, (str, Path)):
         package = load_package(Path(decomposition_or_folder))
@@ -234,6 +235,8 @@ def lock(
     cache: str | Path | None = None,
 ) -> Lock:
     """Write down exactly which modules names mean now; ``install(locked=file)`` installs the same anywhere."""
+    from modhub.resolve import Lock
+
     found = Lock.of(Places.open(registry, cache).resolve(_as_list(refs)))
     try:
         files.overwrite(files.absolute(file), found.to_text().encode(), durable=True)
@@ -248,6 +251,8 @@ def lock(
 
 def load_lock(file: str | Path) -> Lock:
     """A lockfile. Raises NotFound, kind ``no-lock``, and IntegrityError."""
+    from modhub.resolve import read_lock
+
     try:
         with Path(file).open("rb") as opened:
             data = opened.read(MAX_LOCK_BYTES + 1)

@@ -5,7 +5,7 @@ from. Nothing here is code: a layer is one of the kinds below with bounded numbe
 registry can neither run anything nor allocate anything. Shapes are per image, without the batch axis, channels last.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: pydantic would have to evaluate each annotation by itself.
 
 from collections.abc import Sequence
 from math import prod
@@ -21,8 +21,8 @@ from modhub.limits import (
     MAX_TENSOR_ELEMENTS,
     MAX_WEIGHT_ELEMENTS,
 )
+from modhub.stored import Extent
 
-Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
 Pair = tuple[Extent, Extent]
 Border = Annotated[int, Field(ge=0, le=MAX_EXTENT)]
 Padding = Literal["valid", "same"]

@@ -25,50 +25,50 @@ Relative paths count from the file's own folder.
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from modhub.errors import RegistryUnreachable, StorageError, UsageError, did_you_mean, shown
+from modhub.errors import RegistryUnreachable, StorageError, UsageError
 from modhub.refs import check_name, parse_model_name
-from modhub.registry import Registry, files, open_store
+from modhub.registry import RegistryReader, files, open_store
 from modhub.registry.layout import MARKER
 from modhub.registry.local import LocalStore
-from modhub.signing import Trust, TrustedKey
+from modhub.signing import Trust
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
+    from modhub.registry import Registry
+    from modhub.registry.store import Store
+    from modhub.signing import TrustedKey
+
 STARTER_FOLDER: Final = Path(__file__).parent / "starter" / "registry"
 
 
-class EnergySettings(BaseModel):
+@dataclass(frozen=True)
+class EnergySettings:
     """How energy is metered; None leaves it to the paper. ``background`` in seconds, ``intensity`` in kg CO2e for a
     kWh, ``watts_per_core`` for estimates where no counter can be read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
-
-    background: Annotated[float, Field(ge=0, le=3600)] | None = None
-    pue: Annotated[float, Field(ge=1, le=10)] | None = None
-    intensity: Annotated[float, Field(ge=0, le=10)] | None = None
-    watts_per_core: Annotated[float, Field(gt=0, le=1000)] | None = None
+    background: float | None = None
+    pue: float | None = None
+    intensity: float | None = None
+    watts_per_core: float | None = None
 
 
-class Config(BaseModel):
+@dataclass(frozen=True)
+class Config:
     """The settings of one file; all of them may be missing. ``path`` is that file, existing or not."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     path: Path
     registries: tuple[str, ...] = ()
     cache: str | None = None
-    aliases: Mapping[str, str] = {}
-    require_signature: StrictBool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    require_signature: bool = False
     trust: tuple[TrustedKey, ...] = ()
     energy: EnergySettings = EnergySettings()
 
@@ -108,9 +108,6 @@ class Config(BaseModel):
         return str(files.absolute(self.path.absolute().parent / files.expanded(path)))
 
 
-_SETTINGS: Final = frozenset(Config.model_fields) - {"path"}
-
-
 def config_path() -> Path:
     """MODHUB_CONFIG, else ``config.toml`` in the user's configuration folder."""
     if chosen := os.environ.get("MODHUB_CONFIG"):
@@ -121,46 +118,15 @@ def config_path() -> Path:
 def load_config(path: Path | None = None) -> Config:
     """The configuration; the defaults when the file does not exist. Raises UsageError naming file and line."""
     path = path or config_path()
-    return _parsed(_text_of(path), path)
+    return _config(_text_of(path), path)
 
 
-def _parsed(text: str, path: Path) -> Config:
-    try:
-        values = tomllib.loads(text)
-    except RecursionError as error:
-        raise _broken(path, 1, "it is nested too deeply", "keep to the settings that there are.") from error
-    # A whole number of thousands of digits is a ValueError of another kind.
-    except ValueError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        line = int(found[1]) if found else len(text.splitlines())
-        raise _broken(path, line, f"it is not TOML: {error}", "correct that line.") from error
-    for name in set(values) - _SETTINGS:
-        hint = did_you_mean(name, _SETTINGS) or f"the settings are {', '.join(sorted(_SETTINGS))}."
-        raise _broken(path, _line_of(text, name), f"there is no setting {shown(name)}", hint)
-    try:
-        config = Config(path=path, **values)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in ".".join(map(str, problem["loc"])))[:200]
-        # Our own checks say it without pydantic's "Value error".
-        reason = problem.get("ctx", {}).get("error", problem["msg"])
-        raise _broken(path, _line_at(text, problem["loc"]), f"{place}: {reason}", "correct that line.") from error
-    for name, target in config.aliases.items():
-        try:
-            check_name(name, "alias")
-            if "/" in target:
-                parse_model_name(target)
-            else:
-                check_name(target, "alias")
-        except UsageError as error:
-            raise _broken(path, _line_of(text, name), error.message, error.hint or "correct that line.") from error
-    for number, trusted in enumerate(config.trust):
-        for other in config.trust[:number]:
-            for field, same in (("key", trusted.id == other.id), ("name", trusted.name == other.name)):
-                if same:
-                    reason = f"trust.{number}.{field}: another trusted key, {other}, has it too"
-                    raise _broken(path, _line_at(text, ("trust", number, field)), reason, "leave one of the two.")
-    return config
+def _config(text: str, path: Path) -> Config:
+    if not text:
+        return Config(path)
+    from modhub.settings import read_settings  # TOML and its schema: 8 ms that only a file needs
+
+    return read_settings(text, path)
 
 
 def load_trust(config: Config, *, required: bool | None = None) -> Trust:
@@ -200,7 +166,7 @@ def edit_config(change: Callable[[TOMLDocument], None], path: Path | None = None
     document = tomlkit.parse(_text_of(path))
     change(document)
     text = tomlkit.dumps(document)
-    config = _parsed(text, path)
+    config = _config(text, path)
     try:
         # A configuration that is a link to a file under version control stays one.
         files.overwrite(path.resolve(), text.encode(), durable=True)
@@ -215,7 +181,7 @@ def edit_config(change: Callable[[TOMLDocument], None], path: Path | None = None
 
 def registries(
     given: str | Sequence[str] | None, config: Config, *, skip_missing: bool = False, trust: Trust | None = None
-) -> list[Registry]:
+) -> list[RegistryReader]:
     """The registries to read, in the order in which they are searched; the starter comes last.
 
     ``given``, else MODHUB_REGISTRY, else the configured ones, else the user's local one, which counts as empty until
@@ -224,9 +190,10 @@ def registries(
     do alone. ``trust`` is whom to believe when signatures are required; the starter is believed as the package is in
     which it came.
     """
-    chosen, is_default = _chosen(given, config, trust)
+    stores, is_default = _chosen(given, config)
     found = []
-    for registry in chosen:
+    for store in stores:
+        registry = RegistryReader(store, trust=trust)
         try:
             registry.check()
         except RegistryUnreachable as error:
@@ -235,7 +202,7 @@ def registries(
             if error.kind != "no-registry" or not is_default:
                 raise
         found.append(registry)
-    starter = Registry(LocalStore(STARTER_FOLDER, writable=False), name="starter")
+    starter = RegistryReader(LocalStore(STARTER_FOLDER, writable=False), name="starter")
     if (STARTER_FOLDER / MARKER).is_file() and starter.url not in {registry.url for registry in found}:
         found.append(starter)
     return found
@@ -252,7 +219,9 @@ def publishing_registry(given: str | Sequence[str] | None, config: Config) -> Re
             kind="several-registries",
             hint="publish once for each.",
         )
-    return _chosen(given, config)[0][0]
+    from modhub.registry import Registry  # few write, and reading needs half of it
+
+    return Registry(_chosen(given, config)[0][0])
 
 
 def is_starter(url: str) -> bool:
@@ -265,13 +234,11 @@ def default_registry() -> Path:
     return platformdirs.user_data_path("modhub", appauthor=False) / "registry"
 
 
-def _chosen(
-    given: str | Sequence[str] | None, config: Config, trust: Trust | None = None
-) -> tuple[list[Registry], bool]:
-    """The registries without the starter, and whether they are the default because nobody named any."""
+def _chosen(given: str | Sequence[str] | None, config: Config) -> tuple[list[Store], bool]:
+    """Where the registries without the starter lie, and whether they are the default because nobody named any."""
     urls = [given] if isinstance(given, str) else list(given or config.registry_urls)
-    opened = [Registry(open_store(url), trust=trust) for url in urls or [str(default_registry())]]
-    return list({registry.url: registry for registry in opened}.values()), not urls
+    opened = [open_store(url) for url in urls or [str(default_registry())]]
+    return list({store.url: store for store in opened}.values()), not urls
 
 
 def _text_of(path: Path) -> str:
@@ -281,7 +248,7 @@ def _text_of(path: Path) -> str:
         return ""
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise _broken(path, line, "it is not UTF-8 text", "save it as UTF-8.") from error
+        raise broken(path, line, "it is not UTF-8 text", "save it as UTF-8.") from error
     except OSError as error:
         raise UsageError(
             f"the configuration {path} cannot be read: {error.strerror or error}.",
@@ -291,31 +258,8 @@ def _text_of(path: Path) -> str:
         ) from error
 
 
-def _line_of(text: str, key: str) -> int:
-    """The line on which a setting stands, counted from 1; 1 when it cannot be told."""
-    pattern = re.compile(rf"""\s*\[?["']?{re.escape(key)}["']?\s*[=\].]""")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
-
-
-def _line_at(text: str, place: tuple[int | str, ...]) -> int:
-    """The line of a value as pydantic names its place: ``("aliases", name)``, ``("trust", 1, "key")``."""
-    if place[0] != "trust" or len(place) < 2:
-        return _line_of(text, str(place[-1] if place[0] == "aliases" else place[0]))
-    lines = text.splitlines()
-    tables = [number for number, line in enumerate(lines, 1) if re.match(r"\s*\[\[\s*trust\s*\]\]", line)]
-    if len(tables) <= int(place[1]):
-        return _line_of(text, "trust")
-    start = tables[int(place[1])]
-    if len(place) > 2:
-        for number, line in enumerate(lines[start:], start + 1):
-            if re.match(rf"\s*{re.escape(str(place[2]))}\s*=", line):
-                return number
-            if re.match(r"\s*\[", line):
-                break
-    return start
-
-
-def _broken(path: Path, line: int, reason: str, hint: str) -> UsageError:
+def broken(path: Path, line: int, reason: str, hint: str) -> UsageError:
+    """The error of a configuration file that cannot be used because of one of its lines."""
     return UsageError(
         f"the configuration {path}, line {line}: {reason}.", kind="bad-config", hint=hint, path=str(path), line=line
     )

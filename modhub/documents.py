@@ -4,22 +4,23 @@ All are canonical JSON with a checksum, as releases are. Records are append-only
 are derived and may be rebuilt at any time.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: pydantic would have to evaluate each annotation by itself.
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError, model_validator
 
-from modhub.architecture import Extent
 from modhub.digests import without_collecting
 from modhub.errors import IntegrityError
 from modhub.limits import MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_REASON_CHARS, MAX_RECORD_BYTES
-from modhub.manifest import (
+from modhub.refs import MODEL_NAME_PATTERN
+from modhub.stored import (
     TEXT_PATTERN,
     Count,
     DigestText,
     DisplayName,
+    Extent,
     Name,
     Share,
     Stored,
@@ -28,7 +29,6 @@ from modhub.manifest import (
     invalid,
     with_checksum,
 )
-from modhub.refs import MODEL_NAME_PATTERN
 
 #: The newest format of each file that this version of modhub reads and writes.
 INDEX_FORMAT: Final = 1
@@ -59,7 +59,7 @@ class IndexEntry(Stored):
     yanked: Reason | None = None
 
     @model_validator(mode="after")
-    def _paired(self) -> IndexEntry:
+    def _paired(self) -> Self:
         if len(self.classes) != len(self.slugs):
             raise ValueError(f"{len(self.classes)} classes with {len(self.slugs)} slugs")
         return self

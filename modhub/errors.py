@@ -7,7 +7,6 @@ Data stays on the exception; the command line formats it. This module imports no
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -116,6 +115,8 @@ def plain(text: str) -> str:
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     """Up to ``count`` names of ``known`` that a person who typed ``name`` may have meant, best first."""
+    import difflib  # needed only where somebody mistyped
+
     return difflib.get_close_matches(name, sorted(set(known)), n=count, cutoff=0.5)
 
 

@@ -12,16 +12,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from modhub.cache import Cache, CacheCatalog, Installed
-from modhub.cache.fetching import Meter, Progress, Wanted, fetch_blobs
+from modhub.cache.fetching import LARGE, Meter, Progress, Wanted, fetch_blobs
 from modhub.errors import IntegrityError, NotFound, StorageError
-from modhub.manifest import Manifest, StoredBlob
 from modhub.refs import ModelRef, ModuleRef
-from modhub.registry import Registry
 from modhub.registry.parallel import each
-from modhub.resolve import Pinned
+
+if TYPE_CHECKING:
+    from modhub.manifest import Manifest, StoredBlob
+    from modhub.registry import RegistryReader
+    from modhub.resolve import Pinned
 
 #: How often what somebody deleted meanwhile is fetched again.
 _ROUNDS: Final = 5
@@ -30,7 +32,7 @@ _AT_ONCE: Final = 4
 
 
 def install(
-    pinned: Sequence[Pinned], registries: Sequence[Registry], cache: Cache, progress: Progress | None = None
+    pinned: Sequence[Pinned], registries: Sequence[RegistryReader], cache: Cache, progress: Progress | None = None
 ) -> list[Installed]:
     """Bring modules into the cache: for each release its manifest and one weights blob, for each module its own blob.
 
@@ -83,8 +85,14 @@ def _verified(cache: Cache, digest: str, pins: Sequence[Pinned], *, offline: boo
     except (NotFound, IntegrityError) as error:
         raise _not_whole(pin, error, offline=offline) from error
     parts = {blob.sha256: (pin, blob) for pin, blobs in zip(pins, needed, strict=True) for blob in blobs}
-    each(check, parts.values(), at_once=_AT_ONCE)
+    each(check, parts.values(), at_once=_hashed_at_once(blob for _, blob in parts.values()))
     return results
+
+
+def _hashed_at_once(blobs: Iterable[StoredBlob]) -> int:
+    """How many threads to hash them with: where all but the largest are little, starting threads takes longer."""
+    sizes = sorted(blob.size for blob in blobs)
+    return _AT_ONCE if sum(sizes[:-1]) >= LARGE else 1
 
 
 def _not_whole(pin: Pinned, error: NotFound | IntegrityError, *, offline: bool) -> NotFound | IntegrityError:
@@ -131,7 +139,7 @@ class _Module:
 class _Release:
     """Modules of one release that come from one registry."""
 
-    source: Registry
+    source: RegistryReader
     ref: ModelRef
     digest: str
     modules: list[_Module]
@@ -211,7 +219,7 @@ class _Installation:
         blobs = {blob.sha256: blob for blobs in needed for blob in blobs}
         there = {digest: blob for digest, blob in blobs.items() if self._cache.touch_blob(blob)}
         unknown = [blob for digest, blob in there.items() if digest not in self._sound]
-        right = each(self._cache.holds, unknown, at_once=_AT_ONCE)
+        right = each(self._cache.holds, unknown, at_once=_hashed_at_once(unknown))
         self._sound.update(blob.sha256 for blob, good in zip(unknown, right, strict=True) if good)
         lacking = blobs.keys() - (there.keys() & self._sound)
         for module, own in zip(release.modules, needed, strict=True):
@@ -249,8 +257,9 @@ class _Installation:
                 if not module.lacking:
                     self._mark(module)
 
-        self._meter.expect(wanted.values())
-        fetch_blobs(list(wanted.values()), self._cache, self._meter, arrived, at_once=self._at_once)
+        if wanted:
+            self._meter.expect(wanted.values())
+            fetch_blobs(list(wanted.values()), self._cache, self._meter, arrived, at_once=self._at_once)
 
     def _mark(self, module: _Module) -> None:
         pin = module.pin

@@ -8,51 +8,32 @@ Invariants: a manifest read by ``read_manifest`` has passed its checksum, its di
 survive a round trip; a newer format is refused by name before anything else is looked at.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: pydantic would have to evaluate each annotation by itself.
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from modhub.architecture import Architecture, Extent, LayerName
-from modhub.digests import (
-    DIGEST_PATTERN,
-    canonical_fields,
-    canonical_json,
-    canonical_object,
-    parse_json,
-    sha256,
-    without_collecting,
+from modhub.architecture import Architecture, LayerName
+from modhub.digests import canonical_json, sha256, without_collecting
+from modhub.errors import IntegrityError
+from modhub.limits import MAX_BLOB_BYTES, MAX_CLASSES, MAX_DECODED_BYTES, MAX_EXTENT, MAX_MANIFEST_BYTES
+from modhub.stored import (
+    Count,
+    DigestText,
+    DisplayName,
+    Extent,
+    Name,
+    Share,
+    Stored,
+    VersionText,
+    checked_object,
+    invalid,
+    with_checksum,
 )
-from modhub.errors import Incompatible, IntegrityError, plain
-from modhub.limits import (
-    MAX_BLOB_BYTES,
-    MAX_CLASSES,
-    MAX_DECODED_BYTES,
-    MAX_DISPLAY_NAME_CHARS,
-    MAX_EXTENT,
-    MAX_MANIFEST_BYTES,
-    MAX_NAME_CHARS,
-)
-from modhub.refs import NAME_PATTERN, VERSION_PATTERN
 
 #: The newest format of a release that this version of modhub reads and writes.
 MANIFEST_FORMAT: Final = 1
-
-DigestText = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN)]
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_CHARS)]
-VersionText = Annotated[str, StringConstraints(pattern=VERSION_PATTERN, max_length=MAX_NAME_CHARS)]
-#: What people read: without control characters, which steer terminals and make one line look like two.
-TEXT_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
-DisplayName = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=MAX_DISPLAY_NAME_CHARS)]
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Stored(BaseModel):
-    """What every file has in common: unknown fields survive, values never change."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class InputContract(Stored):
@@ -73,7 +54,7 @@ class InputContract(Stored):
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
 
     @model_validator(mode="after")
-    def _fits(self) -> InputContract:
+    def _fits(self) -> Self:
         for numbers in (self.mean, self.std):
             if numbers is not None and len(numbers) not in (1, self.channels):
                 raise ValueError(f"{len(numbers)} numbers for {self.channels} channels")
@@ -222,7 +203,7 @@ class Content(Stored):
     fused: FusedAgreement | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Content:
+    def _consistent(self) -> Self:
         slugs = {module.slug for module in self.modules}
         indices = {module.index for module in self.modules}
         if len(slugs) < len(self.modules) or len(indices) < len(self.modules):
@@ -281,7 +262,7 @@ class Manifest(Stored):
     provenance: Provenance
 
     @model_validator(mode="after")
-    def _complete(self) -> Manifest:
+    def _complete(self) -> Self:
         named = {self.content.origin.weights} | {module.blob for module in self.content.modules}
         if missing := named - set(self.blobs):
             raise ValueError(f"the blob table lacks {sorted(missing)[0]}")
@@ -298,6 +279,10 @@ def write_manifest(manifest: Manifest) -> bytes:
     return with_checksum(manifest.model_dump(mode="json"))
 
 
+#: The bytes that were read last, and their manifest: a registry and the cache often have the same.
+_latest: list[tuple[bytes, Manifest]] = []
+
+
 @without_collecting()
 def read_manifest(data: bytes, *, what: str) -> Manifest:
     """Untrusted bytes as a Manifest.
@@ -309,6 +294,9 @@ def read_manifest(data: bytes, *, what: str) -> Manifest:
         raise IntegrityError(
             f"{what} has {len(data)} bytes; a manifest has at most {MAX_MANIFEST_BYTES}.", kind="too-large", what=what
         )
+    latest = _latest[:]
+    if latest and latest[0][0] == data:
+        return latest[0][1]
     value, fields = checked_object(data, what=what, newest=MANIFEST_FORMAT)
     try:
         manifest = Manifest.model_validate(value)
@@ -323,53 +311,5 @@ def read_manifest(data: bytes, *, what: str) -> Manifest:
             expected=manifest.digest,
             actual=actual,
         )
+    _latest[:] = [(data, manifest)]
     return manifest
-
-
-def with_checksum(value: dict[str, Any]) -> bytes:
-    """Canonical JSON of ``value`` with a checksum over all the rest."""
-    value.pop("checksum", None)
-    fields = canonical_fields(value)
-    return canonical_object(fields | {"checksum": canonical_json(sha256(canonical_object(fields)))})
-
-
-def checked_object(data: bytes, *, what: str, newest: int) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Untrusted bytes that ``with_checksum`` wrote, as the object without its checksum, and its fields' canonical JSON.
-
-    Raises IntegrityError, and Incompatible for a format newer than ``newest``.
-    """
-    value = parse_json(data, what=what)
-    if not isinstance(value, dict) or type(value.get("format")) is not int or not 1 <= value["format"] < 2**31:
-        raise IntegrityError(f"{what} is not a modhub file: it names no format.", kind="bad-json", what=what)
-    if value["format"] > newest:
-        raise Incompatible(
-            f"{what} has format {value['format']}; this version of modhub reads up to format {newest}.",
-            kind="newer-format",
-            hint="upgrade modhub: pip install --upgrade modhub.",
-            what=what,
-            format=value["format"],
-            newest=newest,
-        )
-    checksum = value.pop("checksum", None)
-    fields = canonical_fields(value)
-    whole = canonical_object(fields | {"checksum": canonical_json(checksum)})
-    if whole != data or sha256(canonical_object(fields)) != checksum:
-        raise IntegrityError(
-            f"{what} is damaged: its checksum does not match its bytes.",
-            kind="bad-checksum",
-            hint="fetch it again, or ask whoever keeps the registry to restore it.",
-            what=what,
-        )
-    return value, fields
-
-
-def invalid(what: str, error: ValidationError) -> IntegrityError:
-    """What to raise when a file does not follow its schema."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = plain(".".join(str(part) for part in first["loc"])) or "top level"
-    return IntegrityError(
-        f"{what} does not follow the format: {place}: {plain(first['msg'])}.",
-        kind="bad-schema",
-        what=what,
-        place=place,
-    )

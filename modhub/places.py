@@ -8,27 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modhub.cache import Cache, CacheCatalog, Installed
-from modhub.compat import Standing
+from modhub.cache import Cache, CacheCatalog, Installed, cache_of
 from modhub.config import Config, is_starter, load_config, load_trust, registries
-from modhub.documents import Withdrawal
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
-from modhub.installation import Progress, install
+from modhub.installation import install
 from modhub.refs import ModelRef, parse
-from modhub.registry import Registry
-from modhub.resolve import Catalog, Lock, Pinned, resolve, settle
+from modhub.registry import RegistryReader
+from modhub.resolve import Catalog, Pinned, resolve
 from modhub.signing import Statement, Trust
 
 if TYPE_CHECKING:
+    from modhub.compat import Standing
     from modhub.composition.plan import Plan
+    from modhub.documents import Withdrawal
+    from modhub.installation import Progress
     from modhub.module import Module
+    from modhub.resolve import Lock
 
 RegistryUrls = str | Sequence[str] | None
-
-
-def cache_of(cache: str | Path | None, config: Config) -> Cache:
-    """The cache in a folder that was named, else in the configured one."""
-    return Cache(Path(cache) if cache is not None else config.cache_folder)
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Places:
     """Where names are looked up: ``catalogs`` in order, the cache last; ``trust`` decides whom to believe."""
 
     config: Config
-    registries: list[Registry]
+    registries: list[RegistryReader]
     cache: Cache
     catalogs: list[Catalog]
     trust: Trust
@@ -77,6 +74,8 @@ class Places:
 
     def settle(self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False) -> list[Pinned]:
         """What names mean together: modules that take the same images, also as those ``standing``, unless ``adapt``."""
+        from modhub.resolve import settle  # installing looks every name up by itself
+
         return self._looked_up(lambda: settle(refs, self.catalogs, self.config.aliases, fixed=standing, adapt=adapt))
 
     def _looked_up(self, look_up: Callable[[], list[Pinned]]) -> list[Pinned]:
@@ -181,7 +180,7 @@ class Places:
         return installed is not None and is_starter(installed.registry)
 
 
-def _gone(pin: Pinned, registry: Registry, withdrawal: Withdrawal) -> NotFound:
+def _gone(pin: Pinned, registry: RegistryReader, withdrawal: Withdrawal) -> NotFound:
     return NotFound(
         f"{pin.ref.release}, which is locked, was taken down from {registry.name}: {withdrawal.reason}",
         kind="taken-down",

@@ -10,12 +10,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
-
-from semantic_version import SimpleSpec, Version
+from typing import TYPE_CHECKING, Final
 
 from modhub.errors import InvalidRef, shown
 from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_NAME_CHARS, MAX_REF_CHARS
+
+if TYPE_CHECKING:
+    from semantic_version import SimpleSpec, Version
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]*$"
 MODEL_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$"
@@ -26,9 +27,9 @@ VERSION_PATTERN: Final = (
 )
 _NAME = re.compile(NAME_PATTERN + r"\Z")
 _VERSION = re.compile(VERSION_PATTERN + r"\Z")
-_CARET_ZERO = re.compile(r"\^(0(?:\.0)?)(?:\.\*)*(?=,|\Z)")
-_PRERELEASE_SPAN = re.compile(r"(\^|~=?)([0-9]+\.[0-9]+\.[0-9]+-[^,]+)")
-_OPERATOR = re.compile(r" *([<>=!~^,]+) *")
+_CARET_ZERO: Final = r"\^(0(?:\.0)?)(?:\.\*)*(?=,|\Z)"
+_PRERELEASE_SPAN: Final = r"(\^|~=?)([0-9]+\.[0-9]+\.[0-9]+-[^,]+)"
+_OPERATOR: Final = r" *([<>=!~^,]+) *"
 _SYNTAX = "names look like namespace/model:class@version, for example cifar10/r56:cat@^1"
 
 
@@ -49,19 +50,28 @@ def check_name(text: str, what: str) -> str:
     return text
 
 
-def parse_version(text: str) -> Version:
-    """An exact SemVer version. Raises InvalidRef."""
+def check_version(text: str) -> str:
+    """``text`` when it is an exact SemVer version. Raises InvalidRef."""
     if not is_exact(text):
         raise InvalidRef(
             f"{text[:MAX_NAME_CHARS]!r} is not a version.",
             hint="use three numbers such as 1.0.0 (semver.org).",
             version=text,
         )
-    return Version(text)
+    return text
+
+
+def parse_version(text: str) -> Version:
+    """An exact SemVer version, to be compared with others. Raises InvalidRef."""
+    from semantic_version import Version  # 7 ms to import, and most models have one version
+
+    return Version(check_version(text))
 
 
 def parse_range(text: str) -> SimpleSpec:
     """A version range such as ``^1``, ``~1.2`` or ``>=1,<2``. Raises InvalidRef."""
+    from semantic_version import SimpleSpec
+
     try:
         # The library takes any script's digits for digits.
         if not text.isascii() or len(text) > MAX_NAME_CHARS:
@@ -77,12 +87,12 @@ def parse_range(text: str) -> SimpleSpec:
 
 def _for_library(text: str) -> str:
     """A range as the library reads it rightly. Raises ValueError for what it would misread."""
-    text = _OPERATOR.sub(r"\1", text.strip(" "))
+    text = re.sub(_OPERATOR, r"\1", text.strip(" "))
     # "1.0.0 - 2.0.0" would be a pre-release, "1 2" the range 12, and "1.*.1" all of 1.
     if " " in text or re.search(r"\*\.[0-9]", text):
         raise ValueError
     # Of ^0 and ^0.0 the library makes ^0.0.0, and of ^1.0.0-rc.1 and ~1.2.0-rc.1 what ends before the release itself.
-    return _PRERELEASE_SPAN.sub(_both_ends, _CARET_ZERO.sub(r"\1", text))
+    return re.sub(_PRERELEASE_SPAN, _both_ends, re.sub(_CARET_ZERO, r"\1", text))
 
 
 def _both_ends(found: re.Match[str]) -> str:
@@ -100,9 +110,17 @@ def is_exact(text: str) -> bool:
     return len(text) <= MAX_NAME_CHARS and _VERSION.match(text) is not None
 
 
+def is_prerelease(version: str) -> bool:
+    """Whether an exact version is a pre-release, such as ``1.0.0-rc.1``."""
+    return "-" in version.partition("+")[0]
+
+
 def in_order(versions: Iterable[str]) -> list[str]:
     """Versions as text, oldest first by SemVer; pre-releases stand before their release."""
-    return sorted(versions, key=lambda text: (parse_version(text).precedence_key, text))
+    given = list(versions)
+    if len(given) < 2:
+        return [check_version(text) for text in given]
+    return sorted(given, key=lambda text: (parse_version(text).precedence_key, text))
 
 
 def satisfying(versions: Iterable[str], wanted: str | None) -> Iterator[str]:
@@ -113,8 +131,11 @@ def satisfying(versions: Iterable[str], wanted: str | None) -> Iterator[str]:
     if wanted is not None and is_exact(wanted):
         yield from (text for text in versions if text == wanted)
         return
-    spec = parse_range(wanted or "*")
-    with_prereleases = wanted is not None and "-" in wanted
+    if wanted is None:
+        yield from (text for text in versions if not is_prerelease(check_version(text)))
+        return
+    spec = parse_range(wanted)
+    with_prereleases = "-" in wanted
     for text in versions:
         version = parse_version(text)
         if (with_prereleases or not version.prerelease) and spec.match(version):

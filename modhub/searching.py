@@ -5,15 +5,18 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modhub.cache import Installed
 from modhub.config import load_config, load_trust, registries
-from modhub.documents import IndexEntry
 from modhub.errors import ModhubError
-from modhub.manifest import Manifest
-from modhub.places import Places, RegistryUrls, cache_of
 from modhub.refs import ModelRef
-from modhub.registry import SearchEntry
+
+if TYPE_CHECKING:
+    from modhub.cache import Installed
+    from modhub.documents import IndexEntry
+    from modhub.manifest import Manifest
+    from modhub.places import RegistryUrls
+    from modhub.registry import SearchEntry
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def search(
 
 def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details:
     """Everything a release says of itself, or of one of its classes. Raises NotFound."""
+    from modhub.places import Places  # resolving and installing, which searching does not need
+
     places = Places.open(registry, cache)
     pinned = places.resolve([ref])
     first = pinned[0]
@@ -72,6 +77,8 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
 
 def list_installed(*, cache: str | Path | None = None) -> list[Installed]:
     """The modules in the local cache."""
+    from modhub.cache import cache_of
+
     return cache_of(cache, load_config()).installed()
 
 

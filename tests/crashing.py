@@ -12,7 +12,9 @@ from typing import Any
 
 # Children are forked from a small clean process that has these imported, so that one costs milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pytest", "synthetic", "modhub.installation", "modhub.registry"])
+PROCESSES.set_forkserver_preload(
+    ["pytest", "synthetic", "modhub.installation", "modhub.cache.cache", "modhub.registry.registry", "modhub.settings"]
+)
 
 INTERRUPTED = 42
 _CHANGES = {"os.link", "os.rename", "os.remove", "os.mkdir"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,11 @@ PACKAGE = ROOT / "modhub"
 
 #: From the ground up. A room imports from its own floor and from those below, never from above.
 FLOORS: list[set[str]] = [
-    {"errors", "limits"},
+    {"errors", "limits", "deferred"},
     {"digests"},
-    {"refs", "architecture"},
+    {"refs"},
+    {"stored"},
+    {"architecture"},
     {"manifest"},
     {"documents"},
     {"signing"},
@@ -25,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"data"},
     {"sources"},
     {"registry"},
-    {"resolve", "config"},
+    {"resolve", "config", "settings"},
     {"keyring", "energy"},
     {"cache", "installation"},
     {"decomposition", "composition", "package", "evaluation", "updating"},
@@ -119,6 +122,104 @@ def test_light_commands_load_no_network_library(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "LOADED []" in done.stdout
+
+
+#: What no light command needs, as modules or as the packages that they lie in.
+UNNEEDED = {
+    "asyncio",
+    "concurrent",
+    "cryptography",
+    "difflib",
+    "fsspec",
+    "http",
+    "logging",
+    "numpy",
+    "requests",
+    "rich",
+    "semantic_version",
+    "ssl",
+    "tomlkit",
+    "tomllib",
+    "modhub.cache.checking",
+    "modhub.cache.pruning",
+    "modhub.cache.usage",
+    "modhub.compat",
+    "modhub.composition",
+    "modhub.data",
+    "modhub.energy",
+    "modhub.keyring",
+    "modhub.module",
+    "modhub.package",
+    "modhub.project",
+    "modhub.registry.care",
+    "modhub.registry.filesystem",
+    "modhub.registry.http",
+    "modhub.registry.memory",
+    "modhub.registry.publication",
+    "modhub.registry.recording",
+    "modhub.registry.registry",
+    "modhub.registry.troubles",
+    "modhub.resolve.groups",
+    "modhub.resolve.lockfile",
+    "modhub.resolve.settling",
+    "modhub.settings",
+    "modhub.signing.keys",
+    "modhub.signing.trusted",
+}
+#: What searching and listing do not need besides.
+NO_RELEASE = {"modhub.api", "modhub.architecture", "modhub.manifest", "modhub.places", "modhub.resolve"}
+
+#: Command -> what else it must not load; at most how many modules, pydantic models and dataclasses of modhub it makes.
+#: A class takes a third of a millisecond. Raise a bound only for what the command really uses.
+LEAN = {
+    "list": (NO_RELEASE, 40, 20, 22),
+    "list --available": (NO_RELEASE | {"modhub.cache"}, 36, 18, 18),
+    "search cat": (NO_RELEASE | {"modhub.cache"}, 36, 18, 18),
+    "info cifar10/r56": ({"modhub.api"}, 50, 54, 32),
+    "install cifar10/r56:cat": ({"modhub.searching"}, 50, 54, 32),
+}
+
+#: Runs a command and tells what it brought in, beside what click and pydantic are made of.
+LOADING = """
+import dataclasses, json, runpy, sys
+import click, pydantic
+
+class Model(pydantic.BaseModel):
+    number: int
+
+Model(number=1)
+before = set(sys.modules)
+sys.argv = ["modhub", *{arguments!r}]
+try:
+    runpy.run_module("modhub", run_name="__main__")
+except SystemExit as end:
+    assert not end.code, end.code
+loaded = sorted(set(sys.modules) - before)
+own = [name for name in loaded if name.split(".")[0] == "modhub"]
+made = {{each for name in own for each in vars(sys.modules[name]).values() if isinstance(each, type)}}
+made = {{each for each in made if each.__module__ in own}}
+models = sorted(each.__name__ for each in made if issubclass(each, pydantic.BaseModel))
+values = sorted(each.__name__ for each in made if "__dataclass_fields__" in vars(each))
+print("LOADED", json.dumps([loaded, own, models, values]))
+"""
+
+
+@pytest.mark.parametrize("command", LEAN)
+def test_light_commands_load_little(command: str) -> None:
+    """What a start costs, in what it loads, because seconds depend on the machine."""
+    more, most_modules, most_models, most_values = LEAN[command]
+    # What is installed is to be found as it is: an installation that fetches has reasons to load more.
+    install = [sys.executable, "-m", "modhub", "install", "cifar10/r56:cat"]
+    subprocess.run(install, capture_output=True, check=True)
+    code = LOADING.format(arguments=command.split())
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded, own, models, values = json.loads(done.stdout.rpartition("LOADED")[2])
+    refused = UNNEEDED | more
+    assert not [name for name in loaded if any(f"{name}.".startswith(f"{each}.") for each in refused)]
+    assert len(own) <= most_modules, own
+    assert len(models) <= most_models, models
+    assert len(values) <= most_values, values
 
 
 def test_importing_modhub_is_nearly_free() -> None:

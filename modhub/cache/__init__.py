@@ -13,11 +13,32 @@ From the ground up: ``folder`` knows files, ``contents`` what they mean, ``usage
 ``pruning`` take care of all of them, ``Cache`` is what the rest of modhub holds, ``CacheCatalog`` what resolving asks.
 """
 
-from modhub.cache.cache import Cache
-from modhub.cache.catalog import CacheCatalog
-from modhub.cache.checking import Checked, Damage
-from modhub.cache.contents import Installed
-from modhub.cache.pruning import Pruned
-from modhub.cache.usage import CachedRelease
+from __future__ import annotations
 
-__all__ = ["Cache", "CacheCatalog", "CachedRelease", "Checked", "Damage", "Installed", "Pruned"]
+from typing import TYPE_CHECKING
+
+from modhub.deferred import on_first_use
+
+if TYPE_CHECKING:
+    from modhub.cache.cache import Cache, cache_of
+    from modhub.cache.catalog import CacheCatalog
+    from modhub.cache.checking import Checked, Damage
+    from modhub.cache.contents import Installed
+    from modhub.cache.pruning import Pruned
+    from modhub.cache.usage import CachedRelease
+else:
+    __getattr__ = on_first_use(
+        __name__,
+        {
+            "Cache": "modhub.cache.cache",
+            "CacheCatalog": "modhub.cache.catalog",
+            "CachedRelease": "modhub.cache.usage",
+            "Checked": "modhub.cache.checking",
+            "Damage": "modhub.cache.checking",
+            "Installed": "modhub.cache.contents",
+            "Pruned": "modhub.cache.pruning",
+            "cache_of": "modhub.cache.cache",
+        },
+    )
+
+__all__ = ["Cache", "CacheCatalog", "CachedRelease", "Checked", "Damage", "Installed", "Pruned", "cache_of"]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modhub.cache import contents, usage
-from modhub.cache.checking import Checked, check
+from modhub.cache import contents
 from modhub.cache.contents import AGAIN, Installed, not_installed
 from modhub.cache.folder import Folder
-from modhub.cache.pruning import Pruned, prune
-from modhub.cache.usage import CachedRelease
 from modhub.errors import IntegrityError, NotFound
 from modhub.limits import MAX_RECORD_BYTES
-from modhub.manifest import Manifest, StoredBlob
 from modhub.refs import ModelRef, ModuleRef
 from modhub.registry.layout import blob_path, signature_path
 from modhub.registry.verify import verified_chunks
+
+if TYPE_CHECKING:
+    from modhub.cache.checking import Checked
+    from modhub.cache.pruning import Pruned
+    from modhub.cache.usage import CachedRelease
+    from modhub.config import Config
+    from modhub.manifest import Manifest, StoredBlob
 
 
 class Cache:
@@ -164,18 +168,24 @@ class Cache:
         names = map(contents.alias_at, self._folder.paths(contents.ALIASES))
         return [name for name in names if name is not None]
 
-    # Care
+    # Care, which is imported when somebody asks for it: installing and listing do not
 
     def size(self) -> int:
         """The bytes of all files, also of those that are hard links to a registry's."""
+        from modhub.cache import usage
+
         return usage.size_of(self._folder)
 
     def releases(self) -> list[CachedRelease]:
         """What is installed, by release, with sizes and ages."""
+        from modhub.cache import usage
+
         return usage.cached_releases(self._folder)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Checked:
         """Hash every file again. ``progress`` is told the bytes done and in all."""
+        from modhub.cache.checking import check
+
         return check(self._folder, progress)
 
     def prune(self, *, max_size: int | None = None, dry_run: bool = False) -> Pruned:
@@ -185,4 +195,11 @@ class Cache:
         fetch again what this takes from under them. Raises IntegrityError, and deletes nothing, when a damaged
         manifest hides what a module needs.
         """
+        from modhub.cache.pruning import prune
+
         return prune(self._folder, max_bytes=max_size, dry_run=dry_run)
+
+
+def cache_of(cache: str | Path | None, config: Config) -> Cache:
+    """The cache in a folder that was named, else in the configured one."""
+    return Cache(Path(cache) if cache is not None else config.cache_folder)

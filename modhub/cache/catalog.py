@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from modhub.cache.cache import Cache
-from modhub.documents import IndexEntry, Withdrawal
 from modhub.errors import Conflict
-from modhub.manifest import InputContract, Manifest
 from modhub.refs import ModelRef, ModuleRef, check_name, in_order
 from modhub.registry.index import entry_of
+
+if TYPE_CHECKING:
+    from modhub.documents import IndexEntry, Withdrawal
+    from modhub.manifest import InputContract, Manifest
 
 
 class CacheCatalog:

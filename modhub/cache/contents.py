@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -18,9 +18,12 @@ from modhub.digests import parse_digest, sha256
 from modhub.documents import read_document, write_document
 from modhub.errors import Incompatible, IntegrityError, InvalidRef, ModhubError, NotFound, shown
 from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
-from modhub.manifest import Manifest, StoredBlob, read_manifest, with_checksum
-from modhub.refs import MODEL_NAME_PATTERN, ModelRef, ModuleRef, check_name, is_exact, parse_version
+from modhub.refs import MODEL_NAME_PATTERN, ModelRef, ModuleRef, check_name, check_version, is_exact
 from modhub.registry.layout import BLOBS, SIGNATURES, blob_path
+from modhub.stored import with_checksum
+
+if TYPE_CHECKING:
+    from modhub.manifest import Manifest, StoredBlob
 
 MARKER_FORMAT: Final = 1
 MANIFESTS: Final = "manifests"
@@ -96,9 +99,7 @@ def not_installed(what: str, hint: str = f"{AGAIN} NAME.") -> NotFound:
 
 def markers_folder(ref: ModelRef | ModuleRef, digest: str) -> str:
     namespace, model = check_name(ref.namespace, "namespace"), check_name(ref.model, "model")
-    if not is_exact(ref.version):
-        parse_version(ref.version)
-    return f"{INSTALLED}/{namespace}/{model}/{ref.version}/{hexadecimal(digest)}"
+    return f"{INSTALLED}/{namespace}/{model}/{check_version(ref.version)}/{hexadecimal(digest)}"
 
 
 def marker_path(ref: ModuleRef, digest: str) -> str:
@@ -196,6 +197,8 @@ def merged(folder: Folder, manifests: Iterable[Manifest]) -> Manifest:
 
 def read_manifest_file(folder: Folder, path: str, digest: str) -> Manifest:
     """The manifest at ``path``, when it is that of the release ``digest``. Raises NotFound and IntegrityError."""
+    from modhub.manifest import read_manifest  # 15 ms, and the markers alone say what is installed
+
     what = f"the cached manifest {folder.root / path}"
     try:
         data = folder.read(path, max_bytes=MAX_MANIFEST_BYTES)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from modhub.cache.cache import Cache
 from modhub.errors import IntegrityError
 from modhub.limits import MIB
-from modhub.manifest import StoredBlob
-from modhub.registry import Registry, files
+from modhub.registry import files
 from modhub.registry.layout import blob_path
 from modhub.registry.local import LocalStore
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from modhub.manifest import StoredBlob
+    from modhub.registry import RegistryReader
 
 #: Bytes from which on a blob is worth a hard link, and a thread of its own where the registry is on this machine. Links
 #: share one fate when something other than modhub writes into the file, so they have to save something.
@@ -28,7 +32,7 @@ Progress = Callable[[str, int, int], None]
 class Wanted:
     """A blob, where it comes from, and what the progress line says meanwhile."""
 
-    registry: Registry
+    registry: RegistryReader
     record: StoredBlob
     doing: str
 
@@ -66,7 +70,9 @@ class _Interrupted(Exception):
     """Ends what other threads are at; nobody outside sees it."""
 
 
-def fetch_blob(registry: Registry, record: StoredBlob, cache: Cache, seen: Callable[[int], None] | None = None) -> None:
+def fetch_blob(
+    registry: RegistryReader, record: StoredBlob, cache: Cache, seen: Callable[[int], None] | None = None
+) -> None:
     """Bring one blob into the cache, verified: a large one as a hard link to a local registry's file, else a copy.
 
     ``seen`` is told how many of its bytes have come. Raises IntegrityError, RegistryUnreachable, StorageError.
@@ -85,6 +91,8 @@ def fetch_blobs(
     When one fails, those that have not begun are dropped, those that have are waited for, and its error is raised. An
     interrupt ends those too.
     """
+    from concurrent.futures import ThreadPoolExecutor, as_completed  # brings logging along
+
     stop = threading.Event()
 
     def fetch(one: Wanted) -> None:
@@ -127,7 +135,7 @@ def _succeeded(future: Future[None]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _linked(registry: Registry, record: StoredBlob, cache: Cache) -> bool:
+def _linked(registry: RegistryReader, record: StoredBlob, cache: Cache) -> bool:
     # A link is safe because a registry's files are replaced by others and never written in place. Nobody promises that
     # of the starter, whose files belong to whatever installed this package; and read-only means not even touched.
     store = registry.store

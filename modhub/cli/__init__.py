@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from itertools import takewhile
 
+from modhub.cli import haste
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command with ``arguments`` (without the program's name; ``sys.argv``'s by default), to its exit code."""
@@ -18,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The options count wherever they stand, because a line that cannot be parsed needs them too.
     flags = set(takewhile(lambda argument: argument != "--", given))
     debug = "--debug" in flags
+    haste.begin()
     try:
         from modhub.cli import printing, quiet
         from modhub.cli.root import root

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import faulthandler
-import logging
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, TextIO
 
+from modhub.cli import haste
 from modhub.cli.printing import warn
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
@@ -27,9 +25,12 @@ def let_backends_talk() -> None:
 
 def load_engine() -> None:
     """Import keras and its backend, without what they say of themselves; whoever has set a log level hears it."""
+    haste.end()
     if _LEVEL in os.environ:
         import_module("modhub.engine.network")
         return
+    import logging  # with tempfile and faulthandler below, 5 ms that only a network is worth
+
     os.environ[_LEVEL] = "3"
     with _native_stderr_hidden():
         import_module("modhub.engine.network")
@@ -48,6 +49,9 @@ def _native_stderr_hidden() -> Iterator[None]:
     except OSError:  # stderr is closed, and nothing can be seen anyway
         yield
         return
+    import faulthandler
+    import tempfile
+
     with tempfile.TemporaryFile() as hidden, os.fdopen(visible, "wb", buffering=0) as stderr:
         sys.stderr.flush()
         was_enabled = faulthandler.is_enabled()

@@ -8,10 +8,10 @@ from typing import Literal
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable
 from modhub.places import Places
-from modhub.project.measuring import differences, fingerprint_of, load_measured, measured
+from modhub.project.measuring import differences, fingerprint_of, load_measured, measured, tolerance_of
 from modhub.project.session import Session
 from modhub.refs import ModelRef
-from modhub.registry import Registry
+from modhub.registry import RegistryReader
 from modhub.resolve import MeasuredAccuracy, Pinned
 
 State = Literal["right", "wrong", "absent"]
@@ -82,7 +82,7 @@ def problems_of(releases: Sequence[CheckedRelease]) -> list[ModhubError]:
     return found
 
 
-def _in_registry(registry: Registry, ref: ModelRef, digest: str) -> Copy:
+def _in_registry(registry: RegistryReader, ref: ModelRef, digest: str) -> Copy:
     try:
         found = registry.manifest(ref).digest
     except NotFound:
@@ -149,8 +149,8 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
                 if session.options.before_running is not None:
                     session.options.before_running()
                 spec = locked.accuracy.data
-                accuracy = measured(session.composite(locked), images, spec=spec, progress=progress)
-                differing = differences(locked.accuracy, accuracy)
+                accuracy = measured(session.composite(locked), images, spec=spec, progress=progress).accuracy
+                differing = differences(locked.accuracy, accuracy, tolerance_of(locked))
         except NotFound as error:
             data = "absent"
             problems.append(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -51,6 +50,8 @@ def _syncfs() -> Callable[[int], int] | None:
     # The one flush that Python's os module does not have. It waits for the data and reports write errors (Linux 5.8).
     if not sys.platform.startswith("linux"):
         return None
+    import ctypes  # needed only where much is written
+
     try:
         function = ctypes.CDLL(None, use_errno=True).syncfs
     except (OSError, AttributeError):

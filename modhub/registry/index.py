@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
@@ -27,15 +27,17 @@ from modhub.documents import (
     IndexEntry,
     IndexShard,
     NamespaceCatalog,
-    Withdrawal,
     max_bytes_of,
     read_document,
 )
 from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
-from modhub.manifest import Manifest
 from modhub.refs import ModelRef, in_order, is_exact, is_model_name, select_version
 from modhub.registry.layout import CATALOG, RELEASES, catalog_path, index_path, records_folder
 from modhub.registry.store import Store
+
+if TYPE_CHECKING:
+    from modhub.documents import Withdrawal
+    from modhub.manifest import Manifest
 
 _Document = TypeVar("_Document", bound=BaseModel)
 Problem = ModhubError
@@ -47,7 +49,8 @@ def entry_of(manifest: Manifest, yanked: str | None = None) -> IndexEntry:
     if content.version is None:
         raise ValueError("a package without a version has no place in an index")
     modules = sorted(content.modules, key=lambda module: module.index)
-    return IndexEntry(
+    # A manifest's values have been checked, or were when it was made.
+    return IndexEntry.model_construct(
         version=content.version,
         digest=manifest.digest,
         size=sum(blob.size for blob in manifest.blobs.values()),

@@ -12,7 +12,7 @@ from typing import Final
 from modhub.digests import parse_digest
 from modhub.documents import KEY_ID_PATTERN
 from modhub.errors import IntegrityError
-from modhub.refs import ModelRef, check_name, parse_version
+from modhub.refs import ModelRef, check_name, check_version
 
 MARKER: Final = "modhub-registry.json"
 CATALOG: Final = "catalog.json"
@@ -33,7 +33,7 @@ def model_folder(namespace: str, model: str) -> str:
 
 def release_path(ref: ModelRef) -> str:
     """Where the manifest of a release lies. Creating it is the publication."""
-    parse_version(ref.version)
+    check_version(ref.version)
     return f"{model_folder(ref.namespace, ref.model)}/{ref.version}.json"
 
 

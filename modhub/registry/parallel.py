@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -18,6 +17,8 @@ def each(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: int)
     given = list(items)
     if len(given) < 2 or at_once < 2:
         return [work(item) for item in given]
+    from concurrent.futures import ThreadPoolExecutor  # brings logging along
+
     pool = ThreadPoolExecutor(min(at_once, len(given)), thread_name_prefix="modhub")
     try:
         return list(pool.map(work, given))

@@ -12,7 +12,7 @@ from modhub.digests import sha256
 from modhub.errors import IntegrityError
 from modhub.limits import MIB
 from modhub.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
-from modhub.refs import ModelRef, parse_model_name, parse_version
+from modhub.refs import ModelRef, check_version, parse_model_name, parse_version
 from modhub.registry.store import Payload
 
 #: Called with what is being done, the bytes done and the bytes in all.
@@ -51,7 +51,7 @@ def checked_bytes(manifest: Manifest, blobs: Mapping[str, Payload]) -> bytes:
     """The manifest's bytes, after reading them as any client will, and after checking the blobs against the table."""
     name = manifest.content.name
     parse_model_name(name)
-    parse_version(str(manifest.content.version))
+    check_version(str(manifest.content.version))
     for decoded, record in manifest.blobs.items():
         data = blobs.get(record.sha256)
         size, digest = _measured(data) if data is not None else (0, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from modhub.digests import Digest
 from modhub.documents import (
@@ -26,7 +26,6 @@ from modhub.documents import (
 )
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable
 from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
-from modhub.manifest import InputContract, Manifest, StoredBlob, read_manifest
 from modhub.refs import ModelRef, check_name, in_order
 from modhub.registry import index
 from modhub.registry.index import Derived, Listing, entry_of
@@ -35,7 +34,11 @@ from modhub.registry.parallel import each
 from modhub.registry.records import RecordLog
 from modhub.registry.store import Store
 from modhub.registry.verify import verified_chunks
-from modhub.signing import PublicKey, Statement, Trust, TrustedKey
+from modhub.signing import Statement, Trust
+
+if TYPE_CHECKING:
+    from modhub.manifest import InputContract, Manifest, StoredBlob
+    from modhub.signing import PublicKey, TrustedKey
 
 RecordType = TypeVar("RecordType", bound=ChainedRecord)
 
@@ -68,7 +71,6 @@ class RegistryReader:
         self.store = store
         self.name = name or store.url
         self.trust = trust if trust is not None and trust.required else None
-        self._last: tuple[bytes, Manifest] | None = None
 
     @property
     def url(self) -> str:
@@ -115,6 +117,8 @@ class RegistryReader:
 
     def release(self, ref: ModelRef) -> tuple[Manifest, bytes]:
         """A release's manifest, verified, and its bytes as stored, which a copy must keep as they are."""
+        from modhub.manifest import read_manifest  # 15 ms, and a good index needs no manifest
+
         path = release_path(ref)
         try:
             data = self.store.get(path, max_bytes=MAX_MANIFEST_BYTES)
@@ -126,7 +130,7 @@ class RegistryReader:
                 release=str(ref),
             ) from error
         what = f"the release {ref} in {self.name}"
-        manifest = self._parsed(data, what)
+        manifest = read_manifest(data, what=what)
         named = (manifest.content.namespace, manifest.content.model, manifest.content.version)
         if named != (ref.namespace, ref.model, ref.version):
             raise IntegrityError(
@@ -139,13 +143,6 @@ class RegistryReader:
         if self.trust is not None:
             self.signatures_of(Statement("release", str(ref), manifest.digest), {ref.namespace})
         return manifest, data
-
-    def _parsed(self, data: bytes, what: str) -> Manifest:
-        # Resolving and then installing reads a release twice; equal bytes need no second look.
-        last = self._last
-        if last is None or last[0] != data:
-            last = self._last = (data, read_manifest(data, what=what))
-        return last[1]
 
     def summary(self, ref: ModelRef) -> IndexEntry:
         """Digest, classes and slugs of a release, from its verified manifest and not from the index."""

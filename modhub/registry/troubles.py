@@ -9,13 +9,11 @@ clean-up that fails hides what went wrong before it.
 from __future__ import annotations
 
 import errno
-import http.client
-import re
-import socket
 from collections.abc import Iterator
 from typing import Final
 
 from modhub.errors import ModhubError, RegistryUnreachable, StorageError
+from modhub.registry.urls import without_password
 
 #: HTTP answers after which the same request may well succeed: a timeout, a clash with another request (S3 says 409 to
 #: one of two simultaneous creations), throttling, a server in trouble.
@@ -37,11 +35,13 @@ _NETWORK: Final = frozenset(
         "botocore.IncompleteReadError",
         "botocore.ResponseParserError",
         "gcsfs.ChecksumError",
+        "http.HTTPException",
         "paramiko.NoValidConnectionsError",
         "paramiko.SSHException",
         "requests.ChunkedEncodingError",
         "requests.ConnectionError",
         "requests.Timeout",
+        "socket.gaierror",
         "urllib3.HTTPError",
     }
 )
@@ -114,11 +114,6 @@ def says(error: BaseException) -> str:
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     text = " ".join(text.split()) or type(error).__name__
     return without_password(text)[:300].rstrip(". ")
-
-
-def without_password(url: str) -> str:
-    """``url``, or a text with URLs in it, with passwords left out."""
-    return re.sub(r"//([^/@:\s]*):[^/@\s]*@", r"//\1:***@", url)
 
 
 def explained(
@@ -204,7 +199,7 @@ def _code(error: BaseException) -> str | None:
 
 
 def _is_network(error: BaseException) -> bool:
-    plain = (TimeoutError, ConnectionError, EOFError, http.client.HTTPException, socket.gaierror)
+    plain = (TimeoutError, ConnectionError, EOFError)
     return isinstance(error, plain) or _is_named(error, _NETWORK) or str(error) == "Socket is closed"
 
 

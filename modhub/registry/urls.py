@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from modhub.errors import UsageError, shown
 from modhub.registry.local import LocalStore
 from modhub.registry.store import Store, is_path
-from modhub.registry.troubles import without_password
 
 SUPPORTED: Final = (
     "a local folder, file:///FOLDER, memory://NAME, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, "
@@ -96,6 +95,11 @@ def _check_hosted(url: str, rest: str) -> None:
         raise _refused(url, "bad-url") from error
     if not host:
         raise _refused(url, "bad-url")
+
+
+def without_password(url: str) -> str:
+    """``url``, or a text with URLs in it, with passwords left out."""
+    return re.sub(r"//([^/@:\s]*):[^/@\s]*@", r"//\1:***@", url)
 
 
 def _refused(url: str, kind: str) -> UsageError:

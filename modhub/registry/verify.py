@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from modhub.errors import IntegrityError
-from modhub.manifest import StoredBlob
+
+if TYPE_CHECKING:
+    from modhub.manifest import StoredBlob
 
 
 def verified_chunks(chunks: Iterable[bytes], record: StoredBlob, *, what: str, hint: str) -> Iterator[bytes]:

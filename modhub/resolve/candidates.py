@@ -12,12 +12,15 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import tee
+from typing import TYPE_CHECKING
 
-from modhub.documents import IndexEntry, Withdrawal
 from modhub.errors import NotFound, did_you_mean
-from modhub.manifest import InputContract
-from modhub.refs import ModelRef, in_order, satisfying, slug_of
+from modhub.refs import ModelRef, in_order, is_prerelease, satisfying, slug_of
 from modhub.resolve.catalog import Catalog
+
+if TYPE_CHECKING:
+    from modhub.documents import IndexEntry, Withdrawal
+    from modhub.manifest import InputContract
 
 #: How many names of one kind a message lists.
 SHOWN = 10
@@ -99,7 +102,7 @@ class Releases:
         every_version = in_order(every)
         inside = set(satisfying(every_version, wanted))
         others = [version for version in reversed(every_version) if version not in inside]
-        for version in sorted(others, key=lambda text: "-" in text.partition("+")[0]):
+        for version in sorted(others, key=is_prerelease):
             candidate = self._candidate(every[version], version)
             if candidate.withdrawal is None:
                 yield candidate

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from modhub.documents import IndexEntry, Withdrawal
-from modhub.manifest import InputContract
 from modhub.refs import ModelRef, ModuleRef
+
+if TYPE_CHECKING:
+    from modhub.documents import IndexEntry, Withdrawal
+    from modhub.manifest import InputContract
 
 
 class Catalog(Protocol):

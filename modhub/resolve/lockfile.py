@@ -2,9 +2,9 @@
 
 TOML for people to read, with a checksum, because a lockfile edited by hand pins something that nobody resolved. A
 release's digest is what counts; the registry says where it was found and is asked first. A project's lockfile says
-beside this how its modules become a classifier: labels, verifying stages, adapters, and what was measured. It is the
-same format, because every field of a project is optional and a reader that does not know them installs the same
-modules. Pure: text in, values out.
+beside this how its modules become a classifier: labels, verifying stages, adapters, how it runs, and what was measured.
+It is the same format, because every field of a project is optional and a reader that does not know them installs the
+same modules. What is as it is by default is not written. Pure: text in, values out.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
-from modhub.architecture import Extent
 from modhub.digests import canonical_json, sha256
 from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
 from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
-from modhub.manifest import DigestText, DisplayName, Share
 from modhub.refs import ModuleRef, check_name, is_exact, parse
 from modhub.resolve.bounded_toml import TooCostly, load_toml
 from modhub.resolve.catalog import Pinned
+from modhub.stored import DigestText, DisplayName, Extent, Share
 
 LOCK_FORMAT: Final = 1
 _HEADER: Final = "# Written by modhub. A change by hand is refused; lock again instead.\n"
 
 #: How images are made to fit modules that take others; as ``modhub.adapters.ADAPTS``, which takes numpy to import.
 AdaptText = Literal["resize", "crop", "letterbox"]
+#: How modules of one origin run, and what trunks compute in; as ``modhub.composition.modes.Mode`` and ``Dtype``.
+ModeText = Literal["isolated", "fused", "auto"]
+DtypeText = Literal["float32", "bfloat16"]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL_CHARS)]
 
 
@@ -82,6 +84,8 @@ class LockDocument(_Table):
     adapt: AdaptText | None = None
     size: tuple[Extent, Extent] | None = None
     reject: StrictBool = False
+    mode: ModeText = "isolated"
+    dtype: DtypeText = "float32"
     module: Annotated[tuple[LockedModule, ...], Field(min_length=1, max_length=MAX_LOCKED_MODULES)]
     verify: Annotated[tuple[LockedStage, ...], Field(max_length=MAX_LOCKED_MODULES)] = ()
     accuracy: MeasuredAccuracy | None = None
@@ -109,6 +113,8 @@ class LockedProject:
     adapt: AdaptText | None = None
     size: tuple[int, int] | None = None
     reject: bool = False
+    mode: ModeText = "isolated"
+    dtype: DtypeText = "float32"
     accuracy: MeasuredAccuracy | None = None
 
 
@@ -216,6 +222,8 @@ def _lock_of(document: LockDocument) -> Lock:
         adapt=document.adapt,
         size=document.size,
         reject=document.reject,
+        mode=document.mode,
+        dtype=document.dtype,
         accuracy=document.accuracy,
     )
     return Lock(tuple(pins), project)
@@ -247,6 +255,10 @@ def _body(lock: Lock) -> dict[str, Any]:
         body["size"] = list(project.size)
     if project.reject:
         body["reject"] = True
+    if project.mode != "isolated":
+        body["mode"] = project.mode
+    if project.dtype != "float32":
+        body["dtype"] = project.dtype
     body["module"] = [
         ({"label": labels[pin]} if pin in labels else {}) | fields
         for pin, fields in zip(lock.modules, modules, strict=True)

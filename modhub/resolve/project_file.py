@@ -6,6 +6,8 @@
     adapt = "resize"                    # resize | crop | letterbox: modules may take other images than the classifier
     size = [64, 64]                     # height and width of the classifier's images, with adapt
     reject = false                      # whether it may answer "none of these"
+    mode = "isolated"                   # isolated | fused | auto: how modules of one network run
+    dtype = "float32"                   # float32 | bfloat16: what networks compute in
     data = "data/test.npz"              # what `modhub lock` measures it on
 
     [models]                            # short names of this project, each with a range
@@ -36,11 +38,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from modhub.digests import canonical_json, sha256
 from modhub.errors import Conflict, InvalidRef, ModhubError, UsageError, did_you_mean, plain, shown
 from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_EXTENT
-from modhub.manifest import TEXT_PATTERN, DisplayName
 from modhub.refs import Request, check_name, parse
 from modhub.resolve.bounded_toml import TooCostly, load_toml
-from modhub.resolve.lockfile import AdaptText, Url
+from modhub.resolve.lockfile import AdaptText, DtypeText, ModeText, Url
 from modhub.resolve.toml_lines import line_of, repeated_key
+from modhub.stored import TEXT_PATTERN, DisplayName
 
 PROJECT_FILE: Final = "modhub.toml"
 LOCK_FILE: Final = "modhub.lock"
@@ -51,6 +53,8 @@ _WANTED: Final = {
     "adapt": "resize, crop or letterbox",
     "size": f"height and width in pixels, 1 to {MAX_EXTENT} each, such as [64, 64]",
     "reject": "true or false",
+    "mode": "isolated, fused or auto",
+    "dtype": "float32 or bfloat16",
     "data": "an .npz file, a folder, or a data set's name",
     "models": 'a table of short names, such as c10 = "cifar10/r56@^1"',
     "classes": 'a table of classes, such as cat = "cifar10/r56:cat@^1"',
@@ -68,13 +72,18 @@ class _Table(BaseModel):
 
 
 class ProjectTable(_Table):
-    """``[project]``. ``size`` is height and width in pixels; ``data`` an .npz file, a folder, or a data set's name."""
+    """``[project]``. ``size`` is height and width in pixels; ``data`` an .npz file, a folder, or a data set's name.
+
+    ``mode`` and ``dtype`` say how the classifier runs, as for ``modhub.compose``.
+    """
 
     name: Annotated[DisplayName, Field(strict=True)]
     registries: tuple[Url, ...] = ()
     adapt: AdaptText | None = None
     size: tuple[_Pixels, _Pixels] | None = None
     reject: StrictBool = False
+    mode: ModeText = "isolated"
+    dtype: DtypeText = "float32"
     data: Annotated[DisplayName, Field(strict=True)] | None = None
 
 
@@ -133,6 +142,11 @@ class ProjectFile(_Table):
             "classes": [[label, str(self.expanded(ref))] for label, ref in self.classes.items()],
             "verify": stages,
         }
+        # Files without these keys keep the digest that they had before the keys were.
+        if project.mode != "isolated":
+            asked["mode"] = project.mode
+        if project.dtype != "float32":
+            asked["dtype"] = project.dtype
         return sha256(canonical_json(asked))
 
 

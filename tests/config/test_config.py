@@ -208,7 +208,7 @@ def test_the_starter_comes_last_and_is_read_only(home, monkeypatch):
     found = registries(mine.url, load_config())
     assert [registry.name for registry in found] == [mine.url, "starter"]
     with pytest.raises(RegistryUnreachable, match="starter is read-only"):
-        found[1].publish(*release(name="a/b"))
+        Registry(found[1].store, name=found[1].name).publish(*release(name="a/b"))
     assert urls(registries(None, load_config())) == [str(default_registry()), starter.url]
     assert urls(registries(starter.url, load_config())) == [starter.url]
 

@@ -18,7 +18,7 @@ from modhub.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from modhub.refs import ModelRef
-    from modhub.registry import Registry
+    from modhub.registry import Registry, RegistryReader
     from modhub.signing import Signer
 
 url_argument = click.argument("url", required=False, metavar="[URL]")
@@ -323,12 +323,12 @@ def _registry(url: str | None) -> Registry:
     return publishing_registry(url, load_config())
 
 
-def _source(url: str) -> Registry:
+def _source(url: str) -> RegistryReader:
     """A registry to read, with signatures demanded where the configuration says so."""
     from modhub.config import load_config, load_trust
-    from modhub.registry import Registry, open_store
+    from modhub.registry import RegistryReader, open_store
 
-    return Registry(open_store(url), trust=load_trust(load_config()))
+    return RegistryReader(open_store(url), trust=load_trust(load_config()))
 
 
 def _trusted_keys() -> list[str]:
@@ -344,7 +344,7 @@ def _release(ref: str) -> ModelRef:
     return release_named(ref)
 
 
-def _found(ref: str, url: str | None) -> tuple[Registry, ModelRef]:
+def _found(ref: str, url: str | None) -> tuple[RegistryReader, ModelRef]:
     """The release that a name means, and the first registry that has it."""
     from modhub.config import load_config, load_trust, registries
     from modhub.resolve import resolve
