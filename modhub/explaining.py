@@ -41,7 +41,7 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
             f"only modules that run isolated in float32 are explained, not {composite.plan.mode} in "
             f"{composite.plan.dtype}: what fires for a module does so under its own masks.",
             kind="inexact-explanation",
-            hint="explain composite.in_mode(); on the command line leave out --mode and --dtype.",
+            hint="explain composite.in_mode(); on the command line give --mode isolated --dtype float32.",
             mode=composite.plan.mode,
             dtype=composite.plan.dtype,
         )

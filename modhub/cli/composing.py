@@ -14,12 +14,20 @@ import click
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
+    from modhub.composition.agreement import Agreement
     from modhub.composition.composite import Composite
+
+
+#: The mode and dtype of what runs exactly, which is what runs by default.
+EXACT = ("isolated", "float32")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How a classifier differs from the plain vote of what was named; changes happen in the order of the fields."""
+    """How a classifier differs from the plain vote of what was named; changes happen in the order of the fields.
+
+    Without a ``mode`` or ``dtype`` it is what the project says, and without a project what is exact.
+    """
 
     adapt: str | None = None
     size: tuple[int, int] | None = None
@@ -29,8 +37,8 @@ class Shape:
     rename: tuple[tuple[str, str], ...] = ()
     restrict: tuple[str, ...] = ()
     verify_with: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
-    mode: str = "isolated"
-    dtype: str = "float32"
+    mode: str | None = None
+    dtype: str | None = None
     reject: bool = False
 
 
@@ -39,6 +47,7 @@ def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | N
 
     Raises as ``compose``, ``Project.open`` and the operations do.
     """
+    mode, dtype = way_asked(refs, shape)
     if refs:
         from modhub import api
 
@@ -48,12 +57,12 @@ def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | N
             cache=cache,
             adapt=shape.adapt,
             size=shape.size,
-            mode=shape.mode,
-            dtype=shape.dtype,
+            mode=mode,
+            dtype=dtype,
             reject=shape.reject,
         )
     else:
-        composite = _of_project(shape, registry, cache).in_mode(shape.mode, shape.dtype)
+        composite = _of_project(shape, registry, cache).in_mode(mode, dtype)
     for label, ref in shape.swap:
         composite = composite.swap(label, ref, match=shape.match)
     for label in shape.remove:
@@ -65,6 +74,25 @@ def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | N
     for labels, modules in shape.verify_with:
         composite = composite.verify_with({labels: modules})
     return composite
+
+
+def way_asked(refs: Sequence[str], shape: Shape) -> tuple[str, str]:
+    """The mode and dtype of ``composed``: those of the options, else of the project that no ``refs`` means.
+
+    Raises as ``Project.open``.
+    """
+    mode, dtype = EXACT
+    if not refs:
+        from modhub.project import Project
+
+        project = Project.open().file.project
+        mode, dtype = project.mode, project.dtype
+    return shape.mode or mode, shape.dtype or dtype
+
+
+def agreement_text(agreement: Agreement | str) -> str:
+    """One line for how far a classifier answers as it would exactly, or for why that is not known."""
+    return f"agreement with isolated in float32: {agreement}"
 
 
 def _of_project(shape: Shape, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
@@ -162,17 +190,13 @@ _OPTIONS: Sequence[click.Option] = (
         ["--mode"],
         # Written out for the same reason; a test holds both to modes.MODES and modes.DTYPES.
         type=click.Choice(("isolated", "fused", "auto")),
-        default="isolated",
-        show_default=True,
         help="How modules of one network run: each under its own masks, all at once (faster, an approximation), or "
-        "that only where their release records 99.9 % equal labels.",
+        "that only where their release records 99.9 % equal labels.  [default: isolated, or what modhub.toml says]",
     ),
     click.Option(
         ["--dtype"],
         type=click.Choice(("float32", "bfloat16")),
-        default="float32",
-        show_default=True,
-        help="What networks compute in.",
+        help="What networks compute in.  [default: float32, or what modhub.toml says]",
     ),
     click.Option(["--reject"], is_flag=True, help='It may answer "none of these", where no module is positive.'),
 )

@@ -86,6 +86,7 @@ def change_fields(project: Project, change: Change) -> dict[str, Any]:
     return {
         "project": str(project.folder),
         "changes": [vars(move) for move in change.moves],
+        "settings": [vars(each) for each in change.settings],
         "fetched": sum(each.fetched for each in change.installed),
         **({} if locked is None else locked_fields(locked)),
     }
@@ -99,6 +100,8 @@ def locked_fields(locked: LockedProject) -> dict[str, Any]:
         "adapt": locked.adapt,
         "size": None if locked.size is None else list(locked.size),
         "reject": locked.reject,
+        "mode": locked.mode,
+        "dtype": locked.dtype,
         "classes": [
             {"label": label, "ref": str(pin.ref), "class": pin.name, "digest": pin.digest, "registry": pin.registry}
             for label, pin in locked.classes
@@ -116,10 +119,10 @@ def print_change(project: Project, change: Change, *, as_json: bool, lines: Sequ
     if as_json:
         printing.document(change_fields(project, change))
         return
-    moves = change.moves
-    width = max((len(move.label) for move in moves), default=0)
     if lines is None:
-        lines = [move_text(move.label.ljust(width), move.before, move.after) for move in moves]
+        width = max((len(move.label) for move in change.moves), default=0)
+        lines = [move_text(move.label.ljust(width), move.before, move.after) for move in change.moves]
+        lines += setting_lines(change)
     print_some(lines)
     locked = change.locked
     if locked is None:
@@ -132,6 +135,11 @@ def print_change(project: Project, change: Change, *, as_json: bool, lines: Sequ
     printing.note(
         f"{same}{count} {'class is' if count == 1 else 'classes are'} locked in {project.folder / 'modhub.lock'}"
     )
+
+
+def setting_lines(change: Change) -> list[str]:
+    """``~ mode: isolated -> fused`` for each setting of the project file that is another one now."""
+    return [f"~ {each.name}: {each.before or 'none'} -> {each.after or 'none'}" for each in change.settings]
 
 
 def move_text(label: str, before: str | None, after: str | None) -> str:

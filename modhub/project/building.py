@@ -22,5 +22,7 @@ def composed(locked: LockedProject, modules: Mapping[ModuleRef, Module], backend
             Verifier(tuple(column[label] for label in stage.classes), tuple(modules[pin.ref] for pin in stage.modules))
             for stage in locked.stages
         ],
+        mode=locked.mode,
+        dtype=locked.dtype,
     )
     return Composite(plan, backend, locked.reject)

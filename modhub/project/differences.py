@@ -31,7 +31,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class LockDifference:
-    """``moves`` of classes, ``settings`` that differ: name, adapters, order, stages, accuracy."""
+    """``moves`` of classes, ``settings`` that differ: name, adapters, how it runs, order, stages, accuracy."""
 
     moves: tuple[Move, ...]
     settings: tuple[Setting, ...]
@@ -83,6 +83,17 @@ def lock_difference(before: LockedProject, after: LockedProject) -> LockDifferen
     return LockDifference(moves(before, after), _settings(_lock_settings(before), _lock_settings(after)))
 
 
+#: What the project file itself sets and no move of a class tells.
+_OWN_SETTINGS = ("name", "adapt", "size", "reject", "mode", "dtype")
+
+
+def changed_settings(before: LockedProject | None, after: LockedProject | None) -> tuple[Setting, ...]:
+    """The settings of the project file that differ between two locks; none where there is only one."""
+    if before is None or after is None:
+        return ()
+    return tuple(each for each in lock_difference(before, after).settings if each.name in _OWN_SETTINGS)
+
+
 #: Digests of a module's masks and of its head.
 Parts = tuple[str, str]
 Pair = tuple[ModuleRecord | None, ModuleRecord | None]
@@ -131,6 +142,8 @@ def _lock_settings(project: LockedProject) -> dict[str, str | None]:
         "adapt": project.adapt,
         "size": None if project.size is None else "x".join(map(str, project.size)),
         "reject": "yes" if project.reject else "no",
+        "mode": project.mode,
+        "dtype": project.dtype,
         "order": ", ".join(label for label, _ in project.classes),
         "verify": "; ".join(
             f"{' | '.join(stage.classes)} by {', '.join(str(pin.ref) for pin in stage.modules)}"

@@ -109,6 +109,8 @@ def assembled(file: ProjectFile, pins: Sequence[Pinned]) -> LockedProject:
         adapt=project.adapt,
         size=project.size,
         reject=project.reject,
+        mode=project.mode,
+        dtype=project.dtype,
     )
 
 

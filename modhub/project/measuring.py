@@ -1,27 +1,39 @@
-"""What a project's classifier answers on labelled images: the accuracy that its lockfile names."""
+"""What a project's classifier answers on labelled images: the accuracy that its lockfile names, and how exact it is."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from modhub.composition.agreement import Agreement, agreement_of
 from modhub.data import DATASETS, ImageData, load_data
 from modhub.digests import canonical_json
 from modhub.errors import InvalidData
 from modhub.evaluation.metrics import among_best
-from modhub.resolve import MeasuredAccuracy
+from modhub.resolve import LockedProject, MeasuredAccuracy
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
 
 #: By how much a share may differ on another machine: rounding turns over a few answers that were as good as ties.
 TOLERANCE = 0.001
+#: The same in bfloat16, which moves shares by up to a quarter of a point against float32 (docs/results.md).
+REDUCED_TOLERANCE = 0.005
 _BATCH = 256
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """``agreement``, of the images that ``accuracy`` counts, is None where none was to be measured."""
+
+    accuracy: MeasuredAccuracy
+    agreement: Agreement | None
 
 
 def load_measured(folder: Path, spec: str) -> ImageData:
@@ -46,13 +58,24 @@ def fingerprint_of(data: ImageData) -> str:
     return "sha256:" + hashed.hexdigest()
 
 
+def tolerance_of(locked: LockedProject) -> float:
+    """By how much shares of this project may differ on another machine."""
+    return TOLERANCE if locked.dtype == "float32" else REDUCED_TOLERANCE
+
+
 def measured(
-    composite: Composite, data: ImageData, *, spec: str, progress: Callable[[int, int], None] | None = None
-) -> MeasuredAccuracy:
+    composite: Composite,
+    data: ImageData,
+    *,
+    spec: str,
+    compare: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Measurement:
     """The accuracy on those images of ``data`` whose class the composite has: by its label, else by its module's class.
 
-    ``top_5`` counts the five best, or all where there are fewer. ``progress`` is told images done and in all. Raises
-    InvalidData when the data has no image of any class.
+    ``top_5`` counts the five best, or all where there are fewer. With ``compare`` a composite that does not run exactly
+    is run as it would be exact as well. ``progress`` is told images done and in all. Raises InvalidData when the data
+    has no image of any class.
     """
     columns = _columns(composite, data)
     known = np.array([columns.get(name, -1) for name in data.classes])[data.y]
@@ -65,14 +88,19 @@ def measured(
             data=spec,
         )
     truth = known[chosen]
-    parts = []
+    exact = composite.in_mode() if compare and not composite.plan.is_exact else None
+    parts, agreements = [], list[Agreement]()
     for start in range(0, len(chosen), _BATCH):
-        parts.append(composite.predict(data.x[chosen[start : start + _BATCH]]).margins)
+        images = data.x[chosen[start : start + _BATCH]]
+        found = composite.predict(images)
+        parts.append(found.margins)
+        if exact is not None:
+            agreements.append(agreement_of(found, exact.predict(images)))
         if progress is not None:
             progress(min(start + _BATCH, len(chosen)), len(chosen))
     margins = np.concatenate(parts)
     right = among_best(margins, truth, 1)
-    return MeasuredAccuracy(
+    accuracy = MeasuredAccuracy(
         data=spec,
         fingerprint=fingerprint_of(data),
         examples=len(chosen),
@@ -80,16 +108,28 @@ def measured(
         top_5=float(among_best(margins, truth, 5).mean()),
         balanced=float(np.mean([right[truth == column].mean() for column in np.unique(truth)])),
     )
+    return Measurement(accuracy, None if exact is None else _together(agreements))
 
 
-def differences(locked: MeasuredAccuracy, now: MeasuredAccuracy) -> dict[str, tuple[float, float]]:
-    """Shares that differ by more than rounding explains: name to what is locked and what was measured."""
+def differences(
+    locked: MeasuredAccuracy, now: MeasuredAccuracy, tolerance: float = TOLERANCE
+) -> dict[str, tuple[float, float]]:
+    """Shares that differ by more than ``tolerance``: name to what is locked and what was measured."""
     found = {}
     for name in ("examples", "top_1", "top_5", "balanced"):
         before, after = getattr(locked, name), getattr(now, name)
-        if abs(before - after) > (0 if name == "examples" else TOLERANCE):
+        if abs(before - after) > (0 if name == "examples" else tolerance):
             found[name] = (before, after)
     return found
+
+
+def _together(agreements: Sequence[Agreement]) -> Agreement:
+    """Of several batches what all their images say."""
+    return Agreement(
+        sum(each.images for each in agreements),
+        sum(each.equal for each in agreements),
+        max(each.margin for each in agreements),
+    )
 
 
 def _columns(composite: Composite, data: ImageData) -> Mapping[str, int]:

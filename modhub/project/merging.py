@@ -16,7 +16,8 @@ from modhub.resolve.project_file import ProjectFile
 def merged(ours: State, theirs: State) -> str:
     """Our text with what theirs has more. Raises Conflict for a label that means another module in each.
 
-    Comments behind their classes come along. Their adapters, size and data do not: ours decide.
+    Comments behind their classes come along. Their settings do not (adapters, size, reject, mode, dtype, data): ours
+    decide.
     """
     file, other = ours.file, theirs.file
     new = {label: ref for label, ref in other.classes.items() if not _is_same(file, other, label)}

@@ -7,6 +7,7 @@ satisfy what is asked for; ``upgrade`` moves them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,8 +160,9 @@ class Project:
     def lock(self, *, data: str | None = None, measure: bool = True) -> Change:
         """Pin everything that the project file asks for; what is locked and still satisfies it stays.
 
-        Measures the accuracy on ``data``, by default what the project file names, unless ``measure`` is False. A
-        lockfile that cannot be believed is made anew, with a warning.
+        Measures the accuracy on ``data``, by default what the project file names, unless ``measure`` is False, in the
+        project's mode and dtype; where these are not exact, also the agreement with isolated in float32. A lockfile
+        that cannot be believed is made anew, with a warning.
         """
         return self._session().relock(data=data, measure=measure)
 
@@ -183,7 +185,10 @@ class Project:
     # Using it
 
     def compose(self, *, frozen: bool = False) -> Composite:
-        """The classifier, of exactly what is locked; synchronised first, as ``sync`` does."""
+        """The classifier of exactly what is locked, in the mode and dtype locked; synchronised first, as ``sync`` does.
+
+        ``compose().in_mode()`` runs it exactly, whatever the project says.
+        """
         session = self._session()
         locked = session.current(frozen=frozen)
         if locked is None:
@@ -193,12 +198,20 @@ class Project:
         return session.composite(locked)
 
     def build(self, out: str | Path, *, frozen: bool = False) -> Composite:
-        """Write the classifier as one Keras model, which needs no modhub to load. Equal locks give equal bytes."""
+        """Write the classifier as one Keras model, which needs no modhub to load. Equal locks give equal bytes.
+
+        A fused classifier is written as the one network that it is. One in bfloat16 is written in float32, with a
+        warning: its modules have no other weights, and bfloat16 is a way to run them. Gives what was written.
+        """
         from modhub.engine.artifacts import described
         from modhub.engine.loading import check_place, save_model
 
         check_place(out)
         composite = self.compose(frozen=frozen)
+        plan = composite.plan
+        if plan.dtype != "float32":
+            warnings.warn(f"the model is written in float32; {plan.dtype} is a way to run modules here.", stacklevel=2)
+            composite = composite.in_mode(plan.mode)
         if self.options.before_running is not None:
             self.options.before_running()
         save_model(composite.to_keras(), out, described(composite.plan))

@@ -17,7 +17,7 @@ from modhub.errors import Conflict, IntegrityError, NotFound, UsageError, did_yo
 from modhub.installation import Progress
 from modhub.places import Backend, Places, RegistryUrls
 from modhub.project import naming
-from modhub.project.differences import Move, moves
+from modhub.project.differences import Move, Setting, changed_settings, moves
 from modhub.project.locking import Locker, registry_url, releases_of, reused
 from modhub.project.state import State, write_state
 from modhub.refs import ModelRef, parse
@@ -27,6 +27,7 @@ from modhub.resolve import project_edits as edits
 from modhub.resolve.project_file import PROJECT_FILE, ProjectFile, read_project
 
 if TYPE_CHECKING:
+    from modhub.composition.agreement import Agreement
     from modhub.composition.composite import Composite
 
 
@@ -46,16 +47,25 @@ class Options:
 
 @dataclass(frozen=True)
 class Change:
-    """What an edit, a lock or an upgrade came to. ``locked`` is None for a project without classes."""
+    """What an edit, a lock or an upgrade came to. ``locked`` is None for a project without classes.
+
+    ``agreement`` is how far a classifier that does not run exactly answers as if it did, where a lock measured that.
+    """
 
     before: LockedProject | None
     locked: LockedProject | None
     installed: tuple[Installed, ...] = ()
+    agreement: Agreement | None = None
 
     @property
     def moves(self) -> tuple[Move, ...]:
         """The classes whose modules are others now, in column order; those that went come first."""
         return moves(self.before, self.locked)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The project file's own settings that are others now: adapters, size, reject, mode, dtype, name."""
+        return changed_settings(self.before, self.locked)
 
 
 @dataclass(frozen=True)
@@ -219,11 +229,13 @@ class Session:
         locked = Locker(self.folder, places, lock).locked(file, keep=releases_of(lock))
         installed = self.install(locked, places)
         spec = self._spec(data) if data is not None else file.project.data
-        locked = (
-            _with_accuracy_of(before, locked) if spec is None or not measure else self._measured(locked, spec, before)
-        )
+        agreement = None
+        if spec is None or not measure:
+            locked = _with_accuracy_of(before, locked)
+        else:
+            locked, agreement = self._measured(locked, spec, before)
         self._write(self.state.text, locked)
-        return Change(before, locked, installed)
+        return Change(before, locked, installed, agreement)
 
     def install(self, locked: LockedProject, places: Places | None = None) -> tuple[Installed, ...]:
         """Bring all modules of a lock into the cache."""
@@ -240,19 +252,25 @@ class Session:
         modules = backend.modules_of(places.unlock(pins), places)
         return composed(locked, dict(zip((pin.ref for pin in pins.modules), modules, strict=True)), backend)
 
-    def _measured(self, locked: LockedProject, spec: str, before: LockedProject | None) -> LockedProject:
-        """With the accuracy on the data ``spec``; known already where neither modules nor data changed."""
+    def _measured(
+        self, locked: LockedProject, spec: str, before: LockedProject | None
+    ) -> tuple[LockedProject, Agreement | None]:
+        """With the accuracy on the data ``spec``, and how exact the classifier is where it does not run exactly.
+
+        Nothing is measured where neither the classifier nor the data changed.
+        """
         from modhub.project.measuring import fingerprint_of, load_measured, measured
 
         data = load_measured(self.folder, spec)
         kept = _with_accuracy_of(before, locked).accuracy
         if kept is not None and kept.data == spec and kept.fingerprint == fingerprint_of(data):
-            return replace(locked, accuracy=kept)
+            return replace(locked, accuracy=kept), None
         if self.options.before_running is not None:
             self.options.before_running()
         progress = self.options.progress
         told = None if progress is None else lambda done, total: progress("measuring", done, total)
-        return replace(locked, accuracy=measured(self.composite(locked), data, spec=spec, progress=told))
+        found = measured(self.composite(locked), data, spec=spec, compare=True, progress=told)
+        return replace(locked, accuracy=found.accuracy), found.agreement
 
     def _spec(self, data: str) -> str:
         """Data that was named from the current folder, as it is named from the project's."""
@@ -288,7 +306,8 @@ def _classifier(locked: LockedProject) -> object:
         return pin.ref.cls, pin.digest
 
     classes = [(label, key(pin)) for label, pin in locked.classes]
-    return classes, [(s.classes, [*map(key, s.modules)]) for s in locked.stages], locked.adapt, locked.size
+    stages = [(s.classes, [*map(key, s.modules)]) for s in locked.stages]
+    return classes, stages, locked.adapt, locked.size, locked.mode, locked.dtype
 
 
 def _no_lock(state: State) -> NotFound:

@@ -40,6 +40,8 @@ class Tree:
     is_locked: bool
     adapt: str | None
     reject: bool
+    mode: str
+    dtype: str
     branches: tuple[Branch, ...]
 
 
@@ -112,7 +114,16 @@ def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_l
             )
         )
     taken = f"{size_text(joint)} {joint.colour}, {range_text(joint)}"
-    return Tree(project.name, taken, is_locked, project.adapt, project.reject, tuple(branches))
+    return Tree(
+        project.name,
+        taken,
+        is_locked,
+        project.adapt,
+        project.reject,
+        project.mode,
+        project.dtype,
+        tuple(branches),
+    )
 
 
 def ages(file: ProjectFile, project: LockedProject, places: Places) -> list[Age]:

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modhub.adapters import ADAPTS
+from modhub.composition.modes import DTYPES, MODES
+from modhub.digests import canonical_json, sha256
 from modhub.errors import UsageError
 from modhub.limits import MAX_LOCK_BYTES
-from modhub.resolve.lockfile import AdaptText
+from modhub.resolve.lockfile import AdaptText, DtypeText, ModeText
 from modhub.resolve.project_file import check_label, read_project
 from scripts.build_schemas import FOLDER
 
@@ -79,6 +81,10 @@ FAULTS = [
     (HEAD + "size = [64, 64]\n", 3, "a size was given without adapt", 'adapt = "resize"'),
     (HEAD + 'adapt = "strech"\n', 3, "project.adapt is 'strech'", "resize, crop or letterbox"),
     (HEAD + "reject = 1\n", 3, "project.reject is '1'", "true or false"),
+    (HEAD + 'mode = "fusd"\n', 3, "project.mode is 'fusd'", "wanted is isolated, fused or auto"),
+    (HEAD + "mode = true\n", 3, "project.mode is 'True'", "wanted is isolated, fused or auto"),
+    (HEAD + 'dtype = "float16"\n', 3, "project.dtype is 'float16'", "wanted is float32 or bfloat16"),
+    (HEAD + 'dtypes = "float32"\n', 3, "there is no 'dtypes' in [project]", "did you mean dtype?"),
     (HEAD + 'registries = "x"\n', 3, "project.registries is 'x'", '["./modules"]'),
     (HEAD + 'registry = "x"\n', 3, "there is no 'registry' in [project]", "did you mean registries?"),
     (HEAD + '[clases]\ncat = "a:b"\n', 3, "there is no 'clases'", "did you mean classes?"),
@@ -183,6 +189,8 @@ SAME = [
     ("# ours\n", "# theirs\n\n"),
     ('name = "pets"', "name = 'pets'"),
     ('data = "data/test.npz"', 'data = "other.npz"'),
+    ("reject = true", 'reject = true\nmode = "isolated"'),
+    ("reject = true", 'dtype = "float32"\nreject = true'),
     ('c10 = "cifar10/r56@^1"', 'c10 = "cifar10/r56@^1"\nunused = "me/net"'),
     ('cat = "c10:cat"', 'cat = "cifar10/r56:cat@^1"'),
 ]
@@ -192,6 +200,9 @@ OTHER = [
     ('"resize"', '"crop"'),
     ("size = [64, 64]\n", ""),
     ("reject = true", "reject = false"),
+    ("reject = true", 'reject = true\nmode = "fused"'),
+    ("reject = true", 'reject = true\nmode = "auto"'),
+    ("reject = true", 'reject = true\ndtype = "bfloat16"'),
     ("cifar10/r56@^1", "cifar10/r56@^2"),
     ('cat = "c10:cat"\napple = "cifar100/r20:apple@^1.2"', 'apple = "cifar100/r20:apple@^1.2"\ncat = "c10:cat"'),
     ('"me/two:cat"', '"me/two:kitten"'),
@@ -210,14 +221,55 @@ def test_the_digest_differs_when_something_else_is_asked_for(old, new):
     assert read_project(WHOLE.replace(old, new, 1).encode()).digest != read_project(WHOLE.encode()).digest
 
 
+@pytest.mark.parametrize(
+    ("text", "digest"),
+    [
+        (WHOLE, "sha256:01b6c7d4211be6b20d81c79f45c92f07fa4bed9d8bf8fb726b7c4954a88867c7"),
+        (HEAD, "sha256:4791749f36973bce6dfffb17d52e033a64df7229971790dac1fe80900374a91a"),
+    ],
+)
+def test_files_without_a_mode_have_the_digests_that_they_had_before_there_was_one(text, digest):
+    assert read_project(text.encode()).digest == digest
+
+
+@given(
+    name=st.text("abc ü", min_size=1, max_size=5).filter(str.strip),
+    labels=st.lists(st.sampled_from("abcdef"), unique=True, max_size=4),
+    adapt=st.none() | st.sampled_from(ADAPTS),
+    reject=st.booleans(),
+    mode=st.none() | st.sampled_from(MODES),
+    dtype=st.none() | st.sampled_from(DTYPES),
+)
+def test_the_digest_is_what_the_format_says_it_is(name, labels, adapt, reject, mode, dtype):
+    """By hand after FORMAT.md: only a mode and a dtype that are not the default are in it."""
+    project = {"name": name, "adapt": adapt, "reject": reject, "mode": mode, "dtype": dtype}
+    classes = {label: f"me/net:{label}@^1" for label in labels}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in project.items() if value is not None]
+    text = "\n".join(["[project]", *lines, "[classes]", *(f'{label} = "{ref}"' for label, ref in classes.items())])
+    asked = {"name": name, "registries": [], "adapt": adapt, "size": None, "reject": reject, "verify": []}
+    asked |= {"classes": [list(each) for each in classes.items()]}
+    asked |= {"mode": mode} if mode in ("fused", "auto") else {}
+    asked |= {"dtype": dtype} if dtype == "bfloat16" else {}
+    assert read_project(text.encode()).digest == sha256(canonical_json(asked))
+
+
 def test_the_schema_says_what_the_reader_does():
     schema = json.loads((FOLDER / "project-file.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(tomllib.loads(WHOLE), schema)
-    for old, new in (('name = "pets"\n', ""), ("reject", "rejects"), ('"resize"', '"melt"')):
+    jsonschema.validate(tomllib.loads(WHOLE.replace("reject", 'mode = "auto"\ndtype = "bfloat16"\nreject')), schema)
+    for old, new in (
+        ('name = "pets"\n', ""),
+        ("reject", "rejects"),
+        ('"resize"', '"melt"'),
+        ("reject", 'mode = "fast"\nreject'),
+        ("reject", 'dtype = "float16"\nreject'),
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(tomllib.loads(WHOLE.replace(old, new, 1)), schema)
 
 
-def test_adapters_are_those_that_there_are():
+def test_adapters_modes_and_dtypes_are_those_that_there_are():
     assert get_args(AdaptText) == ADAPTS
+    assert get_args(ModeText) == MODES
+    assert get_args(DtypeText) == DTYPES

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 from crashing import crashes, with_full_disk
+from hypothesis import given
+from hypothesis import strategies as st
 from made_projects import both, lock, refs, toml
 from synthetic import release
 
 from modhub import Project, api
+from modhub.adapters import ADAPTS
 from modhub.cli import main
+from modhub.composition.modes import DTYPES, MODES
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.refs import ModelRef
 from modhub.resolve import read_lock
@@ -41,7 +46,40 @@ def test_a_lock_of_a_project_is_read_and_written_byte_for_byte():
     assert found.project.accuracy.top_1 == 1 / 3
 
 
-@pytest.mark.parametrize("name", ["names.lock", "project.lock"])
+def test_a_lock_that_says_how_the_project_runs_is_read_and_written_byte_for_byte():
+    sample = (SAMPLES / "modes.lock").read_text()
+    found = read_lock(sample.encode(), what="x")
+    assert found.to_text() == sample
+    assert found.modules == PINS
+    assert (found.project.mode, found.project.dtype) == ("fused", "bfloat16")
+
+
+def test_a_lock_that_does_not_say_it_runs_exactly():
+    found = read_lock((SAMPLES / "project.lock").read_bytes(), what="x").project
+    assert (found.mode, found.dtype) == ("isolated", "float32")
+
+
+@given(
+    mode=st.sampled_from(MODES),
+    dtype=st.sampled_from(DTYPES),
+    adapt=st.none() | st.sampled_from(ADAPTS),
+    reject=st.booleans(),
+    measured=st.booleans(),
+)
+def test_only_a_mode_and_a_dtype_that_are_not_the_default_are_written(mode, dtype, adapt, reject, measured):
+    """A lock differs from the one of the same project run exactly by these lines and its checksum alone."""
+    sample = read_lock((SAMPLES / "project.lock").read_bytes(), what="x").project
+    plain = replace(sample, adapt=adapt, reject=reject, accuracy=sample.accuracy if measured else None)
+    text = Lock.of_project(replace(plain, mode=mode, dtype=dtype)).to_text()
+    lines = [f'mode = "{mode}"\n'] * (mode != "isolated") + [f'dtype = "{dtype}"\n'] * (dtype != "float32")
+    assert ("mode" in text, "dtype" in text) == (mode != "isolated", dtype != "float32")
+    assert rewritten("".join(lines), "", text).decode() == Lock.of_project(plain).to_text()
+    found = read_lock(text.encode(), what="x")
+    assert (found.project.mode, found.project.dtype) == (mode, dtype)
+    assert found.to_text() == text
+
+
+@pytest.mark.parametrize("name", ["names.lock", "project.lock", "modes.lock"])
 def test_samples_follow_the_schema(name):
     schema = json.loads((FOLDER / "lockfile.schema.json").read_text())
     value = tomllib.loads((SAMPLES / name).read_text())
@@ -63,6 +101,8 @@ def test_samples_follow_the_schema(name):
         ('adapt = "resize"', 'adapt = "melt"', "adapt"),
         ("size = [64, 64]", "size = [64]", "size"),
         ("reject = true", "reject = 1", "reject"),
+        ("reject = true", 'mode = "fast"', "mode"),
+        ("reject = true", 'dtype = "float16"', "dtype"),
         ("top_5 = 1.0", "top_5 = 1.5", "accuracy.top_5"),
         ('project = "sha256:', 'project = "sha512:', "project"),
     ],

@@ -24,7 +24,8 @@ def command(out: Path, frozen: bool, project: Path | None, as_json: bool, **plac
     """Write the project's classifier as one Keras model, of exactly what is locked.
 
     It takes raw images and gives one margin a class, in the order of modhub.toml, and loads without modhub. Equal locks
-    give equal bytes.
+    give equal bytes. What runs fused is written as the one network that it is; what runs in bfloat16 is written in
+    float32.
     """
     with working("building the model", project, **places) as found:
         composite = found.build(out, frozen=frozen)
@@ -33,4 +34,6 @@ def command(out: Path, frozen: bool, project: Path | None, as_json: bool, **plac
         printing.document({"out": str(out), "size": size, "classes": composite.classes, **composite.plan.to_dict()})
         return
     printing.line(composite.plan.summary)
+    for text in composite.plan.running():
+        printing.line(text)
     printing.line(f"saved {out} ({printing.size(size)})")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from modhub.cli import printing
-from modhub.cli.composing import Shape, composed, shape_options
+from modhub.cli.composing import EXACT, Shape, agreement_text, composed, shape_options, way_asked
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
@@ -60,7 +61,7 @@ def command(
         check_place(out)
     agreement = None
     with Progress("finding modules") as progress:
-        images = _images(check, shape)
+        images = _images(check, refs, shape)
         composite = composed(refs, shape, registry=registry, cache=cache)
         if images is not None:
             progress.doing(f"classifying {len(images):,} images both ways")
@@ -75,20 +76,20 @@ def command(
             save_model(composite.to_keras(), out, described(composite.plan))
     plan = composite.plan
     if as_json:
-        document = plan.to_dict() | {"reject": shape.reject, "out": None if out is None else str(out)}
+        document = plan.to_dict() | {"reject": composite.reject, "out": None if out is None else str(out)}
         document["agreement"] = None if agreement is None else agreement.to_dict()
         for member, module in zip(document["members"], plan.modules, strict=True):
             member |= {"threshold": module.threshold, "scale": module.scale}
         printing.document(document)
         return
     printing.line(plan.summary)
-    printing.table(
-        [Column("label", wraps=True), Column("module"), *([Column("threshold", right=True)] if shape.reject else [])],
-        [
-            (label, module.ref, *([f"{module.threshold:.3f}"] if shape.reject else []))
-            for label, module in zip(plan.labels, plan.modules, strict=True)
-        ],
-    )
+    # Thresholds decide only where it may answer none of the classes.
+    columns = [Column("label", wraps=True), Column("module"), Column("threshold", right=True)]
+    rows = [
+        (label, module.ref, f"{module.threshold:.3f}") for label, module in zip(plan.labels, plan.modules, strict=True)
+    ]
+    shown = 3 if composite.reject else 2
+    printing.table(columns[:shown], [row[:shown] for row in rows])
     for names, adapter in plan.adapted():
         printing.line(f"adapter of {names}: {adapter}")
     for classes, modules in plan.stages():
@@ -96,19 +97,18 @@ def command(
     for text in plan.running():
         printing.line(text)
     if not plan.is_exact:
-        found = agreement or "not measured; give images to measure it on: --check IMAGES"
-        printing.line(f"agreement with isolated in float32: {found}")
+        printing.line(agreement_text(agreement or "not measured; give images to measure it on: --check IMAGES"))
     elif agreement is not None:
-        printing.line(f"agreement with isolated in float32: {agreement}")
+        printing.line(agreement_text(agreement))
     if out is not None:
         printing.line(f"saved {out} ({printing.size(out.stat().st_size)})")
 
 
-def _images(check: str | None, shape: Shape) -> Any:
+def _images(check: str | None, refs: Sequence[str], shape: Shape) -> Any:
     """The images of ``--check``. Raises UsageError where there is nothing to measure."""
     if check is None:
         return None
-    if (shape.mode, shape.dtype) == ("isolated", "float32"):
+    if way_asked(refs, shape) == EXACT:
         raise UsageError(
             "--check was given, but modules run isolated in float32, which is what others are compared with.",
             kind="bad-option",

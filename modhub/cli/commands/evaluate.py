@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,9 @@ def _subject(refs: Sequence[str], shape: Shape, settings: dict[str, Any]) -> tup
         return None, refs[0]
     parts: Any = load(refs[0]).modules if places[0] == "decomposition" else refs
     composite = composed(parts, shape, registry=settings["registry"], cache=settings["cache"])
-    return name if shape == Shape(adapt=shape.adapt, size=shape.size) else f"{name} (changed)", composite
+    plain = Shape(adapt=shape.adapt, size=shape.size)
+    usual = replace(shape, mode=None, dtype=None) if composite.plan.is_exact else shape
+    return name if usual == plain else f"{name} (changed)", composite
 
 
 def _options(settings: dict[str, Any]) -> Any:

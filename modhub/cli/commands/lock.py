@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.composing import agreement_text
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.projects import accuracy_text, change_fields, print_change, project_option, working
 from modhub.errors import UsageError
@@ -49,7 +50,8 @@ def command(
     """Write down exactly which modules a project asks for, so that others build the same: modhub sync.
 
     Releases that are locked and still satisfy modhub.toml stay; modhub upgrade moves them. Where modhub.toml names
-    data, the classifier's accuracy on it is measured and written down as well.
+    data, the classifier's accuracy on it is measured and written down as well, in the mode and dtype of modhub.toml.
+    Where these are not exact, how far its answers are those of isolated modules in float32 is measured and printed.
 
     With REFs it is about those and no project: what they mean now, for modhub install --locked FILE. The file pins
     versions and digests; a later release, alias or yank changes nothing for those who install from it.
@@ -78,11 +80,14 @@ def _lock_project(project: Path | None, data: str | None, *, measure: bool, as_j
     with working("finding modules", project, **places) as found:
         change = found.lock(data=data, measure=measure)
     if as_json:
-        printing.document(change_fields(found, change))
+        agreement = None if change.agreement is None else change.agreement.to_dict()
+        printing.document(change_fields(found, change) | {"agreement": agreement})
         return
     print_change(found, change, as_json=False)
     if change.locked is not None and change.locked.accuracy is not None:
         printing.line(accuracy_text(change.locked))
+    if change.agreement is not None:
+        printing.line(agreement_text(change.agreement))
 
 
 def _own_file(out: Path | None) -> Path:

@@ -17,8 +17,8 @@ from modhub.cli.projects import print_change, project_options, working
 def command(other: Path, project: Path | None, as_json: bool, **places: Any) -> None:
     """Join the classes and verifying stages of the project in OTHER.
 
-    Classes that are the same in both stay once; a label that means another module in each is an error. Name, adapters,
-    size and data stay this project's.
+    Classes that are the same in both stay once; a label that means another module in each is an error. The
+    name and all settings, such as adapters, size, mode and data, stay this project's.
     """
     with working("finding modules", project, **places) as found:
         change = found.merge(other)

@@ -73,10 +73,10 @@ def command(
         prediction = composite.predict(x, batch_size=batch_size)
     rows = _rows(prediction, names, top)
     if as_json:
-        document = {"classes": list(prediction.classes), "reject": shape.reject, "images": rows}
+        document = {"classes": list(prediction.classes), "reject": composite.reject, "images": rows}
         printing.document(with_energy(document))
     else:
-        _print(rows, top, shape.reject)
+        _print(rows, top, composite.reject)
 
 
 def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import click
 from modhub.cli import printing
 from modhub.cli.care import print_some
 from modhub.cli.options import Command
-from modhub.cli.projects import change_fields, move_text, project_options, working
+from modhub.cli.projects import change_fields, move_text, project_options, setting_lines, working
 
 
 @click.command("sync", cls=Command, examples=["modhub sync", "modhub sync --frozen      fail rather than lock again"])
@@ -23,7 +23,8 @@ def command(frozen: bool, project: Path | None, as_json: bool, **places: Any) ->
     if as_json:
         printing.document(change_fields(found, change))
         return
-    print_some([move_text(move.label, move.before, move.after) for move in change.moves])
+    lines = [move_text(move.label, move.before, move.after) for move in change.moves]
+    print_some(lines + setting_lines(change))
     if change.locked is None:
         printing.note("the project has no classes")
         return

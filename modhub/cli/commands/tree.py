@@ -25,7 +25,9 @@ def command(project: Path | None, as_json: bool, **places: Any) -> None:
     if as_json:
         printing.document(_document(tree))
         return
-    printing.line(f"{tree.name}  {tree.input}" + ("" if tree.adapt is None else f", adapt {tree.adapt}"))
+    usual = {"adapt": None, "mode": "isolated", "dtype": "float32"}
+    told = [f"{name} {getattr(tree, name)}" for name, value in usual.items() if getattr(tree, name) != value]
+    printing.line(f"{tree.name}  {', '.join([tree.input, *told])}")
     for number, branch in enumerate(tree.branches, 1):
         last = number == len(tree.branches)
         _print(branch, "└── " if last else "├── ", "    " if last else "│   ")
@@ -50,6 +52,8 @@ def _document(tree: Tree) -> dict[str, Any]:
         "locked": tree.is_locked,
         "adapt": tree.adapt,
         "reject": tree.reject,
+        "mode": tree.mode,
+        "dtype": tree.dtype,
         "releases": [
             {
                 "release": str(branch.release),
