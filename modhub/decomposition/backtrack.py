@@ -28,7 +28,7 @@ from modhub.architecture import (
     ZeroPadding2D,
     shapes_of,
 )
-from modhub.decomposition.windows import read_counts
+from modhub.decomposition.windows import ever_read, read_by
 from modhub.module import Head, Masks, Weights
 
 Backtrack = Literal["none", "last-conv", "input"]
@@ -98,7 +98,7 @@ class _Walk:
             verdicts = [features] if call.id == self.architecture.features else []
             for reader in readers[call.id]:
                 verdicts += self._unread(reader, call.id, dead[reader.id])
-            gone: Dead = np.asarray(np.stack(verdicts).all(axis=0))
+            gone: Dead = np.logical_and.reduce(verdicts)
             if call.id in kept:
                 kept[call.id] &= ~gone
                 gone = ~kept[call.id]
@@ -159,9 +159,7 @@ class _Walk:
 
 def _all_readers_dead(layer: Conv2D | Pooling2D, shape: Shape, dead: Dead) -> Dead:
     """Positions of ``shape`` that at least one window reads, all windows that read them being dead."""
-    read = read_counts(layer, shape, np.ones_like(dead))
-    alive = read_counts(layer, shape, ~dead)
-    return np.asarray((read > 0) & (alive == 0))
+    return ever_read(layer, shape, dead.shape) & ~read_by(layer, shape, ~dead)
 
 
 def removed_counts(before: Masks, after: Masks) -> tuple[int, ...]:

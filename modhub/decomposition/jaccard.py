@@ -22,27 +22,42 @@ def jaccard(kept: Masks, active: Masks) -> float:
     return both / either if either else 1.0
 
 
-def jaccard_weights(architecture: Architecture, weights: Weights, kept: Masks) -> float:
-    """Non-zero weights that the module uses over the origin's non-zero weights, kernels only; 1.0 without any."""
-    carries = _carrying_channels(architecture, kept)
-    unread = unread_tensors(architecture, weights, kept)
-    used: dict[str, NDArray[np.bool_]] = {}
-    for call in architecture.calls:
-        layer = architecture.layer_of(call)
-        if not isinstance(layer, (Conv2D, Dense)):
-            continue
-        dead = unread[call.id]
-        sources, targets = carries[call.inputs[0]], ~np.asarray(dead.reshape(-1, dead.shape[-1]).all(axis=0))
-        if isinstance(layer, Conv2D) and layer.groups > 1:
-            per_group = sources.reshape(layer.groups, -1).repeat(len(targets) // layer.groups, axis=0)
-            joined = per_group.T & targets
-        else:
-            joined = sources[:, None] & targets[None, :]
-        used[call.layer] = used.get(call.layer, np.zeros_like(joined)) | joined
-    kernels = {name: weights[f"{name}/kernel"] != 0 for name in used}
-    before = sum(int(kernel.sum()) for kernel in kernels.values())
-    after = sum(int((kernels[name] & used[name]).sum()) for name in used)
-    return after / before if before else 1.0
+class UsedWeights:
+    """How many of an origin's weights a module uses. Of the kernels only counts are needed, made once for all modules.
+
+    ``weights`` are the origin's, kernels float32 (..., inputs, outputs).
+    """
+
+    def __init__(self, architecture: Architecture, weights: Weights) -> None:
+        self._architecture, self._weights = architecture, weights
+        names = {call.layer for call in architecture.calls if isinstance(architecture.layer_of(call), (Conv2D, Dense))}
+        # Kernel entries that are not zero, by channel read and channel written: (inputs of a group, outputs).
+        self._counts = {name: _nonzero(weights[f"{name}/kernel"]) for name in names}
+        self._all = sum(int(counts.sum()) for counts in self._counts.values())
+
+    def share(self, kept: Masks) -> float:
+        """Non-zero weights that the module uses over the origin's non-zero weights, kernels only; 1.0 without any."""
+        architecture = self._architecture
+        carries = _carrying_channels(architecture, kept)
+        unread = unread_tensors(architecture, self._weights, kept)
+        used: dict[str, NDArray[np.bool_]] = {}
+        for call in architecture.calls:
+            if call.layer not in self._counts:
+                continue
+            layer, dead = architecture.layer_of(call), unread[call.id]
+            sources, targets = carries[call.inputs[0]], ~np.asarray(dead.reshape(-1, dead.shape[-1]).all(axis=0))
+            if isinstance(layer, Conv2D) and layer.groups > 1:
+                per_group = sources.reshape(layer.groups, -1).repeat(len(targets) // layer.groups, axis=0)
+                joined = per_group.T & targets
+            else:
+                joined = sources[:, None] & targets[None, :]
+            used[call.layer] = used[call.layer] | joined if call.layer in used else joined
+        after = sum(int(self._counts[name][joined].sum()) for name, joined in used.items())
+        return after / self._all if self._all else 1.0
+
+
+def _nonzero(kernel: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.asarray(np.count_nonzero(kernel.reshape(-1, *kernel.shape[-2:]), axis=0))
 
 
 def _carrying_channels(architecture: Architecture, kept: Masks) -> dict[str, NDArray[np.bool_]]:

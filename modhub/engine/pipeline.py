@@ -18,7 +18,7 @@ from modhub.decomposition.activity import Activity
 from modhub.decomposition.backtrack import backtracked, removed_counts
 from modhub.decomposition.calibration import fit_platt
 from modhub.decomposition.head import margins_from_logits, modular_head
-from modhub.decomposition.jaccard import jaccard, jaccard_weights
+from modhub.decomposition.jaccard import UsedWeights, jaccard
 from modhub.decomposition.sampling import Sample, draw, segments
 from modhub.decomposition.sites import Site
 from modhub.engine.network import Network
@@ -101,6 +101,7 @@ class _Builder:
         self.activity = activity
         self.sample = sample
         self.options = options
+        self.used_weights = UsedWeights(origin.architecture, origin.weights)
         self.active = activity.unpack(np.bitwise_or.reduce(activity.rows, axis=0))
 
     def module(self, cls: int, slug: str, tangled: Masks) -> Module:
@@ -121,7 +122,7 @@ class _Builder:
             unconcerned=len(self.sample.unconcerned(cls)),
             stages=stages,
             jaccard=jaccard(keep, self.active),
-            jaccard_weights=jaccard_weights(self.origin.architecture, self.origin.weights, keep),
+            jaccard_weights=self.used_weights.share(keep),
         )
 
     def _backtrack(self, head: Head, concern: Masks, tangled: Masks) -> tuple[Masks, Stages]:

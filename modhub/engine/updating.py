@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from modhub.decomposition.activity import Activity, Bits
 from modhub.decomposition.backtrack import backtracked
 from modhub.decomposition.calibration import fit_platt
-from modhub.decomposition.jaccard import jaccard_weights
+from modhub.decomposition.jaccard import UsedWeights
 from modhub.decomposition.sampling import Sample, Segment, pack
 from modhub.decomposition.sites import Site
 from modhub.engine.masked import MaskedNetwork, equal_masks, masked_sites
@@ -229,7 +229,7 @@ def _remasked(
         stages=stages,
         unconcerned=unconcerned,
         jaccard=jaccard_after(masks, everything, keep, module.jaccard),
-        jaccard_weights=jaccard_weights(module.origin.architecture, module.origin.weights, masks),
+        jaccard_weights=UsedWeights(module.origin.architecture, module.origin.weights).share(masks),
     )
 
 
