@@ -50,6 +50,16 @@ def modes(found: Any) -> str:
     return program.table(found)
 
 
+def profile_ops(found: Any) -> str:
+    """Milliseconds by kind of operation, the largest first."""
+    kinds = sorted({kind for row in found.values() for kind in row["operations"]}, key=lambda k: (k == "other", k))
+    rows = [
+        (name, f"{row['clock']:.0f}", *(f"{row['operations'].get(kind, 0):.0f}" for kind in kinds))
+        for name, row in found.items()
+    ]
+    return common.markdown(("what", "clock ms", *kinds), rows)
+
+
 def growth(found: Any) -> str:
     import growth as program
 

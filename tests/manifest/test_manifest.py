@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -32,6 +33,14 @@ def test_a_manifest_comes_back():
     assert read_manifest(DATA, what="x") == MANIFEST
     assert write_manifest(read_manifest(DATA, what="x")) == DATA
     assert MANIFEST.digest == digest_of(MANIFEST.content)
+
+
+def test_a_release_from_before_fused_agreements_were_recorded():
+    data = (Path(__file__).parent / "samples" / "release-before-fused.json").read_bytes()
+    manifest = read_manifest(data, what="sample")
+    assert manifest.digest == "sha256:f2fc479ffde5aa2f572667ec3ad25db18ee978b9de3c4a6988717ce391c25742"
+    assert manifest.content.fused is None
+    assert write_manifest(manifest) == data
 
 
 @pytest.mark.parametrize("version", [None, "1.0.0", "2.0.0-rc.1+x"])
