@@ -148,6 +148,21 @@ def startup(measured: Any) -> str:
     return common.markdown(("command", "ms", "times the yardstick", "network libraries loaded"), rows)
 
 
+def warm_install(measured: Any) -> str:
+    """Installing what is installed, beside reading and hashing it."""
+    rows = [
+        (
+            release,
+            found["modules"],
+            f"{found['bytes'] / 1e6:.2f}",
+            *(f"{1000 * statistics.median(pair[place] for pair in found['pairs']):.1f}" for place in (0, 1)),
+            f"{found['ratio']:.2f}",
+        )
+        for release, found in measured.items()
+    ]
+    return common.markdown(("release", "modules", "MB", "install ms", "read and hash ms", "ratio"), rows)
+
+
 def races(found: Any) -> str:
     rows = []
     for store, runs in found["runs"].items():
@@ -251,13 +266,35 @@ def scale(found: Any) -> str:
     return f"{common.markdown(names, resolving)}\n\n{common.markdown(search, searching)}"
 
 
-COSTS = (cost, modes, hundred, growth, size, shared_pass, startup, transfer, scale, resolving)
+def accelerators() -> str:
+    """The figures in folders named after a card and a backend, in the table of costs and that of ways."""
+    costs, ways = [], []
+    for folder in sorted(path.parent for path in RESULTS.glob("*/cost.json")):
+        for name, found in figures(f"{folder.name}/cost").items():
+            seconds = [f"{statistics.median(found['seconds'][work]):.2f}" for work in ("bare", "predict", "decompose")]
+            ratios = [f"{found['ratios'][than]:.2f}" for than in ("predict", "bare")]
+            costs.append((f"{found['device']}, {found['backend']}", name, found["images"], *seconds, *ratios))
+        for found in figures(f"{folder.name}/modes").values():
+            what = f"{found['device']}, {found['backend']}", f"{found['modules']} modules, {found['images']} images"
+            seconds = found["seconds"]
+            for name, taken in seconds.items():
+                faster = f"{seconds['models'] / taken:.1f}" if "models" in seconds else ""
+                ways.append((*what, name, f"{1000 * taken:.0f}", faster, f"{taken / seconds['origin']:.2f}"))
+    names = ("where", "network", "images", "bare s", "predict s", "decompose s", "of predict", "of the bare pass")
+    other = ("where", "what", "way", "ms", "times as fast as the models", "of the origin's")
+    return f"{common.markdown(names, costs)}\n\n{common.markdown(other, ways)}"
+
+
+COSTS = (cost, modes, profile_ops, hundred, growth, size, shared_pass)
+STORED = (startup, warm_install, transfer, scale, resolving)
 ANSWERS = (pairs, mixed, update)
-DRAWN = (*COSTS, *ANSWERS, races, crashes, faults, fuzz)
+DRAWN = (*COSTS, *STORED, *ANSWERS, races, crashes, faults, fuzz)
 
 
 def main() -> None:
-    tables = {draw.__name__: draw(figures(draw.__name__.replace("_", "-"))) for draw in DRAWN}
+    tables = {draw.__name__: draw(figures(draw.__name__.replace("_", "-"))) for draw in DRAWN} | {
+        "accelerators": accelerators()
+    }
     page = PAGE.read_text()
     for name, table in tables.items():
         pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)

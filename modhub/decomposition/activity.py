@@ -25,6 +25,9 @@ class Activity:
         self.parts = tuple(parts)
         self.nodes = sum(site.nodes for site in sites)
         self.rows: Bits = np.zeros((len(parts), -(-self.nodes // 8)), np.uint8)
+        self._rows_of: dict[int, list[int]] = {}
+        for row, part in enumerate(self.parts):
+            self._rows_of.setdefault(part.cls, []).append(row)
 
     def record(self, rows: NDArray[np.int64], active: NDArray[np.bool_]) -> None:
         """OR ``active`` (groups, nodes) into the segments that ``rows`` (groups,) names."""
@@ -32,16 +35,16 @@ class Activity:
 
     def merge(self, rows: NDArray[np.int64], packed: Bits) -> None:
         """OR ``packed`` (n, bytes), activity observed elsewhere, into the segments that ``rows`` (n,) names."""
-        starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
-        for row, bits in zip(rows[starts], np.bitwise_or.reduceat(packed, starts, axis=0), strict=True):
+        # Row by row: numpy's reduceat would walk down every column.
+        for row, bits in zip(rows, packed, strict=True):
             self.rows[row] |= bits
 
     def concern(self, cls: int) -> Bits:
         """Concern identification: nodes active for any observed input of ``cls``; shape (bytes,)."""
-        return self._first(cls, max(part.stop for part in self.parts))
+        return np.asarray(np.bitwise_or.reduce(self.rows[self._rows_of.get(cls, [])], axis=0))
 
     def _first(self, cls: int, count: int) -> Bits:
-        own = [row for row, part in enumerate(self.parts) if part.cls == cls and part.stop <= count]
+        own = [row for row in self._rows_of.get(cls, []) if self.parts[row].stop <= count]
         return np.asarray(np.bitwise_or.reduce(self.rows[own], axis=0))
 
     def keep(self, sample: Sample) -> Bits:

@@ -34,6 +34,35 @@ figures = {"margins": answers.margins, "fused": fused.margins, "thresholds": [m.
 np.savez(sys.argv[3], **figures, **masks)
 """
 
+PRECISION = """
+import numpy as np
+from keras import backend
+from modhub.engine.compiled import compiled
+if backend.backend() == "jax":
+    import jax
+    told = lambda: jax.config.jax_default_matmul_precision
+    before, wanted = None, "highest"
+else:
+    import torch
+    torch.set_float32_matmul_precision("medium")
+    told = lambda: (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.is_grad_enabled())
+    before, wanted = ("medium", True, True), ("highest", False, False)
+inside = []
+compiled(lambda x: inside.append(told()) or x + 1)(np.ones(2, np.float32))
+assert told() == before, told()
+assert inside == [wanted], inside
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_float32_is_float32_and_only_inside(backend: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", PRECISION], env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_backend_cuts_the_same_modules(backend: str, tmp_path: Path) -> None:
