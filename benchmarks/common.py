@@ -40,11 +40,11 @@ class Images:
         return Images(self.x[:count], self.y[:count], self.classes)
 
 
-def parser(doc: str) -> argparse.ArgumentParser:
+def parser(doc: str, *, needs_data: bool = True) -> argparse.ArgumentParser:
     """The arguments every program has: where the .keras files and the NAME_train.npz, NAME_test.npz files are."""
     result = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--models", type=Path, default=ROOT.parent / "shared" / "models", help="folder of .keras files")
-    result.add_argument("--data", type=Path, required=True, help="folder of NAME_train.npz and NAME_test.npz")
+    result.add_argument("--data", type=Path, required=needs_data, help="folder of NAME_train.npz and NAME_test.npz")
     result.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for the JSON figures")
     return result
 

@@ -23,10 +23,8 @@ from modhub.registry import Registry, open_store
 
 
 def main() -> None:
-    arguments = common.parser(__doc__ or "")
+    arguments = common.parser(__doc__ or "", needs_data=False)
     arguments.set_defaults(data=Path())
-    for action in arguments._actions:
-        action.required = False
     options = arguments.parse_args()
     registry = Registry(open_store(str(STARTER_FOLDER)))
     figures = []

@@ -48,10 +48,8 @@ def seconds(command: list[str], environment: dict[str, str]) -> float:
 
 
 def main() -> None:
-    arguments = common.parser(__doc__ or "")
+    arguments = common.parser(__doc__ or "", needs_data=False)
     arguments.add_argument("--runs", type=int, default=7)
-    for action in arguments._actions:
-        action.required = False
     options = arguments.parse_args()
     figures = {}
     with tempfile.TemporaryDirectory() as home:

@@ -56,10 +56,8 @@ def measured(release: str, runs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    arguments = common.parser(__doc__ or "")
+    arguments = common.parser(__doc__ or "", needs_data=False)
     arguments.add_argument("--runs", type=int, default=15)
-    for action in arguments._actions:
-        action.required = False
     options = arguments.parse_args()
     figures = {release: measured(release, options.runs) for release in RELEASES}
     common.keep(options.out, "warm-install", figures)

@@ -132,6 +132,21 @@ def test_only_hits_are_run_again(monkeypatch):
     assert sum(counted) < len(modules) * len(IMAGES)
 
 
+def test_a_few_images_tell_whether_watching_pays(monkeypatch):
+    modules = seldom_removed()
+    runner = OriginRunner(modules[0].origin, modules)
+    watched = []
+    watch = runner._watched.watch
+    monkeypatch.setattr(
+        runner._watched, "watch", lambda images, size: watched.append(len(images)) or watch(images, size)
+    )
+    runner.margins(IMAGES, 256)
+    assert watched == [8, len(IMAGES) - 8]
+    runner._most_hits = 0.0
+    runner.margins(IMAGES, 256)
+    assert watched[2:] == [8]
+
+
 def test_what_is_not_worth_watching():
     modules = few_removed()
     masks = [module.keep for module in modules]
