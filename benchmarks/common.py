@@ -62,9 +62,9 @@ def model(folder: Path, name: str) -> Any:
 
 def origin_of(model: Any, name: str, data: Images) -> Any:
     """The modhub Origin of a network that takes raw images times 1/255."""
-    from modhub.engine.reader import read_model
-    from modhub.manifest import InputContract
-    from modhub.module import Origin
+    from modhub.engine.read.reader import read_model
+    from modhub.package.module import Origin
+    from modhub.spec.manifest import InputContract
 
     architecture, weights = read_model(model)
     height, width, channels = data.x.shape[1:]

@@ -36,18 +36,21 @@ from care_stores import Died, dying, memory
 from crashing import PROCESSES, crashes
 from synthetic import release
 
+from modhub.cache.cache import Cache
 from modhub.errors import ModhubError
-from modhub.installation import Cache, install
-from modhub.refs import ModelRef, ModuleRef
-from modhub.registry import Registry, open_store
-from modhub.registry.care import collect, fsck
-from modhub.registry.filesystem import FileSystemStore
+from modhub.installation.install import install
+from modhub.registry.admin.fsck import fsck
+from modhub.registry.admin.gc import collect
 from modhub.registry.index import Listing
-from modhub.registry.layout import blob_path
-from modhub.registry.store import Store
-from modhub.resolve import resolve
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.spec.layout import blob_path
+from modhub.spec.refs import ModelRef, ModuleRef
+from modhub.storage.remote import FileSystemStore
+from modhub.storage.store import Store
+from modhub.storage.urls import open_store
 
-PROCESSES.set_forkserver_preload(["synthetic", "modhub.installation", "modhub.registry.care"])
+PROCESSES.set_forkserver_preload(["synthetic", "modhub.installation.install", "modhub.registry.admin"])
 
 STANDING = release("me/net", "1.0.0", classes=("cat", "dog"))
 #: Uses every blob of the standing release, one that somebody left behind, and one of its own.

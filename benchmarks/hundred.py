@@ -32,7 +32,7 @@ def child(data: Path, count: int) -> dict[str, Any]:
 
     started = time.perf_counter()
     import modhub
-    from modhub.data import load_data
+    from modhub.data.images import load_data
 
     test = load_data(data / f"{DATASET}_test.npz")
     step = max(1, len(test) // count)

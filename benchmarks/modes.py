@@ -132,7 +132,7 @@ def peak_beyond(contender: str, folder: Path) -> int:
     """Bytes that one contender takes at its peak, beyond what this process had when it was ready to begin."""
     import keras  # noqa: F401
 
-    import modhub.engine.runner  # noqa: F401
+    import modhub.engine.run.plan  # noqa: F401
 
     images = np.load(folder / "images.npy")
     before = peers.peak()
@@ -191,7 +191,7 @@ def agreements(options: argparse.Namespace) -> dict[str, Any]:
     """For both data sets: the starter's modules, sparse ones, and those of their concern's nodes alone."""
     import update_modules
 
-    from modhub.places import Backend
+    from modhub.installation.backend import Backend
 
     rows = {}
     hundreds = list(range(SEVERAL))

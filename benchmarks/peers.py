@@ -48,7 +48,7 @@ def prepare(folder: Path, model: Any, train: common.Images, test: common.Images,
     import keras
 
     import modhub
-    from modhub.engine.network import Network
+    from modhub.engine.run.network import Network
 
     cut = modhub.decompose(
         model, train.x, train.y, classes=train.classes, name=NAME, rescale=1 / 255, samples_per_class=samples
@@ -95,7 +95,7 @@ def asked(contender: str, folder: Path) -> dict[str, Any]:
     """What one contender takes, in this process: seconds, peak resident bytes, the class numbers."""
     import keras  # noqa: F401
 
-    import modhub.engine.network  # noqa: F401
+    import modhub.engine.run.network  # noqa: F401
 
     images = np.load(folder / "images.npy")
     started = time.perf_counter()

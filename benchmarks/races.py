@@ -31,14 +31,16 @@ from crashing import PROCESSES, race
 from synthetic import release
 
 from modhub.errors import Conflict, ModhubError
-from modhub.manifest import Manifest
-from modhub.refs import ModelRef, parse_model_name
-from modhub.registry import Registry, index, open_store
+from modhub.registry import index
 from modhub.registry.index import Listing
-from modhub.registry.store import Store
+from modhub.registry.writer import Registry
+from modhub.spec.manifest import Manifest
+from modhub.spec.refs import ModelRef, parse_model_name
+from modhub.storage.store import Store
+from modhub.storage.urls import open_store
 
 # Each racer is forked from one process that has these imported.
-PROCESSES.set_forkserver_preload(["synthetic", "s3fs", "modhub.registry.filesystem", "modhub.registry"])
+PROCESSES.set_forkserver_preload(["synthetic", "s3fs", "modhub.storage.remote", "modhub.registry"])
 
 RACERS = 16
 RELEASES = 25

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "registry"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "care"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "admin"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -25,9 +25,10 @@ import registries
 from catalogs_in_memory import YANKED, MemoryCatalog, Release, catalog, takes
 
 from modhub.errors import Incompatible
-from modhub.manifest import InputContract
-from modhub.refs import ModelRef
-from modhub.resolve import resolve, settle
+from modhub.resolve.resolver import resolve
+from modhub.resolve.settle import settle
+from modhub.spec.manifest import InputContract
+from modhub.spec.refs import ModelRef
 
 ORIGINS, MODULES, VERSIONS = 20, 200, 20
 CLASSES = [f"class {number}" for number in range(10)]

@@ -30,12 +30,13 @@ import report
 from synthetic import release
 
 from modhub import search
-from modhub.manifest import Manifest, digest_of, write_manifest
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
-from modhub.registry.layout import blob_path, release_path
-from modhub.registry.upkeep import reindex
-from modhub.resolve import resolve
+from modhub.registry.reindex import reindex
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.spec.layout import blob_path, release_path
+from modhub.spec.manifest import Manifest, digest_of, write_manifest
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 
 ALIAS = "short"
 WORD = "cat"

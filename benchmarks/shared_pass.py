@@ -22,9 +22,9 @@ import common
 import numpy as np
 import report
 
-from modhub.engine import watched
-from modhub.engine.masked import OriginRunner
-from modhub.places import Backend
+from modhub.engine.run import shared_pass
+from modhub.engine.run.isolated import OriginRunner
+from modhub.installation.backend import Backend
 
 RELEASES = {"cifar10/r20": "cifar10", "cifar10/vgg": "cifar10", "cifar10/r56": "cifar10"}
 IMAGES = 1024
@@ -67,11 +67,11 @@ def measured(modules: list[Any], images: Any, rounds: int) -> dict[str, Any]:
 
 def runner_of_each(modules: list[Any]) -> OriginRunner:
     """One that runs every module by itself, as if there were too much to watch."""
-    most, watched.MOST_WATCHED = watched.MOST_WATCHED, 0
+    most, shared_pass.MOST_WATCHED = shared_pass.MOST_WATCHED, 0
     try:
         return OriginRunner(modules[0].origin, modules)
     finally:
-        watched.MOST_WATCHED = most
+        shared_pass.MOST_WATCHED = most
 
 
 if __name__ == "__main__":

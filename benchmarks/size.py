@@ -16,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 import common
 import report
 
-from modhub.config import STARTER_FOLDER
-from modhub.manifest import write_manifest
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
+from modhub.installation.registries import STARTER_FOLDER
+from modhub.registry.writer import Registry
+from modhub.spec.manifest import write_manifest
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 
 
 def main() -> None:

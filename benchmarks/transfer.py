@@ -38,15 +38,17 @@ import report
 from synthetic import release
 
 import modhub
-from modhub.cache import Cache
-from modhub.config import STARTER_FOLDER
-from modhub.installation import install
-from modhub.manifest import Manifest
+from modhub.cache.cache import Cache
+from modhub.installation.install import install
+from modhub.installation.registries import STARTER_FOLDER
 from modhub.package.folder import Package, save_package
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store, versioned
-from modhub.registry.layout import blob_path
-from modhub.resolve import resolve
+from modhub.registry.publication import versioned
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.spec.layout import blob_path
+from modhub.spec.manifest import Manifest
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 
 VERSION = "1.0.0"
 MIB = 2**20

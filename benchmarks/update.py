@@ -26,9 +26,9 @@ import numpy as np
 from update_modules import full_modules, sparse_modules
 
 from modhub.composition.plan import Member, make_plan
-from modhub.engine.updating import Examples, JointNetworks
-from modhub.module import Module
-from modhub.updates import Request, Run
+from modhub.engine.update import Examples, JointNetworks
+from modhub.ops.update import Request, Run
+from modhub.package.module import Module
 from modhub.updating.choosing import Way
 from modhub.updating.result import balanced_gain, measured
 

@@ -9,18 +9,18 @@ import common
 import keras
 import numpy as np
 
-from modhub.compat import contract_of
+from modhub.data.arrays import slugs_of
 from modhub.decomposition.head import modular_head
 from modhub.decomposition.jaccard import jaccard
 from modhub.decomposition.sites import find_sites
-from modhub.digests import sha256
-from modhub.engine.network import Network, preprocess
-from modhub.engine.reader import read_model
-from modhub.inputs import slugs_of
-from modhub.manifest import Stages
-from modhub.module import Module, Origin, PackedMasks
+from modhub.engine.read.reader import read_model
+from modhub.engine.run.network import Network, preprocess
 from modhub.package.codec import encode_weights
 from modhub.package.decomposition import fingerprint_of, with_digests
+from modhub.package.module import Module, Origin, PackedMasks
+from modhub.spec.contract import contract_of
+from modhub.spec.digests import sha256
+from modhub.spec.manifest import Stages
 
 #: A sparse module keeps nodes that are active for more than this share of concerned or of unconcerned inputs.
 RATE = {"cifar10": 0.065, "cifar100": 0.02}

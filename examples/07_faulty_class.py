@@ -7,9 +7,9 @@ and of cifar100_train.npz and cifar100_test.npz, of CIFAR-100 (half an hour): th
 import argparse
 from pathlib import Path
 
+from examples.paper.faulty import Case, cifar100_case, digits_case, measured, table
 from modhub import compose
 from modhub.composition.composite import Composite
-from modhub.demo.faulty import Case, cifar100_case, digits_case, measured, table
 
 
 def mended(clf: Composite, case: Case) -> dict[str, Composite]:

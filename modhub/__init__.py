@@ -7,49 +7,53 @@ from typing import TYPE_CHECKING
 from modhub.deferred import on_first_use
 
 if TYPE_CHECKING:
-    from modhub.api import compose, decompose, install, load, lock, publish, update, yank
     from modhub.composition.composite import Composite
     from modhub.composition.votes import Prediction
-    from modhub.energy import meter
+    from modhub.energy.machine import meter
     from modhub.errors import ModhubError
-    from modhub.evaluating import evaluate
     from modhub.evaluation.evaluation import Evaluation
-    from modhub.evaluation.gate import Check
-    from modhub.explaining import explain
-    from modhub.exporting import export
-    from modhub.module import Module
+    from modhub.ops.check import Check
+    from modhub.ops.compose import compose
+    from modhub.ops.decompose import decompose
+    from modhub.ops.evaluate import evaluate
+    from modhub.ops.explain import explain
+    from modhub.ops.export import export
+    from modhub.ops.install import install, lock
+    from modhub.ops.publish import load, publish, yank
+    from modhub.ops.search import info, search
+    from modhub.ops.update import update
     from modhub.package.decomposition import Decomposition
-    from modhub.project import Project
-    from modhub.searching import info, search
+    from modhub.package.module import Module
+    from modhub.project.project import Project
     from modhub.updating.result import Update
 else:
     # ``import modhub`` alone costs nothing.
     __getattr__ = on_first_use(
         __name__,
         {
-            "Check": "modhub.evaluation.gate",
+            "Check": "modhub.ops.check",
             "Composite": "modhub.composition.composite",
             "Decomposition": "modhub.package.decomposition",
             "Evaluation": "modhub.evaluation.evaluation",
             "ModhubError": "modhub.errors",
-            "Module": "modhub.module",
+            "Module": "modhub.package.module",
             "Prediction": "modhub.composition.votes",
-            "Project": "modhub.project",
+            "Project": "modhub.project.project",
             "Update": "modhub.updating.result",
-            "compose": "modhub.api",
-            "decompose": "modhub.api",
-            "evaluate": "modhub.evaluating",
-            "explain": "modhub.explaining",
-            "export": "modhub.exporting",
-            "info": "modhub.searching",
-            "install": "modhub.api",
-            "load": "modhub.api",
-            "lock": "modhub.api",
-            "meter": "modhub.energy",
-            "publish": "modhub.api",
-            "search": "modhub.searching",
-            "update": "modhub.api",
-            "yank": "modhub.api",
+            "compose": "modhub.ops.compose",
+            "decompose": "modhub.ops.decompose",
+            "evaluate": "modhub.ops.evaluate",
+            "explain": "modhub.ops.explain",
+            "export": "modhub.ops.export",
+            "info": "modhub.ops.search",
+            "install": "modhub.ops.install",
+            "load": "modhub.ops.publish",
+            "lock": "modhub.ops.install",
+            "meter": "modhub.energy.machine",
+            "publish": "modhub.ops.publish",
+            "search": "modhub.ops.search",
+            "update": "modhub.ops.update",
+            "yank": "modhub.ops.publish",
         },
     )
 

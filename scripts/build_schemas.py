@@ -13,7 +13,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from modhub.documents import (
+from modhub.project.manifest import ProjectFile
+from modhub.resolve.lockfile import LockDocument
+from modhub.spec.manifest import Manifest
+from modhub.spec.registry_files import (
     AliasRecord,
     Catalog,
     GcCandidates,
@@ -25,9 +28,6 @@ from modhub.documents import (
     TombstoneRecord,
     YankRecord,
 )
-from modhub.manifest import Manifest
-from modhub.resolve.lockfile import LockDocument
-from modhub.resolve.project_file import ProjectFile
 
 FOLDER = Path(__file__).parents[1] / "registry_schema"
 MODELS: dict[str, type[BaseModel]] = {

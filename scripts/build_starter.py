@@ -18,7 +18,8 @@ import keras
 import numpy as np
 
 import modhub
-from modhub.registry import Registry, open_store
+from modhub.registry.writer import Registry
+from modhub.storage.urls import open_store
 
 RELEASES = {
     "cifar10/r56": ("cifar10-r56", "cifar10"),

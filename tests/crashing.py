@@ -13,7 +13,14 @@ from typing import Any
 # Children are forked from a small clean process that has these imported, so that one costs milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["pytest", "synthetic", "modhub.installation", "modhub.cache.cache", "modhub.registry.registry", "modhub.settings"]
+    [
+        "pytest",
+        "synthetic",
+        "modhub.installation.install",
+        "modhub.cache.cache",
+        "modhub.registry.writer",
+        "modhub.settings.parse",
+    ]
 )
 
 INTERRUPTED = 42

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import modhub
-from modhub.module import Module, PackedMasks
 from modhub.package.decomposition import Decomposition, with_digests
+from modhub.package.module import Module, PackedMasks
 
 SHAPE = (8, 8, 1)
 

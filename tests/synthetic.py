@@ -8,9 +8,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from modhub.architecture import Architecture, Call, Conv2D, Flatten, ReLU
-from modhub.digests import sha256
-from modhub.manifest import (
+from modhub.spec.architecture import Architecture, Call, Conv2D, Flatten, ReLU
+from modhub.spec.digests import sha256
+from modhub.spec.manifest import (
     Accuracy,
     Content,
     Dataset,
@@ -25,7 +25,7 @@ from modhub.manifest import (
     StoredBlob,
     digest_of,
 )
-from modhub.refs import slug_of
+from modhub.spec.refs import slug_of
 
 ARCHITECTURE = Architecture(
     input_shape=(4, 4, 1),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.searching import list_installed
+from modhub.ops.search import list_installed
 
 CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 
@@ -36,7 +36,7 @@ def test_the_compose_line_works_at_once(tmp_path: Path) -> None:
 
 def test_composing_needs_no_registry_once_installed(tmp_path: Path) -> None:
     """The registry is deleted between install and compose; names and aliases still resolve, from the verified cache."""
-    from modhub.config import STARTER_FOLDER
+    from modhub.installation.registries import STARTER_FOLDER
 
     registry, cache = tmp_path / "registry", tmp_path / "cache"
     shutil.copytree(STARTER_FOLDER, registry)

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from modhub.config import STARTER_FOLDER
+from modhub.installation.registries import STARTER_FOLDER
 from scripts.build_schemas import FOLDER, schemas
 
 PLACES = {

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.config import STARTER_FOLDER
 from modhub.errors import RegistryUnreachable
-from modhub.refs import ModelRef
-from modhub.registry import Registry
-from modhub.registry.local import LocalStore
+from modhub.installation.registries import STARTER_FOLDER
+from modhub.registry.writer import Registry
+from modhub.spec.refs import ModelRef
+from modhub.storage.local import LocalStore
 
 #: Content digests as released. They never change: a release that reads differently is another release.
 DIGESTS = {

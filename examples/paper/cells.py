@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modhub.digests import canonical_json, sha256
 from modhub.errors import InvalidData
+from modhub.spec.digests import canonical_json, sha256
 
 Figures = dict[str, Any]
 

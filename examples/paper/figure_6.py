@@ -27,9 +27,10 @@ from study import FIRST, Figures, Study, Trained, run
 from study import parser as study_parser
 
 import modhub
-from modhub.data import ImageData
-from modhub.energy import EnergyResult, Meter
-from modhub.engine.residual_training import Progress, fit_one_cycle, probabilities, resnet
+from examples.paper.residual_training import Progress, fit_one_cycle, probabilities, resnet
+from modhub.data.images import ImageData
+from modhub.energy.meter import Meter
+from modhub.energy.result import EnergyResult
 from modhub.errors import UsageError
 
 #: The network that is cut and trained again, and the one whose module replaces.

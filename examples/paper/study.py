@@ -28,7 +28,7 @@ from cells import Cells, Figures, NotMeasured
 from common import markdown as markdown
 from tiny_imagenet import tiny_imagenet
 
-from modhub.data import ImageData, load_data
+from modhub.data.images import ImageData, load_data
 from modhub.errors import ModhubError, NotFound, UsageError
 
 #: Test images of each class, unless ``--images`` says otherwise: what the whole study does in an hour on 2 cores.

@@ -27,11 +27,11 @@ from study import Figures, Study, Trained, mean, parser, run, top_hits
 
 from modhub.decomposition.backtrack import backtracked, removed_counts
 from modhub.decomposition.jaccard import jaccard
-from modhub.engine.check import logits_of
-from modhub.engine.masked import OriginRunner
-from modhub.engine.pipeline import Cut, cut
-from modhub.manifest import DecomposeOptions
-from modhub.module import Module, PackedMasks
+from modhub.engine.decompose.pipeline import Cut, cut
+from modhub.engine.read.check import logits_of
+from modhub.engine.run.isolated import OriginRunner
+from modhub.package.module import Module, PackedMasks
+from modhub.spec.manifest import DecomposeOptions
 
 DELTAS: tuple[float | str, ...] = (0.5, "q95", "q90")
 RULES = ("text", "printed")

@@ -25,7 +25,7 @@ from study import Figures, Study, Trained, fill, first_of_each, markdown, mean, 
 from two_ways import LOGITS, Source, source
 
 from modhub import compose
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 
 #: Test images of each class and classes of each data set, unless the options say otherwise; None: all.
 USUAL: dict[str, tuple[int | None, int | None]] = {

@@ -21,7 +21,7 @@ from reuse import SHOWN
 from study import Figures, Study, Trained, fill, first_of_each, markdown, mean, points, run, share, top_hits
 from two_ways import LOGITS, Source, source
 
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.errors import UsageError
 
 #: Networks of one data set, the worse before the better.

@@ -22,12 +22,12 @@ import numpy as np
 import table_6_page
 from study import ROOT, Figures, Study, Trained, parser, run
 
+from examples.paper.faulty import Case, case_of, hits, measured
 from modhub import compose, decompose
 from modhub.composition.composite import Composite
 from modhub.composition.plan import Plan
-from modhub.demo.faulty import Case, case_of, hits, measured
-from modhub.engine.masked import OriginRunner
-from modhub.module import Module
+from modhub.engine.run.isolated import OriginRunner
+from modhub.package.module import Module
 
 mended = runpy.run_path(str(ROOT / "examples" / "07_faulty_class.py"))["mended"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from study import Figures, Study, fill, markdown, points
 
-from modhub.demo.faulty import PAPER
+from examples.paper.faulty import PAPER
 
 
 def write(study: Study, found: Figures) -> str:

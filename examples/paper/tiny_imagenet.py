@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.errors import InvalidData, NotFound
 
 

@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 from study import ROOT, Data, dataset
 
-from modhub.digests import canonical_json, sha256
-from modhub.engine.residual_training import Fitted, Progress, fit_one_cycle, probabilities, resnet
+from examples.paper.residual_training import Fitted, Progress, fit_one_cycle, probabilities, resnet
 from modhub.errors import InvalidData, ModhubError, UsageError
+from modhub.spec.digests import canonical_json, sha256
 
 _LISTS = ("kept", "weights", "optimizer")
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from study import Figures
 
-from modhub.engine.residual_training import fit_one_cycle, probabilities
+from examples.paper.residual_training import fit_one_cycle, probabilities
 
 #: A network below this mean recall on the images that it was fitted to is undertrained; fixed beforehand.
 LEARNT = 0.9

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from study import Figures, Trained
 
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.decomposition.jaccard import jaccard
-from modhub.engine.check import logits_of
-from modhub.engine.masked import MaskedNetwork, OriginRunner, masked_sites
-from modhub.engine.network import Network
-from modhub.engine.pipeline import cut
-from modhub.manifest import DecomposeOptions
-from modhub.module import Module, Origin
+from modhub.engine.decompose.pipeline import cut
+from modhub.engine.read.check import logits_of
+from modhub.engine.run.isolated import MaskedNetwork, OriginRunner, masked_sites
+from modhub.engine.run.network import Network
+from modhub.package.module import Module, Origin
+from modhub.spec.manifest import DecomposeOptions
 
 WAYS = ("default", "distinct")
 #: In a way's place: the network itself, by its own logits.

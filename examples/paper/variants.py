@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from modhub.engine.network import Network, preprocess
-from modhub.module import Masks, Origin
+from modhub.engine.run.network import Network, preprocess
+from modhub.package.module import Masks, Origin
 
 
 class VariantNetwork(keras.Model):

@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modhub.cache import contents
-from modhub.cache.contents import AGAIN, Installed, not_installed
-from modhub.cache.folder import Folder
+from modhub.cache import markers
+from modhub.cache.files import Folder
+from modhub.cache.markers import AGAIN, Installed, not_installed
 from modhub.errors import IntegrityError, NotFound
 from modhub.limits import MAX_RECORD_BYTES
-from modhub.refs import ModelRef, ModuleRef
-from modhub.registry.layout import blob_path, signature_path
-from modhub.registry.verify import verified_chunks
+from modhub.spec.layout import blob_path, signature_path
+from modhub.spec.refs import ModelRef, ModuleRef
+from modhub.storage.verify import verified_chunks
 
 if TYPE_CHECKING:
-    from modhub.cache.checking import Checked
-    from modhub.cache.pruning import Pruned
+    from modhub.cache.prune import Pruned
     from modhub.cache.usage import CachedRelease
-    from modhub.config import Config
-    from modhub.manifest import Manifest, StoredBlob
+    from modhub.cache.verify import Checked
+    from modhub.settings.values import Config
+    from modhub.spec.manifest import Manifest, StoredBlob
 
 
 class Cache:
@@ -94,20 +94,20 @@ class Cache:
         Where registries stored the same content in different bytes, its blob table names those that are cached.
         Raises NotFound, kind ``not-installed``, and IntegrityError naming the file.
         """
-        read, problems = contents.read_manifests(self._folder, digest)
+        read, problems = markers.read_manifests(self._folder, digest)
         if not read:
             raise problems[0] if problems else not_installed(f"the release {digest}")
-        return contents.merged(self._folder, read.values())
+        return markers.merged(self._folder, read.values())
 
     def add_manifest(self, manifest: Manifest, data: bytes) -> None:
         """Keep a verified manifest, as the bytes in which its registry stores it."""
-        self._folder.write(contents.manifest_path(manifest.digest, data), [data])
+        self._folder.write(markers.manifest_path(manifest.digest, data), [data])
 
     def touch_release(self, digest: str) -> bool:
         """Keep the manifests and signatures of a release from being pruned for a while. False without a manifest."""
-        manifests = contents.manifest_paths(self._folder, digest)
+        manifests = markers.manifest_paths(self._folder, digest)
         there = [path for path in manifests if self._folder.touch(path)]
-        for path in self._folder.paths(contents.signatures_folder(digest)):
+        for path in self._folder.paths(markers.signatures_folder(digest)):
             self._folder.touch(path)
         return bool(there)
 
@@ -126,15 +126,15 @@ class Cache:
 
     def mark(self, installed: Installed) -> None:
         """Say that a class is installed: the last write of an installation."""
-        contents.write_marker(self._folder, installed)
+        markers.write_marker(self._folder, installed)
 
     def find(self, ref: ModuleRef, digest: str) -> Installed | None:
         """The class when it is marked as installed. Raises IntegrityError when its marker is damaged."""
-        return contents.read_marker(self._folder, ref, digest)
+        return markers.read_marker(self._folder, ref, digest)
 
     def used(self, ref: ModuleRef, digest: str) -> bool:
         """Say that a class is in use now: pruning to a size takes it last. False when it is not installed."""
-        return self._folder.touch(contents.marker_path(ref, digest))
+        return self._folder.touch(markers.marker_path(ref, digest))
 
     def installed(self) -> list[Installed]:
         """Every installed class, by name. Raises IntegrityError when a marker is damaged."""
@@ -146,26 +146,26 @@ class Cache:
 
         ``prefix`` narrows them to a namespace, ``namespace/model`` or ``namespace/model/version``.
         """
-        paths = self._folder.paths(f"{contents.INSTALLED}/{prefix}".rstrip("/"))
-        return sorted(pair for pair in map(contents.marked_by, paths) if pair is not None)
+        paths = self._folder.paths(f"{markers.INSTALLED}/{prefix}".rstrip("/"))
+        return sorted(pair for pair in map(markers.marked_by, paths) if pair is not None)
 
     def marked_of(self, ref: ModelRef, digest: str) -> set[str]:
         """Slugs of the installed classes of one release with this digest, from their markers' names alone."""
-        names = self._folder.names(contents.markers_folder(ref, digest))
+        names = self._folder.names(markers.markers_folder(ref, digest))
         return {name.removesuffix(".json") for name in names if name.endswith(".json")}
 
     # Aliases
 
     def remember_alias(self, name: str, target: str) -> None:
         """Let ``name`` lead to ``target`` also when no registry can be asked."""
-        contents.write_alias(self._folder, name, target)
+        markers.write_alias(self._folder, name, target)
 
     def alias(self, name: str) -> str | None:
         """What an alias led to when something was installed by it. Raises IntegrityError when its file is damaged."""
-        return contents.read_alias(self._folder, name)
+        return markers.read_alias(self._folder, name)
 
     def alias_names(self) -> list[str]:
-        names = map(contents.alias_at, self._folder.paths(contents.ALIASES))
+        names = map(markers.alias_at, self._folder.paths(markers.ALIASES))
         return [name for name in names if name is not None]
 
     # Care, which is imported when somebody asks for it: installing and listing do not
@@ -184,7 +184,7 @@ class Cache:
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Checked:
         """Hash every file again. ``progress`` is told the bytes done and in all."""
-        from modhub.cache.checking import check
+        from modhub.cache.verify import check
 
         return check(self._folder, progress)
 
@@ -195,7 +195,7 @@ class Cache:
         fetch again what this takes from under them. Raises IntegrityError, and deletes nothing, when a damaged
         manifest hides what a module needs.
         """
-        from modhub.cache.pruning import prune
+        from modhub.cache.prune import prune
 
         return prune(self._folder, max_bytes=max_size, dry_run=dry_run)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from modhub.cache.cache import Cache
 from modhub.errors import Conflict
-from modhub.refs import ModelRef, ModuleRef, check_name, in_order
 from modhub.registry.index import entry_of
+from modhub.spec.refs import ModelRef, ModuleRef, check_name, in_order
 
 if TYPE_CHECKING:
-    from modhub.documents import IndexEntry, Withdrawal
-    from modhub.manifest import InputContract, Manifest
+    from modhub.spec.manifest import InputContract, Manifest
+    from modhub.spec.registry_files import IndexEntry, Withdrawal
 
 
 class CacheCatalog:

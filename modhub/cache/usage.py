@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from modhub.cache.contents import (
+from modhub.cache.files import Folder, Found
+from modhub.cache.markers import (
     FOLDERS,
     Marked,
     marks_among,
@@ -17,10 +18,9 @@ from modhub.cache.contents import (
     read_manifests,
     signatures_folder,
 )
-from modhub.cache.folder import Folder, Found
 from modhub.errors import Incompatible, IntegrityError, NotFound
-from modhub.refs import ModelRef, parse_version
-from modhub.registry.layout import blob_path
+from modhub.spec.layout import blob_path
+from modhub.spec.refs import ModelRef, parse_version
 
 #: What may be deleted when nobody needs it. Anything else in the cache's folder was put there by somebody else.
 _OURS: Final = re.compile(

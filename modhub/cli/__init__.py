@@ -1,4 +1,4 @@
-"""The command line. Every command parses, calls ``modhub.api`` and prints: data on stdout, everything else on stderr.
+"""The command line. Every command parses, calls ``modhub.ops`` and prints: data on stdout, everything else on stderr.
 
 A command is one file, imported when it is used, and imports what it needs beyond click when it runs: ``--help`` costs
 an interpreter and click, and no command waits for a library that it does not use. What goes wrong, from a mistyped

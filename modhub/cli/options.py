@@ -13,7 +13,7 @@ import click
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
-    from modhub.signing import Signer
+    from modhub.signing.keys import Signer
 
 
 def debug_option() -> click.Option:

@@ -11,12 +11,12 @@ import click
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
-    from modhub.signing import Signer
+    from modhub.signing.keys import Signer
 
 
 def signer(name: str) -> Signer:
     """The user's private key ``name``, ready to sign; asks for the passphrase of a locked one."""
-    from modhub.keyring import load_signer
+    from modhub.settings.private_keys import load_signer
 
     return load_signer(name, ask)
 

@@ -137,7 +137,7 @@ def size(count: int) -> str:
 
 def place(url: str) -> str:
     """A registry as people know it: ``starter``, or its path from the home folder."""
-    from modhub.config import STARTER_FOLDER
+    from modhub.installation.registries import STARTER_FOLDER
 
     path = Path(url)
     if path == STARTER_FOLDER.absolute():

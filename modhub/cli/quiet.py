@@ -27,13 +27,13 @@ def load_engine() -> None:
     """Import keras and its backend, without what they say of themselves; whoever has set a log level hears it."""
     haste.end()
     if _LEVEL in os.environ:
-        import_module("modhub.engine.network")
+        import_module("modhub.engine.run.network")
         return
     import logging  # with tempfile and faulthandler below, 5 ms that only a network is worth
 
     os.environ[_LEVEL] = "3"
     with _native_stderr_hidden():
-        import_module("modhub.engine.network")
+        import_module("modhub.engine.run.network")
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -14,14 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.compat import Standing, check_images
 from modhub.composition import operations
 from modhub.composition.agreement import Agreement, agreement_of
 from modhub.composition.modes import check_dtype, check_mode
 from modhub.composition.plan import Member, Plan, Verifier
 from modhub.composition.votes import Prediction, decided
 from modhub.errors import UsageError
-from modhub.module import Module
+from modhub.package.module import Module
+from modhub.spec.contract import Standing, check_images
 
 
 class Runner(Protocol):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from modhub.errors import UsageError, did_you_mean
-from modhub.manifest import FusedAgreement
-from modhub.module import Module
+from modhub.package.module import Module
+from modhub.spec.manifest import FusedAgreement
 
 Mode = Literal["isolated", "fused", "auto"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)

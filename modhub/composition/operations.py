@@ -11,10 +11,10 @@ import numpy as np
 from modhub.composition.plan import Member, Plan, Verifier, make_plan
 from modhub.errors import Conflict, UsageError, shown
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
-from modhub.manifest import Derivation
-from modhub.module import Head, Module
 from modhub.package.decomposition import with_digests
-from modhub.stored import TEXT_PATTERN
+from modhub.package.module import Head, Module
+from modhub.spec.manifest import Derivation
+from modhub.spec.schema import TEXT_PATTERN
 
 
 def added(plan: Plan, members: Iterable[Member], verifiers: Iterable[Verifier] = ()) -> Plan:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from modhub.adapters import Adapt, Adapter, adapter_between, check_adapt, joint_contract
-from modhub.compat import check_same_input, range_text, size_text
+from modhub.composition.adapters import Adapt, Adapter, adapter_between, check_adapt, joint_contract
 from modhub.composition.modes import Dtype, Mode, Way, check_dtype, check_mode, way_of
 from modhub.errors import Conflict, NotFound, UsageError, did_you_mean
-from modhub.manifest import InputContract
-from modhub.module import Module
+from modhub.package.module import Module
+from modhub.spec.contract import check_same_input, range_text, size_text
+from modhub.spec.manifest import InputContract
 
 
 @dataclass(frozen=True)

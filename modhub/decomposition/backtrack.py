@@ -15,7 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.architecture import (
+from modhub.decomposition.windows import ever_read, read_by
+from modhub.package.module import Head, Masks, Weights
+from modhub.spec.architecture import (
     Add,
     Architecture,
     Call,
@@ -28,8 +30,6 @@ from modhub.architecture import (
     ZeroPadding2D,
     shapes_of,
 )
-from modhub.decomposition.windows import ever_read, read_by
-from modhub.module import Head, Masks, Weights
 
 Backtrack = Literal["none", "last-conv", "input"]
 Rule = Literal["text", "printed"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.module import Head
+from modhub.package.module import Head
 
 Floats = NDArray[np.float32]
 

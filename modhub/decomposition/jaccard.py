@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.architecture import INPUT, Add, Architecture, Concatenate, Conv2D, Dense, Flatten, Reshape, shapes_of
 from modhub.decomposition.backtrack import unread_tensors
-from modhub.module import Masks, Weights
+from modhub.package.module import Masks, Weights
+from modhub.spec.architecture import INPUT, Add, Architecture, Concatenate, Conv2D, Dense, Flatten, Reshape, shapes_of
 
 
 def jaccard(kept: Masks, active: Masks) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from modhub.architecture import (
+from modhub.spec.architecture import (
     INPUT,
     Architecture,
     BatchNormalization,

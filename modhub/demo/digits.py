@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.demo.raster import Splits, enlarge, missing_extra
 
 CLASSES: Final = tuple("0123456789")

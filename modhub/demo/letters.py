@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.demo.raster import BITMAP, Splits, count_blocks, enlarge, missing_extra
 
 CLASSES: Final = tuple("abcdefghij")

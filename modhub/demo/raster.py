@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.errors import ModhubError
 
 #: Pixels along one side of a bitmap, cells along one side of its counts, pixels along one side of an image.

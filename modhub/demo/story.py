@@ -16,13 +16,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.api import compose, decompose, install, publish
 from modhub.composition.composite import Composite
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.demo.digits import load_digits
 from modhub.demo.letters import load_letters
 from modhub.demo.raster import Splits
 from modhub.limits import KIB
+from modhub.ops.compose import compose
+from modhub.ops.decompose import decompose
+from modhub.ops.install import install
+from modhub.ops.publish import publish
 from modhub.package.decomposition import Decomposition
 
 VERSION: Final = "1.0.0"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from modhub.config import EnergySettings, load_config
-from modhub.energy.counters import Counter, Part
-from modhub.energy.equations import PAPER_PUE
-from modhub.energy.estimate import cpu_estimate, dram_estimate
+from modhub.energy.counters import Counter, Part, cpu_estimate, dram_estimate
+from modhub.energy.meter import BACKGROUND, PAPER_INTENSITY, Instruments, Meter
 from modhub.energy.nvml import MISSING, nvml_counters
 from modhub.energy.rapl import rapl_counters
-from modhub.energy.running import BACKGROUND, PAPER_INTENSITY, Instruments, Meter
+from modhub.energy.result import PAPER_PUE
+from modhub.settings.config import load_config
+from modhub.settings.values import EnergySettings
 
 
 def meter(

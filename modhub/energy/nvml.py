@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from modhub.energy.counters import Counter
+from modhub.energy.counters import Counter, integrated
 
 #: Where Linux shows that an NVIDIA GPU is there, whether or not the binding is.
 _DRIVER: Final = Path("/proc/driver/nvidia/version")
@@ -60,19 +60,5 @@ def _asked(nvml: Any, function: Callable[[Any], float], handle: Any) -> Callable
             return function(handle) * _MILLI
         except nvml.NVMLError as error:
             raise OSError(str(error)) from error
-
-    return read
-
-
-def integrated(watts: Callable[[], float], clock: Callable[[], float]) -> Callable[[], float]:
-    """Joules from power that is looked at now and then: trapezoids between the looks."""
-    joules, last, before = 0.0, clock(), watts()
-
-    def read() -> float:
-        nonlocal joules, last, before
-        now, here = clock(), watts()
-        joules += (now - last) * (before + here) / 2
-        last, before = now, here
-        return joules
 
     return read

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from modhub.data import ImageData, Split
+from modhub.data.arrays import as_images, as_labels
+from modhub.data.images import ImageData, Split
 from modhub.errors import NotFound
-from modhub.inputs import as_images, as_labels
 
 CIFAR10: Final = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905 - a list of words
 

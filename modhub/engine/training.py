@@ -13,9 +13,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data import ImageData
-from modhub.engine.compiled import JIT_COMPILE
-from modhub.inputs import Images
+from modhub.data.arrays import Images
+from modhub.data.images import ImageData
+from modhub.engine.run.compiled import JIT_COMPILE
 
 #: What the network takes is the raw image times this.
 RESCALE: Final = 1 / 255

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from modhub.errors import InvalidData, did_you_mean
 from modhub.evaluation.metrics import Labels
-from modhub.refs import slug_of
+from modhub.spec.refs import slug_of
 
 _NAMED = 5
 

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.module import Module
+from modhub.package.module import Module
 
 _CHUNK_BYTES = 4096
 

@@ -16,12 +16,12 @@ import safetensors.numpy
 import zstandard
 from numpy.typing import NDArray
 
-from modhub.architecture import Architecture, Shape, shapes_of, weight_shapes
-from modhub.digests import Digest, sha256
 from modhub.errors import IntegrityError, plain, shown
 from modhub.limits import MAX_DECODED_RATIO, MAX_MASK_NODES, MAX_WEIGHTS_RATIO
-from modhub.manifest import StoredBlob
-from modhub.module import Head, Module, PackedMasks, Weights
+from modhub.package.module import Head, Module, PackedMasks, Weights
+from modhub.spec.architecture import Architecture, Shape, shapes_of, weight_shapes
+from modhub.spec.digests import Digest, sha256
+from modhub.spec.manifest import StoredBlob
 
 _LEVEL = 19
 

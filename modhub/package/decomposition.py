@@ -7,11 +7,26 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from modhub.architecture import Architecture, shapes_of
-from modhub.decomposition.report import Report
-from modhub.digests import canonical_json, sha256
 from modhub.errors import IntegrityError
-from modhub.manifest import (
+from modhub.package.codec import (
+    Blob,
+    Wanted,
+    decode,
+    decode_module,
+    decode_weights,
+    encode,
+    encode_module,
+    encode_weights,
+    most_bytes,
+    wanted_module,
+    wanted_weights,
+)
+from modhub.package.folder import Package, save_package
+from modhub.package.module import Module, Origin
+from modhub.package.report import Report
+from modhub.spec.architecture import Architecture, shapes_of
+from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.manifest import (
     MANIFEST_FORMAT,
     Content,
     Dataset,
@@ -27,21 +42,6 @@ from modhub.manifest import (
     StoredBlob,
     digest_of,
 )
-from modhub.module import Module, Origin
-from modhub.package.codec import (
-    Blob,
-    Wanted,
-    decode,
-    decode_module,
-    decode_weights,
-    encode,
-    encode_module,
-    encode_weights,
-    most_bytes,
-    wanted_module,
-    wanted_weights,
-)
-from modhub.package.folder import Package, save_package
 
 ReadBlob = Callable[[str, StoredBlob], bytes]
 

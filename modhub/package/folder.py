@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from modhub.digests import sha256
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.limits import MAX_MANIFEST_BYTES
-from modhub.manifest import Manifest, StoredBlob, read_manifest, write_manifest
-from modhub.registry.layout import blob_path
+from modhub.spec.digests import sha256
+from modhub.spec.layout import blob_path
+from modhub.spec.manifest import Manifest, StoredBlob, read_manifest, write_manifest
 
 MANIFEST_FILE = "manifest.json"
 

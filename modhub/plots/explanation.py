@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from modhub.composition.explanation import Explanation, Said
 from modhub.errors import UsageError
-from modhub.manifest import InputContract
 from modhub.plots.drawing import (
     ACCENT,
     AMOUNTS,
@@ -24,6 +23,7 @@ from modhub.plots.drawing import (
     save,
     shortened,
 )
+from modhub.spec.manifest import InputContract
 
 #: Classes that are drawn at most, those of the largest margins.
 MOST_CLASSES: Final = 15

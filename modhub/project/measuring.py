@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modhub.composition.agreement import Agreement, agreement_of
-from modhub.data import DATASETS, ImageData, load_data
-from modhub.digests import canonical_json
+from modhub.data.images import DATASETS, ImageData, load_data
 from modhub.errors import InvalidData
 from modhub.evaluation.metrics import among_best
-from modhub.resolve import LockedProject, MeasuredAccuracy
+from modhub.resolve.lockfile import LockedProject, MeasuredAccuracy
+from modhub.spec.digests import canonical_json
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from modhub.errors import UsageError
-from modhub.refs import Request, parse
-from modhub.resolve import Pinned
-from modhub.resolve.project_file import ProjectFile
+from modhub.project.manifest import ProjectFile
+from modhub.resolve.catalog import Pinned
+from modhub.spec.refs import Request, parse
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modhub.cache.fetch import Progress
 from modhub.errors import Conflict, UsageError
-from modhub.installation import Progress
-from modhub.places import RegistryUrls
-from modhub.project import state, views
-from modhub.project.locking import empty_project, releases_of
+from modhub.installation.context import RegistryUrls
+from modhub.project import edits, views
+from modhub.project.folder import State, find_folder, read_state
+from modhub.project.lock import empty_project, releases_of
+from modhub.project.manifest import LOCK_FILE, PROJECT_FILE, ProjectFile, check_label
 from modhub.project.session import Change, Options, Session
-from modhub.registry import files
-from modhub.resolve import LockedProject
-from modhub.resolve import project_edits as edits
-from modhub.resolve.project_file import LOCK_FILE, PROJECT_FILE, ProjectFile, check_label
+from modhub.resolve.lockfile import LockedProject
+from modhub.storage import files
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
-    from modhub.project.replay import Replay
+    from modhub.project.verify import Replay
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Project:
         ``offline`` uses the cache alone. ``progress`` is told what is fetched, bytes done and in all. Raises NotFound,
         kind ``no-project``.
         """
-        return cls(state.find_folder(folder), Options(registry, cache, offline, progress))
+        return cls(find_folder(folder), Options(registry, cache, offline, progress))
 
     @classmethod
     def new(
@@ -84,7 +84,7 @@ class Project:
             raise Conflict(f"{root} is a file.", kind="not-a-folder", hint="choose another name.", path=str(root))
         text = edits.new_text(check_label(name if name is not None else root.name))
         project = cls(root, Options(registry, cache, offline, progress))
-        session = Session(root, project.options, state.State(root, text.encode(), None), is_new=True)
+        session = Session(root, project.options, State(root, text.encode(), None), is_new=True)
         session.commit(*session.added(refs, None)) if refs else session.commit(text, ())
         return project
 
@@ -149,9 +149,9 @@ class Project:
 
         Classes that are the same in both stay once. Raises Conflict for a label that means another module here.
         """
-        from modhub.project.merging import merged
+        from modhub.project.merge import merged
 
-        session, theirs = self._session(), state.read_state(state.find_folder(other))
+        session, theirs = self._session(), read_state(find_folder(other))
         keep = releases_of(session.state.lock) | releases_of(theirs.lock)
         return session.commit(merged(session.state, theirs), keep)
 
@@ -203,8 +203,8 @@ class Project:
         A fused classifier is written as the one network that it is. One in bfloat16 is written in float32, with a
         warning: its modules have no other weights, and bfloat16 is a way to run them. Gives what was written.
         """
-        from modhub.engine.artifacts import described
-        from modhub.engine.loading import check_place, save_model
+        from modhub.engine.export.formats import described
+        from modhub.engine.read.files import check_place, save_model
 
         check_place(out)
         composite = self.compose(frozen=frozen)
@@ -223,7 +223,7 @@ class Project:
         What differs is in the result's ``problems``. Raises only what keeps it from looking at all: no lockfile, or one
         that was changed by hand. ``progress`` is told images done and in all.
         """
-        from modhub.project.replay import replayed
+        from modhub.project.verify import replayed
 
         return replayed(self._session(), measure=measure, progress=progress)
 
@@ -240,7 +240,7 @@ class Project:
         return views.ages(session.state.file, session.locked(), session.places())
 
     def _session(self) -> Session:
-        return Session(self.folder, self.options, state.read_state(self.folder))
+        return Session(self.folder, self.options, read_state(self.folder))
 
     def _edit(self, change: Callable[[str], str]) -> Change:
         session = self._session()

@@ -12,23 +12,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modhub.cache import Installed
+from modhub.cache.fetch import Progress
+from modhub.cache.markers import Installed
+from modhub.composition.composite import Composite
+from modhub.composition.plan import Member, Verifier, make_plan
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError, did_you_mean, shown
-from modhub.installation import Progress
-from modhub.places import Backend, Places, RegistryUrls
-from modhub.project import naming
-from modhub.project.differences import Move, Setting, changed_settings, moves
-from modhub.project.locking import Locker, registry_url, releases_of, reused
-from modhub.project.state import State, write_state
-from modhub.refs import ModelRef, parse
-from modhub.registry import files
-from modhub.resolve import Lock, LockedProject, Pinned
-from modhub.resolve import project_edits as edits
-from modhub.resolve.project_file import PROJECT_FILE, ProjectFile, read_project
+from modhub.installation.backend import Backend
+from modhub.installation.context import Places, RegistryUrls
+from modhub.package.module import Module
+from modhub.project import edits, naming
+from modhub.project.diff import Move, Setting, changed_settings, moves
+from modhub.project.folder import State, write_state
+from modhub.project.lock import Locker, registry_url, releases_of, reused
+from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
+from modhub.resolve.catalog import Pinned
+from modhub.resolve.lockfile import Lock, LockedProject
+from modhub.spec.refs import ModelRef, ModuleRef, parse
+from modhub.storage import files
 
 if TYPE_CHECKING:
     from modhub.composition.agreement import Agreement
-    from modhub.composition.composite import Composite
 
 
 @dataclass(frozen=True)
@@ -244,8 +247,6 @@ class Session:
 
     def composite(self, locked: LockedProject) -> Composite:
         """The classifier of a lock; its modules are installed where they are not."""
-        from modhub.project.building import composed
-
         backend = Backend(self.registry(), self.options.cache)
         pins = Lock.of_project(locked)
         places = self.places(or_cached=True)
@@ -274,7 +275,7 @@ class Session:
 
     def _spec(self, data: str) -> str:
         """Data that was named from the current folder, as it is named from the project's."""
-        from modhub.data import DATASETS
+        from modhub.data.images import DATASETS
 
         path = files.absolute(data)
         if data in DATASETS:
@@ -340,3 +341,20 @@ def _outdated(state: State) -> Conflict:
         hint="lock again: modhub lock",
         path=str(state.folder),
     )
+
+
+def composed(locked: LockedProject, modules: Mapping[ModuleRef, Module], backend: Backend) -> Composite:
+    """The classifier of a lock whose modules are at hand. Raises Incompatible, Conflict."""
+    column = {label: number for number, (label, _) in enumerate(locked.classes)}
+    plan = make_plan(
+        [Member(modules[pin.ref], label) for label, pin in locked.classes],
+        adapt=locked.adapt,
+        size=locked.size,
+        verifiers=[
+            Verifier(tuple(column[label] for label in stage.classes), tuple(modules[pin.ref] for pin in stage.modules))
+            for stage in locked.stages
+        ],
+        mode=locked.mode,
+        dtype=locked.dtype,
+    )
+    return Composite(plan, backend, locked.reject)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modhub.errors import NotFound
-from modhub.manifest import Manifest
-from modhub.places import Places
-from modhub.refs import ModelRef, in_order, select_version
-from modhub.resolve import LockedProject, Pinned
-from modhub.resolve.project_file import ProjectFile
+from modhub.installation.context import Places
+from modhub.project.manifest import ProjectFile
+from modhub.resolve.catalog import Pinned
+from modhub.resolve.lockfile import LockedProject
+from modhub.spec.manifest import Manifest
+from modhub.spec.refs import ModelRef, in_order, select_version
 
 if TYPE_CHECKING:
-    from modhub.adapters import Adapter
+    from modhub.composition.adapters import Adapter
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def manifest_of(places: Places, pin: Pinned) -> Manifest:
 
 def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_locked: bool) -> Tree:
     """The tree of a locked project; ``pins`` are all its modules."""
-    from modhub.adapters import adapter_between, joint_contract
-    from modhub.compat import range_text, size_text
+    from modhub.composition.adapters import adapter_between, joint_contract
+    from modhub.spec.contract import range_text, size_text
 
     releases: dict[tuple[ModelRef, str], Pinned] = {}
     for pin in pins:

@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
-from modhub.documents import (
+from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
+from modhub.spec.layout import CATALOG, RELEASES, catalog_path, index_path, records_folder
+from modhub.spec.refs import ModelRef, in_order, is_exact, is_model_name, select_version
+from modhub.spec.registry_files import (
     CATALOG_FORMAT,
     INDEX_FORMAT,
     Catalog,
@@ -30,14 +33,11 @@ from modhub.documents import (
     max_bytes_of,
     read_document,
 )
-from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
-from modhub.refs import ModelRef, in_order, is_exact, is_model_name, select_version
-from modhub.registry.layout import CATALOG, RELEASES, catalog_path, index_path, records_folder
-from modhub.registry.store import Store
+from modhub.storage.store import Store
 
 if TYPE_CHECKING:
-    from modhub.documents import Withdrawal
-    from modhub.manifest import Manifest
+    from modhub.spec.manifest import Manifest
+    from modhub.spec.registry_files import Withdrawal
 
 _Document = TypeVar("_Document", bound=BaseModel)
 Problem = ModhubError

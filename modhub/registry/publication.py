@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
-from modhub.digests import sha256
 from modhub.errors import IntegrityError
 from modhub.limits import MIB
-from modhub.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
-from modhub.refs import ModelRef, check_version, parse_model_name, parse_version
-from modhub.registry.store import Payload
+from modhub.spec.digests import sha256
+from modhub.spec.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
+from modhub.spec.refs import ModelRef, check_version, parse_model_name, parse_version
+from modhub.storage.store import Payload
 
 #: Called with what is being done, the bytes done and the bytes in all.
 Progress = Callable[[str, int, int], None]

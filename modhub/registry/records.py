@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from modhub.digests import Digest, sha256
-from modhub.documents import RECORD_FORMAT, ChainedRecord, read_document, write_document
 from modhub.errors import Conflict, IntegrityError, NotFound
 from modhub.limits import MAX_HISTORY_ENTRIES, MAX_RECORD_BYTES
-from modhub.registry.layout import record_path, records_folder
-from modhub.registry.store import Store
+from modhub.spec.digests import Digest, sha256
+from modhub.spec.layout import record_path, records_folder
+from modhub.spec.registry_files import RECORD_FORMAT, ChainedRecord, read_document, write_document
+from modhub.storage.store import Store
 
 Record = TypeVar("Record", bound=ChainedRecord)
 

@@ -15,12 +15,12 @@ from itertools import tee
 from typing import TYPE_CHECKING
 
 from modhub.errors import NotFound, did_you_mean
-from modhub.refs import ModelRef, in_order, is_prerelease, satisfying, slug_of
 from modhub.resolve.catalog import Catalog
+from modhub.spec.refs import ModelRef, in_order, is_prerelease, satisfying, slug_of
 
 if TYPE_CHECKING:
-    from modhub.documents import IndexEntry, Withdrawal
-    from modhub.manifest import InputContract
+    from modhub.spec.manifest import InputContract
+    from modhub.spec.registry_files import IndexEntry, Withdrawal
 
 #: How many names of one kind a message lists.
 SHOWN = 10

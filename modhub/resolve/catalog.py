@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from modhub.refs import ModelRef, ModuleRef
+from modhub.spec.refs import ModelRef, ModuleRef
 
 if TYPE_CHECKING:
-    from modhub.documents import IndexEntry, Withdrawal
-    from modhub.manifest import InputContract
+    from modhub.spec.manifest import InputContract
+    from modhub.spec.registry_files import IndexEntry, Withdrawal
 
 
 class Catalog(Protocol):

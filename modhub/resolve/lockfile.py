@@ -16,18 +16,19 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
-from modhub.digests import canonical_json, sha256
 from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
 from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
-from modhub.refs import ModuleRef, check_name, is_exact, parse
-from modhub.resolve.bounded_toml import TooCostly, load_toml
 from modhub.resolve.catalog import Pinned
-from modhub.stored import DigestText, DisplayName, Extent, Share
+from modhub.resolve.toml_read import TooCostly, load_toml
+from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.refs import ModuleRef, check_name, is_exact, parse
+from modhub.spec.schema import DigestText, DisplayName, Extent, Share
 
 LOCK_FORMAT: Final = 1
 _HEADER: Final = "# Written by modhub. A change by hand is refused; lock again instead.\n"
 
-#: How images are made to fit modules that take others; as ``modhub.adapters.ADAPTS``, which takes numpy to import.
+#: How images are made to fit modules that take others; as ``modhub.composition.adapters.ADAPTS``, which
+#: takes numpy to import.
 AdaptText = Literal["resize", "crop", "letterbox"]
 #: How modules of one origin run, and what trunks compute in; as ``modhub.composition.modes.Mode`` and ``Dtype``.
 ModeText = Literal["isolated", "fused", "auto"]

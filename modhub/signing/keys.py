@@ -14,10 +14,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from modhub.documents import SIGNATURE_FORMAT, SignatureFile, read_document
 from modhub.errors import ModhubError, UsageError
-from modhub.refs import check_name
 from modhub.signing.statements import Statement
+from modhub.spec.refs import check_name
+from modhub.spec.registry_files import SIGNATURE_FORMAT, SignatureFile, read_document
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from modhub.digests import canonical_json, parse_digest
+from modhub.spec.digests import canonical_json, parse_digest
 
 #: What can be signed. The first is a release, the others are entries of append-only histories.
 KINDS: Final = ("release", "alias", "yank", "tombstone", "revocation")

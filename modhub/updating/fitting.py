@@ -14,14 +14,14 @@ head like any other: the modules stay modules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.module import Head
-from modhub.updating.minimising import Vector, minimise
+from modhub.package.module import Head
 
 Floats = NDArray[np.float64]
 
@@ -271,3 +271,58 @@ class _Problem:
         by_margin[rows, self.labels] -= 1
         gradient = np.concatenate([block.gradient(self.margins, by_margin).vector() for block in self.blocks])
         return loss + 0.5 * float(self.prior @ parameters**2), (gradient + self.prior * parameters) / self.roots
+
+
+Vector = NDArray[np.float64]
+
+_MEMORY = 10
+_ENOUGH = 1e-4
+
+
+def minimise(
+    function: Callable[[Vector], tuple[float, Vector]], start: Vector, *, tolerance: float, iterations: int = 300
+) -> Vector:
+    """Where ``function``, which gives value and gradient, is least; stops when the gradient's length is ``tolerance``.
+
+    Where the function is curved by c or more, the answer is then at most ``tolerance / c`` away from the true one. Also
+    stops when rounding hides any further descent.
+    """
+    x = start
+    value, gradient = function(x)
+    pairs: deque[tuple[Vector, Vector, float]] = deque(maxlen=_MEMORY)
+    for _ in range(iterations):
+        if float(np.linalg.norm(gradient)) <= tolerance:
+            break
+        direction = _direction(gradient, pairs)
+        slope = float(gradient @ direction)
+        size = 1.0 if pairs else min(1.0, 1.0 / float(np.linalg.norm(gradient)))
+        while True:
+            moved = x + size * direction
+            new_value, new_gradient = function(moved)
+            if new_value <= value + _ENOUGH * size * slope:
+                break
+            size /= 2
+            if size < 1e-10:
+                return x
+        step, change = moved - x, new_gradient - gradient
+        curvature = float(step @ change)
+        if curvature > 0:
+            pairs.append((step, change, curvature))
+        x, value, gradient = moved, new_value, new_gradient
+    return x
+
+
+def _direction(gradient: Vector, pairs: deque[tuple[Vector, Vector, float]]) -> Vector:
+    """The quasi-Newton step that the remembered steps and gradient changes suggest."""
+    result = -gradient
+    weights = []
+    for step, change, curvature in reversed(pairs):
+        weight = float(step @ result) / curvature
+        weights.append(weight)
+        result = result - weight * change
+    if pairs:
+        _, change, curvature = pairs[-1]
+        result = result * (curvature / float(change @ change))
+    for (step, change, curvature), weight in zip(pairs, reversed(weights), strict=True):
+        result = result + step * (weight - float(change @ result) / curvature)
+    return result

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.decomposition.backtrack import removed_counts
-from modhub.manifest import Stages
-from modhub.module import Masks
+from modhub.package.module import Masks
+from modhub.spec.manifest import Stages
 
 #: The masks after one stage of backtracking: ``(masks, "last-conv" or "input") -> masks``.
 Backtracked = Callable[[Masks, str], Masks]

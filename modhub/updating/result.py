@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.errors import NotFound, UsageError
-from modhub.module import Module
 from modhub.package.decomposition import Decomposition, with_digests
-from modhub.refs import parse_model_name
+from modhub.package.module import Module
+from modhub.spec.refs import parse_model_name
 from modhub.updating.choosing import Tried, Way
 
 _DRAWS = 2000

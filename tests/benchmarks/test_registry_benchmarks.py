@@ -20,14 +20,16 @@ import transfer
 from care_stores import memory
 from fsspec.implementations.memory import MemoryFileSystem
 
-from modhub.documents import NamespaceCatalog, write_document
 from modhub.errors import ModhubError
-from modhub.manifest import write_manifest
-from modhub.refs import ModelRef
-from modhub.registry import Registry, index, open_store
-from modhub.registry.care import fsck
-from modhub.registry.layout import CATALOG, blob_path, catalog_path, index_path, release_path
-from modhub.registry.store import Store
+from modhub.registry import index
+from modhub.registry.admin.fsck import fsck
+from modhub.registry.writer import Registry
+from modhub.spec.layout import CATALOG, blob_path, catalog_path, index_path, release_path
+from modhub.spec.manifest import write_manifest
+from modhub.spec.refs import ModelRef
+from modhub.spec.registry_files import NamespaceCatalog, write_document
+from modhub.storage.store import Store
+from modhub.storage.urls import open_store
 
 # Races
 

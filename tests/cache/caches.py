@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modhub.cache import Cache, CacheCatalog
-from modhub.installation import install
-from modhub.registry import Registry, open_store
-from modhub.registry.layout import blob_path
-from modhub.resolve import resolve
+from modhub.cache.cache import Cache
+from modhub.cache.catalog import CacheCatalog
+from modhub.installation.install import install
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.spec.layout import blob_path
+from modhub.storage.urls import open_store
 
 HOUR = 3600
 

@@ -14,7 +14,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 @pytest.fixture
 def cache(tmp_path):
-    from modhub.cache import Cache
+    from modhub.cache.cache import Cache
 
     return Cache(tmp_path / "cache")
 
@@ -24,8 +24,8 @@ def registry(tmp_path):
     """me/net@1.0.0 with cat, dog and potter's wheel, and the alias n for it."""
     from synthetic import release
 
-    from modhub.registry import Registry
-    from modhub.registry.local import LocalStore
+    from modhub.registry.writer import Registry
+    from modhub.storage.local import LocalStore
 
     registry = Registry(LocalStore(tmp_path / "registry"))
     registry.publish(*release())

@@ -6,9 +6,9 @@ import pytest
 from caches import blob_file, get
 from synthetic import release
 
-from modhub.documents import SignatureFile, write_document
-from modhub.registry import Registry
-from modhub.registry.local import LocalStore
+from modhub.registry.writer import Registry
+from modhub.spec.registry_files import SignatureFile, write_document
+from modhub.storage.local import LocalStore
 
 CAT, DOG = "me/net:cat@1.0.0", "me/net:dog@1.0.0"
 

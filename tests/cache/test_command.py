@@ -13,11 +13,11 @@ from synthetic import release
 
 from modhub.cli.commands.cache import size_in_bytes
 from modhub.errors import IntegrityError, NotFound
-from modhub.installation import install
-from modhub.refs import ModuleRef
-from modhub.registry import Registry
-from modhub.registry.local import LocalStore
-from modhub.resolve import Pinned
+from modhub.installation.install import install
+from modhub.registry.writer import Registry
+from modhub.resolve.catalog import Pinned
+from modhub.spec.refs import ModuleRef
+from modhub.storage.local import LocalStore
 
 
 @pytest.fixture

@@ -15,18 +15,19 @@ from caches import blob_file, files_of, get, whole_modules
 from crashing import in_process
 from synthetic import release
 
-from modhub.cache import Cache
-from modhub.cache.fetching import fetch_blob
+from modhub.cache.cache import Cache
+from modhub.cache.fetch import fetch_blob
 from modhub.errors import IntegrityError, RegistryUnreachable
-from modhub.installation import install
+from modhub.installation.install import install
 from modhub.limits import MIB
-from modhub.manifest import StoredBlob, write_manifest
-from modhub.refs import ModelRef
-from modhub.registry import Registry, versioned
-from modhub.registry.layout import blob_path, release_path
-from modhub.registry.local import LocalStore
-from modhub.registry.store import Capabilities
-from modhub.resolve import resolve
+from modhub.registry.publication import versioned
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.spec.layout import blob_path, release_path
+from modhub.spec.manifest import StoredBlob, write_manifest
+from modhub.spec.refs import ModelRef
+from modhub.storage.local import LocalStore
+from modhub.storage.store import Capabilities
 
 
 class RemoteStore:

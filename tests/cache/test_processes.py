@@ -12,11 +12,13 @@ from caches import HOUR, blob_file, get, get_from, make_older, whole_modules
 from crashing import crashes, race
 from synthetic import release
 
-from modhub.cache import Cache, pruning
+from modhub.cache import prune
+from modhub.cache.cache import Cache
 from modhub.errors import IntegrityError, StorageError
 from modhub.limits import MIB
-from modhub.registry import Registry, open_store
-from modhub.registry.local import LocalStore
+from modhub.registry.writer import Registry
+from modhub.storage.local import LocalStore
+from modhub.storage.urls import open_store
 
 CLASSES = [f"class {number}" for number in range(6)]
 INSTALLERS = 4
@@ -117,7 +119,7 @@ def _worker(kind, url, root, folder, name):
     """An installer that forgets and installs again, or a pruner without grace that works as long as they do."""
     done = Path(folder)
     if kind == "pruner":
-        pruning.GRACE = -HOUR
+        prune.GRACE = -HOUR
         taken = 0
         while len(list(done.iterdir())) < INSTALLERS:
             # It gives up when the other took the manifest of a module that is marked by now.

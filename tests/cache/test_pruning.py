@@ -10,11 +10,12 @@ import pytest
 from caches import HOUR, blob_file, files_of, get, make_older, whole_modules
 from synthetic import release
 
-from modhub.cache import Cache, pruning
+from modhub.cache import prune
+from modhub.cache.cache import Cache
 from modhub.errors import IntegrityError, StorageError
-from modhub.registry import Registry
-from modhub.registry.layout import blob_path
-from modhub.registry.local import LocalStore
+from modhub.registry.writer import Registry
+from modhub.spec.layout import blob_path
+from modhub.storage.local import LocalStore
 
 CAT, DOG, WHEEL = (f"me/net:{slug}@1.0.0" for slug in ("cat", "dog", "potters-wheel"))
 
@@ -49,7 +50,7 @@ def test_nothing_is_deleted_that_an_installed_module_needs(registry, cache):
 
 
 def test_an_empty_cache_stays_one(cache):
-    assert cache.prune(max_size=0) == pruning.Pruned()
+    assert cache.prune(max_size=0) == prune.Pruned()
     assert not cache.root.exists()
 
 
@@ -235,7 +236,7 @@ def test_a_damaged_manifest_beside_a_good_one_counts_for_nothing(registry, cache
 @pytest.fixture
 def merciless(monkeypatch):
     """No grace: every file that nobody needs at this moment is old enough."""
-    monkeypatch.setattr(pruning, "GRACE", -HOUR)
+    monkeypatch.setattr(prune, "GRACE", -HOUR)
 
 
 class PruningStore(LocalStore):
@@ -288,7 +289,7 @@ def test_an_installation_that_cannot_win_says_so(registry, cache):
 
 def between(monkeypatch, action):
     """Let ``action`` happen once when pruning has set everything aside, before it looks at the markers again."""
-    looked = pruning._needed_now
+    looked = prune._needed_now
     waiting = [action]
 
     def and_then(*arguments):
@@ -296,7 +297,7 @@ def between(monkeypatch, action):
             waiting.pop()()
         return looked(*arguments)
 
-    monkeypatch.setattr(pruning, "_needed_now", and_then)
+    monkeypatch.setattr(prune, "_needed_now", and_then)
 
 
 def test_what_is_installed_while_its_files_are_set_aside_is_whole(registry, cache, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 
 import modhub
 from modhub.errors import Conflict, InvalidData, UsageError
-from modhub.evaluation.gate import Check, passed
+from modhub.ops.check import Check, passed
 from tests.cli import origin
 from tests.cli.running import Result, Workshop
 

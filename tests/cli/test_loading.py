@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from modhub.engine.loading import check_model_file, load_model, save_model
+from modhub.engine.read.files import check_model_file, load_model, save_model
 from modhub.errors import NotFound, StorageError, UnsupportedModel
 from tests.cli import origin
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.energy import Instruments, Meter
 from modhub.energy.counters import Counter
-from modhub.manifest import read_manifest, write_manifest
+from modhub.energy.meter import Instruments, Meter
+from modhub.spec.manifest import read_manifest, write_manifest
 from tests.cli import origin
 
 COUNTED = Path("/sys/class/powercap/intel-rapl:0").exists()

@@ -15,8 +15,9 @@ import pytest
 import modhub
 from modhub.cli import printing, quiet
 from modhub.cli.printing import Column
-from modhub.config import load_config
-from modhub.registry import Registry, open_store
+from modhub.registry.writer import Registry
+from modhub.settings.config import load_config
+from modhub.storage.urls import open_store
 from tests.cli import origin
 from tests.cli.running import Result, Workshop
 
@@ -359,7 +360,7 @@ def test_a_hostile_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[
 
 
 def test_sizes_and_places_are_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    from modhub.config import STARTER_FOLDER
+    from modhub.installation.registries import STARTER_FOLDER
 
     assert [printing.size(count) for count in (0, 1023, 1024, 1023 * 1024, 5 * 2**20)] == [
         "0 bytes", "1023 bytes", "1.0 KiB", "1.0 MiB", "5.0 MiB",

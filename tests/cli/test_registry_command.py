@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from modhub.cli.care import duration
-from modhub.registry import Registry, open_store
-from modhub.registry.layout import blob_path
+from modhub.cli.findings import duration
+from modhub.registry.writer import Registry
+from modhub.spec.layout import blob_path
+from modhub.storage.urls import open_store
 from tests.cli.running import Result
 from tests.synthetic import release
 

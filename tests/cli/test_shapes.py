@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.adapters import ADAPTS
 from modhub.cli.commands.compose import command
+from modhub.composition.adapters import ADAPTS
 from tests.cli import origin
 from tests.cli.running import Result, Workshop
 from tests.small_origins import Data, fitted_model, plain_features

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from modhub.registry import Registry, open_store
+from modhub.registry.writer import Registry
+from modhub.storage.urls import open_store
 from tests.cli.running import Result
 from tests.synthetic import release
 
@@ -132,6 +133,6 @@ def test_signed_things_are_installed_where_signatures_are_required(run: Run, reg
 
 
 def _alice():  # type: ignore[no-untyped-def]
-    from modhub.keyring import load_signer
+    from modhub.settings.private_keys import load_signer
 
     return load_signer("alice")

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from modhub.digests import sha256
-from modhub.manifest import InputContract, Stages
-from modhub.module import Head, Module, Origin, PackedMasks
-from modhub.refs import slug_of
+from modhub.package.module import Head, Module, Origin, PackedMasks
+from modhub.spec.digests import sha256
+from modhub.spec.manifest import InputContract, Stages
+from modhub.spec.refs import slug_of
 from tests.synthetic import ARCHITECTURE
 
 CONTRACT = InputContract(

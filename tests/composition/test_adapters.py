@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from modhub.adapters import adapter_between, check_adapt, joint_contract
+from modhub.composition.adapters import adapter_between, check_adapt, joint_contract
 from modhub.errors import Incompatible, UsageError
 from tests.composition.made_by_hand import CONTRACT
 

@@ -13,8 +13,8 @@ from modhub.composition.operations import added, removed, renamed, restricted, s
 from modhub.composition.plan import Member, make_plan
 from modhub.composition.votes import Prediction
 from modhub.errors import UsageError
-from modhub.manifest import FusedAgreement
-from modhub.module import PackedMasks
+from modhub.package.module import PackedMasks
+from modhub.spec.manifest import FusedAgreement
 from tests.composition.made_by_hand import module
 
 CAT, DOG, SHIP = (f"cifar10/r56:{name}@1.0.0" for name in ("cat", "dog", "ship"))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from modhub.data import ImageData, load_data, load_images
+from modhub.data.images import ImageData, load_data, load_images
 from modhub.errors import InvalidData, NotFound, UsageError
 
 CLASSES = np.array(["cat", "dog", "owl"])
@@ -295,7 +295,7 @@ def test_restrict_and_take_keep_images_labels_and_paths_together(pets: Path) -> 
 def test_loading_an_npz_imports_neither_keras_nor_pillow(save_npz: Save, pixels: Pixels) -> None:
     path = save_npz(x=pixels, y=LABELS, classes=CLASSES)
     code = (
-        "import sys; from modhub.data import load_data; from modhub.engine.datasets import load_dataset\n"
+        "import sys; from modhub.data.images import load_data; from modhub.engine.datasets import load_dataset\n"
         f"load_data({str(path)!r}, datasets=load_dataset)\n"
         "print(sorted({'keras', 'tensorflow', 'PIL'} & set(sys.modules)))"
     )

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from modhub.data import load_images
+from modhub.data.images import load_images
 from modhub.errors import InvalidData, NotFound
 
 Pixels = NDArray[np.uint8]

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from modhub.architecture import Layer
 from modhub.decomposition.backtrack import backtracked
 from modhub.decomposition.calibration import fit_platt
 from modhub.decomposition.head import modular_head
 from modhub.decomposition.sites import find_sites
-from modhub.engine.masked import MaskedNetwork, OriginRunner
-from modhub.engine.network import Network as Rebuilt
-from modhub.engine.pipeline import cut
-from modhub.engine.reader import read_model
-from modhub.manifest import DecomposeOptions
-from modhub.module import PackedMasks
+from modhub.engine.decompose.pipeline import cut
+from modhub.engine.read.reader import read_model
+from modhub.engine.run.isolated import MaskedNetwork, OriginRunner
+from modhub.engine.run.network import Network as Rebuilt
+from modhub.package.module import PackedMasks
+from modhub.spec.architecture import Layer
+from modhub.spec.manifest import DecomposeOptions
 from tests.oracle import masks as literal
 from tests.oracle.backtracking import backtrack
 from tests.oracle.decomposition import margin

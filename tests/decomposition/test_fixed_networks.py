@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modhub import architecture as arch
-from modhub.architecture import INPUT, Architecture, Call
 from modhub.decomposition.sites import find_sites
-from modhub.engine.masked import OriginRunner
-from modhub.engine.pipeline import cut
-from modhub.manifest import DecomposeOptions
-from modhub.module import PackedMasks
+from modhub.engine.decompose.pipeline import cut
+from modhub.engine.run.isolated import OriginRunner
+from modhub.package.module import PackedMasks
+from modhub.spec import architecture as arch
+from modhub.spec.architecture import INPUT, Architecture, Call
+from modhub.spec.manifest import DecomposeOptions
 from tests.oracle.masks import sites
 from tests.oracle.networks import Examples, Network
 from tests.oracle.origins import assert_same_masks, observation_of, oracle_modules, origin_of, slugs_of

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import modhub
-from modhub.manifest import DecomposeOptions
+from modhub.spec.manifest import DecomposeOptions
 from tests.oracle.forward import features, logits
 from tests.oracle.fuzzing import fuzz
 from tests.oracle.keras_models import build, styles

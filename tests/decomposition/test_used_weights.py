@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modhub.architecture import INPUT, Conv2D, Dense
 from modhub.decomposition.jaccard import UsedWeights
-from modhub.engine.network import Network
-from modhub.module import Masks, Module
+from modhub.engine.run.network import Network
+from modhub.package.module import Masks, Module
+from modhub.spec.architecture import INPUT, Conv2D, Dense
 from tests.small_origins import quadrant_modules
 
 

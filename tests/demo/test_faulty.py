@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modhub.data import ImageData
-from modhub.demo.faulty import PAPER, Case, Figures, confused_pair, measured, table
+from examples.paper.faulty import PAPER, Case, Figures, confused_pair, measured, table
+from modhub.data.images import ImageData
 
 CLASSES = ("a", "b", "c")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.demo.digits import load_digits
 from modhub.demo.letters import load_letters
 from modhub.demo.raster import Splits, count_blocks, enlarge

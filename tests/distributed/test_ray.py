@@ -15,7 +15,7 @@ import pytest
 
 import modhub
 from modhub.cli import main
-from modhub.engine import clusters
+from modhub.engine.decompose import ray_cluster
 from modhub.errors import InvalidData, ModhubError, UsageError
 from tests.small_origins import quadrants, quadrants_model
 
@@ -62,7 +62,7 @@ def test_a_cluster_gives_the_bits_of_one_process(cluster, shards):
 
 
 def test_arrays_and_one_file_go_to_the_workers_in_parts(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(clusters, "CHUNK_BYTES", 30 * 64)
+    monkeypatch.setattr(ray_cluster, "CHUNK_BYTES", 30 * 64)
     data = quadrants()
     np.savez(tmp_path / "all.npz", x=data.x, y=data.y, classes=data.classes)
     whole = digest(cut(data.x, data.y, classes=data.classes))
@@ -128,10 +128,10 @@ def is_dead(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/wchan").exists(), reason="who waits for a pipe is read from Linux's /proc")
-@pytest.mark.parametrize("retries", [clusters._RETRIES, 0])
+@pytest.mark.parametrize("retries", [ray_cluster._RETRIES, 0])
 def test_a_killed_worker(cluster, shards, monkeypatch, retries):
     """Its task runs again, and nothing is different; only where no task may run again the work fails."""
-    monkeypatch.setattr(clusters, "_RETRIES", retries)
+    monkeypatch.setattr(ray_cluster, "_RETRIES", retries)
     whole = digest(cut(shards))
     killed: list[list[int]] = []
 

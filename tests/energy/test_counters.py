@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machines import RANGE, Machine, intel
 
-from modhub.energy.counters import Counter, Tally
-from modhub.energy.estimate import cpu_estimate, dram_estimate
+from modhub.energy.counters import Counter, Tally, cpu_estimate, dram_estimate
 from modhub.energy.nvml import counters_of, nvml_counters
 from modhub.energy.rapl import rapl_counters
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modhub.energy import co2e_lb, energy_kwh
-from modhub.energy.running import PAPER_INTENSITY
+from modhub.energy.meter import PAPER_INTENSITY
+from modhub.energy.result import co2e_lb, energy_kwh
 
 WATTS = st.floats(0, 1e4)
 HOURS = st.floats(0, 1e4)

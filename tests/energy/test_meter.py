@@ -10,12 +10,13 @@ import pytest
 from machines import Machine, intel
 
 import modhub
-from modhub.config import EnergySettings
-from modhub.energy import Counter, EstimateWarning, Instruments, Meter, active, lap
+from modhub.energy.counters import Counter
 from modhub.energy.machine import instruments_of
+from modhub.energy.meter import EstimateWarning, Instruments, Meter, active, lap
 from modhub.energy.nvml import MISSING
 from modhub.energy.rapl import rapl_counters
 from modhub.errors import ModhubError, UsageError
+from modhub.settings.values import EnergySettings
 
 NO_GPU = ([], "no NVIDIA GPU was found")
 BUSY = {"intel-rapl:0": 50, "intel-rapl:0:1": 5}

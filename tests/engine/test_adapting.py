@@ -12,8 +12,8 @@ from PIL import Image
 import modhub
 from modhub import compose
 from modhub.errors import Incompatible, InvalidData
-from modhub.module import PackedMasks
 from modhub.package.decomposition import with_digests
+from modhub.package.module import PackedMasks
 from tests.small_origins import Data, bar_modules, bars, fitted_model, plain_features, quadrant_modules, quadrants
 
 

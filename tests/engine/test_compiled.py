@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-from modhub.engine.compiled import compiled, fetched, to_numpy
+from modhub.engine.run.compiled import compiled, fetched, to_numpy
 
 
 def test_traced_once_for_all_numbers_of_images():

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import modhub
+from modhub.data.rows import Piece
 from modhub.decomposition.sampling import Observed, draw, observed, pack, segments
 from modhub.decomposition.sites import find_sites
-from modhub.engine import probe
-from modhub.engine.decomposing import _networks
-from modhub.engine.observing import LocalObserver, observe_piece
+from modhub.engine.decompose import probe
+from modhub.engine.decompose.decompose import _networks
+from modhub.engine.decompose.observe import LocalObserver, observe_piece
 from modhub.errors import InvalidData
-from modhub.manifest import DecomposeOptions
-from modhub.sources.rows import Piece
+from modhub.spec.manifest import DecomposeOptions
 from tests.small_origins import bars, bars_model, fitted_model, plain_features, quadrants, quadrants_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.compat import contract_of
 from modhub.composition.modes import DTYPES
-from modhub.engine.fused import FusedRunner
-from modhub.engine.masked import MaskedNetwork, OriginRunner
-from modhub.engine.masks import margin_head, on_all_sites, union_of
-from modhub.engine.network import Network, preprocess
-from modhub.engine.reader import read_model
-from modhub.engine.reduced import ReducedNetwork, trunk_of
-from modhub.engine.runner import PlanRunner
+from modhub.engine.read.reader import read_model
+from modhub.engine.run.bfloat16 import ReducedNetwork, trunk_of
+from modhub.engine.run.fused import FusedRunner
+from modhub.engine.run.isolated import MaskedNetwork, OriginRunner
+from modhub.engine.run.masks import margin_head, on_all_sites, union_of
+from modhub.engine.run.network import Network, preprocess
+from modhub.engine.run.plan import PlanRunner
 from modhub.errors import UsageError
-from modhub.explaining import explain
-from modhub.module import Origin, PackedMasks
+from modhub.ops.explain import explain
 from modhub.package.decomposition import with_digests
+from modhub.package.module import Origin, PackedMasks
+from modhub.spec.contract import contract_of
 from tests.engine.test_running import IMAGES, margins_by_hand, masked_modules
 from tests.small_origins import bar_modules, bars, cut, quadrant_modules, quadrants, quadrants_model, with_random_masks
 
@@ -124,7 +124,7 @@ def test_every_image_goes_through_the_trunk_once(monkeypatch):
     monkeypatch.setattr(
         Network, "run", lambda self, images, visit=None: seen.append(images.shape) or run(self, images, visit)
     )
-    monkeypatch.setattr("modhub.engine.fused.compiled", lambda function: function)
+    monkeypatch.setattr("modhub.engine.run.fused.compiled", lambda function: function)
     FusedRunner(modules[0].origin, modules).margins(IMAGES[:5], 16)
     assert seen == [(5, 8, 8, 1)]
 

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modhub.architecture import shapes_of
-from modhub.composition import chunks
-from modhub.composition.chunks import UNKNOWN_FREE
-from modhub.engine import memory
-from modhub.engine.batches import batch_that_fits, live_bytes
-from modhub.engine.fused import FusedRunner
-from modhub.engine.masked import OriginRunner
+from modhub.engine.run import memory
+from modhub.engine.run.batches import batch_that_fits, live_bytes
+from modhub.engine.run.fused import FusedRunner
+from modhub.engine.run.isolated import OriginRunner
+from modhub.engine.run.memory import UNKNOWN_FREE
+from modhub.spec.architecture import shapes_of
 from tests.engine.test_running import IMAGES, masked_modules
 from tests.engine.test_watched import seldom_removed
 
@@ -113,7 +112,7 @@ def test_chunks_change_nothing(monkeypatch):
     sizes = []
     fill = runner._fill_spared
     monkeypatch.setattr(runner, "_fill_spared", lambda images, *rest: sizes.append(len(images)) or fill(images, *rest))
-    monkeypatch.setattr(chunks, "MOST_CHUNK", 2 * 5 * runner._bytes_an_image(IMAGES))
+    monkeypatch.setattr(memory, "MOST_CHUNK", 2 * 5 * runner._bytes_an_image(IMAGES))
     np.testing.assert_allclose(runner.margins(IMAGES, 5), whole, atol=1e-5, rtol=1e-5)
     assert sizes == [5, 10, 10, 7]
 
@@ -202,7 +201,7 @@ def test_memory_does_not_grow_with_the_images_and_keeps_to_a_real_limit():
 
 
 def test_processors_get_batches_that_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    from modhub.engine import batches
+    from modhub.engine.run import batches
 
     monkeypatch.setattr(batches.memory, "free", lambda: 1 << 40)
     for accelerated, images in ((False, 64), (True, 4096)):

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from modhub import architecture as arch
-from modhub.compat import contract_of
-from modhub.engine.check import check_reading, check_weights_finite, logits_of
-from modhub.engine.reader import SUPPORTED, read_model
+from modhub.engine.read.check import check_reading, check_weights_finite, logits_of
+from modhub.engine.read.reader import SUPPORTED, read_model
 from modhub.errors import UnsupportedModel
-from modhub.module import Origin
+from modhub.package.module import Origin
+from modhub.spec import architecture as arch
+from modhub.spec.contract import contract_of
 from tests.engine.networks_to_read import READABLE, SHAPE, L, chain, classifier, conv, randomised
 
 IMAGES = np.random.default_rng(0).integers(0, 9, size=(6, *SHAPE)).astype(np.uint8)

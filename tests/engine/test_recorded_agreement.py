@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import modhub
 from modhub.composition.operations import matched
-from modhub.config import STARTER_FOLDER
-from modhub.engine.metrics import fused_agreement, recorded_agreement
-from modhub.manifest import FusedAgreement, read_manifest, write_manifest
+from modhub.engine.decompose.metrics import fused_agreement, recorded_agreement
+from modhub.installation.registries import STARTER_FOLDER
 from modhub.package.decomposition import decomposition_from, modules_from, with_digests
+from modhub.spec.manifest import FusedAgreement, read_manifest, write_manifest
 from tests.engine.test_fused import by_hand
 from tests.engine.test_running import IMAGES, margins_by_hand, masked_modules
 from tests.small_origins import bar_modules, bars, quadrant_modules, with_random_masks

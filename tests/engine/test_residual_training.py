@@ -6,9 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from modhub.data import ImageData
-from modhub.engine.reader import read_model
-from modhub.engine.residual_training import (
+from examples.paper.residual_training import (
     _split,
     augmented,
     mean_recall,
@@ -16,6 +14,8 @@ from modhub.engine.residual_training import (
     small_resnet,
     train_small_resnet,
 )
+from modhub.data.images import ImageData
+from modhub.engine.read.reader import read_model
 from tests import small_origins
 
 

@@ -13,12 +13,12 @@ import pytest
 from modhub import compose
 from modhub.decomposition.calibration import fit_platt
 from modhub.decomposition.sampling import draw
-from modhub.engine.check import logits_of
-from modhub.engine.masked import MaskedNetwork, equal_masks, masked_sites
-from modhub.engine.network import Network, preprocess
+from modhub.engine.read.check import logits_of
+from modhub.engine.run.isolated import MaskedNetwork, equal_masks, masked_sites
+from modhub.engine.run.network import Network, preprocess
 from modhub.errors import IntegrityError
-from modhub.module import PackedMasks
 from modhub.package.decomposition import with_digests
+from modhub.package.module import PackedMasks
 from tests.small_origins import (
     bar_modules,
     bars,

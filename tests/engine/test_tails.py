@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modhub.engine import tails
-from modhub.engine.masked import OriginRunner
-from modhub.engine.network import Network
-from modhub.engine.reduced import trunk_of
-from modhub.engine.tails import Tails, first_difference, share_before
-from modhub.module import PackedMasks
+from modhub.engine.run import shared_prefix
+from modhub.engine.run.bfloat16 import trunk_of
+from modhub.engine.run.isolated import OriginRunner
+from modhub.engine.run.network import Network
+from modhub.engine.run.shared_prefix import Tails, first_difference, share_before
 from modhub.package.decomposition import with_digests
+from modhub.package.module import PackedMasks
 from tests.engine.test_fused import conv_modules
 from tests.engine.test_running import IMAGES, margins_by_hand, masked_modules
 from tests.engine.test_watched import seldom_removed
@@ -81,7 +81,7 @@ def test_the_beginning_runs_once_a_batch(monkeypatch):
 
     monkeypatch.setattr(Network, "advance", counting)
     # Without compiling, so that every run is seen.
-    monkeypatch.setattr(tails, "compiled", lambda function: function)
+    monkeypatch.setattr(shared_prefix, "compiled", lambda function: function)
     running = Tails(trunk_of(origin), origin.contract, [module.keep for module in modules])
     given = [(place.start, number) for place, number, _ in running.features(IMAGES, 20)]
     assert given == [(first, number) for first in (0, 20) for number in range(4)]

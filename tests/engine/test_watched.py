@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from modhub import compose
-from modhub.engine import masked, watched
-from modhub.engine.masked import OriginRunner, _filled
-from modhub.engine.network import Network, preprocess
-from modhub.engine.watched import WatchedNetwork, is_worth_watching
-from modhub.module import PackedMasks
+from modhub.engine.run import isolated, shared_pass
+from modhub.engine.run.isolated import OriginRunner, _filled
+from modhub.engine.run.network import Network, preprocess
+from modhub.engine.run.shared_pass import WatchedNetwork, is_worth_watching
 from modhub.package.decomposition import with_digests
+from modhub.package.module import PackedMasks
 from tests.small_origins import cut, quadrant_modules, quadrants, quadrants_model, with_random_masks
 
 IMAGES = np.concatenate([quadrants(each=8, seed=9).x, np.zeros((3, 8, 8, 1), np.uint8)])
@@ -125,7 +125,7 @@ def test_only_hits_are_run_again(monkeypatch):
     monkeypatch.setattr(
         runner._network, "features", lambda images, size: counted.append(len(images)) or run(images, size)
     )
-    monkeypatch.setattr("modhub.engine.masked._FIRST", len(IMAGES))
+    monkeypatch.setattr("modhub.engine.run.isolated._FIRST", len(IMAGES))
     runner.margins(IMAGES, 256)
     hits = hits_by_hand(modules, IMAGES).sum(axis=0)
     assert counted == [1 << int(np.ceil(np.log2(count))) for count in hits if count]
@@ -138,7 +138,7 @@ def test_a_few_images_tell_whether_watching_pays(monkeypatch):
     watched = []
     watch = runner._watched.watch
     monkeypatch.setattr(
-        runner._watched, "watch", lambda images, size: watched.append(len(images)) or watch(images, size)
+        runner._watched, "watch", lambda images, size: shared_pass.append(len(images)) or watch(images, size)
     )
     runner.margins(IMAGES, 256)
     assert watched == [8, len(IMAGES) - 8]
@@ -159,7 +159,7 @@ def test_what_is_not_worth_watching():
 def test_too_much_to_watch_runs_each_by_itself(monkeypatch):
     modules = [with_random_masks(module, seed=k) for k, module in enumerate(quadrant_modules().modules)]
     shared = OriginRunner(modules[0].origin, modules).margins(IMAGES, 16)
-    monkeypatch.setattr(watched, "MOST_WATCHED", 100)
+    monkeypatch.setattr(shared_pass, "MOST_WATCHED", 100)
     alone = OriginRunner(modules[0].origin, modules)
     assert alone._watched is None
     np.testing.assert_allclose(alone.margins(IMAGES, 16), shared, atol=1e-5, rtol=1e-5)
@@ -173,4 +173,4 @@ def test_no_images_at_all():
 def test_batches_are_filled_up_to_few_sizes():
     assert [_filled(count, 16) for count in (0, 1, 3, 9, 16, 17, 40)] == [0, 1, 4, 16, 16, 17, 40]
     assert _filled(11, 10) == 11
-    assert masked._filled(9, 10) == 10
+    assert isolated._filled(9, 10) == 10

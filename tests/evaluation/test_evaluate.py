@@ -14,10 +14,10 @@ import pytest
 from sklearn import metrics as sk
 
 import modhub
-from modhub.data import ImageData
+from modhub.data.images import ImageData
 from modhub.errors import InvalidData, ModhubError, NotFound, UnsupportedModel, UsageError
-from modhub.evaluating import Options, Preprocessing, Subject, evaluate_all, place_of, timed
 from modhub.evaluation.answers import Answers
+from modhub.ops.evaluate import Options, Preprocessing, Subject, evaluate_all, place_of, timed
 from tests.small_origins import bar_modules, bars, bars_model, quadrant_modules, quadrants, quadrants_model
 
 QUADRANTS = quadrants(25, 7)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modhub.errors import InvalidData
 from modhub.evaluation.labels import columns_of, matched
-from modhub.refs import slug_of
+from modhub.spec.refs import slug_of
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from modhub.evaluation.calibration import BINS, reliability
 from modhub.evaluation.metrics import (
+    BINS,
     among_best,
     confusion_matrix,
     own_shares,
     positives,
+    reliability,
     vote_shares,
 )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modhub.decomposition.jaccard import jaccard
 from modhub.evaluation.overlap import between_modules, kept_per_layer, kept_shares
-from modhub.module import PackedMasks
+from modhub.package.module import PackedMasks
 from tests.composition.made_by_hand import module
 
 

@@ -15,9 +15,9 @@ from modhub.composition.composite import Composite
 from modhub.composition.explanation import Firing, explained
 from modhub.composition.plan import Member, Verifier, make_plan
 from modhub.errors import InvalidData, ModhubError, NotFound, UsageError
-from modhub.explaining import explain
-from modhub.module import Module, PackedMasks
+from modhub.ops.explain import explain
 from modhub.package.decomposition import with_digests
+from modhub.package.module import Module, PackedMasks
 from tests.composition.made_by_hand import module
 from tests.oracle.forward import forward
 from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, with_random_masks

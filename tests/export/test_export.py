@@ -17,11 +17,11 @@ import pytest
 
 import modhub
 from modhub.composition.composite import Composite
-from modhub.engine.artifacts import described, keras_bytes
-from modhub.engine.onnx_files import name_anew, onnx_bytes
+from modhub.engine.export.formats import described, keras_bytes
+from modhub.engine.export.onnx import name_anew, onnx_bytes
 from modhub.errors import Conflict, Incompatible, InvalidData, ModhubError, StorageError, UnsupportedModel, UsageError
-from modhub.exporting import TOLERANCE, export, synthetic_images
-from modhub.places import Backend
+from modhub.installation.backend import Backend
+from modhub.ops.export import TOLERANCE, export, synthetic_images
 from tests.composition.made_by_hand import CONTRACT
 from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, with_random_masks
 

@@ -22,11 +22,17 @@ from fuzz_formats import TOML_BOMBS, toml_spoilt
 from fuzz_mutators import ODD_CHARACTERS, ODD_TEXTS, bytes_spoilt, document_spoilt, large_document, text_spoilt
 from pydantic import BaseModel
 
-from modhub.config import Config, load_config, load_trust
-from modhub.digests import parse_digest
-from modhub.documents import max_bytes_of, read_document
 from modhub.errors import ModhubError
-from modhub.refs import (
+from modhub.project.manifest import ProjectFile, read_project
+from modhub.resolve.lockfile import read_lock
+from modhub.settings.config import load_config, load_trust
+from modhub.settings.values import Config
+from modhub.signing.keys import is_locked, parse_public_key, read_private_key
+from modhub.signing.statements import Statement
+from modhub.signing.trusted_key import TrustedKey
+from modhub.spec.digests import parse_digest
+from modhub.spec.layout import blob_path, catalog_path, index_path, record_path, release_path, signature_path
+from modhub.spec.refs import (
     ModelRef,
     check_name,
     is_model_name,
@@ -37,21 +43,10 @@ from modhub.refs import (
     select_version,
     slug_of,
 )
-from modhub.registry import open_store
-from modhub.registry.layout import (
-    blob_path,
-    catalog_path,
-    index_path,
-    record_path,
-    release_path,
-    signature_path,
-)
-from modhub.registry.local import LocalStore
-from modhub.registry.store import check_path, check_prefix
-from modhub.resolve import read_lock
-from modhub.resolve.project_file import ProjectFile, read_project
-from modhub.signing import Statement, TrustedKey, parse_public_key
-from modhub.signing.keys import is_locked, read_private_key
+from modhub.spec.registry_files import max_bytes_of, read_document
+from modhub.storage.local import LocalStore
+from modhub.storage.store import check_path, check_prefix
+from modhub.storage.urls import open_store
 
 #: Named bytes: one input, or the files of a folder or registry by path.
 Case = dict[str, bytes]

@@ -22,16 +22,21 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fuzz_kinds import Case, Kind, WrongAnswer, attempt
 from fuzz_mutators import ODD_TEXTS, bytes_spoilt, document_spoilt, parsed, sealed, text_spoilt, value_spoilt
 
-from modhub.cache import Cache, CacheCatalog
-from modhub.installation import install
-from modhub.manifest import Manifest
-from modhub.refs import ModelRef
-from modhub.registry import Registry
-from modhub.registry.care import collect, export_release, fsck, import_release, mirror
-from modhub.registry.memory import MemoryStore
-from modhub.registry.store import Capabilities, is_path
-from modhub.resolve import resolve
-from modhub.signing import Trust, TrustedKey
+from modhub.cache.cache import Cache
+from modhub.cache.catalog import CacheCatalog
+from modhub.installation.install import install
+from modhub.registry.admin.archive import export_release, import_release
+from modhub.registry.admin.fsck import fsck
+from modhub.registry.admin.gc import collect
+from modhub.registry.admin.mirror import mirror
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.signing.policy import Trust
+from modhub.signing.trusted_key import TrustedKey
+from modhub.spec.manifest import Manifest
+from modhub.spec.refs import ModelRef
+from modhub.storage.memory import MemoryStore
+from modhub.storage.store import Capabilities, is_path
 
 _NAMES = ["n:cat", "me/net", "me/net:cat@^1", "me/net@1.1.0", "you/other@2.0.0-rc.1", "you", "me/net:potter's wheel"]
 _REFS = [ModelRef("me", "net", "1.0.0"), ModelRef("me", "net", "1.1.0"), ModelRef("you", "other", "2.0.0-rc.1")]

@@ -16,17 +16,17 @@ from fuzz_formats import arrays_spoilt, bomb, frame_spoilt, network_spoilt
 from fuzz_kinds import Case, Kind, WrongAnswer, attempt
 from fuzz_mutators import bytes_spoilt, document_spoilt, large_document, sealed, value_spoilt
 
-from modhub.architecture import shapes_of
-from modhub.compat import check_same_input
-from modhub.digests import sha256
 from modhub.limits import GIB, MAX_DECODED_BYTES, MAX_DECODED_RATIO, MAX_MANIFEST_BYTES, MIB
-from modhub.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
 from modhub.package.codec import decode, decode_module, decode_weights, encode, wanted_weights
 from modhub.package.decomposition import Decomposition, decomposition_from
 from modhub.package.folder import load_manifest, load_package
 from modhub.registry.index import entry_of
-from modhub.registry.layout import blob_path
 from modhub.registry.publication import next_minor, same_content, versioned
+from modhub.spec.architecture import shapes_of
+from modhub.spec.contract import check_same_input
+from modhub.spec.digests import sha256
+from modhub.spec.layout import blob_path
+from modhub.spec.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
 
 _MANIFEST = write_manifest(samples.manifest())
 

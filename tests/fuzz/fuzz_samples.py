@@ -18,9 +18,33 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 
-from modhub.architecture import Architecture, shapes_of, weight_shapes
-from modhub.digests import canonical_json, sha256
-from modhub.documents import (
+from modhub.package.decomposition import Decomposition
+from modhub.package.folder import Package
+from modhub.package.module import Head, Module, Origin, PackedMasks
+from modhub.registry.publication import versioned
+from modhub.registry.reindex import reindex
+from modhub.registry.writer import Registry
+from modhub.resolve.catalog import Pinned
+from modhub.resolve.lockfile import Lock
+from modhub.signing.keys import PublicKey, Signer, write_private_key
+from modhub.signing.statements import Statement
+from modhub.spec.architecture import Architecture, shapes_of, weight_shapes
+from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.layout import MARKER, blob_path, record_path, release_path, signature_path
+from modhub.spec.manifest import (
+    Accuracy,
+    Dataset,
+    DecomposeOptions,
+    InputContract,
+    Manifest,
+    Metric,
+    Provenance,
+    SiteRecord,
+    Stages,
+    write_manifest,
+)
+from modhub.spec.refs import ModelRef, ModuleRef
+from modhub.spec.registry_files import (
     AliasRecord,
     Catalog,
     GcCandidate,
@@ -33,29 +57,7 @@ from modhub.documents import (
     YankRecord,
     write_document,
 )
-from modhub.manifest import (
-    Accuracy,
-    Dataset,
-    DecomposeOptions,
-    InputContract,
-    Manifest,
-    Metric,
-    Provenance,
-    SiteRecord,
-    Stages,
-    write_manifest,
-)
-from modhub.module import Head, Module, Origin, PackedMasks
-from modhub.package.decomposition import Decomposition
-from modhub.package.folder import Package
-from modhub.refs import ModelRef, ModuleRef
-from modhub.registry import Registry, versioned
-from modhub.registry.layout import MARKER, blob_path, record_path, release_path, signature_path
-from modhub.registry.memory import MemoryStore
-from modhub.registry.upkeep import reindex
-from modhub.resolve import Lock, Pinned
-from modhub.signing import PublicKey, Signer, Statement
-from modhub.signing.keys import write_private_key
+from modhub.storage.memory import MemoryStore
 
 TIME = "2026-01-01T00:00:00+00:00"
 CLASSES = ("cat", "potter's wheel", "crème brûlée")
@@ -233,7 +235,7 @@ REVOCATIONS = _chain(RevocationRecord, "1f" * 32, [{"reason": "the laptop was st
 
 @cache
 def documents() -> dict[type[BaseModel], bytes]:
-    """One valid file of every model in ``modhub.documents``."""
+    """One valid file of every model in ``modhub.spec.registry_files``."""
     registry = registry_files()
     shard = IndexShard.model_validate_json(_without_checksum(registry["index/me/net.json"]))
     catalog = NamespaceCatalog.model_validate_json(_without_checksum(registry["catalog/me.json"]))

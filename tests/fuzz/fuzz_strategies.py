@@ -19,9 +19,9 @@ from fuzz_mutators import ODD_TEXTS, sealed, to_json
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from modhub.digests import DIGEST_PATTERN
-from modhub.manifest import Manifest, write_manifest
-from modhub.refs import MODEL_NAME_PATTERN, NAME_PATTERN, VERSION_PATTERN
+from modhub.spec.digests import DIGEST_PATTERN
+from modhub.spec.manifest import Manifest, write_manifest
+from modhub.spec.refs import MODEL_NAME_PATTERN, NAME_PATTERN, VERSION_PATTERN
 
 _TEXTS = st.text(st.characters(exclude_categories=[]), max_size=12) | st.sampled_from(ODD_TEXTS[:40])
 _ANYTHING = st.recursive(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from modhub.architecture import Architecture
+from modhub.spec.architecture import Architecture
 from tests.oracle.forward import forward, windows
 from tests.oracle.masks import Masks
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modhub.architecture import Architecture
+from modhub.spec.architecture import Architecture
 from tests.oracle import masks
 from tests.oracle.backtracking import backtrack
 from tests.oracle.forward import features, logits

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from modhub.architecture import INPUT, Architecture
+from modhub.spec.architecture import INPUT, Architecture
 
 Values = dict[str, np.ndarray]
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from hypothesis import strategies as st
 
-from modhub.architecture import INPUT, Call
+from modhub.spec.architecture import INPUT, Call
 from tests.oracle.networks import Block, Network
 
 

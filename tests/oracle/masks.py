@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modhub.architecture import Architecture
+from modhub.spec.architecture import Architecture
 from tests.oracle.forward import Values, forward
 
 Masks = dict[str, np.ndarray]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from modhub import architecture as arch
-from modhub.architecture import INPUT, Architecture, Call
+from modhub.spec import architecture as arch
+from modhub.spec.architecture import INPUT, Architecture, Call
 from tests.oracle.forward import apply_layer
 
 

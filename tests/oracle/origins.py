@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import assume
 
 from modhub.decomposition.sampling import class_order
-from modhub.manifest import DecomposeOptions, InputContract
-from modhub.module import Origin
+from modhub.package.module import Origin
+from modhub.spec.manifest import DecomposeOptions, InputContract
 from tests.oracle.decomposition import OracleModule, decompose
 from tests.oracle.forward import is_exact
 from tests.oracle.masks import Observation, observe_inputs

@@ -15,10 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from modhub.digests import sha256
 from modhub.errors import IntegrityError
-from modhub.manifest import StoredBlob
-from modhub.module import PackedMasks
 from modhub.package.codec import (
     decode,
     decode_module,
@@ -30,6 +27,9 @@ from modhub.package.codec import (
     wanted_module,
     wanted_weights,
 )
+from modhub.package.module import PackedMasks
+from modhub.spec.digests import sha256
+from modhub.spec.manifest import StoredBlob
 from tests.small_origins import quadrant_modules
 
 DECODED = bytes(range(256)) * 40

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.architecture import Architecture, Call, shapes_of, weight_shapes
-from modhub.digests import canonical_json, sha256
 from modhub.errors import IntegrityError
 from modhub.limits import MAX_JSON_DEPTH
 from modhub.package.codec import encode
+from modhub.spec.architecture import Architecture, Call, shapes_of, weight_shapes
+from modhub.spec.digests import canonical_json, sha256
 from tests.small_origins import quadrant_modules
 
 

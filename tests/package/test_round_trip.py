@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.module import Module
 from modhub.package.decomposition import modules_from
 from modhub.package.folder import load_blob, load_manifest
+from modhub.package.module import Module
 from tests.small_origins import bar_modules, bars, quadrant_modules
 
 ARRAYS = {"origin", "keep", "concern", "head", "version"}

@@ -80,7 +80,7 @@ def test_bad_input_is_a_line(
 def untrained(*names: str) -> dict[str, Any]:
     from study import Data, Trained
 
-    from modhub.data import ImageData
+    from modhub.data.images import ImageData
     from tests import small_origins
 
     data = small_origins.quadrants()

@@ -20,8 +20,8 @@ from figure_6 import Step, Training
 from study import Data, Study, Trained
 
 import modhub
-from modhub.data import ImageData
-from modhub.energy import EnergyResult, Figure
+from modhub.data.images import ImageData
+from modhub.energy.result import EnergyResult, Figure
 from modhub.errors import UsageError
 from tests.small_origins import fitted_model, plain_features, quadrants, quadrants_model
 

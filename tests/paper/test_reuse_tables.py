@@ -27,8 +27,8 @@ from study import Data, Study, Trained, first_of_each
 from two_ways import LOGITS, Source
 
 from modhub import compose
-from modhub.data import ImageData
-from modhub.engine.check import logits_of
+from modhub.data.images import ImageData
+from modhub.engine.read.check import logits_of
 from tests import small_origins
 
 ALL = [30, 30]

@@ -19,8 +19,8 @@ from cells import Cells
 from study import Data, Study, Trained, mean, top_hits
 
 import modhub
-from modhub.data import ImageData
-from modhub.engine.masked import OriginRunner
+from modhub.data.images import ImageData
+from modhub.engine.run.isolated import OriginRunner
 from tests.small_origins import quadrants, quadrants_model
 
 

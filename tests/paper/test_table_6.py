@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "paper"))
 import table_6
 import table_6_page
 
+from examples.paper.faulty import Case
 from modhub import compose
-from modhub.data import ImageData
-from modhub.demo.faulty import Case
-from modhub.engine.check import logits_of
+from modhub.data.images import ImageData
+from modhub.engine.read.check import logits_of
 from tests import small_origins
 
 VERIFY = "(4) verify with the two-class network's"

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "paper"))
 import train
 from study import Data
 
-from modhub.data import ImageData
-from modhub.engine.reader import read_model
-from modhub.engine.residual_training import mean_recall, probabilities, resnet
+from examples.paper.residual_training import mean_recall, probabilities, resnet
+from modhub.data.images import ImageData
+from modhub.engine.read.reader import read_model
 from modhub.errors import InvalidData, UsageError
 from tests.small_origins import quadrants
 

@@ -14,8 +14,8 @@ import variants
 
 import modhub
 from modhub.decomposition.backtrack import backtracked
-from modhub.engine.masked import OriginRunner
-from modhub.module import Module, PackedMasks
+from modhub.engine.run.isolated import OriginRunner
+from modhub.package.module import Module, PackedMasks
 
 
 def quantile(module: Module, delta: str) -> Module:

@@ -15,7 +15,7 @@ from modhub.errors import Conflict, UsageError
 from modhub.evaluation.answers import Answers
 from modhub.evaluation.evaluation import Evaluation, Timing, evaluated
 from modhub.evaluation.labels import Matched
-from modhub.module import PackedMasks
+from modhub.package.module import PackedMasks
 from modhub.plots import drawing
 from modhub.plots.drawing import check_folder
 from modhub.plots.evaluation import confusion, overlap, save_plots

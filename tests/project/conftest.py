@@ -17,7 +17,8 @@ def published(tmp_path_factory):
     """me/net 1.0.0, 1.1.0 and 2.0.0 with cat, dog and potter's wheel; me/two 1.0.0 with cat, dog and bird."""
     from synthetic import release
 
-    from modhub.registry import Registry, open_store
+    from modhub.registry.writer import Registry
+    from modhub.storage.urls import open_store
 
     root = tmp_path_factory.mktemp("published") / "registry"
     registry = Registry(open_store(str(root)))
@@ -30,7 +31,8 @@ def published(tmp_path_factory):
 @pytest.fixture
 def registry(tmp_path, published):
     """A copy of ``published``, to which a test may publish more."""
-    from modhub.registry import Registry, open_store
+    from modhub.registry.writer import Registry
+    from modhub.storage.urls import open_store
 
     shutil.copytree(published, tmp_path / "registry")
     return Registry(open_store(str(tmp_path / "registry")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synthetic import release
 
 from modhub import Project
-from modhub.manifest import digest_of
+from modhub.spec.manifest import digest_of
 
 
 def toml(project: Project) -> str:

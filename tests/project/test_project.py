@@ -11,11 +11,12 @@ from made_projects import both, lock, refs, toml, wide_release
 from synthetic import release
 
 from modhub import Project
-from modhub.config import write_alias
 from modhub.errors import Conflict, Incompatible, IntegrityError, NotFound, RegistryUnreachable, UsageError
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
-from modhub.searching import list_installed
+from modhub.ops.search import list_installed
+from modhub.registry.writer import Registry
+from modhub.settings.config import write_alias
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 
 FIRST = ModelRef("me", "net", "1.1.0")
 

@@ -15,8 +15,9 @@ from synthetic import release
 
 from modhub import Project
 from modhub.cli import main
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
+from modhub.registry.writer import Registry
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 from tests.cli.running import Result, plain_environment
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.errors import Conflict, NotFound, UsageError
-from modhub.resolve import project_edits as edits
-from modhub.resolve.project_file import read_project
+from modhub.project import edits
+from modhub.project.manifest import read_project
 
 TEXT = """\
 # Our pets.

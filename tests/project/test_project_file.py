@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modhub.adapters import ADAPTS
+from modhub.composition.adapters import ADAPTS
 from modhub.composition.modes import DTYPES, MODES
-from modhub.digests import canonical_json, sha256
 from modhub.errors import UsageError
 from modhub.limits import MAX_LOCK_BYTES
+from modhub.project.manifest import check_label, read_project
 from modhub.resolve.lockfile import AdaptText, DtypeText, ModeText
-from modhub.resolve.project_file import check_label, read_project
+from modhub.spec.digests import canonical_json, sha256
 from scripts.build_schemas import FOLDER
 
 WHOLE = """

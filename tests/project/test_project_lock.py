@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from made_projects import both, lock, refs, toml
 from synthetic import release
 
-from modhub import Project, api
-from modhub.adapters import ADAPTS
+from modhub import Project
 from modhub.cli import main
+from modhub.composition.adapters import ADAPTS
 from modhub.composition.modes import DTYPES, MODES
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
-from modhub.refs import ModelRef
-from modhub.resolve import read_lock
-from modhub.resolve.lockfile import Lock
+from modhub.ops.install import install
+from modhub.ops.install import lock as write_lock
+from modhub.resolve.lockfile import Lock, read_lock
+from modhub.spec.refs import ModelRef
 from scripts.build_schemas import FOLDER
 from tests.resolve.test_lockfile import PINS, rewritten
 
@@ -193,7 +194,7 @@ def test_frozen_says_which_classes_differ_or_that_nothing_is_locked(project):
     with pytest.raises(NotFound, match=r"the lockfile of the project in .* is missing") as caught:
         project.sync(frozen=True)
     assert caught.value.kind == "no-lock"
-    api.lock("me/net:cat", project.folder / "modhub.lock", registry=project.options.registry)
+    write_lock("me/net:cat", project.folder / "modhub.lock", registry=project.options.registry)
     with pytest.raises(NotFound, match="is of names alone, not of the project"):
         project.sync(frozen=True)
     project.sync()
@@ -241,9 +242,7 @@ def test_a_yanked_pin_with_nothing_beside_it_cannot_be_upgraded(project, registr
 
 def test_a_lock_installs_all_modules_also_without_its_project_and_offline(project, tmp_path):
     project.verify_with({("cat", "dog"): ["me/two:cat", "me/two:dog"]})
-    found = api.install(
-        locked=project.folder / "modhub.lock", registry=project.options.registry, cache=tmp_path / "other"
-    )
+    found = install(locked=project.folder / "modhub.lock", registry=project.options.registry, cache=tmp_path / "other")
     assert len(found) == 5
     Path(project.options.registry).rename(tmp_path / "away")
     offline = Project.open(project.folder, offline=True)

@@ -18,10 +18,10 @@ from made_projects import both, lock, toml
 from sklearn.datasets import load_sample_images
 
 from modhub import Project
-from modhub.digests import sha256
 from modhub.errors import InvalidData, NotFound
 from modhub.project.measuring import TOLERANCE, differences, fingerprint_of
-from modhub.resolve import Lock, MeasuredAccuracy
+from modhub.resolve.lockfile import Lock, MeasuredAccuracy
+from modhub.spec.digests import sha256
 from tests.cli.running import plain_environment
 
 LABELS = ["kitten", "dog", "apple"]
@@ -159,7 +159,7 @@ def test_data_without_any_class_of_the_project_or_none_at_all(pets, images):
 
 
 def test_a_fingerprint_is_of_images_labels_and_classes_and_of_nothing_else(images):
-    from modhub.data import ImageData
+    from modhub.data.images import ImageData
 
     x, y = images
     data = ImageData(x, y.astype(np.int64), ("a", "b", "c", "d"), "one")

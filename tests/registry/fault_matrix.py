@@ -17,10 +17,10 @@ from servers import FaultProxy, S3Server, Seen, fault_proxy, s3_server, shared_s
 from synthetic import release
 
 from modhub.errors import Conflict, ModhubError, NotFound
-from modhub.refs import ModelRef
-from modhub.registry import Registry
-from modhub.registry.filesystem import FileSystemStore
-from modhub.registry.retry import Retry
+from modhub.registry.writer import Registry
+from modhub.spec.refs import ModelRef
+from modhub.storage.remote import FileSystemStore
+from modhub.storage.retry import Retry
 
 KINDS = (
     "drop-request",

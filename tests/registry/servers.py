@@ -88,7 +88,7 @@ def _plain_environment() -> dict[str, str]:
 
 @functools.cache
 def _s3_files(endpoint: str) -> Any:
-    from modhub.registry.backends import S3
+    from modhub.storage.backends import S3
 
     return S3.connect("s3://any", {"endpoint_url": endpoint, "key": "key", "secret": "secret"})[0]
 
@@ -97,7 +97,7 @@ def shared_s3(endpoint: str) -> Any:
     """S3 as the table of backends has it, but one client for a whole process: making one costs more than most tests."""
     from dataclasses import replace
 
-    from modhub.registry.backends import S3
+    from modhub.storage.backends import S3
 
     return replace(S3, connect=lambda url, options: (_s3_files(endpoint), url.removeprefix("s3://")))
 

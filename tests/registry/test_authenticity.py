@@ -7,13 +7,16 @@ import uuid
 import pytest
 from synthetic import release
 
-from modhub.documents import RevocationRecord, write_document
 from modhub.errors import IntegrityError
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
-from modhub.registry.layout import signature_path
-from modhub.signing import Statement, Trust, TrustedKey
+from modhub.registry.writer import Registry
 from modhub.signing.keys import new_signer
+from modhub.signing.policy import Trust
+from modhub.signing.statements import Statement
+from modhub.signing.trusted_key import TrustedKey
+from modhub.spec.layout import signature_path
+from modhub.spec.refs import ModelRef
+from modhub.spec.registry_files import RevocationRecord, write_document
+from modhub.storage.urls import open_store
 
 REF = ModelRef("me", "net", "1.0.0")
 ALICE, MALLORY = new_signer("alice"), new_signer("mallory")

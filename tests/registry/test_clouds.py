@@ -14,10 +14,10 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from modhub.errors import RegistryUnreachable
-from modhub.registry.backends import AZ, GS, MARK
-from modhub.registry.filesystem import FileSystemStore
-from modhub.registry.retry import Retry
-from modhub.registry.testing import StoreSuite
+from modhub.storage.backends import AZ, GS, MARK
+from modhub.storage.remote import FileSystemStore
+from modhub.storage.retry import Retry
+from modhub.storage.testing import StoreSuite
 
 CLIENTS = {"fsspec": "2024.12.0", "gcsfs": "2024.12.0", "adlfs": "2024.12.0"}
 

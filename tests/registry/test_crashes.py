@@ -12,8 +12,9 @@ from crashing import PROCESSES, crashes, race, with_full_disk
 from synthetic import release
 
 from modhub.errors import StorageError
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
+from modhub.registry.writer import Registry
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 
 REF = ModelRef("me", "net", "1.0.0")
 CLASSES = ("cat", "dog")

@@ -2,7 +2,7 @@
 
 Told elsewhere: other releases' manifests, damaged and sparse blobs (``test_registry``), hostile JSON
 (``manifest/test_digests``), frames, headers and arrays that lie (``package/test_codec``), networks that want terabytes
-(``package/test_hostile_architectures``), archives (``care/test_archive``); where all that may come from, in
+(``package/test_hostile_architectures``), archives (``admin/test_archive``); where all that may come from, in
 ``test_hostile_places``. What nobody thought of, ``tests/fuzz`` looks for.
 """
 
@@ -24,18 +24,18 @@ import fuzz_samples as samples
 from fuzz_formats import bomb
 from fuzz_mutators import sealed
 
-from modhub.digests import parse_json, sha256
-from modhub.documents import IndexShard, NamespaceCatalog, YankRecord, read_document
 from modhub.errors import IntegrityError, InvalidRef, NotFound, UsageError
 from modhub.limits import GIB, MAX_JSON_FIELDS, MAX_JSON_FRACTIONS, MAX_JSON_VALUES, MIB
-from modhub.manifest import StoredBlob, write_manifest
 from modhub.package.codec import encode
 from modhub.package.decomposition import decomposition_from, modules_from
-from modhub.refs import ModelRef, parse
-from modhub.registry import Registry
-from modhub.registry.layout import blob_path, release_path, signature_path
-from modhub.registry.local import LocalStore
-from modhub.resolve import resolve
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.spec.digests import parse_json, sha256
+from modhub.spec.layout import blob_path, release_path, signature_path
+from modhub.spec.manifest import StoredBlob, write_manifest
+from modhub.spec.refs import ModelRef, parse
+from modhub.spec.registry_files import IndexShard, NamespaceCatalog, YankRecord, read_document
+from modhub.storage.local import LocalStore
 
 REF = ModelRef("me", "net", "1.0.0")
 

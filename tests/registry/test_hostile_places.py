@@ -21,18 +21,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fuzz"))
 import fuzz_samples as samples
 from fuzz_formats import TOML_BOMBS
 
-from modhub.config import load_config
-from modhub.digests import sha256
-from modhub.documents import AliasRecord, write_document
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable, UsageError
 from modhub.limits import MAX_HISTORY_ENTRIES, MIB
 from modhub.package.folder import load_blob, load_manifest
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
-from modhub.registry.layout import blob_path, record_path, release_path
-from modhub.registry.local import LocalStore
-from modhub.registry.store import Capabilities
-from modhub.resolve import read_lock
+from modhub.registry.writer import Registry
+from modhub.resolve.lockfile import read_lock
+from modhub.settings.config import load_config
+from modhub.spec.digests import sha256
+from modhub.spec.layout import blob_path, record_path, release_path
+from modhub.spec.refs import ModelRef
+from modhub.spec.registry_files import AliasRecord, write_document
+from modhub.storage.local import LocalStore
+from modhub.storage.store import Capabilities
+from modhub.storage.urls import open_store
 
 REF = ModelRef("me", "net", "1.0.0")
 

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from servers import LOOPBACK, StaticHandler, fault_proxy, serving, static_server
 
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
-from modhub.registry import open_store
-from modhub.registry.http import MAX_REDIRECTS, HttpStore
-from modhub.registry.retry import Retry
-from modhub.registry.store import CHUNK_BYTES
-from modhub.registry.testing import ReadOnlySuite
+from modhub.storage.http import MAX_REDIRECTS, HttpStore
+from modhub.storage.retry import Retry
+from modhub.storage.store import CHUNK_BYTES
+from modhub.storage.testing import ReadOnlySuite
+from modhub.storage.urls import open_store
 
 SOON = Retry(wait=lambda seconds: None)
 

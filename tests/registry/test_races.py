@@ -9,8 +9,11 @@ from servers import aws_environment
 from synthetic import release
 
 from modhub.errors import Conflict
-from modhub.refs import ModelRef
-from modhub.registry import Registry, index, open_store, versioned
+from modhub.registry import index
+from modhub.registry.publication import versioned
+from modhub.registry.writer import Registry
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 
 RACERS = 8
 

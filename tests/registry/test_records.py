@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modhub.digests import canonical_json, parse_json, sha256
-from modhub.documents import AliasRecord
 from modhub.errors import Conflict, Incompatible, IntegrityError, InvalidRef, ModhubError, NotFound
-from modhub.registry import Registry, open_store
 from modhub.registry.records import RecordLog
+from modhub.registry.writer import Registry
+from modhub.spec.digests import canonical_json, parse_json, sha256
+from modhub.spec.registry_files import AliasRecord
+from modhub.storage.urls import open_store
 
 
 @pytest.fixture

@@ -12,14 +12,16 @@ import pytest
 from crashing import as_nobody
 from synthetic import release
 
-from modhub.digests import canonical_json, sha256
 from modhub.errors import Conflict, Incompatible, IntegrityError, InvalidRef, NotFound, RegistryUnreachable, UsageError
-from modhub.manifest import read_manifest, write_manifest
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store, versioned
-from modhub.registry.layout import blob_path
-from modhub.registry.local import LocalStore
-from modhub.registry.store import Capabilities
+from modhub.registry.publication import versioned
+from modhub.registry.writer import Registry
+from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.layout import blob_path
+from modhub.spec.manifest import read_manifest, write_manifest
+from modhub.spec.refs import ModelRef
+from modhub.storage.local import LocalStore
+from modhub.storage.store import Capabilities
+from modhub.storage.urls import open_store
 
 REF = ModelRef("me", "net", "1.0.0")
 

@@ -15,12 +15,12 @@ from servers import RawBucket, fault_proxy, shared_s3
 
 from modhub.errors import NotFound, RegistryUnreachable, StorageError
 from modhub.limits import KIB
-from modhub.registry import open_store
-from modhub.registry.backends import AZ, GS, MARK, S3, SFTP, capabilities
-from modhub.registry.filesystem import FileSystemStore
-from modhub.registry.probe import probe_exclusive_create
-from modhub.registry.retry import Retry
-from modhub.registry.testing import StoreSuite
+from modhub.storage.backends import AZ, GS, MARK, S3, SFTP, capabilities
+from modhub.storage.probe import probe_exclusive_create
+from modhub.storage.remote import FileSystemStore
+from modhub.storage.retry import Retry
+from modhub.storage.testing import StoreSuite
+from modhub.storage.urls import open_store
 
 SOON = Retry(wait=lambda seconds: None)
 

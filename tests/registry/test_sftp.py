@@ -9,11 +9,12 @@ from sftp_server import sftp_server
 from synthetic import release
 
 from modhub.errors import RegistryUnreachable
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
-from modhub.registry.filesystem import FileSystemStore
-from modhub.registry.retry import Retry
-from modhub.registry.testing import StoreSuite
+from modhub.registry.writer import Registry
+from modhub.spec.refs import ModelRef
+from modhub.storage.remote import FileSystemStore
+from modhub.storage.retry import Retry
+from modhub.storage.testing import StoreSuite
+from modhub.storage.urls import open_store
 
 
 class RawFolder:

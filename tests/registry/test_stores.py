@@ -14,14 +14,14 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable, UsageError
-from modhub.registry import open_store
-from modhub.registry.backends import OTHER
-from modhub.registry.filesystem import FileSystemStore
-from modhub.registry.http import HttpStore
-from modhub.registry.local import LocalStore
-from modhub.registry.memory import MemoryStore
-from modhub.registry.probe import probe_exclusive_create
-from modhub.registry.testing import StoreSuite, check_read_only
+from modhub.storage.backends import OTHER
+from modhub.storage.http import HttpStore
+from modhub.storage.local import LocalStore
+from modhub.storage.memory import MemoryStore
+from modhub.storage.probe import probe_exclusive_create
+from modhub.storage.remote import FileSystemStore
+from modhub.storage.testing import StoreSuite, check_read_only
+from modhub.storage.urls import open_store
 
 
 class RawView:

@@ -9,12 +9,13 @@ import pytest
 from crashing import race
 from synthetic import release
 
-from modhub.digests import canonical_json, sha256
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.limits import MAX_REASON_CHARS
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
-from modhub.resolve import resolve
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 
 REF = ModelRef("me", "net", "1.0.0")
 NEWER = ModelRef("me", "net", "1.1.0")

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modhub.digests import sha256
-from modhub.documents import IndexEntry, Withdrawal
 from modhub.errors import IntegrityError
-from modhub.manifest import InputContract
-from modhub.refs import ModelRef, in_order, slug_of
-from modhub.resolve import Pinned, settle
+from modhub.resolve.catalog import Pinned
+from modhub.resolve.settle import settle
+from modhub.spec.digests import sha256
+from modhub.spec.manifest import InputContract
+from modhub.spec.refs import ModelRef, in_order, slug_of
+from modhub.spec.registry_files import IndexEntry, Withdrawal
 
 ANIMALS = ("cat", "dog", "potter's wheel")
 YANKED = Withdrawal("yanked", "answers wolf for dog.")

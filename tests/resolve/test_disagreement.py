@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from catalogs_in_memory import GONE, GREY, LARGE, SMALL, UNIT, YANKED, Release, catalog, settled, takes, two
 
-from modhub.compat import Standing
 from modhub.errors import Incompatible, ModhubError
+from modhub.spec.contract import Standing
 
 ADAPT = 'adapt="resize" (--adapt resize) gives each module an adapter'
 

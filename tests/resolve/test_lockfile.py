@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modhub.digests import sha256
 from modhub.errors import Incompatible, IntegrityError
 from modhub.limits import MAX_LOCK_BYTES
-from modhub.refs import ModuleRef
-from modhub.resolve import Lock, Pinned, read_lock
+from modhub.resolve.catalog import Pinned
+from modhub.resolve.lockfile import Lock, read_lock
+from modhub.spec.digests import sha256
+from modhub.spec.refs import ModuleRef
 
 PINS = (
     Pinned(ModuleRef("cifar10", "r56", "cat", "1.0.0"), "cat", sha256(b"1"), "/srv/modules"),
@@ -26,7 +27,7 @@ def text(pins=PINS):
 
 def rewritten(old, new, lock=None):
     """The lock with other text and its checksum made right again, as somebody might who wants it believed."""
-    from modhub.digests import canonical_json
+    from modhub.spec.digests import canonical_json
 
     changed = (lock or text()).replace(old, new)
     value = tomllib.loads(changed)

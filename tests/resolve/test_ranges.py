@@ -9,8 +9,9 @@ import pytest
 from catalogs_in_memory import ANIMALS, YANKED, catalog, takes
 
 from modhub.errors import InvalidRef, ModhubError, NotFound
-from modhub.refs import ModelRef, in_order, parse, satisfying
-from modhub.resolve import resolve, settle
+from modhub.resolve.resolver import resolve
+from modhub.resolve.settle import settle
+from modhub.spec.refs import ModelRef, in_order, parse, satisfying
 
 PUBLISHED = Path(__file__).parent / "published"
 

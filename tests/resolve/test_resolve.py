@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semantic_version import Version
 
-from modhub.digests import sha256
-from modhub.documents import IndexEntry, Withdrawal
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError
-from modhub.refs import ModuleRef, Request, in_order, select_version, slug_of
-from modhub.resolve import resolve
+from modhub.resolve.resolver import resolve
+from modhub.spec.digests import sha256
+from modhub.spec.refs import ModuleRef, Request, in_order, select_version, slug_of
+from modhub.spec.registry_files import IndexEntry, Withdrawal
 
 
 @dataclass

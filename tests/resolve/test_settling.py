@@ -21,14 +21,17 @@ from catalogs_in_memory import (
 )
 from synthetic import release
 
-from modhub.cache import Cache, CacheCatalog
-from modhub.compat import Standing
+from modhub.cache.cache import Cache
+from modhub.cache.catalog import CacheCatalog
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError
-from modhub.installation import install
-from modhub.manifest import digest_of
-from modhub.refs import ModelRef
-from modhub.registry import Registry, open_store
-from modhub.resolve import resolve, settle
+from modhub.installation.install import install
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.resolve.settle import settle
+from modhub.spec.contract import Standing
+from modhub.spec.manifest import digest_of
+from modhub.spec.refs import ModelRef
+from modhub.storage.urls import open_store
 
 # What is chosen
 

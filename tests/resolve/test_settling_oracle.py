@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_version import SimpleSpec, Version
 
-from modhub.compat import Standing, mismatches
 from modhub.errors import Incompatible, ModhubError, NotFound
-from modhub.refs import ModelRef, parse
-from modhub.resolve import settle
+from modhub.resolve.settle import settle
+from modhub.spec.contract import Standing, mismatches
+from modhub.spec.refs import ModelRef, parse
 
 CONTRACTS = [SMALL, LARGE, UNIT, takes(dtype="float32")]
 VERSIONS = ["0.9.0", "1.0.0-rc.1", "1.0.0", "1.1.0", "2.0.0"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from modhub.digests import sha256
-from modhub.documents import write_document
-from modhub.signing import PublicKey, Signer, Statement, TrustedKey
+from modhub.signing.keys import PublicKey, Signer
+from modhub.signing.statements import Statement
+from modhub.signing.trusted_key import TrustedKey
+from modhub.spec.digests import sha256
+from modhub.spec.registry_files import write_document
 
 DIGEST = sha256(b"what was published")
 OTHER_DIGEST = sha256(b"what an attacker would like")

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from modhub.config import load_config
-from modhub.keyring import create_key, key_path, load_private_key
-from modhub.registry import Registry, open_store
+from modhub.registry.writer import Registry
+from modhub.settings.config import load_config
+from modhub.settings.private_keys import create_key, key_path, load_private_key
+from modhub.storage.urls import open_store
 from tests.cli.running import Result, plain_environment
 from tests.signing.signers import signer, trusted
 

@@ -13,16 +13,8 @@ import pytest
 from crashing import as_nobody, crashes, in_process, race, with_full_disk
 
 from modhub.errors import Conflict, InvalidRef, NotFound, StorageError, UsageError
-from modhub.keyring import (
-    create_key,
-    key_path,
-    keys_folder,
-    load_private_key,
-    load_signer,
-    own_keys,
-    revoke_trusted,
-    trust_key,
-)
+from modhub.settings.private_keys import create_key, key_path, keys_folder, load_private_key, load_signer, own_keys
+from modhub.settings.trusted_keys import revoke_trusted, trust_key
 from modhub.signing.keys import write_private_key
 from tests.signing.signers import RELEASE, signer
 

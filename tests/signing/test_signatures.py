@@ -12,11 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modhub.documents import SignatureFile, read_document, write_document
 from modhub.errors import IntegrityError, UsageError
-from modhub.signing import PublicKey, Statement, parse_public_key, sign, verify
-from modhub.signing.keys import new_signer, public_line, read_private_key, write_private_key
-from modhub.signing.statements import KINDS
+from modhub.signing.keys import (
+    PublicKey,
+    new_signer,
+    parse_public_key,
+    public_line,
+    read_private_key,
+    sign,
+    verify,
+    write_private_key,
+)
+from modhub.signing.statements import KINDS, Statement
+from modhub.spec.registry_files import SignatureFile, read_document, write_document
 from tests.signing.signers import ALIAS, DIGEST, OTHER_DIGEST, RELEASE, signed, signer
 
 TEAM = signer("team")
@@ -299,8 +307,8 @@ def test_a_passphrase_does_not_matter_to_a_key_without() -> None:
 
 def test_without_cryptography_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     made = TEAM.sign(RELEASE)
-    monkeypatch.delitem(sys.modules, "modhub.signing.library", raising=False)
-    monkeypatch.delattr("modhub.signing.library", raising=False)
+    monkeypatch.delitem(sys.modules, "modhub.signing.keys", raising=False)
+    monkeypatch.delattr("modhub.signing.keys", raising=False)
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
     for work in (lambda: new_signer("x"), lambda: verify(TEAM.public, RELEASE, made)):
         with pytest.raises(UsageError) as caught:

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 from synthetic import release
 
-from modhub.digests import sha256
-from modhub.documents import AliasRecord, RevocationRecord, YankRecord, write_document
 from modhub.errors import IntegrityError
-from modhub.manifest import digest_of, write_manifest
-from modhub.refs import ModelRef
-from modhub.registry import Registry
-from modhub.registry.layout import record_path, release_path, signature_path
-from modhub.registry.local import LocalStore
-from modhub.signing import Statement, Trust
+from modhub.registry.writer import Registry
+from modhub.signing.policy import Trust
+from modhub.signing.statements import Statement
+from modhub.spec.digests import sha256
+from modhub.spec.layout import record_path, release_path, signature_path
+from modhub.spec.manifest import digest_of, write_manifest
+from modhub.spec.refs import ModelRef
+from modhub.spec.registry_files import AliasRecord, RevocationRecord, YankRecord, write_document
+from modhub.storage.local import LocalStore
 from tests.signing.signers import signer, trusted
 
 TEAM, EVIL = signer("team"), signer("evil")

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from modhub.errors import IntegrityError, RegistryUnreachable
-from modhub.signing import Statement, Trust, TrustedKey
+from modhub.signing.policy import Trust
+from modhub.signing.statements import Statement
+from modhub.signing.trusted_key import TrustedKey
 from tests.signing.signers import ALIAS, DIGEST, OTHER_DIGEST, RELEASE, signed, signer, trusted
 
 TEAM, OTHER, EVIL = (signer(name).id for name in ("team", "other", "evil"))

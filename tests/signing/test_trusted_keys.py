@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from modhub.config import edit_config, load_config, load_trust
 from modhub.errors import Conflict, NotFound, UsageError
-from modhub.keyring import create_key, find_key, key_path, known_keys, revoke_trusted, trust_key
+from modhub.settings.config import edit_config, load_config, load_trust
+from modhub.settings.private_keys import create_key, key_path
+from modhub.settings.trusted_keys import find_key, known_keys, revoke_trusted, trust_key
 from modhub.signing.keys import write_private_key
 from tests.signing.signers import signer, trusted
 

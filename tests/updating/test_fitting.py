@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from modhub.module import Head
+from modhub.package.module import Head
 from modhub.updating import fitting
 from modhub.updating.choosing import Comparison, Judged, Way, calibrated, choose, judge, strengths_to_try
-from modhub.updating.fitting import Change, Group, Views, changed_margins, fit, log_softmax, tempered
-from modhub.updating.minimising import minimise
+from modhub.updating.fitting import Change, Group, Views, changed_margins, fit, log_softmax, minimise, tempered
 from modhub.updating.splitting import first_of_each, folds, set_aside
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modhub.manifest import Stages
+from modhub.spec.manifest import Stages
 from modhub.updating.masks import counts, jaccard_after, removed, tangled, unseen_share
 
 SITE = (2, 3)

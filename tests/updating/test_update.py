@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.data import ImageData
-from modhub.engine.masked import OriginRunner
-from modhub.engine.updating import Examples, JointNetworks
+from modhub.data.images import ImageData
+from modhub.engine.run.isolated import OriginRunner
+from modhub.engine.update import Examples, JointNetworks
 from modhub.errors import Incompatible, InvalidData, NotFound, UsageError
 from tests.oracle.forward import forward
 from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants

@@ -1,1 +1,1 @@
-"""One file a command: its options, one call of ``modhub.api``, what is printed. Each file's command is ``command``."""
+"""One file a command: its options, one call of ``modhub.ops``, what is printed. Each file's command is ``command``."""

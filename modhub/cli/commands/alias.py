@@ -13,8 +13,8 @@ from modhub.cli.root import Group, help_alone
 from modhub.errors import NotFound, did_you_mean
 
 if TYPE_CHECKING:
-    from modhub.registry import Registry
-    from modhub.signing import Signer
+    from modhub.registry.writer import Registry
+    from modhub.signing.keys import Signer
 
 
 @click.group("alias", cls=Group)
@@ -78,7 +78,8 @@ def remove_alias(name: str, sign: Signer | None, registry: str | None, as_json: 
 @json_option
 def list_aliases(registry: tuple[str, ...] | None, as_json: bool) -> None:
     """List all aliases in the order in which they count: yours, then those of every registry."""
-    from modhub.config import load_config, registries
+    from modhub.installation.registries import registries
+    from modhub.settings.config import load_config
 
     config = load_config()
     rows = [(name, config.aliases[name], str(config.path)) for name in sorted(config.aliases)]
@@ -106,7 +107,8 @@ def list_aliases(registry: tuple[str, ...] | None, as_json: bool) -> None:
 @json_option
 def log_alias(name: str, registry: tuple[str, ...] | None, as_json: bool) -> None:
     """Show the history of NAME in the first registry that has one, oldest first. It is never overwritten."""
-    from modhub.config import load_config, registries
+    from modhub.installation.registries import registries
+    from modhub.settings.config import load_config
 
     places = registries(registry, load_config())
     found = next(((place, history) for place in places if (history := place.alias_history(name))), None)
@@ -132,7 +134,7 @@ def log_alias(name: str, registry: tuple[str, ...] | None, as_json: bool) -> Non
 def _write(name: str, target: str | None, registry: str | None, sign: Signer | None) -> str:
     """Write it where it belongs, and say where that is."""
     if registry is None:
-        from modhub.config import write_alias
+        from modhub.settings.config import write_alias
 
         return str(write_alias(name, target).path)
     place = _registry(registry)
@@ -143,7 +145,7 @@ def _write(name: str, target: str | None, registry: str | None, sign: Signer | N
 def _known(registry: str | None) -> tuple[dict[str, str], str]:
     """The aliases in the registry, or the user's own, and where they are."""
     if registry is None:
-        from modhub.config import load_config
+        from modhub.settings.config import load_config
 
         config = load_config()
         return dict(config.aliases), str(config.path)
@@ -153,14 +155,16 @@ def _known(registry: str | None) -> tuple[dict[str, str], str]:
 
 
 def _registry(url: str) -> Registry:
-    from modhub.config import load_config, publishing_registry
+    from modhub.installation.registries import publishing_registry
+    from modhub.settings.config import load_config
 
     return publishing_registry(url, load_config())
 
 
 def _exists(target: str, registry: str | None) -> bool:
-    from modhub.config import load_config, registries
-    from modhub.refs import parse_model_name
+    from modhub.installation.registries import registries
+    from modhub.settings.config import load_config
+    from modhub.spec.refs import parse_model_name
 
     places = registries(registry, load_config(), skip_missing=True)
     return any(place.versions(*parse_model_name(target)) for place in places)

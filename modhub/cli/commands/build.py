@@ -9,7 +9,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import Command
-from modhub.cli.projects import project_options, working
+from modhub.cli.project_options import project_options, working
 
 
 @click.command(

@@ -21,7 +21,9 @@ from modhub.errors import IntegrityError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modhub.cache import Cache, Checked, Pruned
+    from modhub.cache.cache import Cache
+    from modhub.cache.prune import Pruned
+    from modhub.cache.verify import Checked
 
 _UNITS: Final = {"B": 1, **{f"{name}B": 1000**power for power, name in enumerate("KMGT", 1)}}
 _BINARY_UNITS: Final = {f"{name}IB": 1024**power for power, name in enumerate("KMGT", 1)}
@@ -231,7 +233,7 @@ def _files(count: int) -> str:
 
 
 def _cache(folder: Path | None) -> Cache:
-    from modhub.cache import Cache
-    from modhub.config import load_config
+    from modhub.cache.cache import Cache
+    from modhub.settings.config import load_config
 
     return Cache(folder if folder is not None else load_config().cache_folder)

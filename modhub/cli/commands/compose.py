@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.composing import EXACT, Shape, agreement_text, composed, shape_options, way_asked
+from modhub.cli.compose_options import EXACT, Shape, agreement_text, composed, shape_options, way_asked
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
@@ -56,7 +56,7 @@ def command(
     positive where no margin exceeds its threshold. It loads without modhub.
     """
     if out is not None:
-        from modhub.engine.loading import check_place
+        from modhub.engine.read.files import check_place
 
         check_place(out)
     agreement = None
@@ -68,8 +68,8 @@ def command(
             load_engine()
             agreement = composite.agreement(images)
         if out is not None:
-            from modhub.engine.artifacts import described
-            from modhub.engine.loading import save_model
+            from modhub.engine.export.formats import described
+            from modhub.engine.read.files import save_model
 
             progress.doing("building the model")
             load_engine()
@@ -114,6 +114,6 @@ def _images(check: str | None, refs: Sequence[str], shape: Shape) -> Any:
             kind="bad-option",
             hint="add --mode fused, --mode auto or --dtype bfloat16.",
         )
-    from modhub.data import load_images
+    from modhub.data.images import load_images
 
     return load_images(check)[0]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from modhub.cli import printing
-from modhub.cli.metering import metered, with_energy
+from modhub.cli.data_options import class_names, labelled
+from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.options import Command, delta, json_option, number, numbers
 from modhub.cli.printing import Column, percent
 from modhub.cli.progress import Progress
 from modhub.cli.quiet import load_engine
-from modhub.cli.reading import class_names, labelled
 from modhub.errors import Conflict, StorageError
 
 if TYPE_CHECKING:
@@ -130,9 +130,9 @@ def command(
     recall    share of the class's validation images that it wins
     prec.     share of what it wins that is of its class
     """
-    from modhub import api
-    from modhub.engine.loading import check_model_file, load_model
-    from modhub.refs import parse_model_name
+    from modhub.engine.read.files import check_model_file, load_model
+    from modhub.ops.decompose import decompose
+    from modhub.spec.refs import parse_model_name
 
     _, short = parse_model_name(name)
     out = out or Path(f"{short}.modules")
@@ -143,7 +143,7 @@ def command(
         held_out = None if validation is None else _data(validation, "test", images.classes, "local")
         progress.doing(f"loading {model.name}")
         load_engine()
-        decomposition = api.decompose(
+        decomposition = decompose(
             load_model(model),
             images.x,
             images.y,
@@ -178,8 +178,8 @@ class _Data(NamedTuple):
 
 
 def _data(spec: str, split: Any, classes: Sequence[str] | None, engine: str) -> _Data:
-    from modhub.engine.memory import free
-    from modhub.sources.large import streamed
+    from modhub.data.large import streamed
+    from modhub.engine.run.memory import free
 
     if large := streamed(spec, split, classes, free=free(), for_workers=engine != "local"):
         return _Data(large.data, None, large.classes, large.name)

@@ -10,11 +10,11 @@ import click
 from modhub.cli import printing
 from modhub.cli.options import Command
 from modhub.cli.printing import Column
-from modhub.cli.projects import move_text, place_options
+from modhub.cli.project_options import move_text, place_options
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
-    from modhub.project.differences import LockDifference, ReleaseDifference
+    from modhub.project.diff import LockDifference, ReleaseDifference
 
 
 @click.command(
@@ -35,7 +35,7 @@ def command(first: str, second: str, as_json: bool, **places: Any) -> None:
     Of releases: input, data, origin's accuracy, and for each class threshold, nodes kept, JI and figures. A module's
     blob, its masks and head, is equal to the byte or not; so are the weights of the networks.
     """
-    from modhub.project.comparing import compared_locks, compared_releases
+    from modhub.project.diff import compared_locks, compared_releases
 
     is_lock = [Path(each).is_file() or (Path(each) / "modhub.lock").is_file() for each in (first, second)]
     if is_lock[0] != is_lock[1]:

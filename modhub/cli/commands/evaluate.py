@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.composing import Shape, composed, shape_options
-from modhub.cli.metering import metered, with_energy
+from modhub.cli.compose_options import Shape, composed, shape_options
+from modhub.cli.data_options import class_names, labelled
+from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.options import Command, cache_option, json_option, number, numbers, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
 from modhub.cli.quiet import load_engine
-from modhub.cli.reading import class_names, labelled
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def command(
     precision     share of such answers that are right
     own           the same for the class's module alone, at its own threshold
     """
-    from modhub.evaluating import evaluate_all
+    from modhub.ops.evaluate import evaluate_all
 
     _check_plots(plots, force)
     with Progress("reading data") as progress:
@@ -134,8 +134,8 @@ def command(
 
 def _subject(refs: Sequence[str], shape: Shape, settings: dict[str, Any]) -> tuple[str | None, Any]:
     """What to evaluate, with its name. Raises UsageError for changes to what has none."""
-    from modhub.api import load
-    from modhub.evaluating import place_of
+    from modhub.ops.evaluate import place_of
+    from modhub.ops.publish import load
 
     places = [place_of(ref) for ref in refs]
     name = " ".join(refs)
@@ -161,8 +161,8 @@ def _subject(refs: Sequence[str], shape: Shape, settings: dict[str, Any]) -> tup
 
 
 def _options(settings: dict[str, Any]) -> Any:
-    from modhub.evaluating import Composing, Options, Preprocessing
     from modhub.evaluation.intervals import Resampling
+    from modhub.ops.evaluate import Composing, Options, Preprocessing
 
     classes = class_names(settings["classes"])
     return Options(
@@ -195,7 +195,7 @@ def _document(
 
 
 def _print(evaluation: Evaluation, layers: bool) -> None:
-    from modhub.evaluation import text
+    from modhub.evaluation import evaluation as text
 
     printing.line(text.heading(evaluation))
     printing.fields(text.summary(evaluation))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
-from modhub.cli.composing import Shape, composed, shape_options
+from modhub.cli.compose_options import Shape, composed, shape_options
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
@@ -51,7 +51,7 @@ def command(
     calibrated probability. The picture shows the image, the margins, and the share of the kept nodes that fired in each
     layer, also of the whole network's.
     """
-    from modhub.explaining import explained_by, one_image
+    from modhub.ops.explain import explained_by, one_image
 
     if out is not None:
         from modhub.plots.explanation import check_out

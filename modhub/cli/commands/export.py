@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.composing import Shape, composed, shape_options
+from modhub.cli.compose_options import Shape, composed, shape_options
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.progress import Progress
 from modhub.cli.quiet import load_engine
-from modhub.engine.artifacts import FORMATS
+from modhub.engine.export.formats import FORMATS
 
 
 @click.command(
@@ -59,7 +59,7 @@ def command(
     saved-model  FOLDER      TensorFlow, with a signature that gives margins and labels
     onnx         FILE.onnx   runs in onnxruntime; needs pip install 'modhub[onnx]'
     """
-    from modhub.exporting import check_export, export
+    from modhub.ops.export import check_export, export
 
     check_export(out, kind, force=force)
     with Progress("finding modules") as progress:

@@ -13,8 +13,8 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column, percent
 
 if TYPE_CHECKING:
-    from modhub.manifest import Content, EnergySpent, InputContract, ModuleRecord
-    from modhub.searching import Details
+    from modhub.ops.search import Details
+    from modhub.spec.manifest import Content, EnergySpent, InputContract, ModuleRecord
 
 
 @click.command("info", cls=Command, examples=["modhub info cifar10/r56", "modhub info c10:cat --json"])
@@ -32,9 +32,9 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
     recall    share of the class's images that it wins, on the last data set under network
     prec.     share of what it wins there that is of its class
     """
-    from modhub import searching
+    from modhub.ops import search
 
-    details = searching.info(ref, registry=registry, cache=cache)
+    details = search.info(ref, registry=registry, cache=cache)
     if as_json:
         printing.document(_document(details))
     else:

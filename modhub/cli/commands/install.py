@@ -14,7 +14,7 @@ from modhub.cli.progress import Progress
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
-    from modhub.cache import Installed
+    from modhub.cache.markers import Installed
 
 _NAMED = 4
 
@@ -58,10 +58,10 @@ def command(
         raise UsageError("name modules, or give a lockfile with --locked.", hint="see modhub search for what there is.")
     if locked is not None and refs:
         raise UsageError("give either names or a lockfile.", hint="a lockfile says itself which modules it pins.")
-    from modhub import api
+    from modhub.ops.install import install
 
     with Progress("looking up names") as progress:
-        installed = api.install(
+        installed = install(
             refs,
             locked=locked,
             registry=registry,

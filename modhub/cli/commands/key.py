@@ -13,8 +13,8 @@ from modhub.cli.root import Group, help_alone
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
-    from modhub.keyring import KnownKey
-    from modhub.signing import Signer
+    from modhub.settings.trusted_keys import KnownKey
+    from modhub.signing.keys import Signer
 
 #: Digits of an id in a table: enough to tell keys apart, and what messages about signatures show.
 _SHOWN = 16
@@ -47,10 +47,10 @@ def command(ctx: click.Context) -> None:
 @json_option
 def new_key(name: str, locked: bool, as_json: bool) -> None:
     """Make a private key and keep it under NAME, readable by you alone. It is never overwritten."""
-    from modhub import keyring
+    from modhub.settings.private_keys import create_key, key_path
 
-    path = str(keyring.key_path(name))
-    made = keyring.create_key(name, passphrase.choose(name) if locked else None)
+    path = str(key_path(name))
+    made = create_key(name, passphrase.choose(name) if locked else None)
     if as_json:
         printing.document({"name": name, "id": made.id, "public": str(made.public), "path": path, "locked": locked})
         return
@@ -69,9 +69,9 @@ def new_key(name: str, locked: bool, as_json: bool) -> None:
 @json_option
 def list_keys(as_json: bool) -> None:
     """List your own keys, then those of others that you trust, and the namespaces that you trust them for."""
-    from modhub import keyring
+    from modhub.settings.trusted_keys import known_keys
 
-    known = keyring.known_keys()
+    known = known_keys()
     if as_json:
         printing.document({"keys": [_fields(key) for key in known]})
         return
@@ -118,13 +118,13 @@ def trust_key(key: str, namespaces: tuple[str, ...], name: str | None, as_json: 
     A key that you have or trust may be given by its name. Get others' keys in a way that you trust: whoever made the
     key decides what you install.
     """
-    from modhub import keyring
-    from modhub.config import config_path
-    from modhub.signing import EVERY_NAMESPACE
+    from modhub.settings.config import config_path
+    from modhub.settings.trusted_keys import find_key, trust_key
+    from modhub.signing.trusted_key import EVERY_NAMESPACE
 
-    trusted = keyring.trust_key(key, namespaces, name=name)
+    trusted = trust_key(key, namespaces, name=name)
     if as_json:
-        printing.document(_fields(keyring.find_key(trusted.key)))
+        printing.document(_fields(find_key(trusted.key)))
         return
     where = "every namespace" if EVERY_NAMESPACE in trusted.namespaces else ", ".join(trusted.namespaces)
     printing.line(f"the key {trusted} is trusted for {where}, in {printing.place(str(config_path()))}")
@@ -149,9 +149,9 @@ def revoke_key(key: str, reason: str, registry: str | None, as_json: bool) -> No
     With --registry, a key of your own also says in that registry that nobody is to believe it any more, which cannot be
     taken back. What it signed can be published again with another key, for the signature alone.
     """
-    from modhub import keyring
+    from modhub.settings.trusted_keys import find_key, revoke_trusted
 
-    found = keyring.find_key(key)
+    found = find_key(key)
     signer = _own_signer(key, found) if registry is not None else None
     if signer is None and found.trusted is None:
         raise UsageError(
@@ -160,7 +160,7 @@ def revoke_key(key: str, reason: str, registry: str | None, as_json: bool) -> No
             hint="tell those who do: --registry URL.",
             key=key,
         )
-    revoked = keyring.revoke_trusted(found.trusted, reason) if found.trusted is not None else None
+    revoked = revoke_trusted(found.trusted, reason) if found.trusted is not None else None
     url, told = _tell(signer, reason, registry) if signer is not None else (None, False)
     if as_json:
         fields = {"names": found.names, "id": found.public.id if found.public else signer.id if signer else None}
@@ -174,7 +174,7 @@ def revoke_key(key: str, reason: str, registry: str | None, as_json: bool) -> No
 
 
 def _own_signer(text: str, found: KnownKey) -> Signer:
-    from modhub import keyring
+    from modhub.settings.private_keys import load_private_key
 
     if found.own is None:
         raise UsageError(
@@ -183,11 +183,12 @@ def _own_signer(text: str, found: KnownKey) -> Signer:
             hint="leave out --registry to stop believing it yourself.",
             key=text,
         )
-    return keyring.load_private_key(found.own.name, passphrase.ask)
+    return load_private_key(found.own.name, passphrase.ask)
 
 
 def _tell(signer: Signer, reason: str, registry: str | None) -> tuple[str, bool]:
-    from modhub.config import load_config, publishing_registry
+    from modhub.installation.registries import publishing_registry
+    from modhub.settings.config import load_config
 
     place = publishing_registry(registry, load_config())
     return place.url, place.revoke_key(signer, reason)

@@ -30,10 +30,10 @@ def command(available: bool, registry: tuple[str, ...] | None, cache: Path | Non
 
 
 def _list_available(registry: tuple[str, ...] | None, as_json: bool) -> None:
-    from modhub import searching
-    from modhub.cli.releases import hit_fields, print_hits
+    from modhub.cli.hits import hit_fields, print_hits
+    from modhub.ops import search
 
-    hits = searching.list_available(registry=registry)
+    hits = search.list_available(registry=registry)
     if as_json:
         printing.document({"available": [hit_fields(hit) for hit in hits]})
         return
@@ -43,9 +43,9 @@ def _list_available(registry: tuple[str, ...] | None, as_json: bool) -> None:
 
 
 def _list_installed(cache: Path | None, as_json: bool) -> None:
-    from modhub import searching
+    from modhub.ops import search
 
-    installed = searching.list_installed(cache=cache)
+    installed = search.list_installed(cache=cache)
     if as_json:
         rows = [
             {"ref": str(each.ref), "class": each.name, "digest": each.digest, "registry": each.registry}

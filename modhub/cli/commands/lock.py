@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.composing import agreement_text
+from modhub.cli.compose_options import agreement_text
 from modhub.cli.options import Command, cache_option, json_option, registry_option
-from modhub.cli.projects import accuracy_text, change_fields, print_change, project_option, working
+from modhub.cli.project_options import accuracy_text, change_fields, print_change, project_option, working
 from modhub.errors import UsageError
 
 
@@ -104,9 +104,9 @@ def _own_file(out: Path | None) -> Path:
 def _lock_names(
     refs: tuple[str, ...], out: Path, registry: tuple[str, ...] | None, cache: Path | None, *, as_json: bool
 ) -> None:
-    from modhub import api
+    from modhub.ops.install import lock
 
-    locked = api.lock(refs, out, registry=registry, cache=cache)
+    locked = lock(refs, out, registry=registry, cache=cache)
     if as_json:
         rows = [
             {"ref": str(pin.ref), "class": pin.name, "digest": pin.digest, "registry": pin.registry}

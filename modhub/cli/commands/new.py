@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.care import print_some
+from modhub.cli.findings import print_some
 from modhub.cli.options import Command
 from modhub.cli.progress import Progress
-from modhub.cli.projects import locked_fields, move_text, place_options
+from modhub.cli.project_options import locked_fields, move_text, place_options
 from modhub.errors import UsageError
 
 
@@ -37,7 +37,7 @@ def command(name: str | None, refs: tuple[str, ...], here: bool, as_json: bool, 
         )
     if not name.strip():
         raise UsageError("a project's name cannot be empty.", kind="bad-label", hint="for example modhub new pets.")
-    from modhub.project import Project
+    from modhub.project.project import Project
 
     with Progress("finding modules") as progress:
         project = Project.new(Path(name), refs, progress=progress.at, **places)

@@ -10,7 +10,7 @@ import click
 from modhub.cli import printing
 from modhub.cli.options import Command
 from modhub.cli.printing import Column
-from modhub.cli.projects import project_options, working
+from modhub.cli.project_options import project_options, working
 
 
 @click.command("outdated", cls=Command, examples=["modhub outdated", "modhub outdated --all"])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.composing import Shape, composed, shape_options
-from modhub.cli.metering import metered, with_energy
+from modhub.cli.compose_options import Shape, composed, shape_options
+from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import Progress
@@ -58,7 +58,7 @@ def command(
     module's own calibrated probability that the image is of its class, whatever the others say, so the scores of one
     image need not add up to 1.
     """
-    from modhub.data import load_images
+    from modhub.data.images import load_images
 
     with Progress("reading images") as progress:
         x, names = load_images(images)

@@ -14,8 +14,8 @@ from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
-    from modhub.evaluation.gate import Check
-    from modhub.signing import Signer
+    from modhub.ops.check import Check
+    from modhub.signing.keys import Signer
 
 
 @click.command(
@@ -52,13 +52,13 @@ def command(
     With --check, all modules of FOLDER and all of the newest release of the model in the registry vote on DATA, and
     nothing is published when the recall of a class falls by more than the margin (0.02: two points of a hundred).
     """
-    from modhub import api
+    from modhub.ops.publish import publish
 
     wanted = _check(check, data, margin)
     with Progress("reading the package") as progress:
         if wanted is not None:
             load_engine()
-        release = api.publish(folder, version=version, registry=registry, sign=sign, check=wanted, progress=progress.at)
+        release = publish(folder, version=version, registry=registry, sign=sign, check=wanted, progress=progress.at)
     for text in release.warnings:
         printing.warn(text)
     if as_json:
@@ -90,6 +90,6 @@ def _check(check: bool, data: str | None, margin: float | None) -> Check | None:
         return None
     if data is None:
         raise UsageError("--check needs images.", kind="bad-option", hint="give them with --data.")
-    from modhub.evaluation.gate import Check
+    from modhub.ops.check import Check
 
     return Check(data) if margin is None else Check(data, margin)

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
-from modhub.cli.care import count, duration, mirrored_fields, print_findings, print_some, report_fields, tell
+from modhub.cli.findings import count, duration, mirrored_fields, print_findings, print_some, report_fields, tell
 from modhub.cli.options import Command, json_option, sign_option
 from modhub.cli.progress import Progress
 from modhub.cli.root import Group, help_alone
 from modhub.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
-    from modhub.refs import ModelRef
-    from modhub.registry import Registry, RegistryReader
-    from modhub.signing import Signer
+    from modhub.registry.reader import RegistryReader
+    from modhub.registry.writer import Registry
+    from modhub.signing.keys import Signer
+    from modhub.spec.refs import ModelRef
 
 url_argument = click.argument("url", required=False, metavar="[URL]")
 
@@ -80,7 +81,7 @@ def fsck(url: str | None, other: str | None, as_json: bool) -> None:
 
     What any crash may leave behind is called untidy and harms nobody. Exit code 5 when something is damaged.
     """
-    from modhub.registry.care import fsck as examine
+    from modhub.registry.admin.fsck import fsck as examine
 
     registry = _registry(url)
     with Progress(f"reading {printing.place(registry.url)}") as progress:
@@ -126,7 +127,7 @@ def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> 
 
     The first run writes down what nothing needs; a run after TIME deletes what still is not needed.
     """
-    from modhub.registry.care import collect
+    from modhub.registry.admin.gc import collect
 
     registry = _registry(url)
     with Progress("looking for what nothing needs") as progress:
@@ -164,7 +165,7 @@ def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> 
 @json_option
 def reindex(url: str | None, as_json: bool) -> None:
     """Rebuild the index from the releases, so that hosts that cannot list serve the registry by it alone."""
-    from modhub.registry.upkeep import reindex as rebuild
+    from modhub.registry.reindex import reindex as rebuild
 
     registry = _registry(url)
     registry.check()
@@ -198,7 +199,7 @@ def mirror(source: str, target: str, refs: tuple[str, ...], as_json: bool) -> No
 
     Signatures, aliases, yanks and takedowns come along. Run it again to continue, or to catch up.
     """
-    from modhub.registry.care import mirror as copy
+    from modhub.registry.admin.mirror import mirror as copy
 
     with Progress("looking at both registries") as progress:
         done = copy(_source(source), _registry(target), refs, keys=_trusted_keys(), progress=progress.at)
@@ -230,8 +231,8 @@ def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | N
 
     Its name and version stay taken for ever. To let nobody choose it, without removing anything: modhub yank.
     """
-    from modhub.registry.care import take_down
-    from modhub.registry.recording import check_reason
+    from modhub.registry.admin.takedown import take_down
+    from modhub.spec.registry_files import check_reason
 
     registry, release = _registry(url), _release(ref)
     check_reason(reason)
@@ -279,7 +280,7 @@ def export(ref: str, file: Path, url: str | None, as_json: bool) -> None:
 
     Without a version the newest. There: modhub registry import FILE.
     """
-    from modhub.registry.care import export_release
+    from modhub.registry.admin.archive import export_release
 
     registry, release = _found(ref, url)
     with Progress(f"exporting {release}") as progress:
@@ -302,7 +303,7 @@ def export(ref: str, file: Path, url: str | None, as_json: bool) -> None:
 @json_option
 def import_file(file: Path, url: str | None, as_json: bool) -> None:
     """Publish the release that modhub registry export wrote into FILE, after checking every byte of it."""
-    from modhub.registry.care import import_release
+    from modhub.registry.admin.archive import import_release
 
     registry = _registry(url)
     with Progress(f"reading {file}") as progress:
@@ -318,36 +319,39 @@ def import_file(file: Path, url: str | None, as_json: bool) -> None:
 
 
 def _registry(url: str | None) -> Registry:
-    from modhub.config import load_config, publishing_registry
+    from modhub.installation.registries import publishing_registry
+    from modhub.settings.config import load_config
 
     return publishing_registry(url, load_config())
 
 
 def _source(url: str) -> RegistryReader:
     """A registry to read, with signatures demanded where the configuration says so."""
-    from modhub.config import load_config, load_trust
-    from modhub.registry import RegistryReader, open_store
+    from modhub.registry.reader import RegistryReader
+    from modhub.settings.config import load_config, load_trust
+    from modhub.storage.urls import open_store
 
     return RegistryReader(open_store(url), trust=load_trust(load_config()))
 
 
 def _trusted_keys() -> list[str]:
     """Ids of the keys whose signatures are looked for where they cannot be listed."""
-    from modhub.config import load_config
+    from modhub.settings.config import load_config
 
     return [key.id for key in load_config().trust]
 
 
 def _release(ref: str) -> ModelRef:
-    from modhub.api import release_named
+    from modhub.ops.publish import release_named
 
     return release_named(ref)
 
 
 def _found(ref: str, url: str | None) -> tuple[RegistryReader, ModelRef]:
     """The release that a name means, and the first registry that has it."""
-    from modhub.config import load_config, load_trust, registries
-    from modhub.resolve import resolve
+    from modhub.installation.registries import registries
+    from modhub.resolve.resolver import resolve
+    from modhub.settings.config import load_config, load_trust
 
     config = load_config()
     places = registries(url, config, trust=load_trust(config))

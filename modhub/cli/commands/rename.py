@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from modhub.cli.options import Command
-from modhub.cli.projects import pairs, print_change, project_options, working
+from modhub.cli.project_options import pairs, print_change, project_options, working
 
 
 @click.command("rename", cls=Command, examples=["modhub rename cat=kitten", "modhub rename cat=dog dog=cat"])

@@ -9,7 +9,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import Command
-from modhub.cli.projects import print_change, project_options, working
+from modhub.cli.project_options import print_change, project_options, working
 
 
 @click.command("restrict", cls=Command, examples=["modhub restrict cat dog"])

@@ -31,10 +31,10 @@ def command(
 
     A model whose own name matches is one line, else each of its classes that matches is one.
     """
-    from modhub import searching
-    from modhub.cli.releases import hit_fields, print_hits
+    from modhub.cli.hits import hit_fields, print_hits
+    from modhub.ops import search
 
-    hits = searching.search(" ".join(words), registry=registry, dataset=dataset, namespace=namespace, limit=limit)
+    hits = search.search(" ".join(words), registry=registry, dataset=dataset, namespace=namespace, limit=limit)
     if as_json:
         printing.document({"hits": [hit_fields(hit) for hit in hits]})
         return

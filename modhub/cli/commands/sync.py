@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.care import print_some
+from modhub.cli.findings import print_some
 from modhub.cli.options import Command
-from modhub.cli.projects import change_fields, move_text, project_options, setting_lines, working
+from modhub.cli.project_options import change_fields, move_text, project_options, setting_lines, working
 
 
 @click.command("sync", cls=Command, examples=["modhub sync", "modhub sync --frozen      fail rather than lock again"])

@@ -9,8 +9,8 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import Command
-from modhub.cli.projects import project_options, working
-from modhub.refs import slug_of
+from modhub.cli.project_options import project_options, working
+from modhub.spec.refs import slug_of
 
 if TYPE_CHECKING:
     from modhub.project.views import Branch, Tree

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.metering import metered, with_energy
+from modhub.cli.data_options import labelled
+from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column, percent
 from modhub.cli.progress import Progress
 from modhub.cli.quiet import load_engine
-from modhub.cli.reading import labelled
 from modhub.errors import Conflict, UsageError
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def command(
     remove     takes away nodes that new classes activate and the module's own does not
     calibrate  fits the modules' heads to the images, as near to the present ones as these allow
     """
-    from modhub import api
-    from modhub.refs import parse_model_name
+    from modhub.ops.update import update
+    from modhub.spec.refs import parse_model_name
 
     if name is not None:
         parse_model_name(name)
@@ -96,12 +96,12 @@ def command(
         other = None if report is None else labelled(report, "test")
         progress.doing(f"updating {refs[0]}{' ...' if len(refs) > 1 else ''}")
         load_engine()
-        update = api.update(list(refs), against=list(against), data=images, report=other, **options)
-        written = [] if out is None or not update.changed else _save(update, name, out)
+        made = update(list(refs), against=list(against), data=images, report=other, **options)
+        written = [] if out is None or not made.changed else _save(made, name, out)
     if as_json:
-        printing.document(with_energy(update.to_dict() | {"out": [str(folder) for folder in written]}))
+        printing.document(with_energy(made.to_dict() | {"out": [str(folder) for folder in written]}))
     else:
-        _print(update, out, written)
+        _print(made, out, written)
 
 
 def _check_out(out: Path) -> None:

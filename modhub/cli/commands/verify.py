@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.care import tell
+from modhub.cli.findings import tell
 from modhub.cli.options import Command
 from modhub.cli.printing import Column
-from modhub.cli.projects import project_options, working
+from modhub.cli.project_options import project_options, working
 
 if TYPE_CHECKING:
-    from modhub.project.replay import Replay
+    from modhub.project.verify import Replay
 
 
 @click.command("verify", cls=Command, examples=["modhub verify", "modhub verify --no-accuracy"])

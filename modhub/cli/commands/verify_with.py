@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from modhub.cli.options import Command
-from modhub.cli.projects import names, pairs, print_change, project_options, refs, working
+from modhub.cli.project_options import names, pairs, print_change, project_options, refs, working
 from modhub.errors import UsageError
 
 

@@ -10,7 +10,7 @@ from modhub.cli import printing
 from modhub.cli.options import Command, json_option, one_registry_option, sign_option
 
 if TYPE_CHECKING:
-    from modhub.signing import Signer
+    from modhub.signing.keys import Signer
 
 
 @click.command(
@@ -32,9 +32,9 @@ def command(ref: str, reason: str, undo: bool, sign: Signer | None, registry: st
 
     Names and ranges skip it from now on; lockfiles that pin it still install it, with a warning. Nothing is deleted.
     """
-    from modhub import api
+    from modhub.ops.publish import yank
 
-    changed = api.yank(ref, reason, undo=undo, sign=sign, registry=registry)
+    changed = yank(ref, reason, undo=undo, sign=sign, registry=registry)
     if as_json:
         printing.document({"release": ref, "yanked": not undo, "reason": reason, "changed": changed})
     elif changed:

@@ -1,0 +1,202 @@
+"""What the commands that use a classifier share: the options that shape it, and composing it from names."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modhub.errors import UsageError
+
+if TYPE_CHECKING:
+    from modhub.composition.agreement import Agreement
+    from modhub.composition.composite import Composite
+
+
+#: The mode and dtype of what runs exactly, which is what runs by default.
+EXACT = ("isolated", "float32")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a classifier differs from the plain vote of what was named; changes happen in the order of the fields.
+
+    Without a ``mode`` or ``dtype`` it is what the project says, and without a project what is exact.
+    """
+
+    adapt: str | None = None
+    size: tuple[int, int] | None = None
+    swap: tuple[tuple[str, str], ...] = ()
+    match: bool = False
+    remove: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
+    restrict: tuple[str, ...] = ()
+    verify_with: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    mode: str | None = None
+    dtype: str | None = None
+    reject: bool = False
+
+
+def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
+    """The classifier of ``refs``, without any that of the project here, in its shape.
+
+    Raises as ``compose``, ``Project.open`` and the operations do.
+    """
+    mode, dtype = way_asked(refs, shape)
+    if refs:
+        from modhub.ops.compose import compose
+
+        composite = compose(
+            refs,
+            registry=registry,
+            cache=cache,
+            adapt=shape.adapt,
+            size=shape.size,
+            mode=mode,
+            dtype=dtype,
+            reject=shape.reject,
+        )
+    else:
+        composite = _of_project(shape, registry, cache).in_mode(mode, dtype)
+    for label, ref in shape.swap:
+        composite = composite.swap(label, ref, match=shape.match)
+    for label in shape.remove:
+        composite = composite.remove(label)
+    for label, name in shape.rename:
+        composite = composite.rename(label, name)
+    if shape.restrict:
+        composite = composite.restrict(shape.restrict)
+    for labels, modules in shape.verify_with:
+        composite = composite.verify_with({labels: modules})
+    return composite
+
+
+def way_asked(refs: Sequence[str], shape: Shape) -> tuple[str, str]:
+    """The mode and dtype of ``composed``: those of the options, else of the project that no ``refs`` means.
+
+    Raises as ``Project.open``.
+    """
+    mode, dtype = EXACT
+    if not refs:
+        from modhub.project.project import Project
+
+        project = Project.open().file.project
+        mode, dtype = project.mode, project.dtype
+    return shape.mode or mode, shape.dtype or dtype
+
+
+def agreement_text(agreement: Agreement | str) -> str:
+    """One line for how far a classifier answers as it would exactly, or for why that is not known."""
+    return f"agreement with isolated in float32: {agreement}"
+
+
+def _of_project(shape: Shape, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
+    from modhub.project.project import Project
+
+    if shape.adapt or shape.size or shape.reject:
+        raise UsageError(
+            "--adapt, --size and --reject were given without a REF.",
+            kind="bad-option",
+            hint="a project says these in modhub.toml: adapt, size, reject.",
+        )
+    return Project.open(registry=registry, cache=cache).compose()
+
+
+def shape_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a ``Shape``, given to the command as ``shape``."""
+
+    @functools.wraps(command)
+    def with_shape(**values: Any) -> None:
+        names = [option.name for option in _OPTIONS]
+        command(shape=Shape(**{str(name): values.pop(str(name)) for name in names}), **values)
+
+    # Where click's own decorators collect options, last first; a decorator makes new ones from declarations only.
+    collected: list[click.Parameter] = getattr(command, "__click_params__", [])
+    with_shape.__click_params__ = [*collected, *reversed(_OPTIONS)]  # type: ignore[attr-defined]
+    return with_shape
+
+
+def pair(text: str, option: str, example: str) -> tuple[str, str]:
+    """``LABEL=REF`` as two texts. Raises UsageError."""
+    label, equals, value = (part.strip() for part in text.partition("="))
+    if not (label and equals and value):
+        raise UsageError(f"{option} is {text!r}.", kind="bad-option", hint=f"for example {option} {example}.")
+    return label, value
+
+
+def size(text: str) -> tuple[int, int]:
+    """``64x64`` as height and width. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match:
+        raise UsageError(f"--size is {text!r}.", kind="bad-option", hint="write height and width: --size 64x64.")
+    return int(match[1]), int(match[2])
+
+
+def stage(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """``cat,dog=me/two:cat,me/two:dog`` as classes and modules. Raises UsageError."""
+    labels, modules = pair(text, "--verify-with", "cat,dog=me/two:cat,me/two:dog")
+    return tuple(part.strip() for part in labels.split(",")), tuple(part.strip() for part in modules.split(","))
+
+
+def _each(read: Callable[[str], Any]) -> Callable[..., Any]:
+    return lambda ctx, parameter, values: tuple(read(value) for value in values)
+
+
+_OPTIONS: Sequence[click.Option] = (
+    click.Option(
+        ["--adapt"],
+        # Written out, because a help text should not wait for numpy; a test holds it to adapters.ADAPTS.
+        type=click.Choice(("resize", "crop", "letterbox")),
+        help="Let modules of other sizes, colours or value ranges see the images through adapters.",
+    ),
+    click.Option(
+        ["--size"],
+        metavar="HxW",
+        callback=lambda ctx, parameter, value: None if value is None else size(value),
+        help="With --adapt: the images' height and width.  [default: the largest that a module takes]",
+    ),
+    click.Option(
+        ["--swap"],
+        multiple=True,
+        metavar="LABEL=REF",
+        callback=_each(lambda text: pair(text, "--swap", "cat=cifar10/r20:cat")),
+        help="Put another module in the place of a class; repeatable, as --remove and those below.",
+    ),
+    click.Option(
+        ["--match"], is_flag=True, help="Bring what --swap puts in onto the scale of the margins of what goes."
+    ),
+    click.Option(["--remove"], multiple=True, metavar="LABEL", help="Leave a class out."),
+    click.Option(
+        ["--rename"],
+        multiple=True,
+        metavar="OLD=NEW",
+        callback=_each(lambda text: pair(text, "--rename", "cat=pet")),
+        help="Give a class another label.",
+    ),
+    click.Option(["--restrict"], multiple=True, metavar="LABEL", help="Keep these classes only, in this order."),
+    click.Option(
+        ["--verify-with"],
+        multiple=True,
+        metavar="LABEL,..=REF,..",
+        callback=_each(stage),
+        help="Where one of these classes wins, let these modules decide between them again.",
+    ),
+    click.Option(
+        ["--mode"],
+        # Written out for the same reason; a test holds both to modes.MODES and modes.DTYPES.
+        type=click.Choice(("isolated", "fused", "auto")),
+        help="How modules of one network run: each under its own masks, all at once (faster, an approximation), or "
+        "that only where their release records 99.9 % equal labels.  [default: isolated, or what modhub.toml says]",
+    ),
+    click.Option(
+        ["--dtype"],
+        type=click.Choice(("float32", "bfloat16")),
+        help="What networks compute in.  [default: float32, or what modhub.toml says]",
+    ),
+    click.Option(["--reject"], is_flag=True, help='It may answer "none of these", where no module is positive.'),
+)

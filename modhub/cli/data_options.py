@@ -1,0 +1,40 @@
+"""What commands read from disk: labelled images, and names of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modhub.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from modhub.data.images import ImageData
+
+
+def class_names(text: str | None) -> list[str] | None:
+    """The value of ``--classes``: a file with a name a line, or the names themselves with commas between."""
+    if text is None:
+        return None
+    if Path(text).is_file():
+        try:
+            lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"--classes {text} cannot be read: {error}.", hint="give a text file, a name a line."
+            ) from error
+        return [line.strip() for line in lines if line.strip()]
+    if "," not in text:
+        raise NotFound(
+            f"--classes {text!r} is neither a file nor several names.",
+            kind="no-classes",
+            hint="give a text file with a name a line, or the names with commas between: cat,dog,fox.",
+        )
+    return [name.strip() for name in text.split(",")]
+
+
+def labelled(spec: str, split: Any, classes: Any = None) -> ImageData:
+    """Labelled images by ``spec``, named data sets among them. Raises as ``load_data`` does."""
+    from modhub.data.images import load_data
+    from modhub.engine.datasets import load_dataset
+
+    return load_data(spec, split=split, classes=classes, datasets=load_dataset)

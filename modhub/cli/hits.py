@@ -1,0 +1,57 @@
+"""Releases as search and list show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modhub.cli import printing
+from modhub.cli.printing import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modhub.ops.search import Hit
+
+
+def hit_fields(hit: Hit) -> dict[str, Any]:
+    """A hit for ``--json``; ``classes`` are all of the release's, ``class`` the one that was found, if it was one."""
+    release = hit.release
+    return {
+        "ref": hit.ref,
+        "class": hit.cls,
+        "version": release.version,
+        "registry": hit.registry,
+        "dataset": release.dataset,
+        "input_shape": list(release.input_shape),
+        "top_1": release.top_1,
+        "classes": list(release.classes),
+        "size": release.size,
+        "digest": release.digest,
+    }
+
+
+def print_hits(hits: Sequence[Hit]) -> None:
+    """The table of hits."""
+    printing.table(
+        [
+            Column("name"),
+            Column("version"),
+            Column("classes", right=True),
+            Column("input"),
+            Column("top-1", right=True),
+            Column("data set", wraps=True),
+            Column("from", wraps=True),
+        ],
+        [
+            (
+                hit.ref,
+                hit.release.version,
+                str(len(hit.release.classes)) if hit.cls is None else "1",
+                "x".join(map(str, hit.release.input_shape)),
+                printing.percent(hit.release.top_1),
+                hit.release.dataset,
+                printing.place(hit.registry),
+            )
+            for hit in hits
+        ],
+    )

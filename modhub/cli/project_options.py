@@ -1,0 +1,162 @@
+"""What the commands on a project share: their options, the project they are about, and how a change is printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.findings import print_some
+from modhub.cli.options import cache_option, json_option, registry_option
+from modhub.cli.progress import Progress
+from modhub.cli.quiet import load_engine
+from modhub.errors import UsageError
+
+if TYPE_CHECKING:
+    from modhub.project.project import Project
+    from modhub.project.session import Change
+    from modhub.resolve.lockfile import LockedProject
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+project_option = click.option(
+    "--project",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The project's folder.  [default: this folder, or the nearest above it with a modhub.toml]",
+)
+
+offline_option = click.option("--offline", is_flag=True, help="Use the cache alone.  [env: MODHUB_OFFLINE]")
+
+
+def place_options(function: _Command) -> _Command:
+    """``--registry``, ``--cache``, ``--offline``, ``--json``: where modules come from, and how results are printed."""
+    for option in (json_option, cache_option, offline_option, registry_option):
+        function = option(function)
+    return function
+
+
+def project_options(function: _Command) -> _Command:
+    """``--project``, and ``place_options``."""
+    return place_options(project_option(function))
+
+
+@contextmanager
+def working(doing: str, project: Path | None, **places: Any) -> Iterator[Project]:
+    """The project, while one line says what is being done. ``places`` are registry, cache and offline."""
+    from dataclasses import replace
+
+    from modhub.project.project import Project
+
+    with Progress(doing) as progress:
+        found = Project.open(project, progress=progress.at, **places)
+        yield replace(found, options=replace(found.options, before_running=load_engine))
+
+
+def pairs(texts: Sequence[str], form: str) -> dict[str, str]:
+    """``cat=kitty`` arguments as a dictionary; ``form`` is how they are written. Raises UsageError."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip() or not value.strip():
+            raise UsageError(f"{text!r} is not {form}.", hint=f"write it as {form}.", kind="bad-pair", argument=text)
+        if name in found:
+            raise UsageError(f"{name!r} is named twice.", hint="name it once.", kind="duplicate-class", argument=text)
+        found[name] = value
+    return found
+
+
+def names(text: str) -> list[str]:
+    """``cat,dog`` as labels."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def refs(text: str) -> list[str]:
+    """``me/two:cat,me/two:dog@>=1,<2`` as names: a comma inside a range ends none."""
+    return [part for part in re.split(r",(?=[^,]*:)", text) if part]
+
+
+def change_fields(project: Project, change: Change) -> dict[str, Any]:
+    """A change for ``--json``, with all that is locked now."""
+    locked = change.locked
+    return {
+        "project": str(project.folder),
+        "changes": [vars(move) for move in change.moves],
+        "settings": [vars(each) for each in change.settings],
+        "fetched": sum(each.fetched for each in change.installed),
+        **({} if locked is None else locked_fields(locked)),
+    }
+
+
+def locked_fields(locked: LockedProject) -> dict[str, Any]:
+    """A lock of a project for ``--json``."""
+    return {
+        "name": locked.name,
+        "requests": locked.requests,
+        "adapt": locked.adapt,
+        "size": None if locked.size is None else list(locked.size),
+        "reject": locked.reject,
+        "mode": locked.mode,
+        "dtype": locked.dtype,
+        "classes": [
+            {"label": label, "ref": str(pin.ref), "class": pin.name, "digest": pin.digest, "registry": pin.registry}
+            for label, pin in locked.classes
+        ],
+        "verify": [
+            {"classes": list(stage.classes), "modules": [str(pin.ref) for pin in stage.modules]}
+            for stage in locked.stages
+        ],
+        "accuracy": None if locked.accuracy is None else locked.accuracy.model_dump(mode="json"),
+    }
+
+
+def print_change(project: Project, change: Change, *, as_json: bool, lines: Sequence[str] | None = None) -> None:
+    """What changed, a class a line, or ``lines`` in its place; and how many classes are locked now."""
+    if as_json:
+        printing.document(change_fields(project, change))
+        return
+    if lines is None:
+        width = max((len(move.label) for move in change.moves), default=0)
+        lines = [move_text(move.label.ljust(width), move.before, move.after) for move in change.moves]
+        lines += setting_lines(change)
+    print_some(lines)
+    locked = change.locked
+    if locked is None:
+        printing.note("the project has no classes")
+        return
+    if change.before is not None and change.before.accuracy is not None and locked.accuracy is None:
+        printing.note("the accuracy that was measured is not this classifier's any more: modhub lock measures it anew")
+    same = "nothing changed; " if not lines else ""
+    count = len(locked.classes)
+    printing.note(
+        f"{same}{count} {'class is' if count == 1 else 'classes are'} locked in {project.folder / 'modhub.lock'}"
+    )
+
+
+def setting_lines(change: Change) -> list[str]:
+    """``~ mode: isolated -> fused`` for each setting of the project file that is another one now."""
+    return [f"~ {each.name}: {each.before or 'none'} -> {each.after or 'none'}" for each in change.settings]
+
+
+def move_text(label: str, before: str | None, after: str | None) -> str:
+    """``+ apple  cifar100/r20:apple@1.0.0``, with ``-`` for what went and ``~`` for what is another one now."""
+    if before is None or after is None:
+        return f"{'+' if before is None else '-'} {label}  {after or before}"
+    return f"~ {label}  {before} -> {after}"
+
+
+def accuracy_text(locked: LockedProject) -> str:
+    """One line for the accuracy that was measured."""
+    accuracy = locked.accuracy
+    if accuracy is None:
+        return "no accuracy"
+    shares = f"{printing.percent(accuracy.top_1)} right, {printing.percent(accuracy.balanced)} balanced"
+    # Of five classes or fewer every one is among the best five.
+    if len(locked.classes) > 5:
+        shares += f", {printing.percent(accuracy.top_5)} in the top 5"
+    return f"{shares}, on {accuracy.examples:,} images of {accuracy.data}"

@@ -1,0 +1,1 @@
+"""Labelled images and classes: arrays, folders, .npz files, shards, batches, data sets by name."""

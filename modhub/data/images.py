@@ -1,0 +1,333 @@
+"""Labelled images from wherever people keep them, as one value: ``ImageData``.
+
+An ``.npz`` file, a folder of class folders, or a data set by name. Images stay raw: nothing here rescales, resizes or
+changes colours, because the input contract of a module does that later. Whatever leaves this module is checked once:
+four axes, uint8 or finite float32, one label a picture, every label inside the classes. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from modhub.data.arrays import Images, as_images, as_labels, class_names, unknown_class
+from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
+
+Split = Literal["train", "test"]
+
+#: The data sets that are known by name.
+DATASETS: Final = ("cifar10", "cifar100")
+#: What counts as an image in a folder, by the end of its name in lower case.
+IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+
+_SPLITS: Final = ("train", "test")
+_SPEC_HINT: Final = f"give {' or '.join(DATASETS)}, an .npz file with x, y and classes, or a folder of class folders."
+# Bilevel and palette images are grey and colour images stored in fewer bits; every other mode would lose something.
+_MODES: Final = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Raw images with their classes.
+
+    ``x``: (N, height, width, channels), uint8 or finite float32. ``y``: int64 (N,), indices into ``classes``.
+    ``name`` says where it comes from (``cifar10_test``); ``paths`` has each image's file where there is one.
+    """
+
+    x: Images
+    y: NDArray[np.int64]
+    classes: tuple[str, ...]
+    name: str
+    paths: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def labels(self) -> NDArray[np.str_]:
+        """The class name of every image, (N,); what a composite's ``.labels`` are compared with."""
+        return np.array(self.classes)[self.y]
+
+    def take(self, indices: ArrayLike) -> ImageData:
+        """The images at ``indices`` (integers, or booleans (N,)), with the same classes."""
+        chosen = np.arange(len(self))[np.asarray(indices)]
+        paths = None if self.paths is None else tuple(self.paths[i] for i in chosen)
+        return replace(self, x=self.x[chosen], y=self.y[chosen], paths=paths)
+
+    def restrict(self, classes: Iterable[str]) -> ImageData:
+        """Only the images of these classes, with labels that count in the order given. Raises InvalidData."""
+        names = class_names(list(classes), "the classes to keep")
+        if unknown := [name for name in names if name not in self.classes]:
+            raise unknown_class(unknown[0], self.name, self.classes)
+        wanted = np.array([name in names for name in self.classes])
+        return _reordered(self.take(wanted[self.y]), names)
+
+
+def load_data(
+    spec: str | Path,
+    *,
+    split: Split = "train",
+    classes: Sequence[str] | None = None,
+    datasets: Callable[[str, Split], ImageData] | None = None,
+) -> ImageData:
+    """Labelled images by ``spec``: the name of a data set, an ``.npz`` file, or a folder of class folders.
+
+    An ``.npz`` holds ``x`` (N, H, W, C) or (N, H, W), ``y`` (indices or class names) and ``classes``. A folder holds
+    one folder of images a class, in alphabetical order; where it holds ``train/`` and ``test/`` of that kind,
+    ``split`` chooses. ``classes`` are the names in the order of the model's outputs, for data in another order or an
+    ``.npz`` without any. ``datasets`` loads the named data sets (``modhub.engine.datasets.load_dataset``).
+
+    Raises NotFound when nothing is there, InvalidData when it cannot be used, UsageError for another split.
+    """
+    if split not in _SPLITS:
+        raise UsageError(f"{split!r} is not a split of the data.", hint="use train or test.", split=split)
+    if isinstance(spec, str) and spec in DATASETS:
+        if datasets is None:
+            raise UsageError(
+                f"{spec} is a data set's name, but no loader of named data sets was given.",
+                hint="pass datasets=modhub.engine.datasets.load_dataset.",
+                data=spec,
+            )
+        data = datasets(spec, split)
+        return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
+    path = Path(spec)
+    if not path.exists():
+        raise NotFound(
+            f"no data at {str(spec)!r}.", kind="data-not-found", hint=did_you_mean(str(spec), DATASETS) or _SPEC_HINT
+        )
+    if path.is_dir():
+        data = _load_folder(path, split)
+        return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
+    if path.suffix.lower() != ".npz":
+        raise InvalidData(f"{path} is neither an .npz file nor a folder.", kind="unknown-data", hint=_SPEC_HINT)
+    return _load_npz(path, classes)
+
+
+def as_image_data(
+    data: ImageData | str | Path | Sequence[Any],
+    *,
+    split: Split = "train",
+    datasets: Callable[[str, Split], ImageData] | None = None,
+) -> ImageData:
+    """Labelled images, however they are given: ``ImageData``, a ``spec`` (see ``load_data``), or ``(x, y, classes)``.
+
+    ``classes`` may be left out when ``y`` holds names. Raises NotFound, InvalidData, UsageError.
+    """
+    if isinstance(data, ImageData):
+        return data
+    if isinstance(data, (str, Path)):
+        return load_data(data, split=split, datasets=datasets)
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise UsageError(
+            f"the data has the type {type(data).__name__}.",
+            kind="bad-data",
+            hint="give a data set's name, a path, ImageData, or (x, y, classes).",
+        )
+    x, y = data[0], np.asarray(data[1])
+    if len(data) == 2 and y.dtype.kind not in "US":
+        raise UsageError(
+            "the labels are numbers, and nothing says what they stand for.",
+            kind="bad-data",
+            hint="give (x, y, classes), or labels that are names.",
+        )
+    images = as_images(x)
+    classes = class_names(data[2] if len(data) == 3 else np.unique(y), "classes")
+    return ImageData(images, as_labels(y, classes, count=len(images)), classes, "the data")
+
+
+def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:
+    """Images without labels: one image file, a folder of images (sorted by name), or an ``.npz`` with ``x``.
+
+    Returns the raw images (N, H, W, C), uint8 or float32, and N names: file names, or ``x[0]``, ``x[1]`` and so on.
+    Raises NotFound when nothing is there, InvalidData when it cannot be used.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise NotFound(
+            f"no images at {str(path)!r}.",
+            kind="data-not-found",
+            hint="give an image file, a folder of images, or an .npz file with x.",
+        )
+    if path.suffix.lower() == ".npz" and path.is_file():
+        x = as_images(_read_npz(path, required=("x",))["x"], what=f"x in {path}")
+        return x, tuple(f"x[{i}]" for i in range(len(x)))
+    files = _images_in(path) if path.is_dir() else [path]
+    if not files:
+        raise InvalidData(
+            f"{path} holds no images.",
+            kind="no-images",
+            hint=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))} and lie directly in the folder.",
+        )
+    return _read_images(files, root=path), tuple(file.name for file in files)
+
+
+def _reordered(data: ImageData, classes: tuple[str, ...]) -> ImageData:
+    """The same images with labels that count in ``classes``, which must name every class that has an image."""
+    index = {name: i for i, name in enumerate(classes)}
+    position = np.array([index.get(name, -1) for name in data.classes], np.int64)
+    labels = position[data.y]
+    if (labels < 0).any():
+        raise unknown_class(data.classes[data.y[np.argmin(labels)]], data.name, classes)
+    return replace(data, y=labels, classes=classes)
+
+
+def _load_npz(path: Path, classes: Sequence[str] | None) -> ImageData:
+    arrays = _read_npz(path, required=("x", "y") if classes is not None else ("x", "y", "classes"))
+    stored = arrays.get("classes")
+    own = class_names(stored, f"classes in {path}") if stored is not None else None
+    given = class_names(classes, "the classes given") if classes is not None else None
+    x = as_images(arrays["x"], what=f"x in {path}")
+    y = as_labels(arrays["y"], own or given or (), count=len(x), what=f"y in {path}")
+    data = ImageData(x, y, own or given or (), path.stem)
+    return data if given is None or own is None else _reordered(data, given)
+
+
+def _read_npz(path: Path, *, required: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    """The arrays ``x``, ``y`` and ``classes`` as far as the file has them; never unpickles."""
+    if not zipfile.is_zipfile(path):
+        raise InvalidData(f"{path} is not an .npz file, or cut short.", kind="bad-file", hint="write it with np.savez.")
+    arrays: dict[str, NDArray[np.generic]] = {}
+    key = "the list of arrays"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            held = archive.files
+            for key in (*required, "classes"):
+                if key in held:
+                    arrays[key] = archive[key]
+    # The zip and array readers raise a dozen unrelated types for damaged files.
+    except Exception as error:
+        raise InvalidData(
+            f"{key} in {path} cannot be read: {error or type(error).__name__}.",
+            kind="bad-file",
+            hint="save plain arrays, names as np.array(classes, dtype=str); Python objects are never loaded.",
+        ) from error
+    if missing := [name for name in required if name not in arrays]:
+        raise InvalidData(
+            f"{path} has no {missing[0]!r}; it has {', '.join(held) or 'nothing'}.",
+            kind="missing-key",
+            hint=f"save it with np.savez(path, {', '.join(f'{name}=...' for name in required)}).",
+            missing=missing,
+        )
+    return arrays
+
+
+@dataclass(frozen=True)
+class ClassFiles:
+    """The image files below ``root``, by class, and the class of each as an index into ``classes``."""
+
+    root: Path
+    name: str
+    classes: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+
+
+def find_class_files(folder: Path, split: Split) -> ClassFiles:
+    """The files of a folder of class folders, see ``load_data``; none is opened. Raises InvalidData."""
+    root, name = _split_of(folder, split)
+    classes = [entry.name for entry in _folders_in(root)]
+    if not classes:
+        raise InvalidData(
+            f"{root} holds no class folders.",
+            kind="no-classes",
+            hint="put the images of each class into one folder named after the class.",
+        )
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, cls in enumerate(classes):
+        images = _images_in(root / cls)
+        if not images:
+            raise InvalidData(
+                f"the class folder {root / cls} holds no images.",
+                kind="no-images",
+                hint=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))}; remove the folder if it is no class.",
+            )
+        files += images
+        labels += [label] * len(images)
+    return ClassFiles(root, name, tuple(classes), tuple(files), tuple(labels))
+
+
+def _load_folder(folder: Path, split: Split) -> ImageData:
+    found = find_class_files(folder, split)
+    paths = tuple(str(file.relative_to(found.root)) for file in found.files)
+    images = _read_images(found.files, root=found.root)
+    return ImageData(images, np.array(found.labels, np.int64), found.classes, found.name, paths)
+
+
+def _split_of(folder: Path, split: Split) -> tuple[Path, str]:
+    """The folder with the class folders, and the data's name. A class may be called ``train``: it holds images."""
+    name = folder.resolve().name
+    if _folders_in(folder / split):
+        return folder / split, f"{name}_{split}"
+    for other in _SPLITS:
+        if _folders_in(folder / other):
+            raise InvalidData(
+                f"{folder} has {other}/ but no {split}/ with class folders.",
+                kind="no-split",
+                hint=f"add {folder / split}, or give {folder / other} itself.",
+            )
+    return folder, name
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+    )
+
+
+def _read_images(files: Sequence[Path], *, root: Path) -> NDArray[np.uint8]:
+    """All files as one array (N, H, W, C). Raises InvalidData for the first that differs from the first of all."""
+    first = _read_image(files[0])
+    x = np.empty((len(files), *first.shape), np.uint8)
+    for i, file in enumerate(files):
+        image = _read_image(file)
+        if image.shape != first.shape:
+            raise InvalidData(
+                f"the images in {root} differ: {files[0].relative_to(root)} is {_size(first)}, "
+                f"{file.relative_to(root)} is {_size(image)} (height x width x channels).",
+                kind="mixed-images",
+                hint="bring all images to one size and colour mode, for example with Pillow's resize and convert.",
+                files=[str(files[0]), str(file)],
+            )
+        x[i] = image
+    return x
+
+
+def _size(image: NDArray[np.uint8]) -> str:
+    return "x".join(str(extent) for extent in image.shape)
+
+
+def _read_image(file: Path) -> NDArray[np.uint8]:
+    from PIL import Image  # an .npz needs no Pillow
+
+    try:
+        with Image.open(file) as image:
+            mode = image.mode
+            pixels = np.asarray(image.convert(_MODES[mode]), np.uint8) if mode in _MODES else None
+    # Pillow's readers raise many unrelated types for damaged files and for decompression bombs.
+    except Exception as error:
+        raise InvalidData(
+            f"{file} cannot be read as an image: {error or type(error).__name__}.", kind="bad-file"
+        ) from error
+    if pixels is None:
+        raise InvalidData(
+            f"{file} has the colour mode {mode}; grey (L) and RGB images are supported.",
+            kind="bad-mode",
+            hint="convert it, for example with Pillow: image.convert('RGB').",
+            mode=mode,
+        )
+    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels

@@ -1,0 +1,189 @@
+"""Labelled images in shards: one .npz, or a folder of them, at any URL that fsspec reads.
+
+The shards, by name, are the data in order. Each is looked through once, by whoever is nearest (``run``): its labels are
+kept, its images only counted, checked and fingerprinted. Later its images are read by whoever works on that piece.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import starmap
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.data.arrays import as_labels, check_labelled, class_names
+from modhub.data.batches import set_down
+from modhub.data.npz import file_system, read_rows, read_small
+from modhub.data.raw import RawRows
+from modhub.data.rows import Piece, Pieced, Source, fingerprint, in_memory
+from modhub.errors import InvalidData, NotFound, UsageError
+
+#: Runs a function with each of several lists of arguments, here or elsewhere; results in order.
+Run = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
+
+
+class NpzShard:
+    """The images of one shard. It travels as its URL and shape; who reads it keeps the last one's file open."""
+
+    _open: tuple[str, RawRows] | None = None
+    _lock = Lock()
+
+    def __init__(self, url: str, rows: RawRows) -> None:
+        self.url = url
+        self.shape = rows.shape
+        self.dtype = rows.dtype
+        self._range = (0.0, 255.0) if rows.dtype == np.uint8 else (rows.min(), rows.max())
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
+        with NpzShard._lock:
+            if NpzShard._open is None or NpzShard._open[0] != self.url:
+                NpzShard._open = self.url, read_rows(self.url)
+            found = NpzShard._open[1]
+        if found.shape != self.shape:
+            raise InvalidData(
+                f"{self.url} holds images {found.shape} now, but held {self.shape} before.",
+                kind="shards-differ",
+                hint="leave the shards alone while they are read.",
+            )
+        return found[rows]
+
+    def min(self) -> float:
+        return self._range[0]
+
+    def max(self) -> float:
+        return self._range[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A shard, its labels int64 (n,) as indices into the classes asked for, and which images and labels these are."""
+
+    shard: NpzShard
+    labels: NDArray[np.int64]
+    fingerprint: str
+
+
+def are_shards(spec: Any) -> bool:
+    """Whether ``spec`` names data of this kind: a URL, an .npz file, or a folder with .npz files in it."""
+    if not isinstance(spec, (str, Path)):
+        return False
+    path = Path(spec)
+    return (
+        "://" in str(spec) or (path.is_file() and path.suffix == ".npz") or (path.is_dir() and any(path.glob("*.npz")))
+    )
+
+
+def find_shards(spec: str | Path) -> list[str]:
+    """The URLs of all shards of ``spec``, by name. Raises NotFound, InvalidData, UsageError."""
+    url = str(spec).rstrip("/")
+    files, path = file_system(url)
+    try:
+        if not files.exists(path):
+            raise NotFound(f"no data at {url}.", kind="data-not-found", url=url)
+        found = [path] if files.isfile(path) else sorted(p for p in files.ls(path, detail=False) if p.endswith(".npz"))
+    except (OSError, ValueError) as error:
+        raise InvalidData(f"{url} cannot be read: {error}.", kind="bad-file", url=url) from error
+    if not found:
+        raise InvalidData(
+            f"{url} holds no .npz files.", kind="no-images", hint="give one .npz file, or a folder of them.", url=url
+        )
+    return [files.unstrip_protocol(one) for one in found]
+
+
+def shard_classes(urls: Sequence[str], classes: Sequence[str] | None) -> tuple[str, ...]:
+    """The classes given, else those that the first shard names. Raises UsageError when it names none."""
+    if classes is not None:
+        return class_names(classes, "the classes given")
+    stored = read_small(urls[0], ["classes"]).get("classes")
+    if stored is None:
+        raise UsageError(
+            f"{urls[0]} names no classes.",
+            kind="no-classes",
+            hint="say which there are, in the order of the model's outputs.",
+        )
+    return class_names(stored, f"classes in {urls[0]}")
+
+
+def open_shards(urls: Sequence[str], classes: Sequence[str], run: Run = starmap) -> Source:
+    """All shards as one source, looked through by ``run``. Raises InvalidData, NotFound, UsageError."""
+    found: list[Described] = list(run(describe, [(url, tuple(classes)) for url in urls]))
+    pieces: list[Piece] = []
+    for one in found:
+        _check_alike(one.shard, found[0].shard)
+        pieces.append(Piece(pieces[-1].stop if pieces else 0, one.shard))
+    labels = np.concatenate([one.labels for one in found])
+    return Source(Pieced(pieces), labels, tuple(pieces), _joined([one.fingerprint for one in found]))
+
+
+def describe(url: str, classes: tuple[str, ...]) -> Described:
+    """One shard, looked through. Its labels may be names, indices into ``classes``, or into classes of its own."""
+    rows = read_rows(url)
+    shard = NpzShard(url, rows)
+    if not (np.isfinite(shard.min()) and np.isfinite(shard.max())):
+        raise InvalidData(
+            f"x in {url} has NaN or infinite values.",
+            kind="not-finite",
+            hint="drop those images or repair how they are made.",
+            url=url,
+        )
+    small = read_small(url, ["y", "classes"])
+    if "y" not in small:
+        raise InvalidData(f"{url} has no 'y'.", kind="missing-key", hint="save it with np.savez(path, x=..., y=...).")
+    own = class_names(small["classes"], f"classes in {url}") if "classes" in small else classes
+    if set(own) != set(classes):
+        other = next(iter(set(own) ^ set(classes)))
+        raise InvalidData(
+            f"the classes in {url} are not those of the data: {other!r} is only in one of both.",
+            kind="shards-differ",
+            hint="all shards need the same classes; labels count in them.",
+            url=url,
+        )
+    labels = as_labels(small["y"], own, count=len(rows), what=f"y in {url}")
+    position = np.array([classes.index(name) for name in own], np.int64)
+    return Described(shard, position[labels], fingerprint(rows, position[labels]))
+
+
+def _check_alike(shard: NpzShard, first: NpzShard) -> None:
+    if (shard.shape[1:], shard.dtype) != (first.shape[1:], first.dtype):
+        shown = [f"{'x'.join(map(str, one.shape[1:]))} {one.dtype}" for one in (first, shard)]
+        raise InvalidData(
+            f"the shards differ: images in {first.url} are {shown[0]}, in {shard.url} {shown[1]}.",
+            kind="shards-differ",
+            hint="bring all images to one size and dtype.",
+        )
+
+
+def _joined(fingerprints: Sequence[str]) -> str:
+    """One shard is the data that it holds; several are what they are in order."""
+    if len(fingerprints) == 1:
+        return fingerprints[0]
+    return f"sha256:{hashlib.sha256(repr(list(fingerprints)).encode()).hexdigest()}"
+
+
+def source_of(x: Any, y: Any, classes: Sequence[str], *, what: str = "") -> Source:
+    """Images ``x`` with labels ``y``, or without ``y`` an iterable of batches. Raises InvalidData, UsageError."""
+    if y is None and not hasattr(x, "ndim"):
+        return set_down(x, classes, what=what)
+    data = check_labelled(x, y, classes, what=what)
+    return in_memory(data.images, data.labels)
+
+
+def labelled_shards(x: Any, y: Any, classes: Any) -> tuple[list[str], Any]:
+    """The URLs of the shards that ``x`` names, none where it holds images itself, and the classes as far as known."""
+    if y is None and (isinstance(x, str) or hasattr(x, "__fspath__")):
+        urls = find_shards(x)
+        return urls, shard_classes(urls, classes)
+    return [], classes

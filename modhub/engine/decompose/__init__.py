@@ -1,0 +1,1 @@
+"""Run a model over data once, and make modules of what its sites showed."""

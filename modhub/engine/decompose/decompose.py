@@ -1,0 +1,203 @@
+"""From a trained Keras model and labelled images to a Decomposition: check, read, cut, measure."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version as installed_version
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import keras
+import numpy as np
+from pydantic import ValidationError
+
+from modhub.data.arrays import Labelled, check_class_names, check_every_class, numbers, slugs_of
+from modhub.data.rows import ImageRows, Source
+from modhub.data.shards import labelled_shards, open_shards, source_of
+from modhub.decomposition.sampling import Sample
+from modhub.engine.decompose.executors import opened_engine
+from modhub.engine.decompose.metrics import validated
+from modhub.engine.decompose.observe import Logits
+from modhub.engine.decompose.pipeline import Cut, cut_with
+from modhub.engine.decompose.probe import Progress
+from modhub.engine.read.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
+from modhub.engine.read.reader import read_model
+from modhub.engine.run.network import Network
+from modhub.errors import InvalidData, UsageError
+from modhub.limits import MAX_DISPLAY_NAME_CHARS
+from modhub.package.codec import encode_weights
+from modhub.package.decomposition import Decomposition, fingerprint_of, with_digests
+from modhub.package.module import Module, Origin
+from modhub.spec.contract import check_images, contract_of
+from modhub.spec.digests import sha256
+from modhub.spec.manifest import Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
+from modhub.spec.refs import parse_model_name
+
+_OBSERVED = " (observed)"
+
+
+def decompose_model(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    *,
+    classes: Sequence[str] | None,
+    name: str,
+    rescale: float,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+    validation: Any,
+    data_name: str,
+    validation_name: str,
+    options: dict[str, Any],
+    progress: Progress | None,
+    engine: str = "local",
+    workers: int | None = None,
+) -> Decomposition:
+    """See ``modhub.decompose``, whose arguments these are."""
+    namespace, model_name = parse_model_name(name)
+    chosen = _options(options)
+    _check_data_names(data_name, validation_name)
+    architecture, weights = read_model(model)
+    check_weights_finite(weights)
+    with opened_engine(engine, workers) as where:
+        shards, classes = labelled_shards(x, y, classes)
+        names = check_class_names(classes, len(weights["head/bias"]))
+        slugs = slugs_of(names)
+        data = open_shards(shards, names, where.run) if shards else source_of(x, y, names)
+        check_every_class(data.labels, names)
+        contract = _contract(data.images, architecture.input_shape, rescale, mean, std)
+        held_out = _validation(validation, names, contract)
+        fingerprint = fingerprint_of(architecture, sha256(encode_weights(weights)), contract)
+        origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
+        network = _checked_network(model, origin, data.images)
+        measured: list[Accuracy] = []
+
+        def accept(sample: Sample, logits: Logits) -> None:
+            measured.append(_observed_accuracy(origin, sample, logits, data, data_name))
+
+        observer = where.observer(origin, network, data.pieces, progress)
+        result = cut_with(observer, origin, slugs, data.labels, chosen, accept)
+    modules: tuple[Module, ...] = result.modules
+    if held_out is not None:
+        modules, own = validated(origin, modules, held_out, validation_name, chosen.batch_size)
+        measured.append(own)
+    return _assembled(origin, modules, tuple(measured), result, data, data_name, chosen)
+
+
+#: The network of each model that was cut and still lives, so that cutting it again compiles nothing again.
+_networks: WeakKeyDictionary[keras.Model, tuple[str, Network]] = WeakKeyDictionary()
+
+
+def _checked_network(model: keras.Model, origin: Origin, images: Any) -> Network:
+    """The origin's trunk, rebuilt and compared with ``model`` unless that was done before with the same weights."""
+    fingerprint, network = _networks.get(model, ("", None))
+    if network is None or fingerprint != origin.fingerprint:
+        network = Network(origin.architecture, origin.weights)
+        check_reading(model, origin, images, network)
+        _networks[model] = origin.fingerprint, network
+    return network
+
+
+def _options(options: dict[str, Any]) -> DecomposeOptions:
+    try:
+        return DecomposeOptions(**options)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(
+            f"{first['loc'][0]} is {options[str(first['loc'][0])]!r}: {first['msg']}.",
+            kind="bad-option",
+            hint="see help(modhub.decompose).",
+        ) from None
+
+
+def _check_data_names(*names: str) -> None:
+    longest = MAX_DISPLAY_NAME_CHARS - len(_OBSERVED)
+    for name in names:
+        if not 0 < len(name) <= longest:
+            raise UsageError(
+                f"the data set's name {name[:40]!r} has {len(name)} characters; wanted 1 to {longest}.",
+                kind="bad-option",
+                hint="say shortly what the images are, for example dataset='cifar10_train'.",
+            )
+
+
+def _contract(
+    images: ImageRows,
+    input_shape: tuple[int, int, int],
+    rescale: float,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+) -> InputContract:
+    if images.shape[1:] != tuple(input_shape):
+        raise InvalidData(
+            f"the images are {'x'.join(map(str, images.shape[1:]))}, "
+            f"but the model takes {'x'.join(map(str, input_shape))}.",
+            kind="wrong-shape",
+            hint="give the images that the model was trained on.",
+            got=list(images.shape[1:]),
+            wanted=list(input_shape),
+        )
+    if not isinstance(rescale, (int, float, np.number)) or not np.isfinite(rescale) or rescale == 0:
+        raise UsageError(f"rescale is {rescale!r}.", hint="use the factor of the training, for example 1/255.")
+    try:
+        return contract_of(images, rescale=float(rescale), mean=numbers(mean, "mean"), std=numbers(std, "std"))
+    except ValidationError:
+        raise UsageError(
+            f"mean {mean} and std {std} do not fit images of {images.shape[3]} channels.",
+            hint="give one number, or one a channel.",
+        ) from None
+
+
+def _validation(validation: Any, names: tuple[str, ...], contract: InputContract) -> Labelled | None:
+    if validation is None:
+        return None
+    x, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
+    shards, _ = labelled_shards(x, y, names)
+    data = open_shards(shards, names) if shards else source_of(x, y, names, what="validation ")
+    check_images(data.images, contract, what="the validation images")
+    return Labelled(cast(Any, data.images), data.labels)
+
+
+def _observed_accuracy(origin: Origin, sample: Sample, logits: Logits, data: Source, data_name: str) -> Accuracy:
+    observed = np.concatenate(sample.indices)
+    accuracy = accuracy_of(logits.of(observed), data.labels[observed], data_name + _OBSERVED)
+    shuffled = np.random.default_rng(0).permutation(observed)
+    check_above_chance(origin, accuracy, data.images[shuffled[:512]], data.labels[shuffled[:512]])
+    return accuracy
+
+
+def _assembled(
+    origin: Origin,
+    modules: tuple[Module, ...],
+    accuracy: tuple[Accuracy, ...],
+    result: Cut,
+    data: Source,
+    data_name: str,
+    options: DecomposeOptions,
+) -> Decomposition:
+    measured = replace(origin, accuracy=accuracy)
+    return Decomposition(
+        origin=measured,
+        modules=with_digests([replace(module, origin=measured) for module in modules]),
+        dataset=Dataset(
+            name=data_name, examples=len(np.concatenate(result.sample.indices)), fingerprint=data.fingerprint
+        ),
+        options=options,
+        sites=tuple(SiteRecord(id=site.id, shape=site.shape) for site in result.sites),
+        provenance=provenance_now(),
+    )
+
+
+def provenance_now() -> Provenance:
+    """When, and by which versions of what, something is being made."""
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    backend = keras.backend.backend()
+    return Provenance(
+        created=now.isoformat(),
+        tool=f"modhub {installed_version('modhub')}",
+        backend=backend,
+        versions={name: installed_version(name) for name in ("keras", "numpy", backend)},
+    )

@@ -1,0 +1,167 @@
+"""Keras files of the user's own: read to be cut, and written for others to load.
+
+What can be seen in a file without keras is looked at first, so that a wrong path or a custom layer is told in a moment
+and not after seconds of import. A file with code of its own in it is never run.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from modhub.engine.export.formats import keras_bytes
+from modhub.errors import NotFound, StorageError, UnsupportedModel, UsageError, nearest
+from modhub.limits import MAX_MANIFEST_BYTES
+
+if TYPE_CHECKING:
+    import keras
+
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
+_HOW_TO_SAVE: Final = "save the whole model with model.save('net.keras')."
+
+
+def check_model_file(path: str | Path) -> None:
+    """Raise NotFound, or UnsupportedModel, for what can be seen of a model's file without keras."""
+    path = Path(path)
+    if path.is_dir():
+        raise UnsupportedModel(
+            f"{path} is a folder; a model is one .keras file.",
+            kind="not-a-model-file",
+            hint=_HOW_TO_SAVE,
+            path=str(path),
+        )
+    if not path.exists():
+        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+        close = nearest(path.name, [file.name for file in siblings if file.suffix in _SUFFIXES])
+        raise NotFound(
+            f"there is no model at {str(path)!r}.",
+            kind="model-not-found",
+            hint=f"did you mean {path.parent / close[0]}?" if close else "give the path of a .keras file.",
+            path=str(path),
+        )
+    is_archive, is_hdf5 = zipfile.is_zipfile(path), _starts_with(path, _HDF5)
+    # Keras chooses its reader by the name alone.
+    if not (is_archive and path.suffix == ".keras") and not (is_hdf5 and path.suffix in (".h5", ".hdf5")):
+        found = (
+            "an HDF5 file that does not end in .h5"
+            if is_hdf5
+            else "a zip file that does not end in .keras"
+            if is_archive
+            else "no Keras model, or cut short"
+        )
+        raise UnsupportedModel(
+            f"{path} is {found}.",
+            kind="not-a-model-file",
+            hint="rename it to end in .h5." if is_hdf5 else _HOW_TO_SAVE,
+            path=str(path),
+        )
+    if is_archive and (foreign := _foreign_classes(path)):
+        raise UnsupportedModel(
+            f"{path} has layers of its own code: {', '.join(foreign)}.",
+            kind="unsupported-layer",
+            hint="modhub cuts networks of Keras's standard layers; build and train it with those.",
+            layers=foreign,
+        )
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """The model in a ``.keras`` or HDF5 file, uncompiled. Raises NotFound and UnsupportedModel."""
+    check_model_file(path)
+    import keras  # seconds, which a wrong path need not cost
+
+    try:
+        with warnings.catch_warnings():
+            # Keras remarks on optimizers and old files, none of which matters to a network that is only read.
+            warnings.simplefilter("ignore")
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+    # Keras raises whatever its layers, h5py or zipfile raise.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModel(
+            f"keras cannot load {path}: {reason}", kind="unreadable-model", hint=_HOW_TO_SAVE, path=str(path)
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise UnsupportedModel(
+            f"{path} holds a {type(model).__name__}, not a model.",
+            kind="not-a-model",
+            hint=_HOW_TO_SAVE,
+            path=str(path),
+        )
+    return model
+
+
+def check_place(path: str | Path) -> None:
+    """Raise UsageError, before any work, when ``save_model`` cannot write there."""
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise UsageError(
+            f"{str(path)!r} is not the name of a Keras model, which ends in .keras.", hint=f"use {path.stem}.keras."
+        )
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UsageError(
+            f"{path} is a folder." if path.is_dir() else f"there is no folder {path.parent}.",
+            hint="name a file in a folder that exists.",
+        )
+
+
+def save_model(model: keras.Model, path: str | Path, description: Mapping[str, Any] | None = None) -> None:
+    """Write ``model`` to a ``.keras`` file, over one that stands there; all of it or nothing. Raises StorageError.
+
+    Equal models give equal bytes. With ``description`` the file says what it is, as an exported one does.
+    """
+    path = Path(path).absolute()
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as scratch:
+            written = Path(scratch) / path.name
+            written.write_bytes(keras_bytes(model, description))
+            written.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            kind="not-writable",
+            hint="free some space, or choose another place.",
+            path=str(path),
+        ) from error
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError as error:
+        raise UnsupportedModel(
+            f"{path} cannot be read: {error.strerror or error}.", kind="unreadable-model", path=str(path)
+        ) from error
+
+
+def _foreign_classes(path: Path) -> list[str]:
+    """Classes in a ``.keras`` file's configuration that are not Keras's own, and Lambda, which holds code."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+            config = json.loads(file.read(MAX_MANIFEST_BYTES))
+        found = dict.fromkeys(_classes_in(config))
+    # Whatever is wrong with the file, keras says it better.
+    except (KeyError, ValueError, OSError, RecursionError, zipfile.BadZipFile):
+        return []
+    return [name for name, module in found if name == "Lambda" or (module or "keras").split(".")[0] != "keras"]
+
+
+def _classes_in(value: Any) -> Iterator[tuple[str, str | None]]:
+    """Class and module names of all serialised objects, outermost first; ``module`` None means Keras's registry."""
+    if isinstance(value, dict):
+        name, module = value.get("class_name"), value.get("module")
+        if isinstance(name, str) and (module is None or isinstance(module, str)):
+            registered = value.get("registered_name")
+            custom = isinstance(registered, str) and module is None and registered != name
+            yield name, registered if custom else module
+        for each in value.values():
+            yield from _classes_in(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _classes_in(each)

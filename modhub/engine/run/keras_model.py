@@ -1,0 +1,94 @@
+"""A Keras model of the user's own as a classifier to be measured. Any layers will do: it is run, not cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.data.arrays import check_class_names, numbers
+from modhub.engine.run.network import preprocess
+from modhub.errors import InvalidData, UnsupportedModel, UsageError
+from modhub.evaluation.answers import Answers
+from modhub.spec.contract import check_images, contract_of
+
+#: By how much half-precision probabilities may miss a sum of one.
+_SLACK = 2e-2
+
+
+class KerasClassifier:
+    """``model`` on raw images: ``(x * rescale - mean) / std`` is what it was trained on.
+
+    One output a class, probabilities or logits, told apart by their values; a single output is the second class's
+    probability or logit. ``classes`` are in the order of the outputs. Raises UnsupportedModel, InvalidData, UsageError.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        classes: Sequence[str],
+        images: NDArray[Any],
+        *,
+        rescale: float = 1.0,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+    ) -> None:
+        self._model = _checked(model)
+        width = int(model.outputs[0].shape[-1])
+        self.classes = check_class_names(classes, max(width, 2))
+        if not np.isfinite(rescale) or rescale == 0:
+            raise UsageError(f"rescale is {rescale!r}.", hint="use the factor of the training, for example 1/255.")
+        self._contract = contract_of(
+            images, rescale=float(rescale), mean=numbers(mean, "mean"), std=numbers(std, "std")
+        )
+        wanted = tuple(model.inputs[0].shape[1:])
+        if any(extent not in (None, actual) for extent, actual in zip(wanted, images.shape[1:], strict=True)):
+            raise InvalidData(
+                f"the images are {'x'.join(map(str, images.shape[1:]))}, "
+                f"but the model takes {'x'.join('any' if extent is None else str(extent) for extent in wanted)}.",
+                kind="wrong-shape",
+                hint="give images as the model was trained on.",
+                got=list(images.shape[1:]),
+                wanted=list(wanted),
+            )
+
+    def answer(self, images: NDArray[Any], batch_size: int) -> Answers:
+        """Answers for raw images (N, H, W, C). Raises UnsupportedModel when an output is NaN or infinite."""
+        check_images(images, self._contract)
+        parts = [
+            np.asarray(self._model.predict_on_batch(preprocess(images[start : start + batch_size], self._contract)))
+            for start in range(0, len(images), batch_size)
+        ]
+        outputs = np.concatenate(parts).astype(np.float32)
+        if not np.isfinite(outputs).all():
+            raise UnsupportedModel(
+                f"the model {self._model.name!r} answers NaN or infinity.",
+                kind="not-finite",
+                hint="its training diverged; or do rescale, mean and std match it?",
+            )
+        if outputs.shape[1] == 1:
+            probable = bool((outputs >= 0).all() and (outputs <= 1).all())
+            outputs = np.hstack([1 - outputs if probable else np.zeros_like(outputs), outputs])
+        else:
+            probable = bool((outputs >= 0).all() and (np.abs(outputs.sum(axis=1) - 1) <= _SLACK).all())
+        return Answers.of_network(self.classes, outputs, "probabilities" if probable else "logits")
+
+
+def _checked(model: Any) -> keras.Model:
+    if not isinstance(model, keras.Model):
+        raise UnsupportedModel(
+            f"{type(model).__name__} cannot be evaluated.",
+            kind="not-a-model",
+            hint="give names of modules, a composite, a decomposition, a project, a Keras model, or a path of one.",
+        )
+    shapes = [[tuple(tensor.shape) for tensor in tensors] for tensors in (model.inputs or (), model.outputs or ())]
+    if [len(each) for each in shapes] != [1, 1] or len(shapes[0][0]) != 4 or len(shapes[1][0]) != 2:
+        raise UnsupportedModel(
+            f"the model {model.name!r} takes {shapes[0]} and gives {shapes[1]}.",
+            kind="not-a-classifier",
+            hint="one input (N, height, width, channels) and one output (N, classes) are needed.",
+        )
+    return model

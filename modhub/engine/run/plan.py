@@ -1,0 +1,32 @@
+"""Running a composite's plan: one trunk an origin, columns put back in the plan's order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.composition.plan import Plan
+from modhub.engine.run.fused import FusedRunner
+from modhub.engine.run.isolated import OriginRunner
+
+
+class PlanRunner:
+    """Runs every origin's modules as the plan says: isolated, exactly as if each ran alone, or fused."""
+
+    def __init__(self, plan: Plan) -> None:
+        every = plan.recognisers
+        self._width = len(every)
+        self._groups: list[tuple[list[int], FusedRunner | OriginRunner]] = []
+        for positions, way in zip(plan.groups(), plan.ways, strict=True):
+            modules = [every[position] for position in positions]
+            make = FusedRunner if way.fused else OriginRunner
+            self._groups.append((positions, make(modules[0].origin, modules, plan.adapter(modules[0]), plan.dtype)))
+
+    def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
+        """Margins of raw images (N, H, W, C); float32 (N, recognisers)."""
+        result = np.empty((len(images), self._width), np.float32)
+        for positions, runner in self._groups:
+            result[:, positions] = runner.margins(images, batch_size)
+        return result

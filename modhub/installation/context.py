@@ -1,0 +1,212 @@
+"""Where names are looked up, modules come from and composites run: registries in order, then the cache."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modhub.cache.cache import Cache, cache_of
+from modhub.cache.catalog import CacheCatalog
+from modhub.cache.markers import Installed
+from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
+from modhub.installation.install import install
+from modhub.installation.registries import is_starter, registries
+from modhub.limits import MAX_LOCK_BYTES
+from modhub.registry.reader import RegistryReader
+from modhub.resolve.catalog import Catalog, Pinned
+from modhub.resolve.resolver import resolve
+from modhub.settings.config import load_config, load_trust
+from modhub.settings.values import Config
+from modhub.signing.policy import Trust
+from modhub.signing.statements import Statement
+from modhub.spec.refs import ModelRef
+
+if TYPE_CHECKING:
+    from modhub.cache.fetch import Progress
+    from modhub.resolve.lockfile import Lock
+    from modhub.spec.contract import Standing
+    from modhub.spec.registry_files import Withdrawal
+
+RegistryUrls = str | Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where names are looked up: ``catalogs`` in order, the cache last; ``trust`` decides whom to believe."""
+
+    config: Config
+    registries: list[RegistryReader]
+    cache: Cache
+    catalogs: list[Catalog]
+    trust: Trust
+
+    @classmethod
+    def open(
+        cls,
+        registry: RegistryUrls,
+        cache: str | Path | None,
+        *,
+        offline: bool = False,
+        require_signature: bool | None = None,
+    ) -> Places:
+        """``offline`` leaves only the cache. Raises RegistryUnreachable when a registry does not exist."""
+        config = load_config()
+        trust = load_trust(config, required=require_signature)
+        own = cache_of(cache, config)
+        found = [] if offline or config.offline else registries(registry, config, trust=trust)
+        return cls(config, found, own, [*found, CacheCatalog(own)], trust)
+
+    @classmethod
+    def open_or_cached(cls, registry: RegistryUrls, cache: str | Path | None) -> Places:
+        """As ``open``, but what is installed stands in, first and with a warning, for a registry that is gone."""
+        try:
+            return cls.open(registry, cache)
+        except RegistryUnreachable as error:
+            config = load_config()
+            own, trust = cache_of(cache, config), load_trust(config)
+            if not own.marked():
+                raise
+            warnings.warn(f"{error.message} Using what is installed.", stacklevel=5)
+            found = registries(registry, config, skip_missing=True, trust=trust)
+            return cls(config, found, own, [CacheCatalog(own), *found], trust)
+
+    def resolve(self, refs: Sequence[str]) -> list[Pinned]:
+        """What names mean now, each by itself."""
+        return self._looked_up(lambda: resolve(refs, self.catalogs, self.config.aliases))
+
+    def settle(self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False) -> list[Pinned]:
+        """What names mean together: modules that take the same images, also as those ``standing``, unless ``adapt``."""
+        from modhub.resolve.settle import settle  # installing looks every name up by itself
+
+        return self._looked_up(lambda: settle(refs, self.catalogs, self.config.aliases, fixed=standing, adapt=adapt))
+
+    def _looked_up(self, look_up: Callable[[], list[Pinned]]) -> list[Pinned]:
+        try:
+            return look_up()
+        except NotFound as error:
+            if self.registries:
+                raise
+            raise NotFound(
+                f"{error.message.rstrip('.')}, and only the cache was searched, offline.",
+                kind=error.kind,
+                hint=error.hint,
+                **error.data,
+            ) from error
+
+    def install(self, pinned: Sequence[Pinned], progress: Progress | None = None) -> list[Installed]:
+        """Bring modules into the cache, and the signatures that vouch for them when those are required."""
+        self._vouch(pinned)
+        return install(pinned, self.registries, self.cache, progress)
+
+    def unlock(self, lock: Lock) -> list[Pinned]:
+        """Where the modules of a lockfile are to be had, by digest: the registry it names first, then all others.
+
+        A yanked release is given with a warning. Raises IntegrityError, kind ``digest-changed``, when a registry has
+        another release under that name and version, and NotFound when nobody has it.
+        """
+        places: dict[ModelRef, str] = {}
+        for pin in lock.modules:
+            if pin.ref.release not in places:
+                places[pin.ref.release] = self._locked_place(pin)
+        return [Pinned(pin.ref, pin.name, pin.digest, places[pin.ref.release], pin.aliases) for pin in lock.modules]
+
+    def _locked_place(self, pin: Pinned) -> str:
+        ref, other = pin.ref.release, None
+        nearest = sorted(self.registries, key=lambda registry: registry.url != pin.registry)
+        for registry in nearest:
+            try:
+                found = registry.manifest(ref).digest
+            except NotFound:
+                continue
+            if found != pin.digest:
+                other = (registry.name, found)
+                continue
+            withdrawal = registry.withdrawal(ref)
+            if withdrawal is None or withdrawal.kind == "yanked":
+                if withdrawal is not None:
+                    warnings.warn(f"{ref} is yanked, but locked: {withdrawal.reason}", stacklevel=4)
+                return registry.url
+            if not self._is_cached(pin):
+                raise _gone(pin, registry, withdrawal)
+        if self._is_cached(pin):
+            return CacheCatalog(self.cache).url
+        if other is not None:
+            raise IntegrityError(
+                f"{ref} is locked as {pin.digest}, but {other[0]} has {other[1]} under that name and version.",
+                kind="digest-changed",
+                hint="releases never change: find out who replaced it before you lock again.",
+                release=str(ref),
+                locked=pin.digest,
+                found=other[1],
+                registry=other[0],
+            )
+        searched = ", ".join(registry.name for registry in self.registries) or "only the cache was"
+        raise NotFound(
+            f"{ref}, which is locked, is in none of the registries searched ({searched}).",
+            kind="no-release",
+            hint=f"it came from {pin.registry}; add that registry with --registry.",
+            release=str(ref),
+            registry=pin.registry,
+        )
+
+    def _is_cached(self, pin: Pinned) -> bool:
+        return self.cache.find(pin.ref, pin.digest) is not None
+
+    def _vouch(self, pinned: Sequence[Pinned]) -> None:
+        """Keep the signatures of what comes from registries, and demand them of what is in the cache already."""
+        if not self.trust.required:
+            return
+        sources = {registry.url: registry for registry in self.registries}
+        for pin in dict.fromkeys(pinned):
+            statement = Statement("release", str(pin.ref.release), pin.digest)
+            source = sources.get(pin.registry)
+            if source is not None and source.trust is None:
+                continue
+            if source is not None:
+                for key, data in source.signatures_of(statement, {pin.ref.namespace}):
+                    self.cache.add_signature(pin.digest, key, data)
+            elif not self._came_from_starter(pin):
+                self._vouch_from_cache(statement, pin.ref.namespace)
+
+    def _vouch_from_cache(self, statement: Statement, namespace: str) -> None:
+        self.trust.require(
+            statement,
+            {namespace},
+            read=lambda key: self.cache.signature(statement.digest, key),
+            # A revocation that was published is not in the cache; one of the user's own is in the trust itself.
+            is_revoked=lambda key: None,
+        )
+
+    def _came_from_starter(self, pin: Pinned) -> bool:
+        installed = self.cache.find(pin.ref, pin.digest)
+        return installed is not None and is_starter(installed.registry)
+
+
+def _gone(pin: Pinned, registry: RegistryReader, withdrawal: Withdrawal) -> NotFound:
+    return NotFound(
+        f"{pin.ref.release}, which is locked, was taken down from {registry.name}: {withdrawal.reason}",
+        kind="taken-down",
+        hint="lock another version.",
+        release=str(pin.ref.release),
+        reason=withdrawal.reason,
+    )
+
+
+def load_lock(file: str | Path) -> Lock:
+    """A lockfile. Raises NotFound, kind ``no-lock``, and IntegrityError."""
+    from modhub.resolve.lockfile import read_lock
+
+    try:
+        with Path(file).open("rb") as opened:
+            data = opened.read(MAX_LOCK_BYTES + 1)
+    except OSError as error:
+        raise NotFound(
+            f"the lockfile {file} cannot be read: {error.strerror or error}.",
+            kind="no-lock",
+            hint="write one: modhub lock REF... --out FILE",
+            path=str(file),
+        ) from error
+    return read_lock(data, what=f"the lockfile {file}")

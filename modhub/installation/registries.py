@@ -1,0 +1,87 @@
+"""The registries of a call: those given, else configured, else the local one; starter last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+
+from modhub.errors import RegistryUnreachable, UsageError
+from modhub.registry.reader import RegistryReader
+from modhub.settings.values import Config
+from modhub.signing.policy import Trust
+from modhub.spec.layout import MARKER
+from modhub.storage import files
+from modhub.storage.local import LocalStore
+from modhub.storage.urls import open_store
+
+if TYPE_CHECKING:
+    from modhub.registry.writer import Registry
+    from modhub.storage.store import Store
+
+
+STARTER_FOLDER: Final = Path(__file__).parents[1] / "starter" / "registry"
+
+
+def registries(
+    given: str | Sequence[str] | None, config: Config, *, skip_missing: bool = False, trust: Trust | None = None
+) -> list[RegistryReader]:
+    """The registries to read, in the order in which they are searched; the starter comes last.
+
+    ``given``, else MODHUB_REGISTRY, else the configured ones, else the user's local one, which counts as empty until
+    something is published there. Raises RegistryUnreachable, kind ``no-registry``, for any other that does not exist;
+    ``skip_missing`` leaves out such, and those that the network does not reach, for work that the cache may be able to
+    do alone. ``trust`` is whom to believe when signatures are required; the starter is believed as the package is in
+    which it came.
+    """
+    stores, is_default = _chosen(given, config)
+    found = []
+    for store in stores:
+        registry = RegistryReader(store, trust=trust)
+        try:
+            registry.check()
+        except RegistryUnreachable as error:
+            if skip_missing and error.kind in ("no-registry", "unreachable"):
+                continue
+            if error.kind != "no-registry" or not is_default:
+                raise
+        found.append(registry)
+    starter = RegistryReader(LocalStore(STARTER_FOLDER, writable=False), name="starter")
+    if (STARTER_FOLDER / MARKER).is_file() and starter.url not in {registry.url for registry in found}:
+        found.append(starter)
+    return found
+
+
+def publishing_registry(given: str | Sequence[str] | None, config: Config) -> Registry:
+    """The registry to publish to: the one given, else the first that ``registries`` would read. It may not exist yet.
+
+    Raises UsageError when several are given: a publication goes to one.
+    """
+    if not isinstance(given, str) and given is not None and len(given) > 1:
+        raise UsageError(
+            f"a publication goes to one registry, but {len(given)} were given: {', '.join(given)}.",
+            kind="several-registries",
+            hint="publish once for each.",
+        )
+    from modhub.registry.writer import Registry  # few write, and reading needs half of it
+
+    return Registry(_chosen(given, config)[0][0])
+
+
+def is_starter(url: str) -> bool:
+    """Whether this is the registry inside the package."""
+    return url == str(files.absolute(STARTER_FOLDER))
+
+
+def default_registry() -> Path:
+    """The folder of the user's own registry, which is used when nothing else is said."""
+    return platformdirs.user_data_path("modhub", appauthor=False) / "registry"
+
+
+def _chosen(given: str | Sequence[str] | None, config: Config) -> tuple[list[Store], bool]:
+    """Where the registries without the starter lie, and whether they are the default because nobody named any."""
+    urls = [given] if isinstance(given, str) else list(given or config.registry_urls)
+    opened = [open_store(url) for url in urls or [str(default_registry())]]
+    return list({store.url: store for store in opened}.values()), not urls

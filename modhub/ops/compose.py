@@ -1,0 +1,54 @@
+"""Compose modules of any origins into one classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modhub.installation.backend import Backend
+from modhub.installation.context import RegistryUrls
+
+if TYPE_CHECKING:
+    from modhub.composition.composite import Composite
+
+
+def compose(
+    refs: Any,
+    *,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
+    adapt: str | None = None,
+    size: tuple[int, int] | None = None,
+    mode: str = "isolated",
+    dtype: str = "float32",
+    reject: bool = False,
+) -> Composite:
+    """A classifier of modules of any origins. No training.
+
+    ``refs``: names, modules and composites, one or a list; what is not installed is installed first. ``adapt`` lets
+    modules that take other images than the composite see them through an adapter: ``resize`` stretches, ``crop`` keeps
+    the middle, ``letterbox`` keeps all and fills up with black; ``print(composite.plan)`` shows which, and what it
+    costs. The composite then takes images of ``size`` (height, width), by default the largest that a module takes. With
+    ``reject`` it answers "none of these" when no module is positive.
+
+    ``mode``: ``isolated`` runs every module under its own masks, exactly as if it ran alone; ``fused`` all modules of
+    one network at once, under the union of their masks, in one forward pass however many they are, which is an
+    approximation (``composite.agreement(images)`` measures it); ``auto`` fuses where the release records that at least
+    99.9 % of labels stay, see ``print(composite.plan)``. ``dtype``: trunks compute in ``float32`` or ``bfloat16``.
+
+    Raises NotFound, Incompatible, Conflict, UsageError.
+    """
+    from modhub.composition.adapters import check_adapt
+    from modhub.composition.composite import Composite, parts_of
+    from modhub.composition.modes import check_dtype, check_mode
+    from modhub.composition.plan import make_plan
+
+    check_adapt(adapt, size)
+    check_mode(mode)
+    check_dtype(dtype)
+    backend = Backend(registry, cache)
+    parts = list(refs) if isinstance(refs, Iterable) and not isinstance(refs, str) else [refs]
+    members, verifiers = parts_of(parts, backend, adapt=adapt is not None)
+    plan = make_plan(members, adapt=adapt, size=size, verifiers=verifiers, mode=mode, dtype=dtype)
+    return Composite(plan, backend, reject)

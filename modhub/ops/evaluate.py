@@ -1,0 +1,275 @@
+"""From whatever a person wants to know about (a model, names, a project, a decomposition) to its evaluation.
+
+Several can be evaluated together, on exactly the same images, so that they can be compared in pairs. The clock runs
+around predictions only; it is reported, and nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.composition.composite import Composite
+from modhub.data.images import ImageData, Split, as_image_data
+from modhub.engine.datasets import load_dataset
+from modhub.errors import NotFound, UsageError
+from modhub.evaluation.answers import Answers
+from modhub.evaluation.evaluation import Evaluation, Timing, evaluated
+from modhub.evaluation.intervals import Resampling
+from modhub.evaluation.labels import matched
+from modhub.installation.context import RegistryUrls
+from modhub.ops.compose import compose
+from modhub.ops.publish import load
+from modhub.package.decomposition import Decomposition
+from modhub.package.folder import MANIFEST_FILE
+from modhub.package.module import Module
+from modhub.project.manifest import PROJECT_FILE
+from modhub.project.measuring import fingerprint_of
+from modhub.project.project import Project
+
+#: How the names of model files end.
+MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
+
+#: What can lie at a path.
+Place = Literal["model", "project", "decomposition"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a Keras model was trained on, ``(x * rescale - mean) / std``, and its classes in the order of its outputs.
+
+    ``classes`` None means the data's. Modules know all this themselves.
+    """
+
+    classes: Sequence[str] | None = None
+    rescale: float = 1.0
+    mean: float | Sequence[float] | None = None
+    std: float | Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Composing:
+    """How names, modules and decompositions become a composite; as in ``compose``."""
+
+    registry: RegistryUrls = None
+    cache: str | Path | None = None
+    adapt: str | None = None
+    size: tuple[int, int] | None = None
+    reject: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to evaluate: see ``evaluate``."""
+
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    composing: Composing = field(default_factory=Composing)
+    resampling: Resampling = field(default_factory=Resampling)
+    drop_unknown: bool = False
+    batch_size: int = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is evaluated, whatever it is made of. ``answer`` takes raw images (N, H, W, C) and a batch size."""
+
+    name: str
+    classes: tuple[str, ...]
+    answer: Callable[[NDArray[Any], int], Answers]
+    modules: tuple[Module, ...] | None
+
+
+def evaluate(
+    what: Any,
+    data: Any,
+    *,
+    name: str | None = None,
+    split: Split = "test",
+    classes: Sequence[str] | None = None,
+    rescale: float = 1.0,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
+    adapt: str | None = None,
+    size: tuple[int, int] | None = None,
+    reject: bool = False,
+    drop_unknown: bool = False,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> Evaluation:
+    """How good ``what`` is on ``data``: accuracies with intervals, figures of every class, calibration, overlap, speed.
+
+    ``what``: names, modules, a composite, a decomposition, a project, a Keras model, or the path of one of the last
+    three. ``data``: a data set's name, an ``.npz`` file, a folder of class folders, ``ImageData``, or
+    ``(x, y, classes)`` with raw images. Its classes are matched to the classifier's by name, then by slug; images of
+    classes that the classifier does not know are an error, unless ``drop_unknown`` leaves them out.
+
+    ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``; ``registry`` to
+    ``reject`` are as in ``compose``. Intervals have the ``confidence`` given, from seeded ``resamples``.
+    ``a.compare(b)`` of two evaluations on the same images says whether their difference is more than noise.
+
+    Raises InvalidData, NotFound, Incompatible, UnsupportedModel, UsageError.
+    """
+    options = Options(
+        Preprocessing(classes, rescale, mean, std),
+        Composing(registry, cache, adapt, size, reject),
+        Resampling(confidence, resamples, seed),
+        drop_unknown,
+        batch_size,
+    )
+    return evaluate_all([(name, what)], as_image_data(data, split=split, datasets=load_dataset), options)[0]
+
+
+def evaluate_all(whats: Sequence[tuple[str | None, Any]], data: ImageData, options: Options) -> list[Evaluation]:
+    """Evaluations of several classifiers on the same images: those of classes that all of them know.
+
+    ``whats`` are names (None for their own) with what ``evaluate`` takes. Raises as ``evaluate`` does.
+    """
+    if options.batch_size < 1:
+        raise UsageError(f"batch_size is {options.batch_size}.", hint="use at least 1.")
+    subjects = [subject_of(what, data, options, name) for name, what in whats]
+    if options.preprocessing != Preprocessing() and all(each.modules is not None for each in subjects):
+        raise UsageError(
+            "classes, rescale, mean and std describe a Keras model; modules know their own.",
+            kind="bad-option",
+            hint="leave them out.",
+        )
+    found = [
+        matched(data.y, data.classes, each.classes, data=data.name, what=each.name, drop_unknown=options.drop_unknown)
+        for each in subjects
+    ]
+    fingerprint = fingerprint_of(data)
+    rows = found[0].rows
+    for other in found[1:]:
+        rows = np.intersect1d(rows, other.rows)
+    common = data if len(rows) == len(data) else data.take(rows)
+    left_out = {
+        data.classes[label]: int(count)
+        for label, count in enumerate(np.bincount(np.delete(data.y, rows), minlength=len(data.classes)))
+        if count
+    }
+    result = []
+    for subject in subjects:
+        match = matched(common.y, data.classes, subject.classes, data=data.name, what=subject.name, drop_unknown=False)
+        answers, timing = timed(subject, common.x, options.batch_size)
+        evaluation = evaluated(
+            subject.name,
+            data.name,
+            answers,
+            replace(match, rows=rows, left_out=left_out),
+            fingerprint=fingerprint,
+            timing=timing,
+            modules=subject.modules,
+            resampling=options.resampling,
+        )
+        if subject.modules is None:
+            _warn_near_chance(evaluation, options.preprocessing)
+        result.append(evaluation)
+    return result
+
+
+def subject_of(what: Any, data: ImageData, options: Options, name: str | None = None) -> Subject:
+    """What is to be evaluated, as one kind of thing."""
+    if isinstance(what, (str, Path)) and (kind := place_of(what)) is not None:
+        name, what = name or _name_of(what), _opened(Path(what), kind, options.composing)
+    if isinstance(what, Project):
+        name, what = name or str(what.folder), what.compose()
+    if isinstance(what, Decomposition):
+        name, what = name or what.name, what.modules
+    if isinstance(what, (str, Module, list, tuple)):
+        parts = list(what) if isinstance(what, (list, tuple)) else [what]
+        name = name or " ".join(part if isinstance(part, str) else getattr(part, "ref", "composite") for part in parts)
+        what = compose(parts, **vars(options.composing))
+    if not isinstance(what, Composite):
+        return _of_model(what, data, options, name)
+    return _of_modules(what, name or repr(what))
+
+
+def place_of(what: str | Path) -> Place | None:
+    """What lies at a path: a model's file, a project or a decomposition. None for what can only be a name.
+
+    Raises NotFound for a path at which there is none of these.
+    """
+    path = Path(what)
+    if path.suffix in MODEL_SUFFIXES:
+        return "model"
+    if path.name == PROJECT_FILE or (path / PROJECT_FILE).is_file():
+        return "project"
+    if (path / MANIFEST_FILE).is_file():
+        return "decomposition"
+    if isinstance(what, str) and not what.startswith((".", "/", "~")):
+        return None
+    raise NotFound(
+        f"{str(what)!r} is neither a model's file, nor a project, nor a folder that modhub decompose wrote.",
+        kind="nothing-there",
+        hint=f"models end in .keras; a project has {PROJECT_FILE}, a decomposition {MANIFEST_FILE}.",
+        path=str(what),
+    )
+
+
+def _name_of(place: str | Path) -> str:
+    """A path as it was given, but a folder's own name for ``.``, ``..`` and the file of a project."""
+    path = Path(place)
+    if path.name == PROJECT_FILE:
+        path = path.parent
+    return str(path) if path.name not in ("", "..") else path.resolve().name
+
+
+def _opened(path: Path, kind: Place, composing: Composing) -> Any:
+    if kind == "decomposition":
+        return load(path)
+    if kind == "project":
+        folder = path.parent if path.name == PROJECT_FILE else path
+        return Project.open(folder, registry=composing.registry, cache=composing.cache)
+    from modhub.engine.read.files import load_model
+
+    return load_model(path)
+
+
+def _of_modules(composite: Composite, name: str) -> Subject:
+    def answer(images: NDArray[Any], batch_size: int) -> Answers:
+        return Answers.of_modules(composite.predict(images, batch_size))
+
+    return Subject(name, tuple(composite.classes), answer, tuple(composite.modules))
+
+
+def _of_model(model: Any, data: ImageData, options: Options, name: str | None) -> Subject:
+    from modhub.engine.run.keras_model import KerasClassifier
+
+    given = options.preprocessing
+    classes = data.classes if given.classes is None else given.classes
+    classifier = KerasClassifier(model, classes, data.x, rescale=given.rescale, mean=given.mean, std=given.std)
+    return Subject(name or model.name, classifier.classes, classifier.answer, None)
+
+
+def timed(subject: Subject, images: NDArray[Any], batch_size: int) -> tuple[Answers, Timing]:
+    """The answers for raw images (N, H, W, C), and the time they took, after a first and a last batch to warm up on."""
+    start = time.perf_counter()
+    subject.answer(images[:batch_size], batch_size)
+    if rest := len(images) % batch_size:
+        # A batch of another size may be compiled anew.
+        subject.answer(images[-rest:], batch_size)
+    warm = time.perf_counter()
+    answers = subject.answer(images, batch_size)
+    end = time.perf_counter()
+    return answers, Timing(end - start, end - warm, len(images) / (end - warm))
+
+
+def _warn_near_chance(evaluation: Evaluation, preprocessing: Preprocessing) -> None:
+    chance = 1 / len(evaluation.classes)
+    if evaluation.top_1.value < chance + 0.1 * (1 - chance):
+        warnings.warn(
+            f"{evaluation.what} answers {evaluation.top_1.value:.1%} right, chance is {chance:.1%}: do rescale "
+            f"({preprocessing.rescale:g}), mean and std, and the order of classes, match its training?",
+            stacklevel=3,
+        )

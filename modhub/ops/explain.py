@@ -1,0 +1,84 @@
+"""Explain: why a composite answers as it does for one image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.composition.composite import Composite
+from modhub.composition.explanation import Explanation, explained
+from modhub.data.images import load_images
+from modhub.errors import InvalidData, UsageError
+from modhub.installation.context import RegistryUrls
+from modhub.ops.compose import compose
+from modhub.spec.contract import check_images
+
+
+def explain(
+    what: Any, image: Any, *, index: int | None = None, registry: RegistryUrls = None, cache: str | Path | None = None
+) -> Explanation:
+    """Which module said what about one image, how the vote went, and which share of its kept nodes fired in each layer.
+
+    ``what``: a composite, or names and modules as in ``compose``. ``image``: one raw image (H, W, C), an image file, or
+    an .npz with x, of which ``index`` chooses one. ``print(explanation.verdict)`` says it in words.
+
+    Raises InvalidData, NotFound, UsageError.
+    """
+    composite = what if isinstance(what, Composite) else compose(what, registry=registry, cache=cache)
+    return explained_by(composite, one_image(image, index))
+
+
+def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
+    """The composite's explanation of one raw image (H, W, C). Raises InvalidData for one that it does not take.
+
+    What is explained is every module under its own masks; raises UsageError for a composite that runs otherwise.
+    """
+    if not composite.plan.is_exact:
+        raise UsageError(
+            f"only modules that run isolated in float32 are explained, not {composite.plan.mode} in "
+            f"{composite.plan.dtype}: what fires for a module does so under its own masks.",
+            kind="inexact-explanation",
+            hint="explain composite.in_mode(); on the command line give --mode isolated --dtype float32.",
+            mode=composite.plan.mode,
+            dtype=composite.plan.dtype,
+        )
+    check_images(image[None], composite.plan.contract, what="the pixels of the image")
+    from modhub.engine.explain import watched
+
+    margins, firings = watched(composite.plan, image)
+    return explained(composite.plan, margins, firings, reject=composite.reject)
+
+
+def one_image(image: Any, index: int | None = None) -> NDArray[Any]:
+    """One raw image (H, W, C) from an array or a path. Raises InvalidData, NotFound, UsageError."""
+    if isinstance(image, (str, Path)):
+        images, what = load_images(image)[0], str(image)
+    else:
+        given = np.asarray(image)
+        images, what = given[None] if given.ndim == 3 else given[None, ..., None] if given.ndim == 2 else given, "x"
+        if images.ndim != 4 or not images.size:
+            raise InvalidData(
+                f"the image has the shape {given.shape}; wanted height x width x channels.",
+                kind="wrong-shape",
+                hint="give one raw image.",
+                shape=list(given.shape),
+            )
+    if index is None and len(images) > 1:
+        raise UsageError(
+            f"{what} holds {len(images):,} images; one is explained at a time.",
+            kind="several-images",
+            hint="choose one: --index 0 is the first (index=0).",
+            images=len(images),
+        )
+    if index is not None and not 0 <= index < len(images):
+        raise UsageError(
+            f"{what} has no image {index}; it holds {len(images):,}.",
+            kind="no-such-image",
+            hint=f"choose 0 to {len(images) - 1}.",
+            images=len(images),
+        )
+    chosen: NDArray[Any] = images[index or 0]
+    return chosen

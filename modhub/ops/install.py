@@ -1,0 +1,67 @@
+"""Install modules by name or by lockfile, and write lockfiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modhub.errors import StorageError
+from modhub.installation.context import Places, RegistryUrls
+from modhub.storage import files
+
+if TYPE_CHECKING:
+    from modhub.cache.fetch import Progress as BytesProgress
+    from modhub.cache.markers import Installed
+    from modhub.resolve.lockfile import Lock
+
+from modhub.installation.context import load_lock
+
+
+def install(
+    refs: str | Sequence[str] = (),
+    *,
+    locked: str | Path | None = None,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
+    offline: bool = False,
+    require_signature: bool | None = None,
+    progress: BytesProgress | None = None,
+) -> list[Installed]:
+    """Bring modules into the local cache, verified: one weights blob a release, and each module's own.
+
+    ``locked``: a lockfile, in the place of ``refs``. ``registry``: one URL or several in order; without it those
+    configured. ``offline`` uses the cache alone. ``require_signature`` believes only what a trusted key has signed;
+    None leaves it to the configuration. ``progress`` is told what, bytes done and in all.
+
+    Raises NotFound, IntegrityError, RegistryUnreachable, StorageError.
+    """
+    places = Places.open(registry, cache, offline=offline, require_signature=require_signature)
+    pinned = places.resolve(_as_list(refs)) if locked is None else places.unlock(load_lock(locked))
+    return places.install(pinned, progress)
+
+
+def lock(
+    refs: str | Sequence[str],
+    file: str | Path,
+    *,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
+) -> Lock:
+    """Write down exactly which modules names mean now; ``install(locked=file)`` installs the same anywhere."""
+    from modhub.resolve.lockfile import Lock
+
+    found = Lock.of(Places.open(registry, cache).resolve(_as_list(refs)))
+    try:
+        files.overwrite(files.absolute(file), found.to_text().encode(), durable=True)
+    except OSError as error:
+        raise StorageError(
+            f"the lockfile {file} cannot be written: {error.strerror or error}.",
+            hint="free the disk, or choose another place with --out.",
+            path=str(file),
+        ) from error
+    return found
+
+
+def _as_list(refs: str | Sequence[str]) -> list[str]:
+    return [refs] if isinstance(refs, str) else list(refs)

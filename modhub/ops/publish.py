@@ -1,0 +1,133 @@
+"""Publish the modules of one decomposition as a release, and withdraw releases from resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modhub.errors import InvalidRef
+from modhub.installation.registries import publishing_registry
+from modhub.settings.config import load_config
+from modhub.spec.refs import ModelRef, check_version, is_exact, parse
+
+if TYPE_CHECKING:
+    from modhub.cache.fetch import Progress as BytesProgress
+    from modhub.ops.check import Check, Checked
+    from modhub.package.decomposition import Decomposition
+    from modhub.signing.keys import Signer
+
+from modhub.ops.compose import compose
+
+
+@dataclass(frozen=True)
+class Release:
+    """What ``publish`` gives. ``created`` is False when equal content stood there already; sizes in bytes."""
+
+    ref: ModelRef
+    digest: str
+    registry: str
+    created: bool
+    classes: tuple[str, ...]
+    size: int
+    warnings: tuple[str, ...] = ()
+    checked: Checked | None = None
+
+
+def load(folder: str | Path) -> Decomposition:
+    """Read back what ``Decomposition.save`` wrote. Raises NotFound, IntegrityError, Incompatible."""
+    from modhub.package.decomposition import decomposition_from
+    from modhub.package.folder import load_blob, load_manifest
+
+    root = Path(folder)
+    return decomposition_from(load_manifest(root), lambda digest, record: load_blob(root, record))
+
+
+def publish(
+    decomposition_or_folder: Decomposition | str | Path,
+    *,
+    version: str | None = None,
+    registry: str | None = None,
+    sign: str | Signer | None = None,
+    check: Check | None = None,
+    progress: BytesProgress | None = None,
+) -> Release:
+    """Publish all modules of one decomposition as an immutable release.
+
+    Without ``version``, equal content gives the release that exists, else the next minor version is taken. Publishing
+    equal content again changes nothing. ``sign`` names one of the user's keys, or is one. ``check`` refuses a release
+    whose recall of a class falls, see ``Check``. ``progress`` is told what, bytes done and in all. Raises Conflict when
+    the version has other content, and kind ``recall-fell``.
+    """
+    from modhub.package.decomposition import decomposition_from
+    from modhub.package.folder import load_package
+    from modhub.registry.publication import versioned
+
+    if version is not None:
+        check_version(version)
+    signer = _signer(sign)
+    if isinstance(decomposition_or_folder, (str, Path)):
+        package = load_package(Path(decomposition_or_folder))
+        # A folder may come from anywhere: what does not decode and fit its architecture is never published.
+        decomposition = decomposition_from(package.manifest, lambda _, record: package.blobs[record.sha256])
+    else:
+        decomposition, package = decomposition_or_folder, decomposition_or_folder.package
+
+    target = publishing_registry(registry, load_config())
+    checked = None
+    if check is not None:
+        from modhub.data.images import as_image_data
+        from modhub.engine.datasets import load_dataset
+        from modhub.ops.check import check_replacement
+
+        data = as_image_data(check.data, split="test", datasets=load_dataset)
+        checked = check_replacement(decomposition, version, target, check, data, compose)
+    if version is None:
+        published = target.publish_next(package.manifest, package.blobs, signer=signer, progress=progress)
+    else:
+        published = target.publish(
+            versioned(package.manifest, version), package.blobs, signer=signer, progress=progress
+        )
+    return Release(
+        ref=published.ref,
+        digest=published.digest,
+        registry=published.registry,
+        created=published.created,
+        classes=tuple(module.name for module in package.manifest.content.modules),
+        size=sum(blob.size for blob in package.manifest.blobs.values()),
+        warnings=published.warnings,
+        checked=checked,
+    )
+
+
+def yank(
+    ref: str, reason: str, *, undo: bool = False, registry: str | None = None, sign: str | Signer | None = None
+) -> bool:
+    """Let resolution skip the release ``namespace/model@version`` (or with ``undo``, find it again).
+
+    Lockfiles still install it, with a warning. False when it was so already. Raises NotFound, UsageError.
+    """
+    target = publishing_registry(registry, load_config())
+    return target.yank(release_named(ref), reason, undo=undo, signer=_signer(sign))
+
+
+def release_named(ref: str) -> ModelRef:
+    """The one release that ``namespace/model@version`` names. Raises InvalidRef."""
+    request = parse(ref)
+    if not request.is_qualified or request.cls is not None or not is_exact(request.version or ""):
+        raise InvalidRef(
+            f"{ref!r} is not a release's name.",
+            hint="write namespace/model@version, for example me/net@1.0.0.",
+            name=ref,
+        )
+    namespace, model = request.base.split("/")
+    return ModelRef(namespace, model, str(request.version))
+
+
+def _signer(sign: str | Signer | None) -> Signer | None:
+    """One of the user's keys by its name; None and keys are given back. Raises NotFound, UsageError."""
+    if not isinstance(sign, str):
+        return sign
+    from modhub.settings.private_keys import load_signer
+
+    return load_signer(sign)

@@ -1,0 +1,381 @@
+"""Updating modules for classes that their origin never saw: gathers modules and examples, runs, chooses, reports.
+
+Three disjoint sets: some examples fit and some choose, in turns (every example chooses among heads and masks that were
+made without it), and others report. The choice never sees the reporting images; they can only veto: an update that
+is worse on them beyond the 95 % interval is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.composition.composite import parts_of
+from modhub.composition.plan import Member, Plan, make_plan
+from modhub.data.arrays import check_every_class, check_labelled, class_names, unknown_class
+from modhub.data.images import ImageData
+from modhub.engine.decompose.decompose import provenance_now
+from modhub.engine.decompose.metrics import metric_of
+from modhub.engine.update import Examples, JointNetworks, Unseen, margins_of, with_thresholds
+from modhub.errors import IntegrityError, InvalidData, NotFound, UsageError, did_you_mean
+from modhub.installation.backend import Backend
+from modhub.installation.context import Places, RegistryUrls
+from modhub.limits import MAX_DISPLAY_NAME_CHARS
+from modhub.package.decomposition import Decomposition, with_digests
+from modhub.package.module import Module
+from modhub.spec.contract import check_images
+from modhub.spec.manifest import DecomposeOptions, Derivation
+from modhub.updating.choosing import (
+    FOLDS,
+    ORIGINAL,
+    Judged,
+    Tried,
+    Way,
+    calibrated,
+    choose,
+    judge,
+)
+from modhub.updating.fitting import Views, fit
+from modhub.updating.result import Update, balanced_gain, measured
+from modhub.updating.splitting import first_of_each, folds, set_aside
+
+STRATEGIES: Final = ("tangle", "remove", "calibrate", "auto")
+FEWEST_EXAMPLES: Final = 4
+#: Examples on which new masks are judged, which costs a run of every module each: of a class, and of all.
+_JUDGED_OF_CLASS: Final = 20
+_JUDGED_OF_ALL: Final = 200
+
+Data = ImageData | tuple[Any, Any, Sequence[str]]
+Parts = Any
+Margins = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A checked request: the joint plan, which of its modules change, and the examples by column."""
+
+    plan: Plan
+    changing: tuple[bool, ...]
+    strategy: str
+    keep_origin: bool
+    seed: int
+    batch_size: int
+    options: Mapping[str, DecomposeOptions]
+    name: str
+
+
+def update_modules(
+    modules: Parts,
+    against: Parts,
+    data: Data,
+    *,
+    strategy: str,
+    report: Data | None,
+    seed: int,
+    batch_size: int,
+    keep_origin: bool,
+    registry: RegistryUrls,
+    cache: str | Path | None,
+) -> Update:
+    """See ``modhub.update``, whose arguments these are."""
+    if strategy not in STRATEGIES:
+        raise UsageError(
+            f"there is no strategy {strategy!r}.",
+            kind="bad-option",
+            hint=did_you_mean(strategy, STRATEGIES) or f"use {', '.join(STRATEGIES[:-1])} or {STRATEGIES[-1]}.",
+        )
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
+    backend, given = Backend(registry, cache), _Given()
+    wanted = given.members(modules, backend)
+    plan = _joint_plan(wanted, given.members(against, backend))
+    examples, name = _examples(data, plan, "the data")
+    reporting = None if report is None else _examples(report, plan, "the reporting data")
+    sources = {**_published(plan.modules, registry, cache), **given.sources}
+    request = Request(
+        plan=plan,
+        changing=tuple(column < len(wanted) for column in range(len(plan.members))),
+        strategy=strategy,
+        keep_origin=keep_origin,
+        seed=seed,
+        batch_size=batch_size,
+        options={fingerprint: source.options for fingerprint, source in sources.items()},
+        name=f"{name if reporting is None else reporting[1]} (reporting)"[:MAX_DISPLAY_NAME_CHARS],
+    )
+    done = _updated(request, examples, None if reporting is None else reporting[0])
+    made = provenance_now()
+    return replace(done, sources={key: replace(source, provenance=made) for key, source in sources.items()})
+
+
+class _Given:
+    """Modules as they were handed over; decompositions among them are remembered by fingerprint."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, Decomposition] = {}
+
+    def members(self, parts: Parts, backend: Backend) -> list[Member]:
+        every = parts if isinstance(parts, Iterable) and not isinstance(parts, str) else [parts]
+        flat: list[Any] = []
+        for part in every:
+            if isinstance(part, Decomposition):
+                self.sources[part.origin.fingerprint] = part
+                flat += part.modules
+            else:
+                flat.append(part)
+        return parts_of(flat, backend)[0]
+
+
+def _joint_plan(wanted: Sequence[Member], others: Sequence[Member]) -> Plan:
+    """The modules to update, then those they are updated against, each once. Raises UsageError, Incompatible."""
+    if not wanted or not others:
+        raise UsageError(
+            f"no modules were given {'to update' if not wanted else 'to update against'}.",
+            kind="empty",
+            hint="name at least one of both.",
+        )
+    keys = {_key(member.module) for member in wanted}
+    plan = make_plan([*wanted, *(member for member in others if _key(member.module) not in keys)])
+    if len(plan.groups()) < 2:
+        raise UsageError(
+            f"all modules are of {plan.modules[0].origin.name}, which has seen all of their classes.",
+            kind="nothing-unseen",
+            hint="update against modules of another origin.",
+        )
+    return plan
+
+
+def _key(module: Module) -> tuple[str, str, int]:
+    return module.origin.fingerprint, module.digest, module.index
+
+
+def _examples(data: Data, plan: Plan, what: str) -> tuple[Examples, str]:
+    """The examples with labels that count in the plan's columns, and the data's name. Raises InvalidData."""
+    if isinstance(data, ImageData):
+        x, y, classes, name = data.x, data.y, data.classes, data.name
+    elif isinstance(data, tuple) and len(data) == 3:
+        classes, name = class_names(data[2], f"the classes of {what}"), "data"
+        given = check_labelled(data[0], data[1], classes)
+        x, y = given.images, given.labels
+    else:
+        raise InvalidData(
+            f"{what} is a {type(data).__name__}.", kind="bad-data", hint="give an ImageData, or (x, y, classes)."
+        )
+    check_images(x, plan.contract, what=f"the images of {what}")
+    column = {label: number for number, label in enumerate(plan.labels)}
+    if unknown := [classes[label] for label in np.unique(y) if classes[label] not in column]:
+        raise unknown_class(unknown[0], what, plan.labels)
+    labels = np.array([column.get(label, -1) for label in classes], np.int64)[y]
+    check_every_class(labels, plan.labels)
+    return Examples(x, labels), name
+
+
+def _published(modules: Sequence[Module], registry: RegistryUrls, cache: str | Path | None) -> dict[str, Decomposition]:
+    """By fingerprint, how published origins were cut, as far as the cache or a registry says so; without modules."""
+    found: dict[str, Decomposition] = {}
+    for module in modules:
+        if module.version is None or module.origin.fingerprint in found:
+            continue
+        places = Places.open_or_cached(registry, cache)
+        try:
+            manifest = places.cache.manifest(places.resolve([module.ref])[0].digest)
+        except (NotFound, IntegrityError):
+            continue
+        content = manifest.content
+        if module.digest in {record.blob for record in content.modules}:
+            found[module.origin.fingerprint] = Decomposition(
+                module.origin, (), content.origin.dataset, content.options, content.sites, manifest.provenance
+            )
+    return found
+
+
+def _updated(request: Request, examples: Examples, reporting: Examples | None) -> Update:
+    labels, count = examples.labels, len(request.plan.members)
+    counts = np.bincount(labels, minlength=count)
+    fewest = int(counts.argmin())
+    enough = counts[fewest] >= FEWEST_EXAMPLES
+    if reporting is not None:
+        work, report = examples, reporting
+    elif enough:
+        work, report = (examples.take(rows) for rows in set_aside(labels, count, request.seed))
+    else:
+        work, report = examples.take(np.zeros(0, np.int64)), examples
+    run = Run(request, work, report)
+    if not enough:
+        reason = (
+            f"{request.plan.labels[fewest]!r} has {counts[fewest]} example{'' if counts[fewest] == 1 else 's'}; "
+            f"an update needs {FEWEST_EXAMPLES} of every class"
+        )
+        return run.result(ORIGINAL, request.plan.modules, run.before, (), reason)
+    return run.updated()
+
+
+class Run:
+    """One update: ``work`` fits and chooses, ``report`` reports."""
+
+    def __init__(
+        self, request: Request, work: Examples, report: Examples, networks: JointNetworks | None = None
+    ) -> None:
+        self.request, self.work, self.report = request, work, report
+        plan = request.plan
+        self.modules = plan.modules
+        masks = request.strategy != "calibrate"
+        self.networks = networks or JointNetworks(plan.modules, request.changing, request.batch_size, any_masks=masks)
+        self.report_views = self.networks.views(plan.modules, report.images)
+        self.before = self.report_views.margins
+
+    def updated(self) -> Update:
+        """Try every way, choose, and report."""
+        labels, seed, classes = self.work.labels, self.request.seed, len(self.modules)
+        smallest = int(np.bincount(labels, minlength=classes).min())
+        fold = folds(labels, classes, min(FOLDS, smallest), seed)
+        views = self.networks.views(self.modules, self.work.images)
+        ways: dict[Way, Judged] = {}
+        if self.request.strategy in ("calibrate", "auto"):
+            ways |= calibrated(views, labels, fold)
+        for strategy in ("tangle", "remove"):
+            if self.request.strategy in (strategy, "auto"):
+                ways |= self._judged_masks(strategy, views)
+        way, tried = choose(judge(views.margins, labels, fold), ways)
+        if way is None:
+            reason = f"no way was clearly better on the {len(labels)} examples to choose"
+            return self.result(ORIGINAL, self.modules, self.before, tried, reason)
+        modules, after = self.made(way, views)
+        return self._unless_worse(way, modules, after, tried)
+
+    def _judged_masks(self, strategy: str, views: Views) -> dict[Way, Judged]:
+        """New masks, judged on one half of the examples when the other half made them; nothing when none changes."""
+        labels, classes = self.work.labels, len(self.modules)
+        most = max(FEWEST_EXAMPLES, min(_JUDGED_OF_CLASS, _JUDGED_OF_ALL // classes))
+        chosen = first_of_each(labels, classes, most, self.request.seed)
+        margins, differ = np.full_like(views.margins, np.nan), False
+        for part in (0, 1):
+            here = np.flatnonzero((self._half == part) & chosen)
+            modules = self._remasked(strategy, 1 - part)
+            differ |= any(a.keep.key() != b.keep.key() for a, b in zip(modules, self.modules, strict=True))
+            seen = self.networks.views(modules, self.work.images[here], only_changing=True).margins
+            margins[here] = np.where(np.isnan(seen), views.margins[here], seen)
+        return {Way(strategy): judge(margins, labels, self._half)} if differ else {}
+
+    @cached_property
+    def _half(self) -> NDArray[np.int64]:
+        return folds(self.work.labels, len(self.modules), 2, self.request.seed)
+
+    @cached_property
+    def _unseen(self) -> Unseen:
+        return self.networks.unseen_activity(self.work, self._half, self.request.seed)
+
+    def _remasked(self, strategy: str, part: int | None) -> tuple[Module, ...]:
+        """With masks made by one half of the examples, or with None by all."""
+        return self.networks.remasked(strategy, self._unseen, part, self.request.keep_origin, self.request.options)
+
+    def made(self, way: Way, views: Views) -> tuple[tuple[Module, ...], Margins]:
+        """The modules updated on all examples that fit and choose, and their margins on the reporting images."""
+        changing, labels = self.request.changing, self.work.labels
+        if way.strength is not None:
+            changes = fit(views, labels, way.strength)
+            modules = tuple(
+                replace(module, head=changes[column].head(module.head)) if column in changes else module
+                for column, module in enumerate(self.modules)
+            )
+            own: Margins = margins_of(modules, views)
+            after: Margins = margins_of(modules, self.report_views)
+        else:
+            modules = self._remasked(way.strategy, None)
+            own = self.networks.views(modules, self.work.images).margins
+            after = self.networks.views(modules, self.report.images).margins
+        return with_thresholds(modules, changing, own, labels, self.request.seed), after
+
+    def _unless_worse(self, way: Way, modules: Sequence[Module], after: Margins, tried: Sequence[Tried]) -> Update:
+        labels = self.report.labels
+        gain, error = balanced_gain(self._right(self.before), self._right(after), labels)
+        if gain < -1.96 * error:
+            reason = f"{way} was {-100 * gain:.2f} points worse on the reporting images, beyond the 95 % interval"
+            return self.result(ORIGINAL, self.modules, self.before, tried, reason)
+        best = next(each for each in tried if each.way == way)
+        reason = f"better on {best.comparison.examples} examples to choose, {best.comparison}"
+        return self.result(way, self._finished(way, modules, after), after, tried, reason)
+
+    def _right(self, margins: Margins) -> NDArray[np.bool_]:
+        return np.asarray(margins.argmax(axis=1) == self.report.labels)
+
+    def _finished(self, way: Way, modules: Sequence[Module], after: Margins) -> tuple[Module, ...]:
+        """The changing modules with where they come from, their figures on the reporting images, and their digest."""
+        result = list(self.modules)
+        for column, (old, new) in enumerate(zip(self.modules, modules, strict=True)):
+            if self.request.changing[column]:
+                unseen = [m for m in self.modules if m.origin.fingerprint != old.origin.fingerprint]
+                derivation = Derivation(
+                    module=old.ref,
+                    digest=old.digest,
+                    strategy=way.strategy,
+                    against=tuple(dict.fromkeys(module.digest for module in unseen)),
+                    examples=len(self.work),
+                )
+                figures = metric_of(new, column, after, self.report.labels, self.request.name)
+                result[column] = replace(
+                    new, version=None, derived_from=(*old.derived_from, derivation), metrics=(figures,)
+                )
+        changed = with_digests([m for m, may in zip(result, self.request.changing, strict=True) if may])
+        return (*changed, *result[len(changed) :])
+
+    def result(
+        self, way: Way, modules: Sequence[Module], after: Margins, tried: Sequence[Tried], reason: str
+    ) -> Update:
+        """Before and after on the reporting images, with the interval of each."""
+        asked = sum(self.request.changing)
+        labels, names, seed = self.report.labels, self.request.plan.labels, self.request.seed
+        return Update(
+            modules=tuple(modules[:asked]),
+            against=self.modules[asked:],
+            before=measured(self._right(self.before), labels, names, seed),
+            after=measured(self._right(after), labels, names, seed),
+            way=way,
+            tried=tuple(tried),
+            reason=reason,
+            examples=len(self.work),
+        )
+
+
+def update(
+    modules: Any,
+    *,
+    against: Any,
+    data: Any,
+    strategy: str = "auto",
+    report: Any = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    keep_origin: bool = False,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
+) -> Update:
+    """Adapt modules to classes that their origin never saw, by a few labelled images; keeps the better.
+
+    ``modules``: names, modules, composites or decompositions, one or several. ``against``: the modules whose classes
+    they never saw, which stay as they are, unless they are among ``modules`` too: then all are updated together.
+    ``data``: an ``ImageData`` or (x, y, classes), labelled with the class names of both, 4 images of each or more;
+    ``report``: other labelled images to report on, by default a third of ``data``. What fits, what chooses and what
+    reports are different images.
+
+    ``strategy``: ``tangle`` (tangling again, against the unseen classes; with ``keep_origin`` beside the origin's own),
+    ``remove`` (nodes active for the unseen classes and not for the module's go), ``calibrate`` (heads fitted to the
+    examples), or ``auto``, which tries them all. Raises InvalidData, UsageError, Incompatible, NotFound.
+    """
+    return update_modules(
+        modules,
+        against,
+        data,
+        strategy=strategy,
+        report=report,
+        seed=seed,
+        batch_size=batch_size,
+        keep_origin=keep_origin,
+        registry=registry,
+        cache=cache,
+    )

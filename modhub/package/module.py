@@ -1,0 +1,128 @@
+"""A module in memory: the values that decomposition makes, packages store and composites run.
+
+Everything is immutable and holds arrays only; nothing here knows keras or files. Masks are boolean arrays by site id,
+in each site's shape (rows, columns, channels) or (units,); True keeps the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.spec.architecture import Architecture
+from modhub.spec.manifest import Accuracy, Derivation, FusedAgreement, InputContract, Metric, Stages
+
+Weights = Mapping[str, NDArray[np.float32]]
+Masks = Mapping[str, NDArray[np.bool_]]
+
+
+class PackedMasks(Mapping[str, NDArray[np.bool_]]):
+    """Masks by site at one bit a node; a site is unpacked when it is looked up.
+
+    ``bits`` holds one uint8 array a site, most significant bit first, its nodes in C order.
+    """
+
+    def __init__(self, bits: Mapping[str, NDArray[np.uint8]], shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.bits = dict(bits)
+        self.shapes = {site: tuple(shapes[site]) for site in self.bits}
+
+    @classmethod
+    def of(cls, masks: Masks) -> PackedMasks:
+        """Boolean masks, packed; packed ones as they are."""
+        if isinstance(masks, cls):
+            return masks
+        bits = {site: np.packbits(mask) for site, mask in masks.items()}
+        return cls(bits, {site: mask.shape for site, mask in masks.items()})
+
+    def __getitem__(self, site: str) -> NDArray[np.bool_]:
+        shape = self.shapes[site]
+        return np.unpackbits(self.bits[site], count=prod(shape)).astype(bool).reshape(shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.bits)
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def key(self) -> bytes:
+        """Equal for equal masks of one architecture."""
+        return b"".join(site.encode() + b"\0" + bits.tobytes() for site, bits in self.bits.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """A trained network with its classes and input contract.
+
+    ``weights`` are named ``<layer>/<weight>`` as ``architecture.weight_shapes`` lists them, plus ``head/kernel``
+    (features, classes) and ``head/bias`` (classes,); float32. ``fingerprint`` is the digest of the encoded weights
+    blob: two modules with equal fingerprints share one trunk.
+    """
+
+    namespace: str
+    model: str
+    classes: tuple[str, ...]
+    architecture: Architecture
+    weights: Weights
+    contract: InputContract
+    fingerprint: str
+    accuracy: tuple[Accuracy, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.namespace}/{self.model}"
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Two outputs, concerned and unconcerned: kernel float32 (features, 2), bias float32 (2,)."""
+
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    @property
+    def margin_kernel(self) -> NDArray[np.float32]:
+        """``w_c - w_uc``, shape (features,)."""
+        return self.kernel[:, 0] - self.kernel[:, 1]
+
+    @property
+    def margin_bias(self) -> np.float32:
+        return np.float32(self.bias[0] - self.bias[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """The recogniser of one class.
+
+    ``keep`` is the mask, ``concern`` the activity of the class alone (needed by an update). ``version`` is None until
+    the module is published. ``digest`` identifies the module's own blob (masks and head). ``fused`` was measured of all
+    modules of its release together.
+    """
+
+    origin: Origin
+    index: int
+    name: str
+    slug: str
+    keep: PackedMasks
+    concern: PackedMasks
+    head: Head
+    threshold: float
+    scale: float
+    concerned: int
+    unconcerned: int
+    stages: Stages
+    jaccard: float
+    jaccard_weights: float
+    digest: str = ""
+    version: str | None = None
+    metrics: tuple[Metric, ...] = ()
+    derived_from: tuple[Derivation, ...] = field(default=())
+    fused: FusedAgreement | None = None
+
+    @property
+    def ref(self) -> str:
+        """``namespace/model:class`` and the version where there is one."""
+        return f"{self.origin.name}:{self.slug}" + (f"@{self.version}" if self.version else "")

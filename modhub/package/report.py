@@ -1,0 +1,136 @@
+"""What decomposition did, per class and site: nodes kept, what each stage removed, indices, ratio, threshold."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Any
+
+from modhub.package.module import Module
+
+
+@dataclass(frozen=True)
+class SiteRow:
+    """Nodes of one class at one site. ``kept = concern + tangled - last_conv - input``."""
+
+    cls: str
+    site: str
+    nodes: int
+    concern: int
+    tangled: int
+    last_conv: int
+    input: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class over all sites. ``ratio`` is unconcerned inputs per concerned one; the rest as in ModuleRecord."""
+
+    cls: str
+    nodes: int
+    concern: int
+    tangled: int
+    last_conv: int
+    input: int
+    kept: int
+    jaccard: float
+    jaccard_weights: float
+    concerned: int
+    unconcerned: int
+    ratio: float
+    threshold: float
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Printable; ``classes`` and ``sites`` are the rows, ``to_dict`` plain values."""
+
+    name: str
+    shapes: Mapping[str, tuple[int, ...]]
+    modules: Sequence[Module]
+
+    @property
+    def classes(self) -> list[ClassRow]:
+        """One row a class, in class order."""
+        nodes = sum(prod(shape) for shape in self.shapes.values())
+        return [_class_row(module, nodes) for module in self.modules]
+
+    @property
+    def sites(self) -> list[SiteRow]:
+        """One row a class and site, classes outermost."""
+        return list(self._site_rows())
+
+    def _site_rows(self) -> Iterator[SiteRow]:
+        for module in self.modules:
+            stages = module.stages
+            columns = zip(
+                self.shapes.items(),
+                stages.concern,
+                stages.tangled,
+                stages.last_conv,
+                stages.input,
+                stages.kept,
+                strict=True,
+            )
+            for (site, shape), concern, tangled, last_conv, to_input, kept in columns:
+                yield SiteRow(module.name, site, prod(shape), concern, tangled, last_conv, to_input, kept)
+
+    @property
+    def jaccard(self) -> float:
+        """Mean Jaccard index over the modules."""
+        return sum(module.jaccard for module in self.modules) / len(self.modules)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "jaccard": self.jaccard,
+            "classes": [asdict(row) for row in self.classes],
+            "sites": [asdict(row) for row in self.sites],
+        }
+
+    def __str__(self) -> str:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=f"{self.name}: {len(self.modules)} modules, mean JI {self.jaccard:.3f}")
+        headers = ("class", "kept", "CI", "TI +", "BLC -", "BI -", "JI", "JI weights", "TI ratio", "threshold", "scale")
+        for header in headers:
+            table.add_column(header, justify="left" if header == "class" else "right")
+        for row in self.classes:
+            table.add_row(
+                row.cls,
+                f"{row.kept / row.nodes:.2%}",
+                *(f"{count:,}" for count in (row.concern, row.tangled, row.last_conv, row.input)),
+                f"{row.jaccard:.3f}",
+                f"{row.jaccard_weights:.3f}",
+                f"1:{row.ratio:.2f}",
+                f"{row.threshold:.3f}",
+                f"{row.scale:.3f}",
+            )
+        console = Console(file=io.StringIO(), width=120)
+        console.print(table)
+        return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
+
+
+def _class_row(module: Module, nodes: int) -> ClassRow:
+    stages = module.stages
+    return ClassRow(
+        cls=module.name,
+        nodes=nodes,
+        concern=sum(stages.concern),
+        tangled=sum(stages.tangled),
+        last_conv=sum(stages.last_conv),
+        input=sum(stages.input),
+        kept=sum(stages.kept),
+        jaccard=module.jaccard,
+        jaccard_weights=module.jaccard_weights,
+        concerned=module.concerned,
+        unconcerned=module.unconcerned,
+        ratio=module.unconcerned / module.concerned,
+        threshold=module.threshold,
+        scale=module.scale,
+    )

@@ -1,0 +1,290 @@
+"""Fetching what ``diff`` compares: two lockfiles, or the manifests of two releases and the modules that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from modhub.errors import NotFound, UsageError
+from modhub.installation.context import Places, RegistryUrls, load_lock
+from modhub.package.codec import decode, decode_module, most_bytes, wanted_module
+from modhub.project.manifest import LOCK_FILE
+from modhub.project.views import manifest_of
+from modhub.resolve.catalog import Pinned
+from modhub.resolve.lockfile import LockedProject
+from modhub.spec.architecture import shapes_of
+from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.manifest import Content, Manifest, ModuleRecord, StoredBlob
+from modhub.spec.refs import parse
+
+
+def compared_locks(first: str | Path, second: str | Path) -> LockDifference:
+    """What differs between two projects' lockfiles, or those in two folders. Raises NotFound, IntegrityError."""
+    return lock_difference(_lock(Path(first)), _lock(Path(second)))
+
+
+def compared_releases(
+    first: str,
+    second: str,
+    *,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
+    offline: bool = False,
+) -> ReleaseDifference:
+    """What differs between the releases that two names mean: all classes, or the one class that each name has.
+
+    Raises NotFound, IntegrityError, UsageError when only one of the names has a class.
+    """
+    places = Places.open(registry, cache, offline=offline)
+    found = [places.resolve([name]) for name in (first, second)]
+    manifests = [manifest_of(places, pins[0]) for pins in found]
+    named = [parse(name).cls is not None for name in (first, second)]
+    if named[0] != named[1]:
+        raise UsageError(
+            f"{first} and {second}: one names a class, the other a whole release.",
+            kind="not-comparable",
+            hint="compare two releases, or two classes.",
+        )
+    pairs: list[Pair] | None = None
+    if named[0]:
+        pairs = [(_record(manifests[0], found[0]), _record(manifests[1], found[1]))]
+    sources = {manifest.digest: pins[0].registry for manifest, pins in zip(manifests, found, strict=True)}
+
+    def parts(manifest: Manifest, record: ModuleRecord) -> Parts:
+        return _parts(places, sources[manifest.digest], manifest, record)
+
+    return release_difference(manifests[0], manifests[1], parts, pairs)
+
+
+def _lock(path: Path) -> LockedProject:
+    path = path / LOCK_FILE if path.is_dir() else path
+    project = load_lock(path).project
+    if project is None:
+        raise UsageError(
+            f"the lockfile {path} is of names alone, not of a project.",
+            kind="not-comparable",
+            hint="compare lockfiles of projects.",
+            path=str(path),
+        )
+    return project
+
+
+def _record(manifest: Manifest, pins: Sequence[Pinned]) -> ModuleRecord:
+    return next(module for module in manifest.content.modules if module.slug == pins[0].ref.cls)
+
+
+def _parts(places: Places, source: str, manifest: Manifest, record: ModuleRecord) -> Parts:
+    """Digests of a module's masks and of its head; ``source`` is the URL of a registry that has the release."""
+    content = manifest.content
+    shapes = shapes_of(content.origin.architecture)
+    sites = {site.id: tuple(site.shape) for site in content.sites}
+    features = shapes[content.origin.architecture.features][0]
+    stored = manifest.blobs[record.blob]
+    most = most_bytes(wanted_module(sites, features), stored.size)
+    decoded = decode(_blob(places, source, stored), stored, record.blob, most=most)
+    head, keep, _ = decode_module(decoded, sites, features)
+    masks = sha256(canonical_json({site: sha256(keep[site].tobytes()) for site in sites}))
+    return masks, sha256(head.kernel.tobytes() + head.bias.tobytes())
+
+
+def _blob(places: Places, source: str, record: StoredBlob) -> bytes:
+    """The stored bytes of a blob: the cache's, else its registry's."""
+    try:
+        return places.cache.blob(record)
+    except NotFound:
+        registry = next((each for each in places.registries if each.url == source), None)
+        if registry is None:
+            raise
+        return registry.blob(record)
+
+
+@dataclass(frozen=True)
+class Move:
+    """One class of a project before and after: whole names, None where it was or is not there."""
+
+    label: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value that differs, as people write it; None where there was or is none."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class LockDifference:
+    """``moves`` of classes, ``settings`` that differ: name, adapters, how it runs, order, stages, accuracy."""
+
+    moves: tuple[Move, ...]
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True)
+class ClassDifference:
+    """One class in two releases. ``values`` are those that differ: (first, second), None in one that lacks it.
+
+    ``kept`` is the share of nodes that the module keeps. ``same_masks`` and ``same_head`` say whether these are equal
+    to the byte; None where one release lacks the class.
+    """
+
+    name: str
+    values: Mapping[str, tuple[Any, Any]]
+    same_masks: bool | None
+    same_head: bool | None
+
+
+@dataclass(frozen=True)
+class ReleaseDifference:
+    """``settings`` are values of the whole releases that differ; ``same_weights``: both share one trunk's weights."""
+
+    first: str
+    second: str
+    settings: tuple[Setting, ...]
+    same_weights: bool
+    classes: tuple[ClassDifference, ...]
+
+
+def moves(before: LockedProject | None, after: LockedProject | None) -> tuple[Move, ...]:
+    """The classes that differ: those that went, then those that came or changed, in column order.
+
+    A class is another one when its module has another name or another digest.
+    """
+    old = {} if before is None else dict(before.classes)
+    new = {} if after is None else dict(after.classes)
+    gone = [Move(label, str(pin.ref), None) for label, pin in old.items() if label not in new]
+    rest = []
+    for label, pin in new.items():
+        known = old.get(label)
+        if known is None or (known.ref, known.digest) != (pin.ref, pin.digest):
+            rest.append(Move(label, None if known is None else str(known.ref), str(pin.ref)))
+    return (*gone, *rest)
+
+
+def lock_difference(before: LockedProject, after: LockedProject) -> LockDifference:
+    """All that differs between two projects, or two states of one."""
+    return LockDifference(moves(before, after), _settings(_lock_settings(before), _lock_settings(after)))
+
+
+#: What the project file itself sets and no move of a class tells.
+_OWN_SETTINGS = ("name", "adapt", "size", "reject", "mode", "dtype")
+
+
+def changed_settings(before: LockedProject | None, after: LockedProject | None) -> tuple[Setting, ...]:
+    """The settings of the project file that differ between two locks; none where there is only one."""
+    if before is None or after is None:
+        return ()
+    return tuple(each for each in lock_difference(before, after).settings if each.name in _OWN_SETTINGS)
+
+
+#: Digests of a module's masks and of its head.
+Parts = tuple[str, str]
+Pair = tuple[ModuleRecord | None, ModuleRecord | None]
+
+
+def release_difference(
+    first: Manifest,
+    second: Manifest,
+    parts: Callable[[Manifest, ModuleRecord], Parts],
+    pairs: Sequence[Pair] | None = None,
+) -> ReleaseDifference:
+    """All that differs between two releases, of one model or of two: input, origin, and each class.
+
+    ``parts`` reads what is inside a module's blob; it is asked where blobs differ. ``pairs`` are the classes to
+    compare, by default those of equal names, and those that one release lacks.
+    """
+    one, two = first.content, second.content
+    if pairs is None:
+        modules, others = ({module.name: module for module in content.modules} for content in (one, two))
+        pairs = [(modules.get(name), others.get(name)) for name in dict.fromkeys([*modules, *others])]
+    classes = []
+    for a, b in pairs:
+        values = {key: (x, y) for key, x, y in _paired(_class_values(one, a), _class_values(two, b)) if x != y}
+        same: list[bool | None] = [None, None]
+        if a is not None and b is not None:
+            same = [True, True]
+            if a.blob != b.blob:
+                same = [x == y for x, y in zip(parts(first, a), parts(second, b), strict=True)]
+        if values or same != [True, True]:
+            name = " / ".join(dict.fromkeys(each.name for each in (a, b) if each is not None))
+            classes.append(ClassDifference(name, values, *same))
+    return ReleaseDifference(
+        f"{one.name}@{one.version}",
+        f"{two.name}@{two.version}",
+        _settings(_release_settings(first), _release_settings(second)),
+        one.origin.weights == two.origin.weights,
+        tuple(classes),
+    )
+
+
+def _lock_settings(project: LockedProject) -> dict[str, str | None]:
+    accuracy = project.accuracy
+    shares = {} if accuracy is None else accuracy.model_dump(include={"data", "examples", "top_1", "top_5", "balanced"})
+    return {
+        "name": project.name,
+        "adapt": project.adapt,
+        "size": None if project.size is None else "x".join(map(str, project.size)),
+        "reject": "yes" if project.reject else "no",
+        "mode": project.mode,
+        "dtype": project.dtype,
+        "order": ", ".join(label for label, _ in project.classes),
+        "verify": "; ".join(
+            f"{' | '.join(stage.classes)} by {', '.join(str(pin.ref) for pin in stage.modules)}"
+            for stage in project.stages
+        )
+        or None,
+        **{
+            f"accuracy {key}": f"{value:.4g}" if isinstance(value, float) else str(value)
+            for key, value in shares.items()
+        },
+    }
+
+
+def _release_settings(manifest: Manifest) -> dict[str, str | None]:
+    content = manifest.content
+    contract, origin, options = content.contract, content.origin, content.options
+    values: dict[str, str | None] = {
+        "digest": manifest.digest,
+        "data set": f"{origin.dataset.name}, {origin.dataset.examples:,} images",
+        "data": origin.dataset.fingerprint,
+        "architecture": f"{len(origin.architecture.calls)} layer calls",
+        "input": f"{'x'.join(map(str, contract.shape))} {contract.colour} {contract.dtype}",
+        "value range": "{:g}..{:g}".format(*contract.value_range),
+        "rescale": f"{contract.rescale:.6g}",
+        "mean": None if contract.mean is None else ", ".join(f"{value:.4g}" for value in contract.mean),
+        "std": None if contract.std is None else ", ".join(f"{value:.4g}" for value in contract.std),
+    }
+    values |= {name.replace("_", " "): str(value) for name, value in options.model_dump().items()}
+    for each in origin.accuracy:
+        values[f"network on {each.data}"] = f"{each.top_1:.1%} right, {each.top_5:.1%} in the top 5"
+    return values
+
+
+def _class_values(content: Content, module: ModuleRecord | None) -> dict[str, Any]:
+    if module is None:
+        return {}
+    nodes = sum(prod(site.shape) for site in content.sites)
+    values: dict[str, Any] = {
+        "module": module.slug,
+        "threshold": module.threshold,
+        "kept": sum(module.stages.kept) / nodes,
+        "JI": module.jaccard,
+    }
+    for metric in module.metrics:
+        values |= {f"recall on {metric.data}": metric.vote_recall, f"precision on {metric.data}": metric.vote_precision}
+    return values
+
+
+def _settings(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Setting, ...]:
+    return tuple(Setting(name, a, b) for name, a, b in _paired(before, after) if a != b)
+
+
+def _paired(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    return [(name, before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])]

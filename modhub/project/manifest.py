@@ -1,0 +1,325 @@
+"""The project file, ``modhub.toml``: which modules make a project's classifier, as people write it.
+
+    [project]
+    name = "pets"
+    registries = ["./modules"]          # in order, in the place of the user's; relative to this file
+    adapt = "resize"                    # resize | crop | letterbox: modules may take other images than the classifier
+    size = [64, 64]                     # height and width of the classifier's images, with adapt
+    reject = false                      # whether it may answer "none of these"
+    mode = "isolated"                   # isolated | fused | auto: how modules of one network run
+    dtype = "float32"                   # float32 | bfloat16: what networks compute in
+    data = "data/test.npz"              # what `modhub lock` measures it on
+
+    [models]                            # short names of this project, each with a range
+    c10 = "cifar10/r56@^1"
+
+    [classes]                           # label = module, in the order of the classifier's columns
+    cat = "c10:cat"
+    apple = "cifar100/r20:apple@^1.2"
+
+    [[verify]]                          # when one of these is answered, these modules decide again, in the same order
+    classes = ["cat", "apple"]
+    modules = ["me/two:cat", "me/two:apple"]
+
+Pure: bytes in, ``ProjectFile`` out, or an error that names line and field. Invariants of one that was read: labels are
+distinct and printable; every module's name can be parsed and has a class; short names lead in no circle; verifying
+stages name classes of the project. Edits of the text are in ``project_edits``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+
+from modhub.errors import Conflict, InvalidRef, ModhubError, UsageError, did_you_mean, plain, shown
+from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_EXTENT
+from modhub.resolve.lockfile import AdaptText, DtypeText, ModeText, Url
+from modhub.resolve.toml_read import TooCostly, line_of, load_toml, repeated_key
+from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.refs import Request, check_name, parse
+from modhub.spec.schema import TEXT_PATTERN, DisplayName
+
+PROJECT_FILE: Final = "modhub.toml"
+LOCK_FILE: Final = "modhub.lock"
+
+_WANTED: Final = {
+    "name": f"a text of 1 to {MAX_DISPLAY_NAME_CHARS} characters, without control characters",
+    "registries": 'a list of folders and URLs, such as ["./modules"]',
+    "adapt": "resize, crop or letterbox",
+    "size": f"height and width in pixels, 1 to {MAX_EXTENT} each, such as [64, 64]",
+    "reject": "true or false",
+    "mode": "isolated, fused or auto",
+    "dtype": "float32 or bfloat16",
+    "data": "an .npz file, a folder, or a data set's name",
+    "models": 'a table of short names, such as c10 = "cifar10/r56@^1"',
+    "classes": 'a table of classes, such as cat = "cifar10/r56:cat@^1"',
+    "verify": "a list of tables [[verify]], each with classes and modules",
+    "modules": 'a list of modules, such as ["me/two:cat", "me/two:dog"]',
+}
+_WANTED_CLASSES: Final = 'a list of classes, such as ["cat", "dog"]'
+
+
+_Pixels = Annotated[StrictInt, Field(ge=1, le=MAX_EXTENT)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class ProjectTable(_Table):
+    """``[project]``. ``size`` is height and width in pixels; ``data`` an .npz file, a folder, or a data set's name.
+
+    ``mode`` and ``dtype`` say how the classifier runs, as for ``modhub.compose``.
+    """
+
+    name: Annotated[DisplayName, Field(strict=True)]
+    registries: tuple[Url, ...] = ()
+    adapt: AdaptText | None = None
+    size: tuple[_Pixels, _Pixels] | None = None
+    reject: StrictBool = False
+    mode: ModeText = "isolated"
+    dtype: DtypeText = "float32"
+    data: Annotated[DisplayName, Field(strict=True)] | None = None
+
+
+class VerifyTable(_Table):
+    """One ``[[verify]]``: when one of ``classes`` is answered, ``modules`` decide between these again."""
+
+    classes: tuple[StrictStr, ...]
+    modules: tuple[StrictStr, ...]
+
+
+class ProjectFile(_Table):
+    """A project file. ``models`` are short names with what they stand for, ``classes`` labels with their modules."""
+
+    project: ProjectTable
+    models: Mapping[str, StrictStr] = {}
+    classes: Mapping[str, StrictStr] = {}
+    verify: tuple[VerifyTable, ...] = ()
+
+    def expanded(self, ref: str) -> Request:
+        """A name with the project's short names written out. The range nearest to what was typed counts.
+
+        Raises InvalidRef, and Conflict, kind ``alias-loop``.
+        """
+        request = parse(ref)
+        base, version = request.base, request.version
+        seen: list[str] = []
+        while base in self.models:
+            if base in seen:
+                raise Conflict(
+                    f"the short name {seen[0]!r} leads in a circle: {' -> '.join([*seen, base])}.",
+                    kind="alias-loop",
+                    hint="let one of them stand for namespace/model.",
+                    aliases=[*seen, base],
+                )
+            seen.append(base)
+            target = parse(self.models[base])
+            base, version = target.base, version or target.version
+        return Request(base, request.cls, version)
+
+    @property
+    def refs(self) -> list[str]:
+        """What is asked for, as written: the classes' modules in column order, then the verifying ones."""
+        return [*self.classes.values(), *(ref for stage in self.verify for ref in stage.modules)]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that decides what is locked: not of comments, formatting, or the data to measure on."""
+        project = self.project
+        stages = [[list(stage.classes), [str(self.expanded(ref)) for ref in stage.modules]] for stage in self.verify]
+        asked = {
+            "name": project.name,
+            "registries": list(project.registries),
+            "adapt": project.adapt,
+            "size": None if project.size is None else list(project.size),
+            "reject": project.reject,
+            "classes": [[label, str(self.expanded(ref))] for label, ref in self.classes.items()],
+            "verify": stages,
+        }
+        # Files without these keys keep the digest that they had before the keys were.
+        if project.mode != "isolated":
+            asked["mode"] = project.mode
+        if project.dtype != "float32":
+            asked["dtype"] = project.dtype
+        return sha256(canonical_json(asked))
+
+
+def read_project(data: bytes, *, what: str = PROJECT_FILE) -> ProjectFile:
+    """Untrusted bytes as a ProjectFile. Raises UsageError, kind ``bad-project``, naming line and field."""
+    try:
+        value = load_toml(data, kind="a project file")
+    except TooCostly as error:
+        raise _bad(what, 1, str(error), "write it by hand, one value a line.") from error
+    except UnicodeDecodeError as error:
+        raise _bad(what, data[: error.start].count(b"\n") + 1, "it is not UTF-8 text", "save it as UTF-8.") from error
+    except ValueError as error:
+        raise _not_toml(data.decode("utf-8"), error, what) from error
+    text = data.decode("utf-8")
+    for place, name, known in _unknown_keys(value):
+        where = ".".join(map(str, place))
+        hint = did_you_mean(name, known) or f"there {'are' if place else 'is'} {', '.join(known)}."
+        reason = f"there is no {shown(name)}" + (f" in [{where}]" if where else "")
+        raise _bad(what, line_of(text, (*place, name)), reason, hint)
+    try:
+        file = ProjectFile.model_validate(value)
+    except ValidationError as error:
+        place = error.errors(include_url=False, include_input=False)[0]["loc"]
+        raise _wrong_value(text, value, place, what) from error
+    for place, problem in _problems(file):
+        reason = problem.message.rstrip(".")
+        raise _bad(what, line_of(text, place), reason, problem.hint or "correct that line.", problem)
+    return file
+
+
+def check_label(label: str) -> str:
+    """``label`` when it can be a class's. Raises UsageError, kind ``bad-label``."""
+    # What a terminal sends that is not UTF-8 comes as halves of surrogate pairs, which no file can hold.
+    foreign = any("\ud800" <= letter <= "\udfff" for letter in label)
+    allowed = re.match(TEXT_PATTERN + r"\Z", label) and not foreign
+    if not label.strip() or len(label) > MAX_DISPLAY_NAME_CHARS or not allowed:
+        raise UsageError(
+            f"{shown(label)} cannot be a label.",
+            kind="bad-label",
+            hint=f"use 1 to {MAX_DISPLAY_NAME_CHARS} characters, without control characters.",
+            label=label,
+        )
+    return label
+
+
+def _unknown_keys(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, list[str]]]:
+    """Each key that no project file has: the table it stands in, itself, and those that there are."""
+    tables: list[tuple[tuple[str | int, ...], Any, type[BaseModel]]] = [((), value, ProjectFile)]
+    tables.append((("project",), value.get("project"), ProjectTable))
+    stages = value.get("verify")
+    if isinstance(stages, list):
+        tables += [(("verify", number), stage, VerifyTable) for number, stage in enumerate(stages)]
+    for place, table, model in tables:
+        if isinstance(table, dict):
+            known = list(model.model_fields)
+            yield from ((place, name, known) for name in table if name not in known)
+
+
+def _problems(file: ProjectFile) -> Iterator[tuple[tuple[str | int, ...], ModhubError]]:
+    """What types alone do not tell, each with its place."""
+    if file.project.size is not None and file.project.adapt is None:
+        error = UsageError("a size was given without adapt", hint='add adapt = "resize", or leave the size out.')
+        yield ("project", "size"), error
+    for table, entries, check in (("models", file.models, _check_model), ("classes", file.classes, _check_class)):
+        for name, value in entries.items():
+            try:
+                check(file, name, value)
+            except ModhubError as error:
+                yield (table, name), error
+    for number, stage in enumerate(file.verify):
+        try:
+            _check_stage(file, stage)
+        except ModhubError as error:
+            yield ("verify", number), error
+
+
+def _check_model(file: ProjectFile, name: str, target: str) -> None:
+    check_name(name, "short name")
+    if parse(target).cls is not None:
+        raise InvalidRef(
+            f"the short name {name!r} stands for {target!r}, which is more than a model.",
+            hint="let it stand for namespace/model, with or without a range.",
+        )
+    file.expanded(name)
+
+
+def _check_class(file: ProjectFile, label: str, ref: str) -> None:
+    check_label(label)
+    check_module_ref(file, ref)
+
+
+def check_module_ref(file: ProjectFile, ref: str) -> Request:
+    """One module's name with the project's short names written out. Raises InvalidRef when it names no class."""
+    request = file.expanded(ref)
+    if request.cls is None:
+        raise InvalidRef(
+            f"{shown(ref)} names a whole model.", hint="name one class of it: namespace/model:class.", name=ref
+        )
+    return request
+
+
+def _check_stage(file: ProjectFile, stage: VerifyTable) -> None:
+    check_stage(stage.classes, stage.modules, list(file.classes))
+    for ref in stage.modules:
+        check_module_ref(file, ref)
+
+
+def check_stage(classes: tuple[str, ...], modules: tuple[str, ...], labels: list[str]) -> None:
+    """Raise UsageError unless ``classes`` are two or more of ``labels``, each once, with one module for each."""
+    for position, label in enumerate(classes):
+        if label not in labels:
+            hint = did_you_mean(label, labels) or f"the classes are {', '.join(labels)}."
+            raise UsageError(
+                f"{shown(label)}, which is to be verified, is no class of the project.", kind="unknown-class", hint=hint
+            )
+        if label in classes[:position]:
+            raise UsageError(
+                f"{shown(label)} is named twice to verify.", kind="duplicate-class", hint="name every class once."
+            )
+    if len(classes) < 2:
+        raise UsageError(
+            "a stage needs at least two classes, between which its modules decide.",
+            kind="bad-verifier",
+            hint="name two or more classes.",
+        )
+    if len(classes) != len(modules):
+        raise UsageError(
+            f"{len(modules)} modules cannot verify {len(classes)} classes ({', '.join(classes)}).",
+            kind="bad-verifier",
+            hint="name one module for each of the classes, in the same order.",
+        )
+
+
+def _wrong_value(text: str, value: Mapping[str, Any], place: tuple[int | str, ...], what: str) -> UsageError:
+    """The error for a value of another type; ``place`` as pydantic names it, which may lead into the value."""
+    known: list[str | int] = []
+    found: Any = value
+    for part in place:
+        try:
+            found = found[part]
+        except (KeyError, IndexError, TypeError):
+            if part == "project" and not known:
+                return _bad(what, 1, "it has no [project]", 'begin with [project] and name = "...".')
+            if isinstance(part, str) and isinstance(found, dict):
+                return _bad(
+                    what, line_of(text, tuple(known)), f"[{'.'.join(map(str, known))}] has no {part}", "add it."
+                )
+            break
+        known.append(part)
+        if known[0] == "project" and len(known) == 2:
+            break
+    name = ".".join(map(str, known))
+    wanted = _WANTED.get(str(known[-1]), "a text")
+    if known[0] == "verify" and len(known) > 2:
+        wanted = _WANTED_CLASSES if known[2] == "classes" else _WANTED["modules"]
+    if known[0] in ("classes", "models") and len(known) > 1:
+        wanted = "a module's name in quotes" if known[0] == "classes" else "a model's name in quotes"
+    if known == ["project"]:
+        wanted = "a table [project]"
+    return _bad(what, line_of(text, tuple(known)), f"{plain(name)} is {shown(str(found))}", f"wanted is {wanted}.")
+
+
+def _not_toml(text: str, error: ValueError, what: str) -> UsageError:
+    found = re.search(r"at line (\d+)", str(error))
+    line = int(found[1]) if found else max(1, len(text.splitlines()))
+    key = repeated_key(text, line) if "overwrite" in str(error) else None
+    if key is not None:
+        table, name, first = key
+        thing = "the class" if table == "classes" else "the short name" if table == "models" else "the key"
+        reason = f"{thing} {shown(name)} stands twice, first in line {first}"
+        return _bad(what, line, reason, "leave one of the two, or give it another label.")
+    return _bad(what, line, f"it is not TOML: {plain(str(error))}", "correct that line.")
+
+
+def _bad(what: str, line: int, reason: str, hint: str, cause: ModhubError | None = None) -> UsageError:
+    data = {} if cause is None else {"reason": cause.kind}
+    return UsageError(f"{what}, line {line}: {reason}.", kind="bad-project", hint=hint, path=what, line=line, **data)

@@ -1,0 +1,84 @@
+"""Joining two projects: the other's classes, stages and registries, under our short names and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os.path import relpath
+
+from modhub.errors import Conflict
+from modhub.project import edits
+from modhub.project.folder import State
+from modhub.project.lock import registry_url
+from modhub.project.manifest import ProjectFile
+from modhub.spec.refs import Request, parse
+
+
+def merged(ours: State, theirs: State) -> str:
+    """Our text with what theirs has more. Raises Conflict for a label that means another module in each.
+
+    Comments behind their classes come along. Their settings do not (adapters, size, reject, mode, dtype, data): ours
+    decide.
+    """
+    file, other = ours.file, theirs.file
+    new = {label: ref for label, ref in other.classes.items() if not _is_same(file, other, label)}
+    if clash := [label for label in new if label in file.classes]:
+        label = clash[0]
+        raise Conflict(
+            f"both projects have a class {label!r}: here {file.classes[label]}, there {other.classes[label]}.",
+            kind="duplicate-label",
+            hint="rename or remove one of the two first.",
+            labels=clash,
+        )
+    models = {name: target for name, target in other.models.items() if name not in file.models}
+    stages = [stage for stage in other.verify if stage not in file.verify]
+    refs = [*new.values(), *(ref for stage in stages for ref in stage.modules)]
+    used = _used(other, refs)
+    text = edits.with_registries(ours.text, _registries(ours, theirs))
+    text = edits.with_models(text, {name: target for name, target in models.items() if name in used})
+    text = edits.with_classes(
+        text, {label: _ours(file, other, ref) for label, ref in new.items()}, edits.comments_of(theirs.text)
+    )
+    for stage in stages:
+        text = edits.with_stage(text, stage.classes, [_ours(file, other, ref) for ref in stage.modules])
+    return text
+
+
+def _is_same(file: ProjectFile, other: ProjectFile, label: str) -> bool:
+    return label in file.classes and file.expanded(file.classes[label]) == other.expanded(other.classes[label])
+
+
+def _ours(file: ProjectFile, other: ProjectFile, ref: str) -> str:
+    """Their name of a module, written out where one of its short names means something else here."""
+    chain = _chain(other.models, parse(ref))
+    if all(file.models.get(name, other.models[name]) == other.models[name] for name in chain):
+        return ref
+    return str(other.expanded(ref))
+
+
+def _used(other: ProjectFile, refs: list[str]) -> set[str]:
+    return {name for ref in refs for name in _chain(other.models, parse(ref))}
+
+
+def _chain(models: Mapping[str, str], request: Request) -> list[str]:
+    """The short names on the way from a name to its model."""
+    found = []
+    while request.base in models:
+        found.append(request.base)
+        request = parse(models[request.base])
+    return found
+
+
+def _registries(ours: State, theirs: State) -> list[str]:
+    """Their registries that are not ours, relative ones as seen from our folder.
+
+    Without any of our own we use the user's, which naming theirs would replace, so then there are none to take over.
+    """
+    standing = {registry_url(ours.folder, text) for text in ours.file.project.registries}
+    found = []
+    for text in theirs.file.project.registries:
+        url = registry_url(theirs.folder, text)
+        if url in standing or not standing:
+            continue
+        relative = "://" not in text and not text.startswith(("/", "~"))
+        found.append(relpath(url, ours.folder) if relative else text)
+    return found

@@ -1,0 +1,180 @@
+"""Deleting what nothing needs, beside publishers that may begin to need it at any moment.
+
+There are no locks. A publisher writes its manifest and then looks for its blobs; here a blob is deleted and then the
+manifests are looked at. Whoever comes later sees the other: either the publisher puts the blob back, or this module
+does, from a copy that it took just before. Objects go in batches, each bounded by the disk space that its copies take.
+
+What is not covered: a process killed between a deletion and the look that follows, when a whole publication that uses
+the blob fell between the last check of its age and the deletion. Publishing that release again repairs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from modhub.errors import IntegrityError, ModhubError, NotFound
+from modhub.limits import GIB, MAX_BLOB_BYTES, MAX_RECORD_BYTES
+from modhub.registry.admin.inventory import blob_at
+from modhub.registry.admin.reachable import Survey
+from modhub.registry.admin.spool import Spool
+from modhub.registry.publication import Meter, Progress
+from modhub.storage.parallel import each
+from modhub.storage.store import Store
+
+#: Bytes of copies that are kept at once, unless a single object has more; and objects between two looks.
+_BATCH_BYTES: Final = GIB
+_BATCH_OBJECTS: Final = 200
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """An object to delete. ``modified``: it must be of this age still; ``size`` in bytes, None when unknown."""
+
+    path: str
+    modified: datetime
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Removed:
+    """``deleted`` is gone; ``kept`` somebody used again meanwhile, and it is there."""
+
+    deleted: tuple[Doomed, ...]
+    kept: tuple[Doomed, ...]
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """``file`` is None when the object was damaged: such bytes are not worth putting back."""
+
+    doomed: Doomed
+    file: Path | None
+
+
+def doomed_at(store: Store, path: str) -> Doomed | None:
+    """An object as it lies there now, None when it is gone."""
+    try:
+        modified = store.modified(path)
+    except NotFound:
+        return None
+    return Doomed(path, modified, size_of(store, path))
+
+
+def size_of(store: Store, path: str) -> int | None:
+    """The bytes of an object; None when the store does not say or the object is gone."""
+    # What a store says of an object that is too large for the caller is the one way to ask.
+    try:
+        store.get(path, max_bytes=0)
+    except IntegrityError as error:
+        return error.data.get("size")
+    except NotFound:
+        return None
+    return 0
+
+
+def remove(store: Store, doomed: Sequence[Doomed], survey: Survey, progress: Progress | None = None) -> Removed:
+    """Delete what ``survey`` does not need and what nobody has touched. ``survey`` must have been refreshed.
+
+    Raises whatever the store raises; what was deleted without a second look is then put back first.
+    """
+    deleted: list[Doomed] = []
+    kept: list[Doomed] = []
+    meter = Meter("deleting", len(doomed), progress)
+    for batch in _batches(doomed):
+        with Spool() as spool:
+            done = _remove_batch(store, batch, survey, spool)
+        deleted += done.deleted
+        kept += done.kept
+        meter.add(len(batch))
+    return Removed(tuple(deleted), tuple(kept))
+
+
+def _remove_batch(store: Store, batch: Sequence[Doomed], survey: Survey, spool: Spool) -> Removed:
+    at_once = store.capabilities.parallel
+    kept = [one for one in batch if survey.needs(one.path)]
+    copies = each(lambda one: _copied(store, one, spool), [one for one in batch if one not in kept], at_once=at_once)
+    there = [copy for copy in copies if copy is not None]
+    try:
+        deleted = each(lambda copy: _delete(store, copy.doomed), there, at_once=at_once)
+        survey.refresh()
+    except BaseException:
+        # Without the second look nobody knows what is needed, so everything is.
+        for copy in there:
+            with contextlib.suppress(ModhubError):
+                _put_back(store, copy)
+        raise
+    gone = [copy for copy, answer in zip(there, deleted, strict=True) if answer]
+    needed = [copy for copy in gone if survey.needs(copy.doomed.path)]
+    for copy in needed:
+        _put_back(store, copy)
+    touched = [copy.doomed for copy, answer in zip(there, deleted, strict=True) if answer is False]
+    kept += touched + [copy.doomed for copy in needed]
+    return Removed(tuple(copy.doomed for copy in gone if copy not in needed), tuple(kept))
+
+
+def _delete(store: Store, doomed: Doomed) -> bool | None:
+    """True: deleted. False: somebody has written it again. None: somebody else has deleted it."""
+    try:
+        if store.modified(doomed.path) != doomed.modified:
+            return False
+    except NotFound:
+        return None
+    store.delete(doomed.path)
+    return True
+
+
+def _copied(store: Store, doomed: Doomed, spool: Spool) -> _Copy | None:
+    """A copy of the object; None when it is gone."""
+    digest = blob_at(doomed.path)
+    hashing = hashlib.sha256()
+
+    def hashed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            hashing.update(chunk)
+            yield chunk
+
+    limit = MAX_RECORD_BYTES if digest is None else MAX_BLOB_BYTES
+    try:
+        file = spool.keep(doomed.path.replace("/", "-"), hashed(store.stream(doomed.path, max_bytes=limit)))
+    except NotFound:
+        return None
+    except IntegrityError:
+        return _Copy(doomed, None)
+    if digest is not None and digest != f"sha256:{hashing.hexdigest()}":
+        file.unlink()
+        return _Copy(doomed, None)
+    return _Copy(doomed, file)
+
+
+def _put_back(store: Store, copy: _Copy) -> None:
+    if copy.file is not None:
+        store.put_if_absent(copy.doomed.path, copy.file)
+    elif not store.exists(copy.doomed.path):
+        raise IntegrityError(
+            f"{store.url}/{copy.doomed.path} was damaged and was deleted, and a release that appeared meanwhile needs "
+            "it.",
+            kind="missing-blob",
+            hint="publish that release again; modhub registry fsck names it.",
+            path=copy.doomed.path,
+        )
+
+
+def _batches(doomed: Iterable[Doomed]) -> Iterator[list[Doomed]]:
+    batch: list[Doomed] = []
+    size = 0
+    for one in doomed:
+        # Of an object whose size is not known, the worst is assumed.
+        own = MAX_BLOB_BYTES if one.size is None else one.size
+        if batch and (size + own > _BATCH_BYTES or len(batch) == _BATCH_OBJECTS):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += own
+    if batch:
+        yield batch

@@ -1,0 +1,280 @@
+"""A registry that is written to: releases published all or nothing, records appended, derived files kept up.
+
+Order of a publication: blobs, read-back of the blobs, signatures, then the manifest, whose exclusive creation IS the
+publication, then once more a look at blobs and signatures, then the derived index. A crash at any point leaves the
+whole release or none of it; blobs without a manifest are harmless and used by the next attempt.
+
+The second look closes the race with a collection of orphans: a publisher writes its manifest and then looks for its
+blobs, a collector deletes a blob and then looks for manifests, so at least one of the two sees the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from modhub.errors import Conflict, IntegrityError, NotFound, RegistryUnreachable, UsageError
+from modhub.limits import MAX_MANIFEST_BYTES
+from modhub.registry.publication import (
+    Meter,
+    Progress,
+    Published,
+    checked_bytes,
+    in_batches,
+    next_minor,
+    same_content,
+    versioned,
+)
+from modhub.registry.reindex import update_index
+from modhub.registry.withdrawals import RecordKeeper, now
+from modhub.signing.keys import Signer
+from modhub.signing.statements import Statement
+from modhub.spec.layout import MARKER, blob_path, release_path, signature_path
+from modhub.spec.manifest import Manifest, StoredBlob, write_manifest
+from modhub.spec.refs import ModelRef
+from modhub.spec.registry_files import REGISTRY_FORMAT, RegistryMarker, Withdrawal, write_document
+from modhub.storage.parallel import Item, each
+from modhub.storage.probe import probe_exclusive_create
+from modhub.storage.store import Payload
+
+
+class Registry(RecordKeeper):
+    """The releases, records and index in one store, to read and to write."""
+
+    # The registry itself
+
+    def initialise(self, *, single_writer: bool = False) -> bool:
+        """Make the store a registry. True when this call did, False when it was one already.
+
+        Raises RegistryUnreachable, kind ``no-exclusive-create``, where two publishers could both believe to have won,
+        unless ``single_writer`` vouches that there is only ever one.
+        """
+        self._require_writable()
+        try:
+            self.check()
+        except RegistryUnreachable as error:
+            if error.kind != "no-registry":
+                raise
+        else:
+            return False
+        if not single_writer:
+            self._require_exclusive_create()
+            if not probe_exclusive_create(self.store):
+                raise self._not_exclusive("it accepted two objects under one name")
+        marker = RegistryMarker(format=REGISTRY_FORMAT, created=now(), single_writer=single_writer)
+        if self.store.put_if_absent(MARKER, write_document(marker)):
+            return True
+        self.check()
+        return False
+
+    def prepare(self) -> None:
+        """What comes before any write: the registry is there, writable, and can tell racing writers apart."""
+        self._require_writable()
+        if self.store.capabilities.initialises_itself:
+            self.initialise()
+        if not self.check().single_writer:
+            self._require_exclusive_create()
+
+    def _require_writable(self) -> None:
+        if not self.store.capabilities.writable:
+            raise RegistryUnreachable(
+                f"the registry {self.name} is read-only.",
+                kind="not-writable",
+                hint="publish to another registry, for example with --registry FOLDER.",
+                registry=self.url,
+            )
+
+    def _require_exclusive_create(self) -> None:
+        if not self.store.capabilities.exclusive_create:
+            raise self._not_exclusive(self.store.capabilities.why_not)
+
+    def _not_exclusive(self, reason: str) -> RegistryUnreachable:
+        return RegistryUnreachable(
+            f"{self.url} cannot tell two publishers of one version apart: {reason}.",
+            kind="no-exclusive-create",
+            hint="mend that, or, if only one process ever publishes there: modhub registry init --single-writer "
+            f"{self.url}",
+            registry=self.url,
+        )
+
+    # Publishing
+
+    def publish(
+        self,
+        manifest: Manifest,
+        blobs: Mapping[str, Payload],
+        *,
+        signer: Signer | None = None,
+        progress: Progress | None = None,
+    ) -> Published:
+        """Publish under the version that the manifest names.
+
+        ``blobs`` maps the sha256 of stored bytes to those bytes, for every entry of the manifest's blob table. Equal
+        content under this version is a no-op (whose damaged blobs are repaired); other content raises Conflict, kind
+        ``version-exists``. Raises IntegrityError when manifest and blobs do not fit together, and RegistryUnreachable,
+        kind ``unknown-outcome``, when the store went away before it could be told whether the release is there.
+        """
+        if manifest.content.version is None:
+            raise UsageError("the release has no version.", kind="no-version", hint="give one, for example 1.0.0.")
+        return self.publish_stored(manifest, checked_bytes(manifest, blobs), blobs, signer=signer, progress=progress)
+
+    def publish_stored(
+        self,
+        manifest: Manifest,
+        data: bytes,
+        blobs: Mapping[str, Payload],
+        *,
+        signer: Signer | None = None,
+        signatures: Mapping[str, bytes] | None = None,
+        progress: Progress | None = None,
+    ) -> Published:
+        """Publish a release in the very bytes in which another registry stores it; ``data`` and blobs are verified.
+
+        ``signatures`` are the files that came with it, by key id.
+        """
+        self.prepare()
+        content = manifest.content
+        ref = ModelRef(content.namespace, content.model, str(content.version))
+        standing = self._standing(ref)
+        if standing is None:
+            self._require_not_taken_down(ref)
+            self._put_blobs(manifest, blobs, progress)
+            self._sign(ref, manifest.digest, signer, signatures)
+            if self.store.put_if_absent(release_path(ref), data):
+                return self._finish(ref, manifest, data, blobs, signer, signatures)
+            standing = self.manifest(ref)
+        if not same_content(standing, manifest):
+            raise Conflict(
+                f"{ref} is already published in {self.name} with other content: "
+                f"{standing.digest} there, {manifest.digest} here.",
+                kind="version-exists",
+                hint="releases never change; publish under another version.",
+                release=str(ref),
+                published=standing.digest,
+                given=manifest.digest,
+            )
+        self._sign(ref, standing.digest, signer, signatures)
+        return self._settle(ref, standing, blobs)
+
+    def publish_next(
+        self,
+        manifest: Manifest,
+        blobs: Mapping[str, Payload],
+        *,
+        signer: Signer | None = None,
+        progress: Progress | None = None,
+    ) -> Published:
+        """Publish under the next minor version, 1.0.0 for the first; the manifest's own version does not count.
+
+        When a release of the model has equal content apart from its version, that release is returned.
+        """
+        namespace, model = manifest.content.namespace, manifest.content.model
+        checked_bytes(versioned(manifest, "1.0.0"), blobs)
+        self.prepare()
+        seen: set[str] = set()
+        lost: set[str] = set()
+        while True:
+            fresh = [version for version in reversed(self.versions(namespace, model)) if version not in seen]
+            for ref in (ModelRef(namespace, model, version) for version in fresh):
+                standing = self.manifest(ref)
+                if same_content(versioned(standing, None), versioned(manifest, None)):
+                    self._sign(ref, standing.digest, signer)
+                    return self._settle(ref, standing, blobs)
+            seen.update(fresh)
+            ref = ModelRef(namespace, model, next_minor(seen | lost))
+            candidate = versioned(manifest, ref.version)
+            if not lost:
+                self._put_blobs(candidate, blobs, progress)
+            self._sign(ref, candidate.digest, signer)
+            data = write_manifest(candidate)
+            if self.store.put_if_absent(release_path(ref), data):
+                return self._finish(ref, candidate, data, blobs, signer)
+            lost.add(ref.version)
+
+    def _standing(self, ref: ModelRef) -> Manifest | None:
+        try:
+            return self.manifest(ref)
+        except NotFound:
+            return None
+
+    def _put_blobs(self, manifest: Manifest, blobs: Mapping[str, Payload], progress: Progress | None = None) -> None:
+        """Write and read back all blobs."""
+        records = {record.sha256: record for record in manifest.blobs.values()}
+        # What is written is read back, and both take their time.
+        meter = Meter(f"publishing {manifest.content.name}", 2 * sum(each.size for each in records.values()), progress)
+        for batch in in_batches(list(records.values())):
+            paths = {record.sha256: blob_path(record.sha256) for record in batch}
+            created = self.store.put_all({path: blobs[digest] for digest, path in paths.items()})
+            again = [digest for digest, path in paths.items() if not created[path]]
+            # Writing a blob again repairs it and makes it young, so that no collection of old orphans takes it.
+            self._each(lambda digest: self.store.replace(blob_path(digest), blobs[digest]), again)
+            meter.add(sum(record.size for record in batch))
+
+        def read_back(record: StoredBlob) -> None:
+            for chunk in self.blob_stream(record):
+                meter.add(len(chunk))
+
+        self._each(read_back, records.values())
+
+    def _finish(
+        self,
+        ref: ModelRef,
+        manifest: Manifest,
+        data: bytes,
+        blobs: Mapping[str, Payload],
+        signer: Signer | None,
+        signatures: Mapping[str, bytes] | None = None,
+    ) -> Published:
+        if self.store.get(release_path(ref), max_bytes=MAX_MANIFEST_BYTES) != data:
+            raise IntegrityError(
+                f"{self.name} took the release {ref} and gives back other bytes.",
+                kind="not-kept",
+                hint="do not use this registry before its keeper has looked into it.",
+                release=str(ref),
+                registry=self.url,
+            )
+        self._each(lambda digest: self._look_again(digest, blobs), {each.sha256 for each in manifest.blobs.values()})
+        self._sign(ref, manifest.digest, signer, signatures)
+        warnings = update_index(self, ref.namespace, ref.model, manifest)
+        return Published(ref, manifest.digest, self.url, created=True, warnings=warnings)
+
+    def _look_again(self, digest: str, blobs: Mapping[str, Payload]) -> None:
+        if not self.store.exists(blob_path(digest)):
+            self.store.put_if_absent(blob_path(digest), blobs[digest])
+
+    def _require_not_taken_down(self, ref: ModelRef) -> Withdrawal | None:
+        """The release's yank, if there is one. Raises Conflict when it was taken down."""
+        withdrawal = self.withdrawal(ref)
+        if withdrawal is not None and withdrawal.kind == "taken-down":
+            raise Conflict(
+                f"{ref} was taken down from {self.name}: {withdrawal.reason}",
+                kind="taken-down",
+                hint="its name and version stay taken; publish under another version.",
+                release=str(ref),
+                reason=withdrawal.reason,
+            )
+        return withdrawal
+
+    def _settle(self, ref: ModelRef, standing: Manifest, blobs: Mapping[str, Payload]) -> Published:
+        withdrawal = self._require_not_taken_down(ref)
+        records = [record for record in standing.blobs.values() if record.sha256 in blobs]
+
+        def mend(record: StoredBlob) -> None:
+            if not self.holds(record):
+                self.store.replace(blob_path(record.sha256), blobs[record.sha256])
+
+        self._each(mend, records)
+        warnings = update_index(self, ref.namespace, ref.model)
+        if withdrawal is not None:
+            warnings = (f"{ref} is yanked: {withdrawal.reason}", *warnings)
+        return Published(ref, standing.digest, self.url, created=False, warnings=warnings)
+
+    def _sign(
+        self, ref: ModelRef, digest: str, signer: Signer | None, signatures: Mapping[str, bytes] | None = None
+    ) -> None:
+        for key, data in (signatures or {}).items():
+            self.store.put_if_absent(signature_path(digest, key), data)
+        if signer is not None:
+            self.put_signature(Statement("release", str(ref), digest), signer)
+
+    def _each(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
+        each(work, items, at_once=self.store.capabilities.parallel)

@@ -1,0 +1,145 @@
+"""Why no releases take the same images: which two disagree, in what, and the nearest thing that would work.
+
+Looking for that thing is bounded, and never fails by itself: what cannot be read is no help, and the disagreement is
+the error that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import combinations, islice
+from typing import Final
+
+from modhub.errors import Incompatible, ModhubError
+from modhub.resolve.candidates import Candidate
+from modhub.resolve.resolver import Groups, Member, Resolver
+from modhub.spec.contract import Standing, check_same_input, range_text, size_text
+from modhub.spec.manifest import InputContract
+from modhub.spec.refs import slug_of
+
+#: How many releases are looked at for each of the two, as other versions and as other models.
+_LOOKED_AT: Final = 16
+
+
+def disagreement(
+    resolver: Resolver, groups: Groups, members: Sequence[Member], fixed: Sequence[Standing]
+) -> Incompatible:
+    """The error of ``members`` for which no group of releases serves all, and what stands ``fixed``."""
+    search = _Search(resolver, groups, members, fixed)
+    pair, third = _pair_with_fixed(groups, members, fixed[0]) if fixed else _pair(members)
+    alternatives = search.versions(pair) or search.models(pair)
+    first, second = (each if isinstance(each, Standing) else each.standing for each in pair)
+    also = f" Where other versions of them agree, {third} does not." if third is not None else ""
+    try:
+        check_same_input(first.name, first.contract, second.name, second.contract)
+    except Incompatible as error:
+        return Incompatible(
+            error.message + also,
+            kind=error.kind,
+            hint=alternatives[0][1] if alternatives else error.hint,
+            **error.data,
+            alternatives=[str(release.ref) for release, _ in alternatives],
+        )
+    raise AssertionError(f"{first.name} and {second.name} agree")
+
+
+Pair = tuple[Standing | Member, Member]
+
+
+def _pair_with_fixed(groups: Groups, members: Sequence[Member], fixed: Standing) -> tuple[Pair, None]:
+    group = groups.of_contract(fixed.contract)
+    return (fixed, next(member for member in members if member.within(group) is None)), None
+
+
+def _pair(members: Sequence[Member]) -> tuple[Pair, Member | None]:
+    """Two that agree in no version; else two that agree only where the third, which comes with them, does not."""
+    # For each group of the first request, the member that refused it was walked to its end.
+    for one, other in combinations([member for member in members if member.exhausted], 2):
+        if one.found.keys().isdisjoint(other.found):
+            return (one, other), None
+    one = members[0]
+    other = next(member for member in members if member.within(one.first_group) is None)
+    shared = next(group for group in one.found if group in other.found)
+    return (one, other), next(member for member in members if member.within(shared) is None)
+
+
+class _Search:
+    """For releases that would work in place of those of one model, everything else staying as it was asked for."""
+
+    def __init__(
+        self, resolver: Resolver, groups: Groups, members: Sequence[Member], fixed: Sequence[Standing]
+    ) -> None:
+        self._resolver = resolver
+        self._groups = groups
+        self._members = members
+        self._required = groups.of_contract(fixed[0].contract) if fixed else None
+
+    def versions(self, pair: Pair) -> list[tuple[Candidate, str]]:
+        """Of each of the two models the newest version outside of its range that would work, with the hint."""
+
+        def outside(member: Member) -> Iterator[Candidate]:
+            return member.asked.releases.outside(member.asked.request.version)
+
+        return self._first_of_each(pair, outside, "{release} takes {takes}; ask for that version.")
+
+    def models(self, pair: Pair) -> list[tuple[Candidate, str]]:
+        """For each of the two the nearest other model of its data set that would work, with the hint."""
+
+        def others(member: Member) -> Iterator[Candidate]:
+            own = member.asked.model
+            names = {name for catalog in self._resolver.catalogs for name in catalog.models()} - {own}
+            for name in sorted(names, key=lambda name: (name.split("/")[0] != own.split("/")[0], name)):
+                yield from islice(self._resolver.releases(name).satisfying(None), 1)
+
+        hint = "{release}, of the same data set, takes {takes}; ask for that model."
+        return self._first_of_each(pair, others, hint)
+
+    def _first_of_each(
+        self, pair: Pair, candidates: Callable[[Member], Iterator[Candidate]], hint: str
+    ) -> list[tuple[Candidate, str]]:
+        found: dict[Candidate, str] = {}
+        for member in pair:
+            if isinstance(member, Member):
+                with suppress(ModhubError):
+                    looked_at = islice(candidates(member), _LOOKED_AT)
+                    release = next((each for each in looked_at if self._works(each, member)), None)
+                    if release is not None:
+                        found[release] = hint.format(release=release.ref, takes=_images(release.contract))
+        return list(found.items())
+
+    def _works(self, release: Candidate, member: Member) -> bool:
+        """Whether there is a solution with ``release`` for those requests to the member's model that need it."""
+        with suppress(ModhubError):
+            if not _replaces(release, member) or any(_takes_already(each, release, member) for each in self._members):
+                return False
+            group = self._groups.of(release)
+            return self._required in (None, group) and all(
+                other.within(group) is not None
+                or (other.asked.model == member.asked.model and _replaces(release, other))
+                for other in self._members
+            )
+        return False
+
+
+def _replaces(release: Candidate, member: Member) -> bool:
+    """Whether it has what the request names: in another model, the same classes of the same data set."""
+    wanted, first = member.asked.request.cls, member.asked.first.summary
+    if release.ref.name != member.asked.model:
+        if release.summary.dataset != first.dataset:
+            return False
+        if wanted is None:
+            return set(first.slugs) <= set(release.summary.slugs)
+    return release.has(wanted)
+
+
+def _takes_already(other: Member, release: Candidate, member: Member) -> bool:
+    """Whether ``other`` asks the release's model for the same class already, which would then be there twice."""
+    if other.asked.model != release.ref.name or other.asked.model == member.asked.model:
+        return False
+    one, two = other.asked.request.cls, member.asked.request.cls
+    return one is None or two is None or slug_of(one) == slug_of(two)
+
+
+def _images(contract: InputContract) -> str:
+    return f"{size_text(contract)} {contract.colour} in {range_text(contract)}"

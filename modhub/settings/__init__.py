@@ -1,0 +1,1 @@
+"""The user's settings and keys: the configuration file, the environment, own and trusted keys."""

@@ -1,0 +1,1 @@
+"""Names and formats, pure: references, digests, manifests, architectures, contracts, files of a registry."""

@@ -1,0 +1,1 @@
+"""Bytes under paths: the Store protocol, its implementations, and the suite that each of them passes."""

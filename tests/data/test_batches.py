@@ -1,0 +1,124 @@
+"""Batches set down on disk are the arrays that they were cut from; what does not fit together is refused by name."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modhub.data.batches import set_down
+from modhub.data.rows import Part, Piece, Pieced, in_memory
+from modhub.data.shards import source_of
+from modhub.errors import InvalidData, StorageError, UsageError
+
+CLASSES = ("cat", "dog")
+
+
+def data(count=50, dtype=np.uint8, seed=0):
+    random = np.random.default_rng(seed)
+    x = random.integers(0, 256, (count, 4, 5, 3)).astype(dtype)
+    return x, random.integers(0, 2, count)
+
+
+def batches(x, y, size):
+    return ((x[at : at + size], y[at : at + size]) for at in range(0, len(x), size))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(st.sampled_from([np.uint8, np.float32, np.float64]), st.integers(1, 60), st.integers(1, 25), st.data())
+def test_any_rows_of_batches_are_those_of_the_array(dtype, count, size, draw):
+    x, y = data(count, dtype)
+    source, expected = set_down(batches(x, y, size), CLASSES), source_of(x, y, CLASSES)
+    rows = np.array(draw.draw(st.lists(st.integers(0, count - 1), max_size=20)), np.int64)
+    start = draw.draw(st.integers(0, count))
+    for taken in (rows, slice(start, start + 7), slice(None)):
+        np.testing.assert_array_equal(source.images[taken], expected.images[taken])
+        assert source.images[taken].dtype == expected.images.dtype
+    np.testing.assert_array_equal(source.labels, y)
+    assert (source.images.min(), source.images.max()) == (x.min(), x.max())
+    assert source.images.shape == x.shape
+    assert source.fingerprint == expected.fingerprint
+
+
+def test_other_images_or_labels_have_another_fingerprint():
+    x, y = data()
+    same = in_memory(x, y).fingerprint
+    assert in_memory(x.copy(), y.copy()).fingerprint == same
+    assert len({same, in_memory(x[::-1], y).fingerprint, in_memory(x, 1 - y).fingerprint}) == 3
+
+
+def test_rows_are_read_by_several_threads_at_once():
+    x, y = data(400)
+    images = set_down(batches(x, y, 64), CLASSES).images
+    chosen = [np.random.default_rng(n).integers(0, 400, 64) for n in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        for rows, found in zip(chosen, pool.map(images.__getitem__, chosen), strict=True):
+            np.testing.assert_array_equal(found, x[rows])
+
+
+def test_pieces_and_parts_are_the_whole():
+    x, _ = data(30)
+    pieces = [Piece(0, x[:11]), Piece(11, Part(x, 11, 17)), Piece(17, Part(x, 17, 30))]
+    joined, rows = Pieced(pieces), np.random.default_rng(1).integers(0, 30, 100)
+    np.testing.assert_array_equal(joined[rows], x[rows])
+    np.testing.assert_array_equal(joined[3:25], x[3:25])
+    assert (joined.shape, joined.min(), joined.max()) == (x.shape, x.min(), x.max())
+    assert (pieces[2].images.min(), pieces[2].images.max()) == (x[17:].min(), x[17:].max())
+
+
+def test_what_can_only_be_indexed_is_taken_batch_by_batch():
+    """As keras.utils.PyDataset, which does not end when it is iterated."""
+    x, y = data(30)
+
+    class Numbered:
+        __iter__ = None
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, number):
+            return x[number * 10 : number * 10 + 10], y[number * 10 : number * 10 + 10]
+
+    np.testing.assert_array_equal(set_down(Numbered(), CLASSES).images[:], x)
+
+
+WRONG = [
+    (lambda x, y: iter(()), InvalidData, "there was not one batch. Hint: an iterator that was used up"),
+    (lambda x, y: 7, UsageError, "the data has the type int, and there are no labels."),
+    (lambda x, y: [x], UsageError, "batch 0: has the type ndarray, not a pair of images and labels."),
+    (lambda x, y: [(x, y), (x[:, :2], y)], InvalidData, "batch 1 has images of the size 2x5x3, those before it 4x5x3."),
+    (lambda x, y: [(x, y), (x / 2, y)], InvalidData, "batch 1 has images of the dtype float32, those before it uint8."),
+    (lambda x, y: [(x, y), (x, y[:-1])], InvalidData, "batch 1: y has 49 labels for 50 images."),
+    (lambda x, y: [(x, y + 1)], InvalidData, "batch 0: y has the label 2 at image"),
+    (lambda x, y: [(x, np.eye(2)[y])], InvalidData, "one-hot labels become indices with y.argmax(axis=1)."),
+    (lambda x, y: [(np.full_like(x, np.nan, float), y)], InvalidData, "batch 0: x has NaN or infinite values in 50"),
+]
+
+
+@pytest.mark.parametrize(("make", "kind", "message"), WRONG)
+def test_wrong_batches_are_refused(make, kind, message):
+    with pytest.raises(kind) as caught:
+        set_down(make(*data()), CLASSES)
+    assert message in str(caught.value)
+
+
+def test_images_without_labels_are_refused():
+    with pytest.raises(InvalidData) as caught:
+        source_of(data()[0], None, CLASSES)
+    assert str(caught.value).startswith("y has the shape (); labels are one index or name an image.")
+
+
+def test_a_full_disk_is_said_to_be_one(monkeypatch):
+    def fails(*arguments, **options):
+        return open("/dev/full", "w+b", buffering=0)  # noqa: PTH123
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", fails)
+    with pytest.raises(StorageError) as caught:
+        set_down(batches(*data(), 10), CLASSES)
+    assert "images cannot be set down in" in str(caught.value)
+    assert "No space left on device" in str(caught.value)
+    assert "TMPDIR" in str(caught.value)
