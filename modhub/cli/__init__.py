@@ -7,11 +7,10 @@ option to a full disk, passes through ``failures`` and never reaches a person as
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from itertools import takewhile
-
-from modhub.cli import haste
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The options count wherever they stand, because a line that cannot be parsed needs them too.
     flags = set(takewhile(lambda argument: argument != "--", given))
     debug = "--debug" in flags
-    haste.begin()
+    # pydantic would look through every installed distribution for plugins that no model of ours has.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from modhub.cli import printing, quiet
         from modhub.cli.root import root

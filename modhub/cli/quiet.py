@@ -11,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, TextIO
 
-from modhub.cli import haste
 from modhub.cli.printing import warn
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
@@ -25,7 +24,6 @@ def let_backends_talk() -> None:
 
 def load_engine() -> None:
     """Import keras and its backend, without what they say of themselves; whoever has set a log level hears it."""
-    haste.end()
     if _LEVEL in os.environ:
         import_module("modhub.engine.run.network")
         return
