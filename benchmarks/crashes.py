@@ -38,7 +38,7 @@ from synthetic import release
 
 from modhub.cache.cache import Cache
 from modhub.errors import ModhubError
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.registry.admin.fsck import fsck
 from modhub.registry.admin.gc import collect
 from modhub.registry.index import Listing
@@ -77,7 +77,7 @@ def publish(store: Store, cache: str) -> None:
 
 def install_modules(store: Store, cache: str) -> None:
     registry = Registry(store)
-    install(resolve(WANTED, [registry], {}), [registry], Cache(cache))
+    install_pinned(resolve(WANTED, [registry], {}), [registry], Cache(cache))
 
 
 def collect_orphans(store: Store, cache: str) -> None:

@@ -191,7 +191,7 @@ def agreements(options: argparse.Namespace) -> dict[str, Any]:
     """For both data sets: the starter's modules, sparse ones, and those of their concern's nodes alone."""
     import update_modules
 
-    from modhub.installation.backend import Backend
+    from modhub.installation.backend import InstalledBackend
 
     rows = {}
     hundreds = list(range(SEVERAL))
@@ -201,7 +201,7 @@ def agreements(options: argparse.Namespace) -> dict[str, Any]:
         chosen = np.flatnonzero(np.isin(test.y, [module.index for module in own]))
         chosen = chosen[: 100 if options.quick else options.images]
         kinds = {
-            "starter": [m for m in Backend(None, None).find([f"{name}/r20"])[0] if m.index < len(own)],
+            "starter": [m for m in InstalledBackend(None, None).find([f"{name}/r20"])[0] if m.index < len(own)],
             "sparse": own,
             "concern alone": concern_alone(own),
         }

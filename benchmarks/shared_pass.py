@@ -24,7 +24,7 @@ import report
 
 from modhub.engine.run import shared_pass
 from modhub.engine.run.isolated import OriginRunner
-from modhub.installation.backend import Backend
+from modhub.installation.backend import InstalledBackend
 
 RELEASES = {"cifar10/r20": "cifar10", "cifar10/vgg": "cifar10", "cifar10/r56": "cifar10"}
 IMAGES = 1024
@@ -37,7 +37,7 @@ def main() -> None:
     for name, dataset in RELEASES.items():
         data = common.images(options.data, dataset, "test")
         images = data.x[np.random.default_rng(0).permutation(len(data.x))[:IMAGES]]
-        rows.append({"release": name, **measured(Backend(None, None).find([name])[0], images, ROUNDS)})
+        rows.append({"release": name, **measured(InstalledBackend(None, None).find([name])[0], images, ROUNDS)})
     common.keep(options.out, "shared-pass", rows)
     print(report.shared_pass(rows))
 

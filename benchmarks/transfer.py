@@ -39,7 +39,7 @@ from synthetic import release
 
 import modhub
 from modhub.cache.cache import Cache
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.installation.registries import STARTER_FOLDER
 from modhub.package.folder import Package, save_package
 from modhub.registry.publication import versioned
@@ -191,7 +191,7 @@ class Bench:
         if whole:
             installed = modhub.install(name, registry=registry.url, cache=cache)
         else:
-            installed = install(resolve([name], [registry], {}), [registry], Cache(cache))
+            installed = install_pinned(resolve([name], [registry], {}), [registry], Cache(cache))
         assert len(installed) == len(self.manifest.content.modules)
 
     def _files(self, files: tuple[Any, Any]) -> Any:

@@ -27,9 +27,9 @@ from update_modules import full_modules, sparse_modules
 
 from modhub.composition.plan import Member, make_plan
 from modhub.engine.update import Examples, JointNetworks
-from modhub.ops.update import Request, Run
+from modhub.ops.update import UpdateRequest, UpdateRun
 from modhub.package.module import Module
-from modhub.updating.choosing import Way
+from modhub.updating.choosing import Approach
 from modhub.updating.result import balanced_gain, measured
 
 SIZES = ((10, 20), (1, 1), (5, 5), (10, 100))
@@ -94,14 +94,14 @@ class Bench:
                     self.known[key] = networks.features(module, self.pool.images)
             self.trunks |= networks.trunks
 
-    def run(self, classes: list[int], strategy: str, count: int, seed: int) -> Run:
+    def run(self, classes: list[int], strategy: str, count: int, seed: int) -> UpdateRun:
         plan = make_plan([Member(self.modules[cls]) for cls in classes])
         changing = tuple(strategy != "one side" or cls >= 10 for cls in classes)
         joint = "calibrate" if strategy == "one side" else strategy
-        request = Request(plan, changing, joint, False, seed, 256, {}, "benchmark")
+        request = UpdateRequest(plan, changing, joint, False, seed, 256, {}, "benchmark")
         networks = Tables(plan.modules, changing, 256, any_masks=True)
         networks.known, networks.images, networks.trunks = self.known, self.pool.images, self.trunks
-        return Run(request, self._drawn(classes, count, seed), self._drawn(classes, None, seed), networks)
+        return UpdateRun(request, self._drawn(classes, count, seed), self._drawn(classes, None, seed), networks)
 
     def _drawn(self, classes: list[int], count: int | None, seed: int) -> Examples:
         """``count`` examples of each class, by row number; without it what reports."""
@@ -114,7 +114,7 @@ class Bench:
             labels.append(np.full(len(own), column))
         return Examples(np.concatenate(rows), np.concatenate(labels))
 
-    def origin_known(self, run: Run) -> float:
+    def origin_known(self, run: UpdateRun) -> float:
         """Balanced accuracy when each image is answered by the modules of its own origin alone."""
         origins = np.array([m.origin.fingerprint for m in run.modules])
         other = origins[run.report.labels][:, None] != origins[None, :]
@@ -129,7 +129,7 @@ def figures_of(bench: Bench, classes: list[int], count: int, seed: int, masks: b
         if strategy in ("tangle", "remove"):
             if masks:
                 run = bench.run(classes, strategy, count, seed)
-                after = run.made(Way(strategy), run.networks.views(run.modules, run.work.images))[1]
+                after = run.made(Approach(strategy), run.networks.views(run.modules, run.work.images))[1]
                 right = after.argmax(axis=1) == run.report.labels
                 before = run.before.argmax(axis=1) == run.report.labels
                 result["gains"][strategy] = balanced_gain(before, right, run.report.labels)[0]

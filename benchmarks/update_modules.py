@@ -16,7 +16,7 @@ from modhub.decomposition.sites import find_sites
 from modhub.engine.read.reader import read_model
 from modhub.engine.run.network import Network, preprocess
 from modhub.package.codec import encode_weights
-from modhub.package.decomposition import fingerprint_of, with_digests
+from modhub.package.decomposition import trunk_fingerprint, with_digests
 from modhub.package.module import Module, Origin, PackedMasks
 from modhub.spec.contract import contract_of
 from modhub.spec.digests import sha256
@@ -52,7 +52,7 @@ def origin_of(models: Path, data: Path, name: str) -> tuple[Origin, common.Image
     train = common.images(data, name, "train")
     architecture, weights = read_model(common.model(models, f"{name}-r20"))
     contract = contract_of(train.x, rescale=1 / 255, mean=None, std=None)
-    fingerprint = fingerprint_of(architecture, sha256(encode_weights(weights)), contract)
+    fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
     return Origin(name, "r20", train.classes, architecture, weights, contract, fingerprint), train
 
 

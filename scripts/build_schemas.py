@@ -18,12 +18,12 @@ from modhub.resolve.lockfile import LockDocument
 from modhub.spec.manifest import Manifest
 from modhub.spec.registry_files import (
     AliasRecord,
-    Catalog,
     GcCandidates,
     IndexShard,
     NamespaceCatalog,
     RegistryMarker,
     RevocationRecord,
+    SearchCatalog,
     SignatureFile,
     TombstoneRecord,
     YankRecord,
@@ -34,7 +34,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "release": Manifest,
     "index": IndexShard,
     "namespace-catalog": NamespaceCatalog,
-    "catalog": Catalog,
+    "catalog": SearchCatalog,
     "alias-record": AliasRecord,
     "yank-record": YankRecord,
     "tombstone-record": TombstoneRecord,

@@ -198,9 +198,9 @@ def verdict(cell: Figures) -> str:
 
 def draw(found: Sequence[tuple[Job, Figures]], path: Any) -> None:
     """The mean recall on the held-out images after every epoch, a small plot for each kind of pair."""
-    from modhub.plots.drawing import ACCENT, FAINT, INK, STRONG, check_extra, look, new_figure, save
+    from modhub.plots.drawing import ACCENT, FAINT, INK, STRONG, check_matplotlib_installed, look, new_figure, save
 
-    check_extra()
+    check_matplotlib_installed()
     kinds = list(dict.fromkeys(job.kind for job, _ in found))
     with look():
         figure = new_figure(8, 1.9 * -(-len(kinds) // 2) + 0.5)

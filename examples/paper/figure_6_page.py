@@ -75,9 +75,9 @@ def table(found: Figures) -> str:
 
 def draw(found: Figures, path: Any) -> None:
     """Emissions of training and of every step, each with how often it goes into the training."""
-    from modhub.plots.drawing import ACCENT, FAINT, STRONG, check_extra, look, new_figure, save
+    from modhub.plots.drawing import ACCENT, FAINT, STRONG, check_matplotlib_installed, look, new_figure, save
 
-    check_extra()
+    check_matplotlib_installed()
     dots = [
         (f"train, {found['epochs']} epochs", found["training"]["energy"]["co2e_kg"], ""),
         (f"train, to epoch {found['best_epoch']}", found["training_until_best"]["energy"]["co2e_kg"], ""),

@@ -112,9 +112,19 @@ def ranges(
 
     ``rows`` are names and, by series, a figure with ``mean`` and perhaps ``interval``; "the paper" is a diamond.
     """
-    from modhub.plots.drawing import ACCENT, FAINT, INK, SOFT, STRONG, check_extra, look, new_figure, save
+    from modhub.plots.drawing import (
+        ACCENT,
+        FAINT,
+        INK,
+        SOFT,
+        STRONG,
+        check_matplotlib_installed,
+        look,
+        new_figure,
+        save,
+    )
 
-    check_extra()
+    check_matplotlib_installed()
     series = list(dict.fromkeys(name for _, row in rows for name in row))
     ours = [one for one in series if one != "the paper"]
     colors = dict(zip(ours, (STRONG, ACCENT, SOFT), strict=False))

@@ -127,9 +127,9 @@ def every_way(name: str, cells: Sequence[Figures]) -> str:
 
 def draw(found: Found, path: Any) -> None:
     """Cost in top-1 of the paper's three stages, ours with intervals beside the paper's."""
-    from modhub.plots.drawing import ACCENT, FAINT, STRONG, check_extra, look, new_figure, save
+    from modhub.plots.drawing import ACCENT, FAINT, STRONG, check_matplotlib_installed, look, new_figure, save
 
-    check_extra()
+    check_matplotlib_installed()
     with look():
         figure = new_figure(8, 1.0 + 0.42 * 3 * len(found) / 2)
         axes = figure.add_subplot()

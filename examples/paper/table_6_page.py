@@ -47,9 +47,9 @@ def table(found: Figures) -> str:
 
 def draw(found: Figures, path: Any) -> None:
     """Change in top-1 of the four ways against the modules, ours with intervals beside the paper's."""
-    from modhub.plots.drawing import ACCENT, FAINT, STRONG, check_extra, look, new_figure, save
+    from modhub.plots.drawing import ACCENT, FAINT, STRONG, check_matplotlib_installed, look, new_figure, save
 
-    check_extra()
+    check_matplotlib_installed()
     with look():
         figure = new_figure(8, 3.2)
         axes = figure.add_subplot()

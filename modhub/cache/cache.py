@@ -18,7 +18,7 @@ from modhub.storage.verify import verified_chunks
 if TYPE_CHECKING:
     from modhub.cache.prune import Pruned
     from modhub.cache.usage import CachedRelease
-    from modhub.cache.verify import Checked
+    from modhub.cache.verify import CacheCheck
     from modhub.settings.values import Config
     from modhub.spec.manifest import Manifest, StoredBlob
 
@@ -97,7 +97,7 @@ class Cache:
         read, problems = markers.read_manifests(self._folder, digest)
         if not read:
             raise problems[0] if problems else not_installed(f"the release {digest}")
-        return markers.merged(self._folder, read.values())
+        return markers.merged_manifest(self._folder, read.values())
 
     def add_manifest(self, manifest: Manifest, data: bytes) -> None:
         """Keep a verified manifest, as the bytes in which its registry stores it."""
@@ -158,7 +158,7 @@ class Cache:
 
     def remember_alias(self, name: str, target: str) -> None:
         """Let ``name`` lead to ``target`` also when no registry can be asked."""
-        markers.write_alias(self._folder, name, target)
+        markers.write_alias_marker(self._folder, name, target)
 
     def alias(self, name: str) -> str | None:
         """What an alias led to when something was installed by it. Raises IntegrityError when its file is damaged."""
@@ -174,7 +174,7 @@ class Cache:
         """The bytes of all files, also of those that are hard links to a registry's."""
         from modhub.cache import usage
 
-        return usage.size_of(self._folder)
+        return usage.cache_bytes(self._folder)
 
     def releases(self) -> list[CachedRelease]:
         """What is installed, by release, with sizes and ages."""
@@ -182,7 +182,7 @@ class Cache:
 
         return usage.cached_releases(self._folder)
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> Checked:
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> CacheCheck:
         """Hash every file again. ``progress`` is told the bytes done and in all."""
         from modhub.cache.verify import check
 

@@ -13,6 +13,7 @@ from modhub.limits import MIB
 from modhub.spec.layout import blob_path
 from modhub.storage import files
 from modhub.storage.local import LocalStore
+from modhub.storage.progress import Progress
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 LARGE: Final = MIB
 
 #: Called with what is being fetched, the bytes done and the bytes in all: never with less than before.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Wanted:
     doing: str
 
 
-class Meter:
+class FetchProgress:
     """Adds up the bytes of all blobs, from any thread. A blob that has to be fetched again counts once."""
 
     def __init__(self, report: Progress | None) -> None:
@@ -84,7 +84,7 @@ def fetch_blob(
 
 
 def fetch_blobs(
-    wanted: Sequence[Wanted], cache: Cache, meter: Meter, arrived: Callable[[Wanted], None], *, at_once: int
+    wanted: Sequence[Wanted], cache: Cache, meter: FetchProgress, arrived: Callable[[Wanted], None], *, at_once: int
 ) -> None:
     """``fetch_blob`` for many, ``at_once`` at a time; ``arrived`` is called, in this thread, for each that is there.
 

@@ -186,7 +186,7 @@ def read_manifests(folder: Folder, digest: str) -> tuple[dict[str, Manifest], li
     return read, problems
 
 
-def merged(folder: Folder, manifests: Iterable[Manifest]) -> Manifest:
+def merged_manifest(folder: Folder, manifests: Iterable[Manifest]) -> Manifest:
     """Several manifests of one content as one, whose blob table names the stored bytes that are here."""
     first, *others = manifests
     for other in others:
@@ -246,7 +246,7 @@ def alias_at(path: str) -> str | None:
         return None
 
 
-def write_alias(folder: Folder, name: str, target: str) -> None:
+def write_alias_marker(folder: Folder, name: str, target: str) -> None:
     marker = _AliasMarker(format=MARKER_FORMAT, name=name, target=target)
     folder.write(alias_path(name), [write_document(marker)])
 

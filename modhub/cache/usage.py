@@ -52,7 +52,7 @@ def all_files(folder: Folder) -> dict[str, Found]:
     return {found.path: found for top in FOLDERS for found in folder.find(top)}
 
 
-def size_of(folder: Folder) -> int:
+def cache_bytes(folder: Folder) -> int:
     return sum(found.size for found in all_files(folder).values())
 
 

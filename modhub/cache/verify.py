@@ -35,7 +35,7 @@ class Damage:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CacheCheck:
     """How many files were checked, of how many bytes, and which of them are damaged, by path."""
 
     files: int
@@ -56,7 +56,7 @@ class _Needed:
     modules: list[ModuleRef] = field(default_factory=list)
 
 
-def check(folder: Folder, progress: Callable[[int, int], None] | None) -> Checked:
+def check(folder: Folder, progress: Callable[[int, int], None] | None) -> CacheCheck:
     """See ``Cache.verify``."""
     found = {path: file for path, file in all_files(folder).items() if _is_checked(path)}
     marks = marks_among(found.values())
@@ -69,7 +69,7 @@ def check(folder: Folder, progress: Callable[[int, int], None] | None) -> Checke
     damaged += filter(None, each(lambda item: _damaged_blob(folder, *item, meter), blobs.items(), at_once=_AT_ONCE))
     damaged += filter(None, (_damaged_document(folder, path) for path in found))
     size = sum(file.size for file in found.values())
-    return Checked(len(found), size, tuple(sorted(damaged, key=lambda damage: damage.path)))
+    return CacheCheck(len(found), size, tuple(sorted(damaged, key=lambda damage: damage.path)))
 
 
 def _is_checked(path: str) -> bool:
@@ -98,7 +98,7 @@ def _damaged_releases(
         hurt = () if good else tuple(mark.ref for mark in own)
         yield from (Damage(path, error.kind, error.message, hurt) for path, error in bad)
         if good:
-            needed = needed_blobs(markers.merged(folder, good), [mark.ref.cls for mark in own])
+            needed = needed_blobs(markers.merged_manifest(folder, good), [mark.ref.cls for mark in own])
             for mark in own:
                 for record in needed.get(mark.ref.cls, ()):
                     blobs.setdefault(blob_path(record.sha256), _Needed(record)).modules.append(mark.ref)

@@ -23,7 +23,7 @@ EXACT = ("isolated", "float32")
 
 
 @dataclass(frozen=True)
-class Shape:
+class ComposeOptions:
     """How a classifier differs from the plain vote of what was named; changes happen in the order of the fields.
 
     Without a ``mode`` or ``dtype`` it is what the project says, and without a project what is exact.
@@ -42,7 +42,9 @@ class Shape:
     reject: bool = False
 
 
-def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
+def composite_of_options(
+    refs: Sequence[str], shape: ComposeOptions, *, registry: tuple[str, ...] | None, cache: Path | None
+) -> Composite:
     """The classifier of ``refs``, without any that of the project here, in its shape.
 
     Raises as ``compose``, ``Project.open`` and the operations do.
@@ -76,8 +78,8 @@ def composed(refs: Sequence[str], shape: Shape, *, registry: tuple[str, ...] | N
     return composite
 
 
-def way_asked(refs: Sequence[str], shape: Shape) -> tuple[str, str]:
-    """The mode and dtype of ``composed``: those of the options, else of the project that no ``refs`` means.
+def way_asked(refs: Sequence[str], shape: ComposeOptions) -> tuple[str, str]:
+    """The mode and dtype of ``composite_of_options``: those of the options, else of the project that no ``refs`` means.
 
     Raises as ``Project.open``.
     """
@@ -90,12 +92,12 @@ def way_asked(refs: Sequence[str], shape: Shape) -> tuple[str, str]:
     return shape.mode or mode, shape.dtype or dtype
 
 
-def agreement_text(agreement: Agreement | str) -> str:
+def agreement_line(agreement: Agreement | str) -> str:
     """One line for how far a classifier answers as it would exactly, or for why that is not known."""
     return f"agreement with isolated in float32: {agreement}"
 
 
-def _of_project(shape: Shape, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
+def _of_project(shape: ComposeOptions, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
     from modhub.project.project import Project
 
     if shape.adapt or shape.size or shape.reject:
@@ -108,12 +110,12 @@ def _of_project(shape: Shape, registry: tuple[str, ...] | None, cache: Path | No
 
 
 def shape_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a ``Shape``, given to the command as ``shape``."""
+    """The options of a ``ComposeOptions``, given to the command as ``shape``."""
 
     @functools.wraps(command)
     def with_shape(**values: Any) -> None:
         names = [option.name for option in _OPTIONS]
-        command(shape=Shape(**{str(name): values.pop(str(name)) for name in names}), **values)
+        command(shape=ComposeOptions(**{str(name): values.pop(str(name)) for name in names}), **values)
 
     # Where click's own decorators collect options, last first; a decorator makes new ones from declarations only.
     collected: list[click.Parameter] = getattr(command, "__click_params__", [])
@@ -129,7 +131,7 @@ def pair(text: str, option: str, example: str) -> tuple[str, str]:
     return label, value
 
 
-def size(text: str) -> tuple[int, int]:
+def size_option(text: str) -> tuple[int, int]:
     """``64x64`` as height and width. Raises UsageError."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if not match:
@@ -157,7 +159,7 @@ _OPTIONS: Sequence[click.Option] = (
     click.Option(
         ["--size"],
         metavar="HxW",
-        callback=lambda ctx, parameter, value: None if value is None else size(value),
+        callback=lambda ctx, parameter, value: None if value is None else size_option(value),
         help="With --adapt: the images' height and width.  [default: the largest that a module takes]",
     ),
     click.Option(

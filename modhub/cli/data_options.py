@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from modhub.data.images import ImageData
 
 
-def class_names(text: str | None) -> list[str] | None:
+def class_names_option(text: str | None) -> list[str] | None:
     """The value of ``--classes``: a file with a name a line, or the names themselves with commas between."""
     if text is None:
         return None

@@ -10,7 +10,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import number
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.errors import UsageError
 
 _WAYS: Final = ("auto", "counter")
@@ -29,7 +29,7 @@ def metered(command: Callable[..., None]) -> Callable[..., None]:
         from modhub.energy.machine import meter as open_meter
 
         running = open_meter(require_counter=meter == "counter", **factors)
-        with Progress("measuring the power of the machine at rest"):
+        with ProgressLine("measuring the power of the machine at rest"):
             running.prepare()
         with running:
             command(**values)

@@ -23,7 +23,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     """Print what happened and return the exit code."""
     if debug and not isinstance(error, click.ClickException):
         traceback.print_exception(error)
-    failure = explained(error)
+    failure = as_modhub_error(error)
     _give_up_stdout()
     if as_json:
         click.echo(json.dumps(failure.to_dict(), default=str), err=True)
@@ -34,7 +34,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     return failure.exit_code
 
 
-def explained(error: BaseException) -> ModhubError:
+def as_modhub_error(error: BaseException) -> ModhubError:
     """``error`` as one of modhub's own."""
     if isinstance(error, ModhubError):
         return error

@@ -39,7 +39,7 @@ def print_findings(report: FsckReport) -> None:
     for title, group in groups:
         if len(group) > _SHOWN:
             printing.note(f"and {len(group) - _SHOWN} more that are {title}; see all with --json")
-    looked = f"{count(report.releases, 'release')}, {count(report.blobs, 'blob')} of {printing.size(report.size)}"
+    looked = f"{count(report.releases, 'release')}, {count(report.blobs, 'blob')} of {printing.bytes_text(report.size)}"
     histories = f"{count(report.records, 'record')}, {count(report.signatures, 'signature')}"
     state = "everything is as it should be" if report.clean else f"{len(report.damage)} damaged"
     extra = f", {len(report.repaired)} repaired" if report.repaired else ""

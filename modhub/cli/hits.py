@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modhub.cli import printing
 from modhub.cli.printing import Column
+from modhub.spec.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
                 hit.release.version,
                 str(len(hit.release.classes)) if hit.cls is None else "1",
                 "x".join(map(str, hit.release.input_shape)),
-                printing.percent(hit.release.top_1),
+                percent(hit.release.top_1),
                 hit.release.dataset,
                 printing.place(hit.registry),
             )

@@ -102,7 +102,7 @@ def number(ctx: click.Context | None, parameter: click.Parameter | None, value: 
     return result
 
 
-def numbers(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
+def numbers_option(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
     """An option's value as one number, or one a channel with commas between."""
     return None if value is None else [number(ctx, parameter, part) for part in value.split(",")]
 

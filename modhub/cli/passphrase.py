@@ -26,7 +26,7 @@ def ask(name: str) -> str:
     return _prompt(name, confirm=False)
 
 
-def choose(name: str) -> str:
+def choose_passphrase(name: str) -> str:
     """A passphrase for a new key: MODHUB_KEY_PASSPHRASE, else typed twice."""
     return os.environ.get("MODHUB_KEY_PASSPHRASE") or _prompt(name, confirm=True)
 

@@ -123,12 +123,7 @@ def fields(pairs: Sequence[tuple[str, str]]) -> None:
         line(f"  {name:<{width}}" + value.replace("\n", "\n" + " " * (width + 2)))
 
 
-def percent(share: float | None) -> str:
-    """``0.9342`` as ``93.4%``; a dash for None."""
-    return "-" if share is None else f"{share:.1%}"
-
-
-def size(count: int) -> str:
+def bytes_text(count: int) -> str:
     """A number of bytes as people read it."""
     if count >= 1000 * KIB:
         return f"{count / MIB:.1f} MiB"

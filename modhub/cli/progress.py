@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 
-class Progress:
+class ProgressLine:
     """A context; the line is gone when it ends, however it ends. ``doing`` is what comes first."""
 
     def __init__(self, doing: str) -> None:
@@ -38,7 +38,7 @@ class Progress:
             )
             self._task = self._bar.add_task(doing, total=None)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressLine:
         if self._bar is not None:
             self._bar.start()
         return self

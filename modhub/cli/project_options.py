@@ -13,9 +13,10 @@ import click
 from modhub.cli import printing
 from modhub.cli.findings import print_some
 from modhub.cli.options import cache_option, json_option, registry_option
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
+from modhub.spec.text import percent
 
 if TYPE_CHECKING:
     from modhub.project.project import Project
@@ -53,7 +54,7 @@ def working(doing: str, project: Path | None, **places: Any) -> Iterator[Project
 
     from modhub.project.project import Project
 
-    with Progress(doing) as progress:
+    with ProgressLine(doing) as progress:
         found = Project.open(project, progress=progress.at, **places)
         yield replace(found, options=replace(found.options, before_running=load_engine))
 
@@ -155,8 +156,8 @@ def accuracy_text(locked: LockedProject) -> str:
     accuracy = locked.accuracy
     if accuracy is None:
         return "no accuracy"
-    shares = f"{printing.percent(accuracy.top_1)} right, {printing.percent(accuracy.balanced)} balanced"
+    shares = f"{percent(accuracy.top_1)} right, {percent(accuracy.balanced)} balanced"
     # Of five classes or fewer every one is among the best five.
     if len(locked.classes) > 5:
-        shares += f", {printing.percent(accuracy.top_5)} in the top 5"
+        shares += f", {percent(accuracy.top_5)} in the top 5"
     return f"{shares}, on {accuracy.examples:,} images of {accuracy.data}"

@@ -62,7 +62,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
 _SUMMARIES: Final = {name: text for section in COMMANDS.values() for name, text in section.items()}
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """Commands under one name; for a command that it does not have, it names the nearest."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -89,7 +89,7 @@ def help_alone(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-class Root(Group):
+class Root(CommandGroup):
     """The commands of ``COMMANDS``, each imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from modhub.composition.modes import percent
+from modhub.composition.modes import exact_percent
 from modhub.composition.votes import Prediction
 
 
@@ -33,7 +33,7 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"{percent(self.labels)} equal labels ({self.equal:,} of {self.images:,} images), "
+            f"{exact_percent(self.labels)} equal labels ({self.equal:,} of {self.images:,} images), "
             f"margins differ by at most {self.margin:.2g}"
         )
 

@@ -135,7 +135,7 @@ class Composite:
                 hint="name the class as well, for example cifar10/r20:cat.",
             )
         new, old = modules[0], self.plan.modules[column]
-        return self._with(operations.swapped(self.plan, label, operations.matched(new, old) if match else new))
+        return self._with(operations.swapped(self.plan, label, operations.on_scale_of(new, old) if match else new))
 
     def verify_with(self, stages: Mapping[tuple[str, ...], Sequence[str | Module]]) -> Composite:
         """When the composite answers one of some classes, let other modules decide between these again.

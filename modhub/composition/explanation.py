@@ -61,7 +61,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageVote:
     """A verifying stage: its classes and what its modules said of them. ``asked`` when one of the classes had won.
 
     ``before`` and ``after`` are the winners around it.
@@ -118,7 +118,7 @@ class Explanation:
     """Why one image got its answer: modules in column order, stages in order, the verdict."""
 
     modules: tuple[Said, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[StageVote, ...]
     verdict: Verdict
 
     def ranked(self) -> list[Said]:
@@ -136,7 +136,7 @@ class Explanation:
         }
 
 
-def explained(
+def explanation_of(
     plan: Plan, margins: NDArray[np.float32], firings: Sequence[tuple[Firing, ...]], *, reject: bool = False
 ) -> Explanation:
     """The explanation of one image from ``margins`` float32 (recognisers,) and each member's firings."""
@@ -185,7 +185,7 @@ def _verdict(prediction: Prediction) -> Verdict:
     )
 
 
-def _stages(plan: Plan, own: NDArray[np.float32], verifying: NDArray[np.float32]) -> tuple[Stage, ...]:
+def _stages(plan: Plan, own: NDArray[np.float32], verifying: NDArray[np.float32]) -> tuple[StageVote, ...]:
     found = []
     columns = [verifier.columns for verifier in plan.verifiers]
     start = 0
@@ -193,7 +193,7 @@ def _stages(plan: Plan, own: NDArray[np.float32], verifying: NDArray[np.float32]
         before, after = (int(decided(own, verifying, columns[:count])[0].argmax()) for count in (number, number + 1))
         stop = start + len(verifier.columns)
         found.append(
-            Stage(
+            StageVote(
                 classes=tuple(plan.labels[column] for column in verifier.columns),
                 refs=tuple(module.ref for module in verifier.modules),
                 margins=tuple(float(margin) for margin in verifying[0, start:stop]),

@@ -27,7 +27,7 @@ LEAST_EXAMPLES: Final = 1000
 
 
 @dataclass(frozen=True)
-class Way:
+class RunMode:
     """How one origin's modules run, and in words why. ``releases`` are theirs, in order of first appearance."""
 
     releases: tuple[str, ...]
@@ -66,34 +66,34 @@ def _unknown(what: str, value: str, known: Sequence[str]) -> UsageError:
     )
 
 
-def way_of(mode: Mode, modules: Sequence[Module]) -> Way:
+def way_of(mode: Mode, modules: Sequence[Module]) -> RunMode:
     """How ``modules``, all of one origin and behind one adapter, run in ``mode``."""
     releases = tuple(dict.fromkeys(_release(module) for module in modules))
     if mode == "isolated":
-        return Way(releases, False, "each module under its own masks")
+        return RunMode(releases, False, "each module under its own masks")
     if len({module.keep.key() for module in modules}) == 1:
-        return Way(releases, True, "all its modules have the same masks, so nothing changes")
+        return RunMode(releases, True, "all its modules have the same masks, so nothing changes")
     recorded = _recorded(modules)
     if mode == "fused":
-        found = f"its release records {described(recorded)}" if recorded else "no agreement is recorded"
-        return Way(releases, True, f"as asked; {found}")
+        found = f"its release records {agreement_text(recorded)}" if recorded else "no agreement is recorded"
+        return RunMode(releases, True, f"as asked; {found}")
     if recorded is None:
         several = len(releases) > 1
-        return Way(
+        return RunMode(
             releases, False, "their releases were not measured together" if several else "no agreement is recorded"
         )
-    return Way(releases, _agrees(recorded), _judged(recorded))
+    return RunMode(releases, _agrees(recorded), _judged(recorded))
 
 
-def described(agreement: FusedAgreement) -> str:
+def agreement_text(agreement: FusedAgreement) -> str:
     """What a release records, in words."""
     return (
-        f"{percent(agreement.labels)} equal labels of all {agreement.classes} classes "
+        f"{exact_percent(agreement.labels)} equal labels of all {agreement.classes} classes "
         f"on {agreement.examples:,} images of {agreement.data}"
     )
 
 
-def percent(share: float) -> str:
+def exact_percent(share: float) -> str:
     """``0.99972`` as ``99.97 %``; never rounded up to 100."""
     return f"{int(share * 10_000) / 100:.2f} %"
 
@@ -104,9 +104,9 @@ def _agrees(recorded: FusedAgreement) -> bool:
 
 def _judged(recorded: FusedAgreement) -> str:
     if recorded.examples < LEAST_EXAMPLES:
-        return f"its release records {described(recorded)}, and {LEAST_EXAMPLES:,} images are the least to tell"
+        return f"its release records {agreement_text(recorded)}, and {LEAST_EXAMPLES:,} images are the least to tell"
     more = "" if _agrees(recorded) else f", and {AGREES_FROM:.1%} is needed"
-    return f"its release records {described(recorded)}{more}"
+    return f"its release records {agreement_text(recorded)}{more}"
 
 
 def _recorded(modules: Sequence[Module]) -> FusedAgreement | None:

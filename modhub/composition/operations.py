@@ -54,7 +54,7 @@ def swapped(plan: Plan, label: str, module: Module) -> Plan:
     return _relabelled(plan, column, module, old.own_label or old.module.name)
 
 
-def matched(module: Module, old: Module) -> Module:
+def on_scale_of(module: Module, old: Module) -> Module:
     """``module`` with its margins on the scale of ``old``, by the threshold and Platt scale that both carry.
 
     Two networks' margins need not be comparable. ``sigmoid(scale (m - threshold))`` is a probability in both, so the

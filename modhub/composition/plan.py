@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from modhub.composition.adapters import Adapt, Adapter, adapter_between, check_adapt, joint_contract
-from modhub.composition.modes import Dtype, Mode, Way, check_dtype, check_mode, way_of
+from modhub.composition.modes import Dtype, Mode, RunMode, check_dtype, check_mode, way_of
 from modhub.errors import Conflict, NotFound, UsageError, did_you_mean
 from modhub.package.module import Module
 from modhub.spec.contract import check_same_input, range_text, size_text
@@ -93,7 +93,7 @@ class Plan:
         return list(found.values())
 
     @cached_property
-    def ways(self) -> tuple[Way, ...]:
+    def ways(self) -> tuple[RunMode, ...]:
         """How each of ``groups`` runs."""
         return tuple(way_of(self.mode, [self.recognisers[position] for position in group]) for group in self.groups())
 

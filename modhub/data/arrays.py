@@ -240,7 +240,7 @@ def check_class_names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
     return names
 
 
-def numbers(value: float | Sequence[float] | None, what: str) -> tuple[float, ...] | None:
+def channel_values(value: float | Sequence[float] | None, what: str) -> tuple[float, ...] | None:
     """A mean or standard deviation as a tuple of floats, None as it is. Raises UsageError for anything else."""
     if value is None:
         return None

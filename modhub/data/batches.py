@@ -32,7 +32,7 @@ def set_down(batches: Any, classes: Sequence[str], *, what: str = "") -> Source:
         checked = _checked(batch, classes, f"{what}batch {number}: ")
         first = checked.images[:1].copy() if first is None else first
         _check_alike(checked, first, f"{what}batch {number}")
-        write(file, checked.images)
+        append_rows(file, checked.images)
         labels.append(checked.labels)
     if first is None:
         raise InvalidData(
@@ -91,7 +91,7 @@ def temporary_file() -> IO[bytes]:
         raise _not_writable(error) from error
 
 
-def write(file: IO[bytes], data: Any) -> None:
+def append_rows(file: IO[bytes], data: Any) -> None:
     """Append an array or bytes. Raises StorageError when the disk refuses."""
     try:
         file.write(np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else data)

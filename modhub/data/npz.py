@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data.arrays import as_images
-from modhub.data.batches import temporary_file, write
+from modhub.data.batches import append_rows, temporary_file
 from modhub.data.raw import RawRows
 from modhub.data.rows import CHUNK_BYTES
 from modhub.errors import InvalidData, ModhubError, NotFound, UsageError
@@ -87,7 +87,7 @@ def read_rows(url: str) -> RawRows:
                 return RawRows(path.open("rb"), offset, shape, dtype)
             unpacked = temporary_file()
             while chunk := member.read(CHUNK_BYTES):
-                write(unpacked, chunk)
+                append_rows(unpacked, chunk)
     return RawRows(unpacked, 0, shape, dtype)
 
 

@@ -62,7 +62,7 @@ class Source:
     fingerprint: str
 
 
-class Part:
+class RowSlice:
     """The images ``start`` to ``stop`` of others, which are read only when these are."""
 
     def __init__(self, images: ImageRows, start: int, stop: int) -> None:

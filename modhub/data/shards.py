@@ -25,7 +25,7 @@ from modhub.data.rows import Piece, Pieced, Source, fingerprint, in_memory
 from modhub.errors import InvalidData, NotFound, UsageError
 
 #: Runs a function with each of several lists of arguments, here or elsewhere; results in order.
-Run = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
+RunTasks = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
 
 
 class NpzShard:
@@ -117,7 +117,7 @@ def shard_classes(urls: Sequence[str], classes: Sequence[str] | None) -> tuple[s
     return class_names(stored, f"classes in {urls[0]}")
 
 
-def open_shards(urls: Sequence[str], classes: Sequence[str], run: Run = starmap) -> Source:
+def open_shards(urls: Sequence[str], classes: Sequence[str], run: RunTasks = starmap) -> Source:
     """All shards as one source, looked through by ``run``. Raises InvalidData, NotFound, UsageError."""
     found: list[Described] = list(run(describe, [(url, tuple(classes)) for url in urls]))
     pieces: list[Piece] = []

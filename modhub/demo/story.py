@@ -56,7 +56,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Measured:
+class StoryAccuracy:
     """Right answers as shares: of all images, the mean over the classes, and of each class (its recall)."""
 
     accuracy: float
@@ -64,7 +64,7 @@ class Measured:
     recalls: Mapping[str, float]
 
     @classmethod
-    def of(cls, answers: NDArray[np.str_], truth: NDArray[np.str_]) -> Measured:
+    def of(cls, answers: NDArray[np.str_], truth: NDArray[np.str_]) -> StoryAccuracy:
         """Both (N,) class names."""
         right = answers == truth
         recalls = {str(name): float(right[truth == name].mean()) for name in np.unique(truth)}
@@ -72,13 +72,13 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Origin:
+class TrainedOrigin:
     """A network trained for the story and the data to cut it with; ``measured`` on the test images."""
 
     name: str
     model: Any
     data: Splits
-    measured: Measured
+    measured: StoryAccuracy
 
 
 def run(workdir: str | Path, emit: Callable[[Step], None], *, doing: Callable[[str], None] | None = None) -> list[Step]:
@@ -120,10 +120,10 @@ class _Test:
         self._x = np.concatenate([part.x for part in parts])
         self._labels = np.concatenate([part.labels for part in parts])
 
-    def measure(self, composite: Composite) -> Measured:
+    def measure(self, composite: Composite) -> StoryAccuracy:
         """On the images of the composite's classes."""
         chosen = np.isin(self._labels, composite.classes)
-        return Measured.of(np.array(composite.predict(self._x[chosen]).labels), self._labels[chosen])
+        return StoryAccuracy.of(np.array(composite.predict(self._x[chosen]).labels), self._labels[chosen])
 
 
 class _Story:
@@ -137,7 +137,7 @@ class _Story:
         self._doing = doing
         self._since = time.perf_counter()
 
-    def train(self, name: str, train: ImageData, data: Splits, seed: int, note: str) -> Origin:
+    def train(self, name: str, train: ImageData, data: Splits, seed: int, note: str) -> TrainedOrigin:
         from modhub.engine.training import predict_proba, train_small_cnn  # seconds; the data is there by now
 
         def progress(done: int, total: int) -> None:
@@ -146,11 +146,11 @@ class _Story:
         progress(0, EPOCHS)
         model = train_small_cnn(train, seed=seed, epochs=EPOCHS, progress=progress)
         answers = np.array(train.classes)[predict_proba(model, data.test.x).argmax(axis=1)]
-        origin = Origin(name, model, data, Measured.of(answers, data.test.labels))
+        origin = TrainedOrigin(name, model, data, StoryAccuracy.of(answers, data.test.labels))
         self._add("train", name, f"{note}; {len(train):,} images", train.classes, origin.measured)
         return origin
 
-    def decompose(self, origin: Origin) -> Decomposition:
+    def decompose(self, origin: TrainedOrigin) -> Decomposition:
         from modhub.engine.training import RESCALE
 
         def progress(done: int, total: int) -> None:
@@ -204,7 +204,7 @@ class _Story:
         what: str,
         note: str,
         classes: Sequence[str] = (),
-        measured: Measured | None = None,
+        measured: StoryAccuracy | None = None,
         baseline: float | None = None,
     ) -> None:
         now = time.perf_counter()

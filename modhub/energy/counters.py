@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Part = Literal["cpu", "dram", "gpu"]
-PARTS: Final[tuple[Part, ...]] = ("cpu", "dram", "gpu")
+PowerPart = Literal["cpu", "dram", "gpu"]
+PARTS: Final[tuple[PowerPart, ...]] = ("cpu", "dram", "gpu")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Counter:
     what this process itself uses; anything else counts the whole machine, so that others' power is to be subtracted.
     """
 
-    part: Part
+    part: PowerPart
     source: str
     device: str
     read: Callable[[], float]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from modhub.energy.counters import Counter, Part, cpu_estimate, dram_estimate
+from modhub.energy.counters import Counter, PowerPart, cpu_estimate, dram_estimate
 from modhub.energy.meter import BACKGROUND, PAPER_INTENSITY, Instruments, Meter
 from modhub.energy.nvml import MISSING, nvml_counters
 from modhub.energy.rapl import rapl_counters
@@ -44,7 +44,7 @@ def instruments_of(
     rapl: tuple[list[Counter], str], nvml: tuple[list[Counter], str], settings: EnergySettings
 ) -> Instruments:
     """The counters of processor and memory, and of GPUs, with estimates where the first are lacking."""
-    counters, missing = [*rapl[0], *nvml[0]], dict[Part, str]()
+    counters, missing = [*rapl[0], *nvml[0]], dict[PowerPart, str]()
     parts = {counter.part for counter in counters}
     if "cpu" not in parts:
         counters.append(cpu_estimate() if settings.watts_per_core is None else cpu_estimate(settings.watts_per_core))

@@ -16,7 +16,7 @@ from numbers import Real
 from types import TracebackType
 from typing import Final
 
-from modhub.energy.counters import PARTS, Counter, Part, Tally
+from modhub.energy.counters import PARTS, Counter, PowerPart, Tally
 from modhub.energy.result import KG_PER_LB, PAPER_LB_PER_KWH, PAPER_PUE, EnergyResult, Figure
 from modhub.errors import ModhubError, UsageError
 from modhub.spec.manifest import EnergySpent
@@ -44,21 +44,21 @@ class Instruments:
     """
 
     counters: Sequence[Counter]
-    missing: Mapping[Part, str] = field(default_factory=dict)
-    unread: frozenset[Part] = frozenset()
+    missing: Mapping[PowerPart, str] = field(default_factory=dict)
+    unread: frozenset[PowerPart] = frozenset()
     clock: Callable[[], float] = time.perf_counter
     wait: Callable[[float], None] = time.sleep
-    _background: tuple[float, dict[Part, float]] | None = field(default=None, init=False)
+    _background: tuple[float, dict[PowerPart, float]] | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _warned: bool = field(default=False, init=False)
 
     @property
-    def estimated(self) -> list[Part]:
+    def estimated(self) -> list[PowerPart]:
         """The parts that no counter tells, memory aside: many processors have none for it."""
         guessed = {counter.part for counter in self.counters if counter.estimate} | self.unread
         return [part for part in PARTS if part in guessed and part != "dram"]
 
-    def background(self, seconds: float) -> tuple[float, dict[Part, float]]:
+    def background(self, seconds: float) -> tuple[float, dict[PowerPart, float]]:
         """The seconds of background measured, and the mean watts of each part meanwhile; the first call waits."""
         with self._lock:
             if self._background is None:
@@ -75,7 +75,7 @@ class Instruments:
                 self._background = now - start, _watts(tallies, start, now)
             return self._background
 
-    def found_background(self) -> tuple[float, dict[Part, float]]:
+    def found_background(self) -> tuple[float, dict[PowerPart, float]]:
         """The background as far as it was measured already."""
         return self._background or (0.0, {})
 
@@ -142,7 +142,7 @@ class Meter:
         self._seconds = background
         self._factors = pue, intensity
         self._require_counter = require_counter
-        self._found: tuple[float, dict[Part, float]] | None = None
+        self._found: tuple[float, dict[PowerPart, float]] | None = None
         self._tallies: list[Tally] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -209,7 +209,7 @@ class Meter:
         pue, intensity = self._factors
         return EnergyResult(seconds, figures, background_seconds, pue, intensity)
 
-    def _figure(self, part: Part, seconds: float, spent: Sequence[float], background: float) -> Figure:
+    def _figure(self, part: PowerPart, seconds: float, spent: Sequence[float], background: float) -> Figure:
         own = [
             (tally, joules) for tally, joules in zip(self._tallies, spent, strict=True) if tally.counter.part == part
         ]
@@ -251,8 +251,8 @@ def lap() -> Lap:
     return Lap()
 
 
-def _watts(tallies: Sequence[Tally], start: float, now: float) -> dict[Part, float]:
-    watts: dict[Part, float] = {}
+def _watts(tallies: Sequence[Tally], start: float, now: float) -> dict[PowerPart, float]:
+    watts: dict[PowerPart, float] = {}
     for tally in tallies:
         part = tally.counter.part
         watts[part] = watts.get(part, 0.0) + (tally.joules(now) / (now - start) if now > start else 0.0)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from modhub.energy.counters import Counter, Part
+from modhub.energy.counters import Counter, PowerPart
 
 POWERCAP: Final = Path("/sys/class/powercap")
 _MICRO: Final = 1e-6
@@ -46,7 +46,7 @@ def rapl_counters(folder: Path = POWERCAP) -> tuple[list[Counter], str]:
 def _counter(zone: Path) -> Counter | None:
     """A zone's counter; None when it is no package and no memory. Raises OSError, ValueError."""
     name = (zone / "name").read_text().strip()
-    part: Part
+    part: PowerPart
     if name.startswith("package"):
         part = "cpu"
     elif name == "dram":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modhub.energy.counters import Part
+from modhub.energy.counters import PowerPart
 from modhub.errors import plain
 from modhub.spec.manifest import EnergySpent
 
@@ -20,7 +20,7 @@ class Figure:
     gave; ``source`` says how each came about.
     """
 
-    part: Part
+    part: PowerPart
     seconds: float
     watts: float
     background_watts: float
@@ -68,7 +68,7 @@ class EnergyResult:
     pue: float
     intensity: float
 
-    def __getitem__(self, part: Part) -> Figure:
+    def __getitem__(self, part: PowerPart) -> Figure:
         return next(figure for figure in self.figures if figure.part == part)
 
     @property

@@ -24,13 +24,12 @@ from modhub.decomposition.sites import Site
 from modhub.engine.decompose.probe import observe
 from modhub.engine.run.isolated import MaskedNetwork, equal_masks, masked_sites
 from modhub.engine.run.network import Network
+from modhub.evaluation.metrics import Labels
 from modhub.package.module import Masks, Module, PackedMasks
 from modhub.spec.manifest import DecomposeOptions
-from modhub.updating.fitting import Floats, Group, Views
-from modhub.updating.masks import Backtracked, jaccard_after, removed, tangled, unseen_share
+from modhub.updating.fitting import Doubles, FeatureGroup, Views
+from modhub.updating.masks import Backtracked, jaccard_after, tangled, unseen_share, without_unseen
 from modhub.updating.splitting import shuffled_by_class
-
-Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +108,7 @@ class JointNetworks:
 
         With ``only_changing`` the margins of the others are left out, as NaN.
         """
-        margins: Floats = np.full((len(images), len(modules)), np.nan)
+        margins: Doubles = np.full((len(images), len(modules)), np.nan)
         groups = []
         for origin in range(len(self.origins)):
             columns = [c for c in self.columns(origin) if self.changing[c] or not only_changing]
@@ -121,7 +120,7 @@ class JointNetworks:
                 bias = np.array([head.margin_bias for head in heads], np.float32)
                 margins[:, own] = features @ kernel + bias
                 if (may := own[[self.changing[column] for column in own]]).size:
-                    groups.append(Group(origin, may, features))
+                    groups.append(FeatureGroup(origin, may, features))
         return Views(margins, tuple(groups))
 
     def features(self, module: Module, images: NDArray[Any]) -> NDArray[np.float32]:
@@ -220,7 +219,7 @@ def _remasked(
         masks, stages = tangled(concern, keep, unseen, module.stages, backtracking, join=join)
         unconcerned = count + (module.unconcerned if join else 0)
     else:
-        masks, stages = removed(concern, keep, unseen, module.stages)
+        masks, stages = without_unseen(concern, keep, unseen, module.stages)
         unconcerned = module.unconcerned
     everything = {site: known[site] | unseen[site] for site in known}
     return replace(

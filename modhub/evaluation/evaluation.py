@@ -28,6 +28,7 @@ from modhub.evaluation.metrics import (
 from modhub.evaluation.overlap import LayerRow, between_modules, kept_per_layer, kept_shares
 from modhub.evaluation.paired import Comparison, compared
 from modhub.package.module import Module
+from modhub.spec.text import percent
 
 
 @dataclass(frozen=True)
@@ -266,11 +267,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 Table = tuple[list[str], list[list[str]]]
-
-
-def percent(share: float | None) -> str:
-    """``0.9342`` as ``93.4%``; a dash for None."""
-    return "-" if share is None else f"{share:.1%}"
 
 
 def heading(evaluation: Evaluation) -> str:

@@ -45,7 +45,7 @@ def columns_of(classes: Sequence[str], labels: Sequence[str]) -> list[int | None
     ]
 
 
-def matched(
+def match_labels(
     y: Labels, classes: Sequence[str], labels: Sequence[str], *, data: str, what: str, drop_unknown: bool
 ) -> Matched:
     """Labels ``y`` (N,) of ``classes`` as columns of the classifier ``what`` with these ``labels``.

@@ -34,7 +34,7 @@ def _counts(refs: Sequence[str], pinned: Sequence[Pinned]) -> list[int]:
     return counts
 
 
-class Backend:
+class InstalledBackend:
     """How composites find and run modules: through the verified cache, on the engine."""
 
     def __init__(self, registry: RegistryUrls, cache: str | Path | None) -> None:

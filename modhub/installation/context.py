@@ -12,7 +12,7 @@ from modhub.cache.cache import Cache, cache_of
 from modhub.cache.catalog import CacheCatalog
 from modhub.cache.markers import Installed
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.installation.registries import is_starter, registries
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.registry.reader import RegistryReader
@@ -25,10 +25,10 @@ from modhub.signing.statements import Statement
 from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:
-    from modhub.cache.fetch import Progress
     from modhub.resolve.lockfile import Lock
     from modhub.spec.contract import Standing
     from modhub.spec.registry_files import Withdrawal
+    from modhub.storage.progress import Progress
 
 RegistryUrls = str | Sequence[str] | None
 
@@ -99,7 +99,7 @@ class Places:
     def install(self, pinned: Sequence[Pinned], progress: Progress | None = None) -> list[Installed]:
         """Bring modules into the cache, and the signatures that vouch for them when those are required."""
         self._vouch(pinned)
-        return install(pinned, self.registries, self.cache, progress)
+        return install_pinned(pinned, self.registries, self.cache, progress)
 
     def unlock(self, lock: Lock) -> list[Pinned]:
         """Where the modules of a lockfile are to be had, by digest: the registry it names first, then all others.

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
-from modhub.cache.fetch import LARGE, Meter, Progress, Wanted, fetch_blobs
+from modhub.cache.fetch import LARGE, FetchProgress, Wanted, fetch_blobs
 from modhub.cache.markers import Installed
 from modhub.errors import IntegrityError, NotFound, StorageError
 from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.storage.parallel import each
+from modhub.storage.progress import Progress
 
 if TYPE_CHECKING:
     from modhub.registry.reader import RegistryReader
@@ -33,7 +34,7 @@ _ROUNDS: Final = 5
 _AT_ONCE: Final = 4
 
 
-def install(
+def install_pinned(
     pinned: Sequence[Pinned], registries: Sequence[RegistryReader], cache: Cache, progress: Progress | None = None
 ) -> list[Installed]:
     """Bring modules into the cache: for each release its manifest and one weights blob, for each module its own blob.
@@ -157,7 +158,7 @@ class _Installation:
     def __init__(self, cache: Cache, releases: list[_Release], progress: Progress | None) -> None:
         self._cache = cache
         self._releases = releases
-        self._meter = Meter(progress)
+        self._meter = FetchProgress(progress)
         self._at_once = max(release.source.store.capabilities.parallel for release in releases)
         # Digests of blobs that were hashed, or fetched, by this installation.
         self._sound: set[str] = set()
@@ -290,6 +291,3 @@ class _Installation:
             and self._cache.touch_release(release.digest)
             and all(map(self._cache.has_blob, blobs.values()))
         )
-
-
-__all__ = ["Cache", "CacheCatalog", "Installed", "Progress", "install"]

@@ -11,7 +11,7 @@ import numpy as np
 from modhub.composition.composite import Composite
 from modhub.data.images import ImageData
 from modhub.errors import Conflict, UsageError
-from modhub.evaluation.labels import columns_of, matched
+from modhub.evaluation.labels import columns_of, match_labels
 from modhub.package.decomposition import Decomposition, modules_from
 from modhub.package.module import Module
 from modhub.registry.index import newest
@@ -52,7 +52,7 @@ class Recall:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """What a check found: the version compared with (None when there was none to replace) and every class's recall."""
 
     data: str
@@ -111,7 +111,7 @@ def check_replacement(
     check: Check,
     data: ImageData,
     compose: Callable[[Sequence[Module]], Composite],
-) -> Checked:
+) -> CheckResult:
     """Whether ``decomposition`` may stand, as ``version``, where the newest release of its model in ``registry`` does.
 
     Releases that were withdrawn do not count. ``data`` are those of ``check``. Raises as ``checked`` does.
@@ -120,20 +120,20 @@ def check_replacement(
     refs = [ModelRef(namespace, model, found) for found in registry.versions(namespace, model)]
     standing = [ref.version for ref in refs if registry.withdrawal(ref) is None]
     if not standing:
-        return Checked(data.name, check.margin, None)
+        return CheckResult(data.name, check.margin, None)
     against = ModelRef(namespace, model, newest(standing))
     old = modules_from(registry.manifest(against), lambda _, record: registry.blob(record))
     name = f"{decomposition.name}@{version}" if version else decomposition.name
     return checked(name, compose(decomposition.modules), str(against), compose(old), check, data)
 
 
-def checked(name: str, new: Composite, against: str, old: Composite, check: Check, data: ImageData) -> Checked:
+def checked(name: str, new: Composite, against: str, old: Composite, check: Check, data: ImageData) -> CheckResult:
     """Measure both on the ``data`` of ``check`` and compare every class's recall, in the vote of all modules.
 
     Raises Conflict, kind ``recall-fell``, and InvalidData for data that do not fit.
     """
     known = tuple(dict.fromkeys([*new.classes, *old.classes]))
-    matched(data.y, data.classes, known, data=data.name, what=name, drop_unknown=False)
+    match_labels(data.y, data.classes, known, data=data.name, what=name, drop_unknown=False)
     images = dict(zip(data.classes, np.bincount(data.y, minlength=len(data.classes)).tolist(), strict=True))
     before, after = (right_answers(composite, data, check.batch_size) for composite in (old, new))
     return passed(name, against, before, after, images, check, data.name)
@@ -147,7 +147,7 @@ def passed(
     images: Mapping[str, int],
     check: Check,
     data: str,
-) -> Checked:
+) -> CheckResult:
     """The check's findings. ``before`` and ``after`` count right answers by class, of so many ``images``.
 
     Only classes that the version ``against`` knows are in ``before``; one that is not in ``after`` is answered no more.
@@ -158,7 +158,7 @@ def passed(
     fallen = [row for row in rows if row.before - row.after > check.margin * row.images + 1e-9]
     if fallen:
         raise _fell(name, against, max(fallen, key=lambda row: row.fall), fallen, after, check, data)
-    return Checked(data, check.margin, against, rows)
+    return CheckResult(data, check.margin, against, rows)
 
 
 def _fell(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modhub.installation.backend import Backend
+from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import RegistryUrls
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def compose(
     check_adapt(adapt, size)
     check_mode(mode)
     check_dtype(dtype)
-    backend = Backend(registry, cache)
+    backend = InstalledBackend(registry, cache)
     parts = list(refs) if isinstance(refs, Iterable) and not isinstance(refs, str) else [refs]
     members, verifiers = parts_of(parts, backend, adapt=adapt is not None)
     plan = make_plan(members, adapt=adapt, size=size, verifiers=verifiers, mode=mode, dtype=dtype)

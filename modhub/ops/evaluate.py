@@ -23,7 +23,7 @@ from modhub.errors import NotFound, UsageError
 from modhub.evaluation.answers import Answers
 from modhub.evaluation.evaluation import Evaluation, Timing, evaluated
 from modhub.evaluation.intervals import Resampling
-from modhub.evaluation.labels import matched
+from modhub.evaluation.labels import match_labels
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import compose
 from modhub.ops.publish import load
@@ -31,7 +31,7 @@ from modhub.package.decomposition import Decomposition
 from modhub.package.folder import MANIFEST_FILE
 from modhub.package.module import Module
 from modhub.project.manifest import PROJECT_FILE
-from modhub.project.measuring import fingerprint_of
+from modhub.project.measuring import data_fingerprint
 from modhub.project.project import Project
 
 #: How the names of model files end.
@@ -66,7 +66,7 @@ class Composing:
 
 
 @dataclass(frozen=True)
-class Options:
+class EvaluateOptions:
     """How to evaluate: see ``evaluate``."""
 
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -120,7 +120,7 @@ def evaluate(
 
     Raises InvalidData, NotFound, Incompatible, UnsupportedModel, UsageError.
     """
-    options = Options(
+    options = EvaluateOptions(
         Preprocessing(classes, rescale, mean, std),
         Composing(registry, cache, adapt, size, reject),
         Resampling(confidence, resamples, seed),
@@ -130,7 +130,9 @@ def evaluate(
     return evaluate_all([(name, what)], as_image_data(data, split=split, datasets=load_dataset), options)[0]
 
 
-def evaluate_all(whats: Sequence[tuple[str | None, Any]], data: ImageData, options: Options) -> list[Evaluation]:
+def evaluate_all(
+    whats: Sequence[tuple[str | None, Any]], data: ImageData, options: EvaluateOptions
+) -> list[Evaluation]:
     """Evaluations of several classifiers on the same images: those of classes that all of them know.
 
     ``whats`` are names (None for their own) with what ``evaluate`` takes. Raises as ``evaluate`` does.
@@ -145,10 +147,12 @@ def evaluate_all(whats: Sequence[tuple[str | None, Any]], data: ImageData, optio
             hint="leave them out.",
         )
     found = [
-        matched(data.y, data.classes, each.classes, data=data.name, what=each.name, drop_unknown=options.drop_unknown)
+        match_labels(
+            data.y, data.classes, each.classes, data=data.name, what=each.name, drop_unknown=options.drop_unknown
+        )
         for each in subjects
     ]
-    fingerprint = fingerprint_of(data)
+    fingerprint = data_fingerprint(data)
     rows = found[0].rows
     for other in found[1:]:
         rows = np.intersect1d(rows, other.rows)
@@ -160,7 +164,9 @@ def evaluate_all(whats: Sequence[tuple[str | None, Any]], data: ImageData, optio
     }
     result = []
     for subject in subjects:
-        match = matched(common.y, data.classes, subject.classes, data=data.name, what=subject.name, drop_unknown=False)
+        match = match_labels(
+            common.y, data.classes, subject.classes, data=data.name, what=subject.name, drop_unknown=False
+        )
         answers, timing = timed(subject, common.x, options.batch_size)
         evaluation = evaluated(
             subject.name,
@@ -178,7 +184,7 @@ def evaluate_all(whats: Sequence[tuple[str | None, Any]], data: ImageData, optio
     return result
 
 
-def subject_of(what: Any, data: ImageData, options: Options, name: str | None = None) -> Subject:
+def subject_of(what: Any, data: ImageData, options: EvaluateOptions, name: str | None = None) -> Subject:
     """What is to be evaluated, as one kind of thing."""
     if isinstance(what, (str, Path)) and (kind := place_of(what)) is not None:
         name, what = name or _name_of(what), _opened(Path(what), kind, options.composing)
@@ -243,7 +249,7 @@ def _of_modules(composite: Composite, name: str) -> Subject:
     return Subject(name, tuple(composite.classes), answer, tuple(composite.modules))
 
 
-def _of_model(model: Any, data: ImageData, options: Options, name: str | None) -> Subject:
+def _of_model(model: Any, data: ImageData, options: EvaluateOptions, name: str | None) -> Subject:
     from modhub.engine.run.keras_model import KerasClassifier
 
     given = options.preprocessing

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.composite import Composite
-from modhub.composition.explanation import Explanation, explained
+from modhub.composition.explanation import Explanation, explanation_of
 from modhub.data.images import load_images
 from modhub.errors import InvalidData, UsageError
 from modhub.installation.context import RegistryUrls
@@ -49,7 +49,7 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
     from modhub.engine.explain import watched
 
     margins, firings = watched(composite.plan, image)
-    return explained(composite.plan, margins, firings, reject=composite.reject)
+    return explanation_of(composite.plan, margins, firings, reject=composite.reject)
 
 
 def one_image(image: Any, index: int | None = None) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from modhub.composition.composite import Composite
 from modhub.data.arrays import as_images
 from modhub.data.images import load_images
-from modhub.engine.export.formats import FORMATS, Format, described, write
+from modhub.engine.export.formats import FORMATS, Format, plan_description, write_format
 from modhub.errors import Conflict, Incompatible, StorageError, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import compose
@@ -93,10 +93,10 @@ def export(
         )
     images, checked_on = _images(check, composite.plan.contract)
     doing("building the model")
-    model, description = composite.to_keras(), described(composite.plan)
+    model, description = composite.to_keras(), plan_description(composite.plan)
     with _scratch(out) as scratch:
         doing(f"writing {kind}")
-        write(model, description, kind, scratch)
+        write_format(model, description, kind, scratch)
         doing(f"checking on {len(images):,} images")
         difference = _compared(composite, kind, scratch, images)
         _check_place(out, kind, force)
@@ -144,9 +144,9 @@ def _format_of(out: Path, format: str | None) -> Format:
 def _check_place(out: Path, kind: Format, force: bool) -> None:
     """Before any work, and once more before the end: may it go there?"""
     if kind == "onnx":
-        from modhub.engine.export.onnx import check_extra
+        from modhub.engine.export.onnx import check_onnx_installed
 
-        check_extra()
+        check_onnx_installed()
     if not out.absolute().parent.is_dir():
         raise UsageError(
             f"there is no folder {out.parent}.",

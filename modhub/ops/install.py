@@ -11,9 +11,9 @@ from modhub.installation.context import Places, RegistryUrls
 from modhub.storage import files
 
 if TYPE_CHECKING:
-    from modhub.cache.fetch import Progress as BytesProgress
     from modhub.cache.markers import Installed
     from modhub.resolve.lockfile import Lock
+    from modhub.storage.progress import Progress
 
 from modhub.installation.context import load_lock
 
@@ -26,7 +26,7 @@ def install(
     cache: str | Path | None = None,
     offline: bool = False,
     require_signature: bool | None = None,
-    progress: BytesProgress | None = None,
+    progress: Progress | None = None,
 ) -> list[Installed]:
     """Bring modules into the local cache, verified: one weights blob a release, and each module's own.
 

@@ -12,10 +12,10 @@ from modhub.settings.config import load_config
 from modhub.spec.refs import ModelRef, check_version, is_exact, parse
 
 if TYPE_CHECKING:
-    from modhub.cache.fetch import Progress as BytesProgress
-    from modhub.ops.check import Check, Checked
+    from modhub.ops.check import Check, CheckResult
     from modhub.package.decomposition import Decomposition
     from modhub.signing.keys import Signer
+    from modhub.storage.progress import Progress
 
 from modhub.ops.compose import compose
 
@@ -31,7 +31,7 @@ class Release:
     classes: tuple[str, ...]
     size: int
     warnings: tuple[str, ...] = ()
-    checked: Checked | None = None
+    checked: CheckResult | None = None
 
 
 def load(folder: str | Path) -> Decomposition:
@@ -50,7 +50,7 @@ def publish(
     registry: str | None = None,
     sign: str | Signer | None = None,
     check: Check | None = None,
-    progress: BytesProgress | None = None,
+    progress: Progress | None = None,
 ) -> Release:
     """Publish all modules of one decomposition as an immutable release.
 

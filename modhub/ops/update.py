@@ -20,11 +20,12 @@ from modhub.composition.composite import parts_of
 from modhub.composition.plan import Member, Plan, make_plan
 from modhub.data.arrays import check_every_class, check_labelled, class_names, unknown_class
 from modhub.data.images import ImageData
+from modhub.decomposition.calibration import Margins
 from modhub.engine.decompose.decompose import provenance_now
 from modhub.engine.decompose.metrics import metric_of
 from modhub.engine.update import Examples, JointNetworks, Unseen, margins_of, with_thresholds
 from modhub.errors import IntegrityError, InvalidData, NotFound, UsageError, did_you_mean
-from modhub.installation.backend import Backend
+from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.package.decomposition import Decomposition, with_digests
@@ -34,11 +35,11 @@ from modhub.spec.manifest import DecomposeOptions, Derivation
 from modhub.updating.choosing import (
     FOLDS,
     ORIGINAL,
+    Approach,
     Judged,
     Tried,
-    Way,
     calibrated,
-    choose,
+    choose_approach,
     judge,
 )
 from modhub.updating.fitting import Views, fit
@@ -52,12 +53,11 @@ _JUDGED_OF_CLASS: Final = 20
 _JUDGED_OF_ALL: Final = 200
 
 Data = ImageData | tuple[Any, Any, Sequence[str]]
-Parts = Any
-Margins = NDArray[np.floating]
+Composable = Any
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class UpdateRequest:
     """A checked request: the joint plan, which of its modules change, and the examples by column."""
 
     plan: Plan
@@ -71,8 +71,8 @@ class Request:
 
 
 def update_modules(
-    modules: Parts,
-    against: Parts,
+    modules: Composable,
+    against: Composable,
     data: Data,
     *,
     strategy: str,
@@ -92,13 +92,13 @@ def update_modules(
         )
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
-    backend, given = Backend(registry, cache), _Given()
+    backend, given = InstalledBackend(registry, cache), _Given()
     wanted = given.members(modules, backend)
     plan = _joint_plan(wanted, given.members(against, backend))
     examples, name = _examples(data, plan, "the data")
     reporting = None if report is None else _examples(report, plan, "the reporting data")
     sources = {**_published(plan.modules, registry, cache), **given.sources}
-    request = Request(
+    request = UpdateRequest(
         plan=plan,
         changing=tuple(column < len(wanted) for column in range(len(plan.members))),
         strategy=strategy,
@@ -119,7 +119,7 @@ class _Given:
     def __init__(self) -> None:
         self.sources: dict[str, Decomposition] = {}
 
-    def members(self, parts: Parts, backend: Backend) -> list[Member]:
+    def members(self, parts: Composable, backend: InstalledBackend) -> list[Member]:
         every = parts if isinstance(parts, Iterable) and not isinstance(parts, str) else [parts]
         flat: list[Any] = []
         for part in every:
@@ -194,7 +194,7 @@ def _published(modules: Sequence[Module], registry: RegistryUrls, cache: str | P
     return found
 
 
-def _updated(request: Request, examples: Examples, reporting: Examples | None) -> Update:
+def _updated(request: UpdateRequest, examples: Examples, reporting: Examples | None) -> Update:
     labels, count = examples.labels, len(request.plan.members)
     counts = np.bincount(labels, minlength=count)
     fewest = int(counts.argmin())
@@ -205,7 +205,7 @@ def _updated(request: Request, examples: Examples, reporting: Examples | None) -
         work, report = (examples.take(rows) for rows in set_aside(labels, count, request.seed))
     else:
         work, report = examples.take(np.zeros(0, np.int64)), examples
-    run = Run(request, work, report)
+    run = UpdateRun(request, work, report)
     if not enough:
         reason = (
             f"{request.plan.labels[fewest]!r} has {counts[fewest]} example{'' if counts[fewest] == 1 else 's'}; "
@@ -215,11 +215,11 @@ def _updated(request: Request, examples: Examples, reporting: Examples | None) -
     return run.updated()
 
 
-class Run:
+class UpdateRun:
     """One update: ``work`` fits and chooses, ``report`` reports."""
 
     def __init__(
-        self, request: Request, work: Examples, report: Examples, networks: JointNetworks | None = None
+        self, request: UpdateRequest, work: Examples, report: Examples, networks: JointNetworks | None = None
     ) -> None:
         self.request, self.work, self.report = request, work, report
         plan = request.plan
@@ -235,20 +235,20 @@ class Run:
         smallest = int(np.bincount(labels, minlength=classes).min())
         fold = folds(labels, classes, min(FOLDS, smallest), seed)
         views = self.networks.views(self.modules, self.work.images)
-        ways: dict[Way, Judged] = {}
+        ways: dict[Approach, Judged] = {}
         if self.request.strategy in ("calibrate", "auto"):
             ways |= calibrated(views, labels, fold)
         for strategy in ("tangle", "remove"):
             if self.request.strategy in (strategy, "auto"):
                 ways |= self._judged_masks(strategy, views)
-        way, tried = choose(judge(views.margins, labels, fold), ways)
+        way, tried = choose_approach(judge(views.margins, labels, fold), ways)
         if way is None:
             reason = f"no way was clearly better on the {len(labels)} examples to choose"
             return self.result(ORIGINAL, self.modules, self.before, tried, reason)
         modules, after = self.made(way, views)
         return self._unless_worse(way, modules, after, tried)
 
-    def _judged_masks(self, strategy: str, views: Views) -> dict[Way, Judged]:
+    def _judged_masks(self, strategy: str, views: Views) -> dict[Approach, Judged]:
         """New masks, judged on one half of the examples when the other half made them; nothing when none changes."""
         labels, classes = self.work.labels, len(self.modules)
         most = max(FEWEST_EXAMPLES, min(_JUDGED_OF_CLASS, _JUDGED_OF_ALL // classes))
@@ -260,7 +260,7 @@ class Run:
             differ |= any(a.keep.key() != b.keep.key() for a, b in zip(modules, self.modules, strict=True))
             seen = self.networks.views(modules, self.work.images[here], only_changing=True).margins
             margins[here] = np.where(np.isnan(seen), views.margins[here], seen)
-        return {Way(strategy): judge(margins, labels, self._half)} if differ else {}
+        return {Approach(strategy): judge(margins, labels, self._half)} if differ else {}
 
     @cached_property
     def _half(self) -> NDArray[np.int64]:
@@ -274,7 +274,7 @@ class Run:
         """With masks made by one half of the examples, or with None by all."""
         return self.networks.remasked(strategy, self._unseen, part, self.request.keep_origin, self.request.options)
 
-    def made(self, way: Way, views: Views) -> tuple[tuple[Module, ...], Margins]:
+    def made(self, way: Approach, views: Views) -> tuple[tuple[Module, ...], Margins]:
         """The modules updated on all examples that fit and choose, and their margins on the reporting images."""
         changing, labels = self.request.changing, self.work.labels
         if way.strength is not None:
@@ -291,7 +291,7 @@ class Run:
             after = self.networks.views(modules, self.report.images).margins
         return with_thresholds(modules, changing, own, labels, self.request.seed), after
 
-    def _unless_worse(self, way: Way, modules: Sequence[Module], after: Margins, tried: Sequence[Tried]) -> Update:
+    def _unless_worse(self, way: Approach, modules: Sequence[Module], after: Margins, tried: Sequence[Tried]) -> Update:
         labels = self.report.labels
         gain, error = balanced_gain(self._right(self.before), self._right(after), labels)
         if gain < -1.96 * error:
@@ -304,7 +304,7 @@ class Run:
     def _right(self, margins: Margins) -> NDArray[np.bool_]:
         return np.asarray(margins.argmax(axis=1) == self.report.labels)
 
-    def _finished(self, way: Way, modules: Sequence[Module], after: Margins) -> tuple[Module, ...]:
+    def _finished(self, way: Approach, modules: Sequence[Module], after: Margins) -> tuple[Module, ...]:
         """The changing modules with where they come from, their figures on the reporting images, and their digest."""
         result = list(self.modules)
         for column, (old, new) in enumerate(zip(self.modules, modules, strict=True)):
@@ -325,7 +325,7 @@ class Run:
         return (*changed, *result[len(changed) :])
 
     def result(
-        self, way: Way, modules: Sequence[Module], after: Margins, tried: Sequence[Tried], reason: str
+        self, way: Approach, modules: Sequence[Module], after: Margins, tried: Sequence[Tried], reason: str
     ) -> Update:
         """Before and after on the reporting images, with the interval of each."""
         asked = sum(self.request.changing)

@@ -76,10 +76,10 @@ def encode_weights(weights: Weights) -> bytes:
 
 
 #: Names of arrays to their types and shapes.
-Wanted = dict[str, tuple[str, Shape]]
+Expected = dict[str, tuple[str, Shape]]
 
 
-def wanted_weights(architecture: Architecture, classes: int) -> Wanted:
+def wanted_weights(architecture: Architecture, classes: int) -> Expected:
     """The arrays of a weights blob: those that the architecture and its head want."""
     shapes = shapes_of(architecture)
     wanted: dict[str, Shape] = {}
@@ -91,7 +91,7 @@ def wanted_weights(architecture: Architecture, classes: int) -> Wanted:
     return {name: ("float32", shape) for name, shape in wanted.items()}
 
 
-def wanted_module(sites: Mapping[str, Shape], features: int) -> Wanted:
+def wanted_module(sites: Mapping[str, Shape], features: int) -> Expected:
     """The arrays of a module's blob; ``sites`` gives each site's shape. Raises IntegrityError for too many nodes."""
     nodes = sum(prod(shape) for shape in sites.values())
     if nodes > MAX_MASK_NODES:
@@ -99,14 +99,14 @@ def wanted_module(sites: Mapping[str, Shape], features: int) -> Wanted:
             f"the masks of the module have {nodes} nodes; at most {MAX_MASK_NODES} are allowed.",
             kind="bad-architecture",
         )
-    wanted: Wanted = {"head/kernel": ("float32", (features, 2)), "head/bias": ("float32", (2,))}
+    wanted: Expected = {"head/kernel": ("float32", (features, 2)), "head/bias": ("float32", (2,))}
     for site, shape in sites.items():
         for part in ("keep", "concern"):
             wanted[f"{part}/{site}"] = ("uint8", (-(-prod(shape) // 8),))
     return wanted
 
 
-def most_bytes(wanted: Wanted, stored: int) -> int:
+def most_bytes(wanted: Expected, stored: int) -> int:
     """How many bytes a blob of these arrays, ``stored`` bytes as stored, decodes to at the most.
 
     What is more is refused before it is decoded. Masks may be nothing but ones, weights do not compress so well.
@@ -118,7 +118,7 @@ def most_bytes(wanted: Wanted, stored: int) -> int:
     return data + 1024 + sum(6 * len(name) + 256 for name in wanted)
 
 
-def decode_weights(decoded: bytes, wanted: Wanted) -> dict[str, NDArray[np.float32]]:
+def decode_weights(decoded: bytes, wanted: Expected) -> dict[str, NDArray[np.float32]]:
     """Weights from verified bytes, exactly those wanted. Raises IntegrityError."""
     return _arrays(decoded, wanted, "weights")
 

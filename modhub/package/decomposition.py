@@ -10,7 +10,7 @@ from pathlib import Path
 from modhub.errors import IntegrityError
 from modhub.package.codec import (
     Blob,
-    Wanted,
+    Expected,
     decode,
     decode_module,
     decode_weights,
@@ -108,7 +108,7 @@ class Decomposition:
         return Package(manifest, {blob.record.sha256: blob.stored for blob in stored.values()})
 
 
-def fingerprint_of(architecture: Architecture, weights: str, contract: InputContract) -> str:
+def trunk_fingerprint(architecture: Architecture, weights: str, contract: InputContract) -> str:
     """What makes two modules share a trunk: architecture, digest of the weights blob, and preprocessing."""
     value = [architecture.model_dump(mode="json"), weights, contract.model_dump(mode="json")]
     return sha256(canonical_json(value))
@@ -133,7 +133,7 @@ def origin_from(manifest: Manifest, read_blob: ReadBlob) -> Origin:
         architecture=record.architecture,
         weights=decode_weights(decoded, wanted),
         contract=content.contract,
-        fingerprint=fingerprint_of(record.architecture, record.weights, content.contract),
+        fingerprint=trunk_fingerprint(record.architecture, record.weights, content.contract),
         accuracy=record.accuracy,
     )
 
@@ -179,7 +179,7 @@ def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition
     )
 
 
-def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob, wanted: Wanted) -> bytes:
+def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob, wanted: Expected) -> bytes:
     record = manifest.blobs[digest]
     return decode(read_blob(digest, record), record, digest, most=most_bytes(wanted, record.size))
 

@@ -26,7 +26,7 @@ class SiteRow:
 
 
 @dataclass(frozen=True)
-class ClassRow:
+class ReportRow:
     """One class over all sites. ``ratio`` is unconcerned inputs per concerned one; the rest as in ModuleRecord."""
 
     cls: str
@@ -54,7 +54,7 @@ class Report:
     modules: Sequence[Module]
 
     @property
-    def classes(self) -> list[ClassRow]:
+    def classes(self) -> list[ReportRow]:
         """One row a class, in class order."""
         nodes = sum(prod(shape) for shape in self.shapes.values())
         return [_class_row(module, nodes) for module in self.modules]
@@ -116,9 +116,9 @@ class Report:
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 
 
-def _class_row(module: Module, nodes: int) -> ClassRow:
+def _class_row(module: Module, nodes: int) -> ReportRow:
     stages = module.stages
-    return ClassRow(
+    return ReportRow(
         cls=module.name,
         nodes=nodes,
         concern=sum(stages.concern),

@@ -42,7 +42,7 @@ _LOOK: Final[Any] = {
 }
 
 
-def check_extra() -> None:
+def check_matplotlib_installed() -> None:
     """Raise UsageError, kind ``missing-extra``, without matplotlib."""
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError(
@@ -57,7 +57,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
 
     A folder that is empty or not there yet will do; with ``force`` any folder.
     """
-    check_extra()
+    check_matplotlib_installed()
     if folder.exists() and not folder.is_dir():
         raise Conflict(f"{folder} is a file.", kind="not-a-folder", hint="name a folder.", path=str(folder))
     if folder.is_dir() and any(folder.iterdir()) and not force:

@@ -25,7 +25,7 @@ _NAMED: Final = 250
 
 def save_plots(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Draw all plots that apply into ``folder``, and give their paths. Raises StorageError."""
-    plots = {"confusion.png": confusion, "reliability.png": reliability, "recall.png": recall}
+    plots = {"confusion.png": confusion, "reliability.png": draw_reliability, "recall.png": recall}
     if evaluation.layers:
         plots["layers.png"] = layers
     if evaluation.between is not None:
@@ -65,7 +65,7 @@ def overlap(evaluation: Evaluation) -> Any:
     return figure
 
 
-def reliability(evaluation: Evaluation) -> Any:
+def draw_reliability(evaluation: Evaluation) -> Any:
     """A matplotlib Figure: share of right answers by confidence, and how many answers there are of each confidence."""
     found = evaluation.calibration
     edges = np.linspace(0, 1, len(found.counts) + 1)

@@ -17,7 +17,7 @@ from modhub.plots.drawing import (
     FAINT,
     INK,
     SOFT,
-    check_extra,
+    check_matplotlib_installed,
     look,
     new_figure,
     save,
@@ -42,7 +42,7 @@ _NAMED_LAYERS: Final = 24
 
 def check_out(out: Path) -> None:
     """Raise what would keep a picture from being written to ``out``: UsageError."""
-    check_extra()
+    check_matplotlib_installed()
     if out.suffix.lower() != ".png":
         raise UsageError(
             f"{str(out)!r} is no name of a picture, which ends in .png.",

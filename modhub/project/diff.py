@@ -48,12 +48,12 @@ def compared_releases(
             kind="not-comparable",
             hint="compare two releases, or two classes.",
         )
-    pairs: list[Pair] | None = None
+    pairs: list[RecordPair] | None = None
     if named[0]:
         pairs = [(_record(manifests[0], found[0]), _record(manifests[1], found[1]))]
     sources = {manifest.digest: pins[0].registry for manifest, pins in zip(manifests, found, strict=True)}
 
-    def parts(manifest: Manifest, record: ModuleRecord) -> Parts:
+    def parts(manifest: Manifest, record: ModuleRecord) -> NamedParts:
         return _parts(places, sources[manifest.digest], manifest, record)
 
     return release_difference(manifests[0], manifests[1], parts, pairs)
@@ -76,7 +76,7 @@ def _record(manifest: Manifest, pins: Sequence[Pinned]) -> ModuleRecord:
     return next(module for module in manifest.content.modules if module.slug == pins[0].ref.cls)
 
 
-def _parts(places: Places, source: str, manifest: Manifest, record: ModuleRecord) -> Parts:
+def _parts(places: Places, source: str, manifest: Manifest, record: ModuleRecord) -> NamedParts:
     """Digests of a module's masks and of its head; ``source`` is the URL of a registry that has the release."""
     content = manifest.content
     shapes = shapes_of(content.origin.architecture)
@@ -185,15 +185,15 @@ def changed_settings(before: LockedProject | None, after: LockedProject | None) 
 
 
 #: Digests of a module's masks and of its head.
-Parts = tuple[str, str]
-Pair = tuple[ModuleRecord | None, ModuleRecord | None]
+NamedParts = tuple[str, str]
+RecordPair = tuple[ModuleRecord | None, ModuleRecord | None]
 
 
 def release_difference(
     first: Manifest,
     second: Manifest,
-    parts: Callable[[Manifest, ModuleRecord], Parts],
-    pairs: Sequence[Pair] | None = None,
+    parts: Callable[[Manifest, ModuleRecord], NamedParts],
+    pairs: Sequence[RecordPair] | None = None,
 ) -> ReleaseDifference:
     """All that differs between two releases, of one model or of two: input, origin, and each class.
 

@@ -19,7 +19,7 @@ from modhub.storage import files
 
 
 @dataclass(frozen=True)
-class State:
+class ProjectState:
     """What the files of a project in ``folder`` held when they were read; None for a lockfile that was not there."""
 
     folder: Path
@@ -82,7 +82,7 @@ def find_folder(start: str | Path | None) -> Path:
     )
 
 
-def read_state(folder: Path) -> State:
+def read_state(folder: Path) -> ProjectState:
     """Both files. Raises UsageError when the project file cannot be read."""
     data = _read(folder / PROJECT_FILE)
     if data is None:
@@ -91,10 +91,10 @@ def read_state(folder: Path) -> State:
         data.decode("utf-8")
     except UnicodeDecodeError:
         read_project(data, what=str(folder / PROJECT_FILE))
-    return State(folder, data, _read(folder / LOCK_FILE))
+    return ProjectState(folder, data, _read(folder / LOCK_FILE))
 
 
-def write_state(before: State | None, folder: Path, text: str, lock: Lock | None) -> None:
+def write_state(before: ProjectState | None, folder: Path, text: str, lock: Lock | None) -> None:
     """Write both files; a project without classes has no lockfile. What is the same already is left alone.
 
     Raises Conflict, kind ``changed-meanwhile``, when somebody else changed the project file since ``before`` was read,

@@ -12,7 +12,7 @@ from modhub.installation.context import Places
 from modhub.installation.registries import is_starter
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import Pinned
-from modhub.resolve.lockfile import Lock, LockedProject, Stage
+from modhub.resolve.lockfile import Lock, LockedProject, LockedStage
 from modhub.resolve.settle import settle
 from modhub.spec.refs import ModelRef, Request
 from modhub.storage import files
@@ -107,7 +107,7 @@ def assembled(file: ProjectFile, pins: Sequence[Pinned]) -> LockedProject:
         requests=file.digest,
         name=project.name,
         classes=classes,
-        stages=tuple(Stage(stage.classes, tuple(next(rest) for _ in stage.modules)) for stage in file.verify),
+        stages=tuple(LockedStage(stage.classes, tuple(next(rest) for _ in stage.modules)) for stage in file.verify),
         adapt=project.adapt,
         size=project.size,
         reject=project.reject,

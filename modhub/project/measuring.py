@@ -47,7 +47,7 @@ def load_measured(folder: Path, spec: str) -> ImageData:
     return load_data(where, split="test", datasets=load_dataset)
 
 
-def fingerprint_of(data: ImageData) -> str:
+def data_fingerprint(data: ImageData) -> str:
     """The digest of all images, labels and class names, as registry_schema/FORMAT.md describes it."""
     header = {"classes": list(data.classes), "dtype": str(data.x.dtype), "shape": list(data.x.shape)}
     hashed = hashlib.sha256(canonical_json(header))
@@ -63,7 +63,7 @@ def tolerance_of(locked: LockedProject) -> float:
     return TOLERANCE if locked.dtype == "float32" else REDUCED_TOLERANCE
 
 
-def measured(
+def measured_accuracy(
     composite: Composite,
     data: ImageData,
     *,
@@ -102,7 +102,7 @@ def measured(
     right = among_best(margins, truth, 1)
     accuracy = MeasuredAccuracy(
         data=spec,
-        fingerprint=fingerprint_of(data),
+        fingerprint=data_fingerprint(data),
         examples=len(chosen),
         top_1=float(right.mean()),
         top_5=float(among_best(margins, truth, 5).mean()),
@@ -111,7 +111,7 @@ def measured(
     return Measurement(accuracy, None if exact is None else _together(agreements))
 
 
-def differences(
+def accuracy_differences(
     locked: MeasuredAccuracy, now: MeasuredAccuracy, tolerance: float = TOLERANCE
 ) -> dict[str, tuple[float, float]]:
     """Shares that differ by more than ``tolerance``: name to what is locked and what was measured."""

@@ -7,13 +7,13 @@ from os.path import relpath
 
 from modhub.errors import Conflict
 from modhub.project import edits
-from modhub.project.folder import State
+from modhub.project.folder import ProjectState
 from modhub.project.lock import registry_url
 from modhub.project.manifest import ProjectFile
 from modhub.spec.refs import Request, parse
 
 
-def merged(ours: State, theirs: State) -> str:
+def merged_project_text(ours: ProjectState, theirs: ProjectState) -> str:
     """Our text with what theirs has more. Raises Conflict for a label that means another module in each.
 
     Comments behind their classes come along. Their settings do not (adapters, size, reject, mode, dtype, data): ours
@@ -68,7 +68,7 @@ def _chain(models: Mapping[str, str], request: Request) -> list[str]:
     return found
 
 
-def _registries(ours: State, theirs: State) -> list[str]:
+def _registries(ours: ProjectState, theirs: ProjectState) -> list[str]:
     """Their registries that are not ours, relative ones as seen from our folder.
 
     Without any of our own we use the user's, which naming theirs would replace, so then there are none to take over.

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modhub.cache.fetch import Progress
 from modhub.errors import Conflict, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.project import edits, views
-from modhub.project.folder import State, find_folder, read_state
+from modhub.project.folder import ProjectState, find_folder, read_state
 from modhub.project.lock import empty_project, releases_of
 from modhub.project.manifest import LOCK_FILE, PROJECT_FILE, ProjectFile, check_label
-from modhub.project.session import Change, Options, Session
+from modhub.project.session import Change, ProjectOptions, Session
 from modhub.resolve.lockfile import LockedProject
 from modhub.storage import files
+from modhub.storage.progress import Progress
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
@@ -34,7 +34,7 @@ class Project:
     """The project in ``folder``. Every method reads its files anew; ``options`` say where modules come from."""
 
     folder: Path
-    options: Options = field(default_factory=Options)
+    options: ProjectOptions = field(default_factory=ProjectOptions)
 
     @classmethod
     def open(
@@ -52,7 +52,7 @@ class Project:
         ``offline`` uses the cache alone. ``progress`` is told what is fetched, bytes done and in all. Raises NotFound,
         kind ``no-project``.
         """
-        return cls(find_folder(folder), Options(registry, cache, offline, progress))
+        return cls(find_folder(folder), ProjectOptions(registry, cache, offline, progress))
 
     @classmethod
     def new(
@@ -83,8 +83,8 @@ class Project:
         if root.exists() and not root.is_dir():
             raise Conflict(f"{root} is a file.", kind="not-a-folder", hint="choose another name.", path=str(root))
         text = edits.new_text(check_label(name if name is not None else root.name))
-        project = cls(root, Options(registry, cache, offline, progress))
-        session = Session(root, project.options, State(root, text.encode(), None), is_new=True)
+        project = cls(root, ProjectOptions(registry, cache, offline, progress))
+        session = Session(root, project.options, ProjectState(root, text.encode(), None), is_new=True)
         session.commit(*session.added(refs, None)) if refs else session.commit(text, ())
         return project
 
@@ -149,11 +149,11 @@ class Project:
 
         Classes that are the same in both stay once. Raises Conflict for a label that means another module here.
         """
-        from modhub.project.merge import merged
+        from modhub.project.merge import merged_project_text
 
         session, theirs = self._session(), read_state(find_folder(other))
         keep = releases_of(session.state.lock) | releases_of(theirs.lock)
-        return session.commit(merged(session.state, theirs), keep)
+        return session.commit(merged_project_text(session.state, theirs), keep)
 
     # Locking
 
@@ -203,7 +203,7 @@ class Project:
         A fused classifier is written as the one network that it is. One in bfloat16 is written in float32, with a
         warning: its modules have no other weights, and bfloat16 is a way to run them. Gives what was written.
         """
-        from modhub.engine.export.formats import described
+        from modhub.engine.export.formats import plan_description
         from modhub.engine.read.files import check_place, save_model
 
         check_place(out)
@@ -214,7 +214,7 @@ class Project:
             composite = composite.in_mode(plan.mode)
         if self.options.before_running is not None:
             self.options.before_running()
-        save_model(composite.to_keras(), out, described(composite.plan))
+        save_model(composite.to_keras(), out, plan_description(composite.plan))
         return composite
 
     def verify(self, *, measure: bool = True, progress: Callable[[int, int], None] | None = None) -> Replay:

@@ -12,30 +12,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modhub.cache.fetch import Progress
 from modhub.cache.markers import Installed
 from modhub.composition.composite import Composite
 from modhub.composition.plan import Member, Verifier, make_plan
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError, did_you_mean, shown
-from modhub.installation.backend import Backend
+from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
 from modhub.package.module import Module
 from modhub.project import edits, naming
 from modhub.project.diff import Move, Setting, changed_settings, moves
-from modhub.project.folder import State, write_state
+from modhub.project.folder import ProjectState, write_state
 from modhub.project.lock import Locker, registry_url, releases_of, reused
 from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
 from modhub.resolve.catalog import Pinned
 from modhub.resolve.lockfile import Lock, LockedProject
 from modhub.spec.refs import ModelRef, ModuleRef, parse
 from modhub.storage import files
+from modhub.storage.progress import Progress
 
 if TYPE_CHECKING:
     from modhub.composition.agreement import Agreement
 
 
 @dataclass(frozen=True)
-class Options:
+class ProjectOptions:
     """Where modules come from, in the place of what project and configuration name; ``offline``: the cache alone.
 
     ``progress`` is told what is fetched, bytes done and in all; ``before_running`` is called before a network is built.
@@ -76,8 +76,8 @@ class Session:
     """``state`` is what the files of the project in ``folder`` held; ``is_new``: nothing was written yet."""
 
     folder: Path
-    options: Options
-    state: State
+    options: ProjectOptions
+    state: ProjectState
     is_new: bool = False
 
     # Places
@@ -247,11 +247,11 @@ class Session:
 
     def composite(self, locked: LockedProject) -> Composite:
         """The classifier of a lock; its modules are installed where they are not."""
-        backend = Backend(self.registry(), self.options.cache)
+        backend = InstalledBackend(self.registry(), self.options.cache)
         pins = Lock.of_project(locked)
         places = self.places(or_cached=True)
         modules = backend.modules_of(places.unlock(pins), places)
-        return composed(locked, dict(zip((pin.ref for pin in pins.modules), modules, strict=True)), backend)
+        return composite_of_lock(locked, dict(zip((pin.ref for pin in pins.modules), modules, strict=True)), backend)
 
     def _measured(
         self, locked: LockedProject, spec: str, before: LockedProject | None
@@ -260,17 +260,17 @@ class Session:
 
         Nothing is measured where neither the classifier nor the data changed.
         """
-        from modhub.project.measuring import fingerprint_of, load_measured, measured
+        from modhub.project.measuring import data_fingerprint, load_measured, measured_accuracy
 
         data = load_measured(self.folder, spec)
         kept = _with_accuracy_of(before, locked).accuracy
-        if kept is not None and kept.data == spec and kept.fingerprint == fingerprint_of(data):
+        if kept is not None and kept.data == spec and kept.fingerprint == data_fingerprint(data):
             return replace(locked, accuracy=kept), None
         if self.options.before_running is not None:
             self.options.before_running()
         progress = self.options.progress
         told = None if progress is None else lambda done, total: progress("measuring", done, total)
-        found = measured(self.composite(locked), data, spec=spec, compare=True, progress=told)
+        found = measured_accuracy(self.composite(locked), data, spec=spec, compare=True, progress=told)
         return replace(locked, accuracy=found.accuracy), found.agreement
 
     def _spec(self, data: str) -> str:
@@ -311,7 +311,7 @@ def _classifier(locked: LockedProject) -> object:
     return classes, stages, locked.adapt, locked.size, locked.mode, locked.dtype
 
 
-def _no_lock(state: State) -> NotFound:
+def _no_lock(state: ProjectState) -> NotFound:
     what = "is of names alone, not of the project" if state.lock is not None else "is missing"
     return NotFound(
         f"the lockfile of the project in {state.folder} {what}.",
@@ -321,7 +321,7 @@ def _no_lock(state: State) -> NotFound:
     )
 
 
-def _outdated(state: State) -> Conflict:
+def _outdated(state: ProjectState) -> Conflict:
     """Why the lock is not one of what the project file asks for."""
     locked, file = state.locked, state.file
     assert locked is not None
@@ -343,7 +343,9 @@ def _outdated(state: State) -> Conflict:
     )
 
 
-def composed(locked: LockedProject, modules: Mapping[ModuleRef, Module], backend: Backend) -> Composite:
+def composite_of_lock(
+    locked: LockedProject, modules: Mapping[ModuleRef, Module], backend: InstalledBackend
+) -> Composite:
     """The classifier of a lock whose modules are at hand. Raises Incompatible, Conflict."""
     column = {label: number for number, (label, _) in enumerate(locked.classes)}
     plan = make_plan(

@@ -8,14 +8,20 @@ from typing import Literal
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable
 from modhub.installation.context import Places
-from modhub.project.measuring import differences, fingerprint_of, load_measured, measured, tolerance_of
+from modhub.project.measuring import (
+    accuracy_differences,
+    data_fingerprint,
+    load_measured,
+    measured_accuracy,
+    tolerance_of,
+)
 from modhub.project.session import Session
 from modhub.registry.reader import RegistryReader
 from modhub.resolve.catalog import Pinned
 from modhub.resolve.lockfile import MeasuredAccuracy
 from modhub.spec.refs import ModelRef
 
-State = Literal["right", "wrong", "absent"]
+CheckState = Literal["right", "wrong", "absent"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Copy:
     """One release in one place: a registry's manifest, or the cache's bytes of all modules locked."""
 
     place: str
-    state: State
+    state: CheckState
     problem: ModhubError | None = None
 
 
@@ -46,7 +52,7 @@ class Replay:
 
     releases: tuple[CheckedRelease, ...]
     is_locked: bool
-    data: State | None
+    data: CheckState | None
     accuracy: MeasuredAccuracy | None
     differing: dict[str, tuple[float, float]]
     problems: tuple[ModhubError, ...]
@@ -138,20 +144,20 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
             session.current(frozen=True)
         except ModhubError as error:
             problems.append(error)
-    data: State | None = None
+    data: CheckState | None = None
     accuracy, differing = None, dict[str, tuple[float, float]]()
     if measure and locked.accuracy is not None:
         try:
             images = load_measured(session.folder, locked.accuracy.data)
-            data = "right" if fingerprint_of(images) == locked.accuracy.fingerprint else "wrong"
+            data = "right" if data_fingerprint(images) == locked.accuracy.fingerprint else "wrong"
             if data == "wrong":
-                problems.append(_other_data(locked.accuracy, fingerprint_of(images)))
+                problems.append(_other_data(locked.accuracy, data_fingerprint(images)))
             elif not problems:
                 if session.options.before_running is not None:
                     session.options.before_running()
                 spec = locked.accuracy.data
-                accuracy = measured(session.composite(locked), images, spec=spec, progress=progress).accuracy
-                differing = differences(locked.accuracy, accuracy, tolerance_of(locked))
+                accuracy = measured_accuracy(session.composite(locked), images, spec=spec, progress=progress).accuracy
+                differing = accuracy_differences(locked.accuracy, accuracy, tolerance_of(locked))
         except NotFound as error:
             data = "absent"
             problems.append(error)

@@ -25,11 +25,11 @@ from modhub.spec.refs import ModelRef, in_order, is_exact, is_model_name, select
 from modhub.spec.registry_files import (
     CATALOG_FORMAT,
     INDEX_FORMAT,
-    Catalog,
     CatalogEntry,
     IndexEntry,
     IndexShard,
     NamespaceCatalog,
+    SearchCatalog,
     max_bytes_of,
     read_document,
 )
@@ -210,9 +210,9 @@ def read_namespace(store: Store, namespace: str) -> NamespaceCatalog:
     return catalog
 
 
-def read_catalog(store: Store) -> Catalog:
+def read_catalog(store: Store) -> SearchCatalog:
     """The catalog as stored. Raises as ``read_shard``."""
-    return _read(store, CATALOG, Catalog, CATALOG_FORMAT)
+    return _read(store, CATALOG, SearchCatalog, CATALOG_FORMAT)
 
 
 def namespaces_of(listing: Listing) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -13,10 +13,10 @@ from modhub.limits import MIB
 from modhub.spec.digests import sha256
 from modhub.spec.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
 from modhub.spec.refs import ModelRef, check_version, parse_model_name, parse_version
+from modhub.storage.progress import Progress
 from modhub.storage.store import Payload
 
 #: Called with what is being done, the bytes done and the bytes in all.
-Progress = Callable[[str, int, int], None]
 
 _BATCH_BYTES: Final = 64 * MIB
 _BATCH_BLOBS: Final = 256
@@ -82,7 +82,7 @@ def next_minor(versions: Iterable[str]) -> str:
     return "1.0.0" if newest is None else f"{newest.major}.{newest.minor + 1}.0"
 
 
-def in_batches(records: Sequence[StoredBlob]) -> Iterator[list[StoredBlob]]:
+def upload_batches(records: Sequence[StoredBlob]) -> Iterator[list[StoredBlob]]:
     """Blobs to be written together: enough to be fast, few enough that somebody who watches sees it move."""
     batch: list[StoredBlob] = []
     size = 0
@@ -96,7 +96,7 @@ def in_batches(records: Sequence[StoredBlob]) -> Iterator[list[StoredBlob]]:
         yield batch
 
 
-class Meter:
+class UploadProgress:
     """Counts bytes, from any number of threads, and tells whoever wants to know."""
 
     def __init__(self, what: str, total: int, progress: Progress | None) -> None:

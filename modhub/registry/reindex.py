@@ -17,7 +17,7 @@ from modhub.registry.index import Derived, Listing
 from modhub.registry.reader import RegistryReader
 from modhub.spec.layout import CATALOG, catalog_path, index_path
 from modhub.spec.manifest import Manifest
-from modhub.spec.registry_files import CATALOG_FORMAT, Catalog, write_document
+from modhub.spec.registry_files import CATALOG_FORMAT, SearchCatalog, write_document
 from modhub.storage.store import Store
 
 Seen = TypeVar("Seen")
@@ -104,9 +104,9 @@ def _cover(store: Store, *, namespace: str | None = None, alias: str | None = No
     _write_until_covered(store, CATALOG, lambda: index.names_in(store), _catalog)
 
 
-def _catalog(names: tuple[frozenset[str], frozenset[str]]) -> Catalog:
+def _catalog(names: tuple[frozenset[str], frozenset[str]]) -> SearchCatalog:
     namespaces, aliases = names
-    return Catalog(format=CATALOG_FORMAT, namespaces=tuple(sorted(namespaces)), aliases=tuple(sorted(aliases)))
+    return SearchCatalog(format=CATALOG_FORMAT, namespaces=tuple(sorted(namespaces)), aliases=tuple(sorted(aliases)))
 
 
 def _write_until_covered(

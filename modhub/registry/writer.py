@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterable, Mapping
 from modhub.errors import Conflict, IntegrityError, NotFound, RegistryUnreachable, UsageError
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.registry.publication import (
-    Meter,
-    Progress,
     Published,
+    UploadProgress,
     checked_bytes,
-    in_batches,
     next_minor,
     same_content,
+    upload_batches,
     versioned,
 )
 from modhub.registry.reindex import update_index
@@ -34,6 +33,7 @@ from modhub.spec.refs import ModelRef
 from modhub.spec.registry_files import REGISTRY_FORMAT, RegistryMarker, Withdrawal, write_document
 from modhub.storage.parallel import Item, each
 from modhub.storage.probe import probe_exclusive_create
+from modhub.storage.progress import Progress
 from modhub.storage.store import Payload
 
 
@@ -200,8 +200,10 @@ class Registry(RecordKeeper):
         """Write and read back all blobs."""
         records = {record.sha256: record for record in manifest.blobs.values()}
         # What is written is read back, and both take their time.
-        meter = Meter(f"publishing {manifest.content.name}", 2 * sum(each.size for each in records.values()), progress)
-        for batch in in_batches(list(records.values())):
+        meter = UploadProgress(
+            f"publishing {manifest.content.name}", 2 * sum(each.size for each in records.values()), progress
+        )
+        for batch in upload_batches(list(records.values())):
             paths = {record.sha256: blob_path(record.sha256) for record in batch}
             created = self.store.put_all({path: blobs[digest] for digest, path in paths.items()})
             again = [digest for digest, path in paths.items() if not created[path]]

@@ -13,7 +13,7 @@ from typing import Final
 
 from modhub.errors import Incompatible, ModhubError
 from modhub.resolve.candidates import Candidate
-from modhub.resolve.resolver import Groups, Member, Resolver
+from modhub.resolve.resolver import Groups, Resolver, SettledMember
 from modhub.spec.contract import Standing, check_same_input, range_text, size_text
 from modhub.spec.manifest import InputContract
 from modhub.spec.refs import slug_of
@@ -23,7 +23,7 @@ _LOOKED_AT: Final = 16
 
 
 def disagreement(
-    resolver: Resolver, groups: Groups, members: Sequence[Member], fixed: Sequence[Standing]
+    resolver: Resolver, groups: Groups, members: Sequence[SettledMember], fixed: Sequence[Standing]
 ) -> Incompatible:
     """The error of ``members`` for which no group of releases serves all, and what stands ``fixed``."""
     search = _Search(resolver, groups, members, fixed)
@@ -44,15 +44,15 @@ def disagreement(
     raise AssertionError(f"{first.name} and {second.name} agree")
 
 
-Pair = tuple[Standing | Member, Member]
+ConflictingPair = tuple[Standing | SettledMember, SettledMember]
 
 
-def _pair_with_fixed(groups: Groups, members: Sequence[Member], fixed: Standing) -> tuple[Pair, None]:
+def _pair_with_fixed(groups: Groups, members: Sequence[SettledMember], fixed: Standing) -> tuple[ConflictingPair, None]:
     group = groups.of_contract(fixed.contract)
     return (fixed, next(member for member in members if member.within(group) is None)), None
 
 
-def _pair(members: Sequence[Member]) -> tuple[Pair, Member | None]:
+def _pair(members: Sequence[SettledMember]) -> tuple[ConflictingPair, SettledMember | None]:
     """Two that agree in no version; else two that agree only where the third, which comes with them, does not."""
     # For each group of the first request, the member that refused it was walked to its end.
     for one, other in combinations([member for member in members if member.exhausted], 2):
@@ -68,25 +68,25 @@ class _Search:
     """For releases that would work in place of those of one model, everything else staying as it was asked for."""
 
     def __init__(
-        self, resolver: Resolver, groups: Groups, members: Sequence[Member], fixed: Sequence[Standing]
+        self, resolver: Resolver, groups: Groups, members: Sequence[SettledMember], fixed: Sequence[Standing]
     ) -> None:
         self._resolver = resolver
         self._groups = groups
         self._members = members
         self._required = groups.of_contract(fixed[0].contract) if fixed else None
 
-    def versions(self, pair: Pair) -> list[tuple[Candidate, str]]:
+    def versions(self, pair: ConflictingPair) -> list[tuple[Candidate, str]]:
         """Of each of the two models the newest version outside of its range that would work, with the hint."""
 
-        def outside(member: Member) -> Iterator[Candidate]:
+        def outside(member: SettledMember) -> Iterator[Candidate]:
             return member.asked.releases.outside(member.asked.request.version)
 
         return self._first_of_each(pair, outside, "{release} takes {takes}; ask for that version.")
 
-    def models(self, pair: Pair) -> list[tuple[Candidate, str]]:
+    def models(self, pair: ConflictingPair) -> list[tuple[Candidate, str]]:
         """For each of the two the nearest other model of its data set that would work, with the hint."""
 
-        def others(member: Member) -> Iterator[Candidate]:
+        def others(member: SettledMember) -> Iterator[Candidate]:
             own = member.asked.model
             names = {name for catalog in self._resolver.catalogs for name in catalog.models()} - {own}
             for name in sorted(names, key=lambda name: (name.split("/")[0] != own.split("/")[0], name)):
@@ -96,11 +96,11 @@ class _Search:
         return self._first_of_each(pair, others, hint)
 
     def _first_of_each(
-        self, pair: Pair, candidates: Callable[[Member], Iterator[Candidate]], hint: str
+        self, pair: ConflictingPair, candidates: Callable[[SettledMember], Iterator[Candidate]], hint: str
     ) -> list[tuple[Candidate, str]]:
         found: dict[Candidate, str] = {}
         for member in pair:
-            if isinstance(member, Member):
+            if isinstance(member, SettledMember):
                 with suppress(ModhubError):
                     looked_at = islice(candidates(member), _LOOKED_AT)
                     release = next((each for each in looked_at if self._works(each, member)), None)
@@ -108,7 +108,7 @@ class _Search:
                         found[release] = hint.format(release=release.ref, takes=_images(release.contract))
         return list(found.items())
 
-    def _works(self, release: Candidate, member: Member) -> bool:
+    def _works(self, release: Candidate, member: SettledMember) -> bool:
         """Whether there is a solution with ``release`` for those requests to the member's model that need it."""
         with suppress(ModhubError):
             if not _replaces(release, member) or any(_takes_already(each, release, member) for each in self._members):
@@ -122,7 +122,7 @@ class _Search:
         return False
 
 
-def _replaces(release: Candidate, member: Member) -> bool:
+def _replaces(release: Candidate, member: SettledMember) -> bool:
     """Whether it has what the request names: in another model, the same classes of the same data set."""
     wanted, first = member.asked.request.cls, member.asked.first.summary
     if release.ref.name != member.asked.model:
@@ -133,7 +133,7 @@ def _replaces(release: Candidate, member: Member) -> bool:
     return release.has(wanted)
 
 
-def _takes_already(other: Member, release: Candidate, member: Member) -> bool:
+def _takes_already(other: SettledMember, release: Candidate, member: SettledMember) -> bool:
     """Whether ``other`` asks the release's model for the same class already, which would then be there twice."""
     if other.asked.model != release.ref.name or other.asked.model == member.asked.model:
         return False

@@ -53,7 +53,7 @@ class LockedModule(_Table):
     registry: Url
 
 
-class LockedStage(_Table):
+class StageTable(_Table):
     """When one of ``classes`` (labels) is answered, ``modules`` (whole names, in the same order) decide again."""
 
     classes: Annotated[tuple[DisplayName, ...], Field(min_length=2)]
@@ -88,12 +88,12 @@ class LockDocument(_Table):
     mode: ModeText = "isolated"
     dtype: DtypeText = "float32"
     module: Annotated[tuple[LockedModule, ...], Field(min_length=1, max_length=MAX_LOCKED_MODULES)]
-    verify: Annotated[tuple[LockedStage, ...], Field(max_length=MAX_LOCKED_MODULES)] = ()
+    verify: Annotated[tuple[StageTable, ...], Field(max_length=MAX_LOCKED_MODULES)] = ()
     accuracy: MeasuredAccuracy | None = None
 
 
 @dataclass(frozen=True)
-class Stage:
+class LockedStage:
     """When one of ``classes`` (labels) is answered, ``modules`` decide between these again, one module a class."""
 
     classes: tuple[str, ...]
@@ -110,7 +110,7 @@ class LockedProject:
     requests: str
     name: str
     classes: tuple[tuple[str, Pinned], ...]
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[LockedStage, ...] = ()
     adapt: AdaptText | None = None
     size: tuple[int, int] | None = None
     reject: bool = False
@@ -214,7 +214,7 @@ def _lock_of(document: LockDocument) -> Lock:
             raise ValueError("a stage verifies classes of the project, each once")
         if not set(stage.modules) <= set(by_name) or len(stage.modules) != len(stage.classes):
             raise ValueError("a stage has one module of the lockfile for each of its classes")
-        stages.append(Stage(stage.classes, tuple(by_name[ref] for ref in stage.modules)))
+        stages.append(LockedStage(stage.classes, tuple(by_name[ref] for ref in stage.modules)))
     project = LockedProject(
         requests=document.project,
         name=document.name,

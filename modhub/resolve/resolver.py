@@ -33,7 +33,7 @@ def resolve(
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class ModelRequest:
     """One request and the model that it means. ``aliases`` led there; ``locked`` versions of it are preferred."""
 
     request: Request
@@ -95,7 +95,7 @@ class Resolver:
         self._models: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._releases: dict[str, Releases] = {}
 
-    def asked(self, requests: Sequence[str | Request]) -> Iterator[Asked]:
+    def asked(self, requests: Sequence[str | Request]) -> Iterator[ModelRequest]:
         """What each request means, one after the other. Raises UsageError, InvalidRef, NotFound and Conflict."""
         if isinstance(requests, str) or not requests:
             raise UsageError(
@@ -113,12 +113,12 @@ class Resolver:
             self._releases[model] = Releases(model, self.catalogs)
         return self._releases[model]
 
-    def _asked(self, request: Request) -> Asked:
+    def _asked(self, request: Request) -> ModelRequest:
         if request.base not in self._models:
             self._models[request.base] = self._model_of(request)
         model, aliases = self._models[request.base]
         locked = self._locked.get(model, ())
-        return Asked(request, self.releases(model), aliases, locked, lambda: self._unknown(model, aliases))
+        return ModelRequest(request, self.releases(model), aliases, locked, lambda: self._unknown(model, aliases))
 
     def _model_of(self, request: Request) -> tuple[str, tuple[str, ...]]:
         """``namespace/model``, and the aliases that led there."""
@@ -204,13 +204,13 @@ class Groups:
         return self._numbers.setdefault(image_key(contract), len(self._numbers))
 
 
-class Member:
+class SettledMember:
     """One request on its way to a release: its candidates, walked only as far as somebody asks.
 
     ``found`` has, of each group met so far, the first candidate.
     """
 
-    def __init__(self, asked: Asked, groups: Groups) -> None:
+    def __init__(self, asked: ModelRequest, groups: Groups) -> None:
         """Walks to the first choice. Raises as ``resolve`` for a request that nothing satisfies."""
         self.asked = asked
         self.exhausted = False

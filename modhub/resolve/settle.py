@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from modhub.resolve.candidates import Candidate
 from modhub.resolve.catalog import Catalog, Pinned
 from modhub.resolve.conflict import disagreement
-from modhub.resolve.resolver import Groups, Member, Resolver
+from modhub.resolve.resolver import Groups, Resolver, SettledMember
 from modhub.spec.contract import Standing, check_same_input
 from modhub.spec.refs import ModelRef, Request
 
@@ -54,7 +54,7 @@ def settle(
         return [pin for asked in resolver.asked(requests) for pin in asked.pins(asked.first)]
     groups = Groups()
     required = _group_of_all(fixed, groups)
-    members = [Member(asked, groups) for asked in resolver.asked(requests)]
+    members = [SettledMember(asked, groups) for asked in resolver.asked(requests)]
     chosen = _chosen(members, _by_preference(members) if required is None else iter([required]))
     if chosen is None:
         raise disagreement(resolver, groups, members, fixed)
@@ -68,7 +68,7 @@ def _group_of_all(fixed: Sequence[Standing], groups: Groups) -> int | None:
     return groups.of_contract(fixed[0].contract) if fixed else None
 
 
-def _by_preference(members: Sequence[Member]) -> Iterator[int]:
+def _by_preference(members: Sequence[SettledMember]) -> Iterator[int]:
     """Groups that may serve all: fewest displaced first choices first, then as the first request prefers."""
     content = Counter(member.first_group for member in members)
     for most in sorted(set(content.values()), reverse=True):
@@ -85,7 +85,7 @@ def _by_preference(members: Sequence[Member]) -> Iterator[int]:
     yield from (group for group in members[0].groups() if group not in content)
 
 
-def _chosen(members: Sequence[Member], groups: Iterator[int]) -> list[Candidate] | None:
+def _chosen(members: Sequence[SettledMember], groups: Iterator[int]) -> list[Candidate] | None:
     """The first candidates of all members in the first group that has one for each."""
     for group in groups:
         chosen: list[Candidate] = []

@@ -54,7 +54,7 @@ class PublicKey:
             signature = read_document(SignatureFile, data, what="the signature", newest=SIGNATURE_FORMAT)
         except ModhubError:
             return False
-        return verify(self, statement, signature)
+        return verify_signature(self, statement, signature)
 
 
 def short_id(key: str) -> str:
@@ -107,7 +107,7 @@ def sign(private_key: Ed25519PrivateKey, statement: Statement) -> SignatureFile:
     return SignatureFile(format=SIGNATURE_FORMAT, key=_public_of(private_key).id, signature=signature)
 
 
-def verify(public_key: PublicKey, statement: Statement, signature: SignatureFile) -> bool:
+def verify_signature(public_key: PublicKey, statement: Statement, signature: SignatureFile) -> bool:
     """Whether this key signed exactly this statement. False for anything else, whatever it is."""
     library = _library()
     raw = _decoded(signature.signature)

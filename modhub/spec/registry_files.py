@@ -90,7 +90,7 @@ class NamespaceCatalog(Stored):
     models: tuple[CatalogEntry, ...]
 
 
-class Catalog(Stored):
+class SearchCatalog(Stored):
     """What a host that cannot list has: its namespaces, and the names that are or were aliases. Derived."""
 
     format: int
@@ -171,7 +171,7 @@ def write_document(document: BaseModel) -> bytes:
 
 def max_bytes_of(model: type[BaseModel]) -> int:
     """How large a file of this model may be, in bytes."""
-    large = (IndexShard, NamespaceCatalog, Catalog, GcCandidates)
+    large = (IndexShard, NamespaceCatalog, SearchCatalog, GcCandidates)
     return MAX_MANIFEST_BYTES if model in large else MAX_RECORD_BYTES
 
 

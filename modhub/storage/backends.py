@@ -33,7 +33,7 @@ Connect = Callable[[str, Mapping[str, Any]], tuple[Any, str]]
 
 
 @dataclass(frozen=True)
-class Backend:
+class RemoteKind:
     """One kind of file system.
 
     ``needs``: distributions and the first versions with which ``mode="create"`` reaches the server; older ones
@@ -61,7 +61,7 @@ class Backend:
     credentials: str = ""
 
 
-def capabilities(backend: Backend, installed: Callable[[str], str | None]) -> Capabilities:
+def capabilities(backend: RemoteKind, installed: Callable[[str], str | None]) -> Capabilities:
     """What a store on ``backend`` can do; ``installed`` gives a distribution's version, or None without it."""
     why_not = backend.why_not
     for name, needed in backend.needs.items():
@@ -78,7 +78,7 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def connected(backend: Backend, url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+def connected(backend: RemoteKind, url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     """The file system of ``url`` and the registry's root in it. Raises RegistryUnreachable, kind ``missing-extra``."""
     try:
         return backend.connect(url, options)
@@ -156,7 +156,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
-S3: Final = Backend(
+S3: Final = RemoteKind(
     extra="s3",
     connect=_s3,
     # botocore drops what its own model of S3 does not know.
@@ -169,7 +169,7 @@ S3: Final = Backend(
     credentials="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to one who may read, list and write "
     "there.",
 )
-GS: Final = Backend(
+GS: Final = RemoteKind(
     extra="gs",
     connect=_opened,
     needs={"fsspec": "2024.12.0", "gcsfs": "2024.12.0"},
@@ -178,7 +178,7 @@ GS: Final = Backend(
     limits={"chunksize": PART_BYTES},
     credentials="run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS.",
 )
-AZ: Final = Backend(
+AZ: Final = RemoteKind(
     extra="az",
     connect=_opened,
     # adlfs sets the metadata itself, so there is no mark.
@@ -186,7 +186,7 @@ AZ: Final = Backend(
     limits={"max_concurrency": 2},
     credentials="set AZURE_STORAGE_ACCOUNT_NAME and a key, a token or a connection string.",
 )
-SFTP: Final = Backend(
+SFTP: Final = RemoteKind(
     extra="sftp",
     connect=_sftp,
     why_not="sftp cannot create exclusively as far as is known",
@@ -196,7 +196,7 @@ SFTP: Final = Backend(
     credentials="log in with ssh once, so that the host is known, and let the key be found in ~/.ssh or an agent.",
 )
 #: Any other file system of fsspec, handed over by whoever knows it.
-OTHER: Final = Backend(
+OTHER: Final = RemoteKind(
     extra="",
     connect=_opened,
     why_not="this file system is not known to create exclusively",
@@ -205,7 +205,7 @@ OTHER: Final = Backend(
     parallel=4,
 )
 
-BACKENDS: Final[Mapping[str, Backend]] = {
+BACKENDS: Final[Mapping[str, RemoteKind]] = {
     "s3": S3,
     "s3a": S3,
     "gs": GS,

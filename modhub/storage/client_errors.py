@@ -116,7 +116,7 @@ def says(error: BaseException) -> str:
     return without_password(text)[:300].rstrip(". ")
 
 
-def explained(
+def client_error(
     error: BaseException, *, doing: str, url: str, path: str, attempts: int, credentials: str = ""
 ) -> ModhubError:
     """The error of ours for one that ended an operation. ``doing`` is ``read`` or ``write``.

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from modhub.errors import ModhubError, NotFound, RegistryUnreachable
 from modhub.storage.backends import CONNECT_SECONDS, READ_SECONDS
-from modhub.storage.client_errors import explained, is_transient
+from modhub.storage.client_errors import client_error, is_transient
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES, Capabilities, Payload, check_path, check_prefix, too_large
 
@@ -216,7 +216,7 @@ class HttpStore:
     def _explained(self, error: Exception, path: str) -> ModhubError:
         host = urlsplit(self.url).hostname
         credentials = f"put the name and password for {host} into ~/.netrc."
-        return explained(
+        return client_error(
             error, doing="read", url=self.url, path=path, attempts=self.retry.attempts, credentials=credentials
         )
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
-def each(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: int) -> list[Result]:
+def each(work: Callable[[Item], _Result], items: Iterable[Item], *, at_once: int) -> list[_Result]:
     """``work`` of every item, ``at_once`` at a time, in the items' order.
 
     When one fails, those that have not begun are dropped, those that have are waited for, and its error is raised.

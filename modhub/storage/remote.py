@@ -21,8 +21,8 @@ from typing import Any, Final, TypeVar
 from modhub.errors import ModhubError, NotFound, RegistryUnreachable, StorageError
 from modhub.limits import MIB
 from modhub.storage import parallel
-from modhub.storage.backends import BACKENDS, MARK, PART_BYTES, Backend, capabilities, connected, installed_version
-from modhub.storage.client_errors import explained, is_bad_range, is_transient, is_unclear, lacks_bucket, says
+from modhub.storage.backends import BACKENDS, MARK, PART_BYTES, RemoteKind, capabilities, connected, installed_version
+from modhub.storage.client_errors import client_error, is_bad_range, is_transient, is_unclear, lacks_bucket, says
 from modhub.storage.files import TEMPORARY
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES, Payload, check_path, check_prefix, is_path, too_large
@@ -44,7 +44,7 @@ class FileSystemStore:
         self,
         url: str,
         *,
-        backend: Backend | None = None,
+        backend: RemoteKind | None = None,
         options: Mapping[str, Any] | None = None,
         retry: Retry = Retry(),  # noqa: B008 - frozen
         installed: Callable[[str], str | None] = installed_version,
@@ -344,7 +344,7 @@ class FileSystemStore:
         if doing == "read" and isinstance(error, _MISSING) and not lacks_bucket(error):
             return NotFound(f"{self.url}/{path} does not exist.", kind="no-object", path=path)
         attempts, credentials = self.retry.attempts, self._backend.credentials
-        return explained(error, doing=doing, url=self.url, path=path, attempts=attempts, credentials=credentials)
+        return client_error(error, doing=doing, url=self.url, path=path, attempts=attempts, credentials=credentials)
 
 
 @contextmanager

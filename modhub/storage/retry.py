@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from modhub.storage.client_errors import is_transient
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Retry:
         yield from (self.delay * 2**number for number in range(self.attempts - 1))
         yield None
 
-    def __call__(self, work: Callable[[], Result]) -> Result:
+    def __call__(self, work: Callable[[], _Result]) -> _Result:
         """What ``work`` returns, tried again after transient failures. Raises its last error as it is."""
         delays = self.delays()
         while True:

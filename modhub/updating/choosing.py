@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.updating.fitting import Floats, Views, changed_margins, fit, log_softmax, tempered
+from modhub.updating.fitting import Doubles, Views, changed_margins, fit, log_softmax, tempered
 
 #: Strengths of the prior that are tried. With few examples a class, held-out examples cannot tell them apart.
 STRENGTHS = (10.0, 30.0, 100.0, 300.0)
@@ -23,7 +23,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Way:
+class Approach:
     """One way of updating. ``strength``, of the prior, belongs to ``calibrate`` alone."""
 
     strategy: str
@@ -34,20 +34,20 @@ class Way:
 
 
 #: Not updating at all.
-ORIGINAL = Way("original")
+ORIGINAL = Approach("original")
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
     """How well a way answers n held-out examples: log-loss and whether right, float64 (n,); NaN where not judged."""
 
-    loss: Floats
-    right: Floats
+    loss: Doubles
+    right: Doubles
 
-    def over(self, other: Judged) -> Comparison:
+    def over(self, other: Judged) -> Improvement:
         """This way against ``other``, on the examples on which both were judged, each paired with itself."""
         both = np.isfinite(self.loss) & np.isfinite(other.loss)
-        return Comparison(
+        return Improvement(
             *_mean_and_error(other.loss[both] - self.loss[both]),
             *_mean_and_error(self.right[both] - other.right[both]),
             examples=int(both.sum()),
@@ -55,7 +55,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Improvement:
     """By how much one way is better than another, with standard errors: log-loss per example, share right."""
 
     loss: float
@@ -75,7 +75,7 @@ class Comparison:
         return f"{right}, log-loss lower by {self.loss:.4f} +- {self.loss_error:.4f}"
 
 
-def judge(margins: Floats, labels: NDArray[np.integer], fold: NDArray[np.int64]) -> Judged:
+def judge(margins: Doubles, labels: NDArray[np.integer], fold: NDArray[np.int64]) -> Judged:
     """Margins (n, k) as a way that was not fitted on the example itself; NaN rows are not judged.
 
     The factor on the margins of each fold comes from the other folds.
@@ -98,7 +98,7 @@ def strengths_to_try(smallest_class: int) -> tuple[float, ...]:
     return STRENGTHS if smallest_class >= ENOUGH_FOR_STRENGTHS else FEW_STRENGTHS
 
 
-def held_out_margins(views: Views, labels: NDArray[np.integer], strength: float, fold: NDArray[np.int64]) -> Floats:
+def held_out_margins(views: Views, labels: NDArray[np.integer], strength: float, fold: NDArray[np.int64]) -> Doubles:
     """Margins (n, k) of every example under heads fitted without its fold."""
     result = np.empty_like(views.margins)
     for part in np.unique(fold):
@@ -112,11 +112,11 @@ def held_out_margins(views: Views, labels: NDArray[np.integer], strength: float,
 class Tried:
     """A way that was tried, and how it compared with the original on the examples to choose."""
 
-    way: Way
-    comparison: Comparison
+    way: Approach
+    comparison: Improvement
 
 
-def choose(original: Judged, ways: Mapping[Way, Judged]) -> tuple[Way | None, list[Tried]]:
+def choose_approach(original: Judged, ways: Mapping[Approach, Judged]) -> tuple[Approach | None, list[Tried]]:
     """The way to keep, None for the original, and how every way compared with it.
 
     Of those that are clearly better than the original the one with the least log-loss.
@@ -127,16 +127,16 @@ def choose(original: Judged, ways: Mapping[Way, Judged]) -> tuple[Way | None, li
     return (None if best is None else best.way), tried
 
 
-def calibrated(views: Views, labels: NDArray[np.integer], fold: NDArray[np.int64]) -> dict[Way, Judged]:
+def calibrated(views: Views, labels: NDArray[np.integer], fold: NDArray[np.int64]) -> dict[Approach, Judged]:
     """Variants of ``calibrate``, by the strength of the prior, each judged fold by fold."""
     smallest = int(np.bincount(labels, minlength=views.margins.shape[1]).min())
     return {
-        Way("calibrate", strength): judge(held_out_margins(views, labels, strength, fold), labels, fold)
+        Approach("calibrate", strength): judge(held_out_margins(views, labels, strength, fold), labels, fold)
         for strength in strengths_to_try(smallest)
     }
 
 
-def _mean_and_error(differences: Floats) -> tuple[float, float]:
+def _mean_and_error(differences: Doubles) -> tuple[float, float]:
     if not len(differences):
         return 0.0, 0.0
     return float(differences.mean()), float(differences.std() / np.sqrt(len(differences)))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from modhub.package.module import Head
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 
 #: Prior precisions, as multiples of the strength; chosen on training images of CIFAR-10 with CIFAR-100.
 _SCALE, _SHIFT, _SHARED, _BIAS, _OWN = 0.1, 0.1, 1.0, 1.0, 10.0
@@ -33,7 +33,7 @@ _TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class FeatureGroup:
     """Features (n, F) of modules with equal masks: those of ``origin`` (any number that names it) in ``columns``."""
 
     origin: int
@@ -48,8 +48,8 @@ class Views:
     ``margins`` float64 (n, k). ``groups``: the features of the modules that may change; the others hold still.
     """
 
-    margins: Floats
-    groups: tuple[Group, ...]
+    margins: Doubles
+    groups: tuple[FeatureGroup, ...]
 
     def __len__(self) -> int:
         return len(self.margins)
@@ -60,11 +60,11 @@ class Views:
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
+class HeadChange:
     """How one module's head changes: ``margin -> factor * margin + direction . h + offset`` with h its features."""
 
     factor: float
-    direction: Floats
+    direction: Doubles
     offset: float
 
     def head(self, head: Head) -> Head:
@@ -76,7 +76,7 @@ class Change:
         return Head(kernel.astype(np.float32), bias.astype(np.float32))
 
 
-def changed_margins(views: Views, changes: dict[int, Change]) -> Floats:
+def changed_margins(views: Views, changes: dict[int, HeadChange]) -> Doubles:
     """The margins (n, k) when the heads in the columns that ``changes`` names have changed."""
     result = views.margins.copy()
     for group in views.groups:
@@ -87,7 +87,7 @@ def changed_margins(views: Views, changes: dict[int, Change]) -> Floats:
     return result
 
 
-def fit(views: Views, labels: NDArray[np.integer], strength: float) -> dict[int, Change]:
+def fit(views: Views, labels: NDArray[np.integer], strength: float) -> dict[int, HeadChange]:
     """The changes, by column, that fit ``labels`` (n,) best.
 
     ``strength`` above 0; infinite gives no change at all.
@@ -97,19 +97,19 @@ def fit(views: Views, labels: NDArray[np.integer], strength: float) -> dict[int,
         return {}
     problem = _Problem(views.margins, np.asarray(labels), blocks, strength)
     found = minimise(problem.value_and_gradient, np.zeros(problem.size), tolerance=_TOLERANCE)
-    changes: dict[int, Change] = {}
+    changes: dict[int, HeadChange] = {}
     for block, part in zip(blocks, problem.parts(found / problem.roots), strict=True):
         changes |= block.changes(part)
     return changes
 
 
-def log_softmax(margins: Floats) -> Floats:
+def log_softmax(margins: Doubles) -> Doubles:
     """Log-probabilities (n, k) of the composite's softmax."""
     shifted = margins - margins.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
-def tempered(margins: Floats, labels: NDArray[np.integer]) -> float:
+def tempered(margins: Doubles, labels: NDArray[np.integer]) -> float:
     """The factor on all margins that makes the softmax fit ``labels`` best, between e^-3 and e^3; by golden section.
 
     Voting does not change by it, so it is granted to every set of margins before log-losses are compared.
@@ -133,9 +133,9 @@ class _Part:
 
     scale: float
     shift: float
-    shared: Floats
-    bias: Floats
-    own: Floats
+    shared: Doubles
+    bias: Doubles
+    own: Doubles
 
     def vector(self) -> Vector:
         return np.concatenate([[self.scale, self.shift], self.shared, self.bias, self.own.ravel()])
@@ -149,8 +149,8 @@ class _Block:
     columns: NDArray[np.int64]
     places: tuple[slice, ...]
     z: tuple[NDArray[np.floating], ...]
-    mean: Floats
-    spread: Floats
+    mean: Doubles
+    spread: Doubles
 
     @property
     def features(self) -> int:
@@ -166,7 +166,7 @@ class _Block:
         counts = (1, 1, self.features, len(self.columns), own)
         return np.repeat([_SCALE, _SHIFT, _SHARED, _BIAS, _OWN], counts)
 
-    def curvatures(self, margins: Floats, shares: Floats) -> Vector:
+    def curvatures(self, margins: Doubles, shares: Doubles) -> Vector:
         """The cross-entropy's second derivative by each parameter alone, at no change; z counts as uncorrelated noise.
 
         ``shares`` (n, k) are the softmax of ``margins``.
@@ -182,7 +182,7 @@ class _Block:
         shared, bias, own = np.split(vector[2:], [self.features, self.features + len(self.columns)])
         return _Part(float(vector[0]), float(vector[1]), shared, bias, own.reshape(self.features, -1))
 
-    def margins(self, before: Floats, part: _Part) -> Floats:
+    def margins(self, before: Doubles, part: _Part) -> Doubles:
         """The margins (n, columns) under ``part``."""
         result = before[:, self.columns] * (1 + part.scale) + part.shift + part.bias
         kernel = part.shared[:, None] + part.own
@@ -190,7 +190,7 @@ class _Block:
             result[:, place] += z @ kernel[:, place].astype(z.dtype)
         return np.asarray(result)
 
-    def gradient(self, before: Floats, by_margin: Floats) -> _Part:
+    def gradient(self, before: Doubles, by_margin: Doubles) -> _Part:
         """The gradient by the parameters, given that by the margins of all modules (n, k)."""
         own = np.empty((self.features, len(self.columns)))
         mine = by_margin[:, self.columns]
@@ -200,10 +200,10 @@ class _Block:
         scale = float((mine * before[:, self.columns]).sum())
         return _Part(scale, float(bias.sum()), own.sum(axis=1), bias, own)
 
-    def changes(self, part: _Part) -> dict[int, Change]:
+    def changes(self, part: _Part) -> dict[int, HeadChange]:
         directions = (part.shared[:, None] + part.own) / self.spread[:, None]
         return {
-            int(column): Change(1 + part.scale, direction, part.shift + bias - float(self.mean @ direction))
+            int(column): HeadChange(1 + part.scale, direction, part.shift + bias - float(self.mean @ direction))
             for column, direction, bias in zip(self.columns, directions.T, part.bias, strict=True)
         }
 
@@ -224,7 +224,7 @@ def _blocks(views: Views) -> Iterator[_Block]:
         )
 
 
-def _moments(parts: Sequence[NDArray[np.floating]]) -> tuple[Floats, Floats]:
+def _moments(parts: Sequence[NDArray[np.floating]]) -> tuple[Doubles, Doubles]:
     """Mean and standard deviation of all rows of all parts together; 1 for a feature that never varies."""
     rows = sum(len(part) for part in parts)
     mean = np.asarray(sum(part.sum(axis=0, dtype=np.float64) for part in parts) / rows)
@@ -240,7 +240,7 @@ class _Problem:
 
     def __init__(
         self,
-        margins: Floats,
+        margins: Doubles,
         labels: NDArray[np.integer],
         blocks: Sequence[_Block],
         strength: float,

@@ -53,7 +53,9 @@ def tangled(
     )
 
 
-def removed(concern: Masks, keep: Masks, unseen: Masks, stages: Stages) -> tuple[dict[str, NDArray[np.bool_]], Stages]:
+def without_unseen(
+    concern: Masks, keep: Masks, unseen: Masks, stages: Stages
+) -> tuple[dict[str, NDArray[np.bool_]], Stages]:
     """``keep`` without the nodes that unseen classes activate and the class itself does not, counted by stage."""
     kept = {site: mask & ~(unseen[site] & ~concern[site]) for site, mask in keep.items()}
     gone = removed_counts(keep, kept)

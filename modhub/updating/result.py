@@ -13,7 +13,7 @@ from modhub.errors import NotFound, UsageError
 from modhub.package.decomposition import Decomposition, with_digests
 from modhub.package.module import Module
 from modhub.spec.refs import parse_model_name
-from modhub.updating.choosing import Tried, Way
+from modhub.updating.choosing import Approach, Tried
 
 _DRAWS = 2000
 
@@ -75,7 +75,7 @@ class Update:
     against: tuple[Module, ...]
     before: Measured
     after: Measured
-    way: Way
+    way: Approach
     tried: tuple[Tried, ...]
     reason: str
     examples: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+from modhub.decomposition.sampling import Indices
 
 
 def shuffled_by_class(labels: NDArray[np.integer], classes: int, seed: int) -> list[Indices]:

@@ -11,7 +11,7 @@ from synthetic import release
 
 from modhub.cache.cache import Cache
 from modhub.errors import Conflict, IntegrityError, InvalidRef, NotFound, RegistryUnreachable, UsageError
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.registry.admin.fsck import fsck
 from modhub.registry.admin.mirror import mirror
 from modhub.registry.admin.takedown import take_down
@@ -289,7 +289,7 @@ def test_a_copy_behind_a_web_server_resolves_installs_and_searches(website, tmp_
     assert [str(entry.ref) for entry in reader.entries()] == ["me/net@1.0.0", "you/net@1.0.0"]
     pinned = resolve(["pets:cat", "you/net"], [reader], {})
     assert [str(pin.ref) for pin in pinned] == ["me/net:cat@1.0.0", "you/net:owl@1.0.0", "you/net:bat@1.0.0"]
-    installed = install(pinned, [reader], Cache(tmp_path / "cache"))
+    installed = install_pinned(pinned, [reader], Cache(tmp_path / "cache"))
     assert [each.fetched > 0 for each in installed] == [True, True, True]
     believing = RegistryReader(reader.store, trust=TRUST)
     assert [str(pin.ref) for pin in resolve(["pets:cat"], [believing], {})] == ["me/net:cat@1.0.0"]

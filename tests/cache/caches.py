@@ -10,7 +10,7 @@ from typing import Any
 
 from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry
 from modhub.resolve.resolver import resolve
 from modhub.spec.layout import blob_path
@@ -34,7 +34,7 @@ class Ran:
 
 def get(names, registries, cache, progress=None):
     registries = [registries] if isinstance(registries, Registry) else registries
-    return install(resolve(names, [*registries, CacheCatalog(cache)], {}), registries, cache, progress)
+    return install_pinned(resolve(names, [*registries, CacheCatalog(cache)], {}), registries, cache, progress)
 
 
 def get_from(url, root, names):
@@ -68,7 +68,7 @@ def whole_modules(cache):
     names = []
     for installed in cache.installed():
         pins = resolve([str(installed.ref)], [CacheCatalog(cache)], {})
-        assert [result.ref for result in install(pins, [], cache)] == [installed.ref]
+        assert [result.ref for result in install_pinned(pins, [], cache)] == [installed.ref]
         manifest = cache.manifest(installed.digest)
         module = next(module for module in manifest.content.modules if module.slug == installed.ref.cls)
         for key in (manifest.content.origin.weights, module.blob):

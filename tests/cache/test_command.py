@@ -13,7 +13,7 @@ from synthetic import release
 
 from modhub.cli.commands.cache import size_in_bytes
 from modhub.errors import IntegrityError, NotFound
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry
 from modhub.resolve.catalog import Pinned
 from modhub.spec.refs import ModuleRef
@@ -279,5 +279,5 @@ def test_a_class_that_a_release_does_not_have(cache, registry):
     """As a lockfile may say that somebody wrote by hand."""
     pin = Pinned(ModuleRef("me", "net", "cow", "1.0.0"), "cow", release()[0].digest, registry.url)
     with pytest.raises(NotFound, match=r"me/net@1\.0\.0 has no class 'cow'") as caught:
-        install([pin], [Registry(LocalStore(registry.store.root))], cache)
+        install_pinned([pin], [Registry(LocalStore(registry.store.root))], cache)
     assert caught.value.kind == "no-class"

@@ -18,7 +18,7 @@ from synthetic import release
 from modhub.cache.cache import Cache
 from modhub.cache.fetch import fetch_blob
 from modhub.errors import IntegrityError, RegistryUnreachable
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.limits import MIB
 from modhub.registry.publication import versioned
 from modhub.registry.writer import Registry
@@ -234,7 +234,7 @@ def test_as_many_at_once_as_the_store_can(registry, cache):
             yield from super().stream(path, max_bytes=max_bytes)
 
     pins = resolve(["me/net:cat", "me/net:dog"], [registry], {})
-    assert len(install(pins, [Registry(Store(registry.store.root, parallel=3))], cache)) == 2
+    assert len(install_pinned(pins, [Registry(Store(registry.store.root, parallel=3))], cache)) == 2
 
 
 def test_one_blob_that_two_releases_share_is_fetched_once(tmp_path, cache):

@@ -362,7 +362,7 @@ def test_a_hostile_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[
 def test_sizes_and_places_are_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     from modhub.installation.registries import STARTER_FOLDER
 
-    assert [printing.size(count) for count in (0, 1023, 1024, 1023 * 1024, 5 * 2**20)] == [
+    assert [printing.bytes_text(count) for count in (0, 1023, 1024, 1023 * 1024, 5 * 2**20)] == [
         "0 bytes", "1023 bytes", "1.0 KiB", "1.0 MiB", "5.0 MiB",
     ]  # fmt: skip
     assert printing.place(str(STARTER_FOLDER)) == "starter"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modhub.composition.agreement import Agreement, agreement_of
-from modhub.composition.modes import check_dtype, check_mode, percent, way_of
+from modhub.composition.modes import check_dtype, check_mode, exact_percent, way_of
 from modhub.composition.operations import added, removed, renamed, restricted, swapped, verified
 from modhub.composition.plan import Member, make_plan
 from modhub.composition.votes import Prediction
@@ -105,9 +105,9 @@ def test_fused_is_fused_and_says_what_is_known():
 
 
 def test_a_share_is_never_rounded_up():
-    assert percent(0.99999) == "99.99 %"
-    assert percent(1.0) == "100.00 %"
-    assert percent(0.0) == "0.00 %"
+    assert exact_percent(0.99999) == "99.99 %"
+    assert exact_percent(1.0) == "100.00 %"
+    assert exact_percent(0.0) == "0.00 %"
 
 
 # Plans

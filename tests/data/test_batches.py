@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.data.batches import set_down
-from modhub.data.rows import Part, Piece, Pieced, in_memory
+from modhub.data.rows import Piece, Pieced, RowSlice, in_memory
 from modhub.data.shards import source_of
 from modhub.errors import InvalidData, StorageError, UsageError
 
@@ -62,7 +62,7 @@ def test_rows_are_read_by_several_threads_at_once():
 
 def test_pieces_and_parts_are_the_whole():
     x, _ = data(30)
-    pieces = [Piece(0, x[:11]), Piece(11, Part(x, 11, 17)), Piece(17, Part(x, 17, 30))]
+    pieces = [Piece(0, x[:11]), Piece(11, RowSlice(x, 11, 17)), Piece(17, RowSlice(x, 17, 30))]
     joined, rows = Pieced(pieces), np.random.default_rng(1).integers(0, 30, 100)
     np.testing.assert_array_equal(joined[rows], x[rows])
     np.testing.assert_array_equal(joined[3:25], x[3:25])

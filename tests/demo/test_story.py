@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modhub.demo.story import Measured
+from modhub.demo.story import StoryAccuracy
 
 TELL = """
 import dataclasses, json, sys
@@ -119,7 +119,7 @@ def test_everything_is_written_below_the_folder_given(told: Told) -> None:
 
 def test_balanced_accuracy_weighs_every_class_equally() -> None:
     truth, answers = np.array(["a", "a", "a", "b"]), np.array(["a", "a", "x", "x"])
-    measured = Measured.of(answers, truth)
+    measured = StoryAccuracy.of(answers, truth)
     assert measured.accuracy == 0.5
     assert measured.recalls == {"a": pytest.approx(2 / 3), "b": 0.0}
     assert measured.balanced == pytest.approx(1 / 3)

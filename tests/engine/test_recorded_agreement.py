@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import modhub
-from modhub.composition.operations import matched
+from modhub.composition.operations import on_scale_of
 from modhub.engine.decompose.metrics import fused_agreement, recorded_agreement
 from modhub.installation.registries import STARTER_FOLDER
 from modhub.package.decomposition import decomposition_from, modules_from, with_digests
@@ -99,7 +99,7 @@ def test_a_module_that_changes_loses_it():
     one, two, *_ = decomposition.modules
     assert with_digests([one])[0].fused == agreement
     assert with_random_masks(one, 1).fused is None
-    assert matched(one, replace(two, scale=2 * one.scale)).fused is None
+    assert on_scale_of(one, replace(two, scale=2 * one.scale)).fused is None
 
 
 def test_auto_runs_as_what_was_recorded_and_as_the_plan_says():

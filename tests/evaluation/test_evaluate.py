@@ -17,7 +17,7 @@ import modhub
 from modhub.data.images import ImageData
 from modhub.errors import InvalidData, ModhubError, NotFound, UnsupportedModel, UsageError
 from modhub.evaluation.answers import Answers
-from modhub.ops.evaluate import Options, Preprocessing, Subject, evaluate_all, place_of, timed
+from modhub.ops.evaluate import EvaluateOptions, Preprocessing, Subject, evaluate_all, place_of, timed
 from tests.small_origins import bar_modules, bars, bars_model, quadrant_modules, quadrants, quadrants_model
 
 QUADRANTS = quadrants(25, 7)
@@ -175,7 +175,7 @@ def test_two_are_compared_on_the_images_that_both_know():
     data = ImageData(*RAW, "corners")
     whole = modhub.compose(quadrant_modules().modules)
     three = whole.remove("top right")
-    options = Options(drop_unknown=True)
+    options = EvaluateOptions(drop_unknown=True)
     first, second = evaluate_all([("all", whole), ("three", three)], data, options)
     assert first.images == second.images == 75
     assert first.rows.tolist() == np.flatnonzero(data.y != 1).tolist()
@@ -193,7 +193,7 @@ def test_two_are_compared_on_the_images_that_both_know():
 
 
 def test_preprocessing_is_for_the_network_alone_when_modules_are_measured_beside_it():
-    options = Options(Preprocessing(rescale=1 / 255))
+    options = EvaluateOptions(Preprocessing(rescale=1 / 255))
     whats = [("network", quadrants_model()), ("modules", quadrant_modules())]
     network, modules = evaluate_all(whats, ImageData(*RAW, "corners"), options)
     assert network.top_1.value == modhub.evaluate(quadrants_model(), RAW, rescale=1 / 255).top_1.value

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modhub.errors import InvalidData
-from modhub.evaluation.labels import columns_of, matched
+from modhub.evaluation.labels import columns_of, match_labels
 from modhub.spec.refs import slug_of
 
 
@@ -44,7 +44,7 @@ def test_no_column_is_given_twice(classes, labels):
 
 
 def match(y, classes, labels, drop_unknown=False):
-    return matched(np.array(y), classes, labels, data="photos", what="me/net", drop_unknown=drop_unknown)
+    return match_labels(np.array(y), classes, labels, data="photos", what="me/net", drop_unknown=drop_unknown)
 
 
 def test_rows_and_truth():

@@ -12,7 +12,7 @@ from PIL import Image
 
 import modhub
 from modhub.composition.composite import Composite
-from modhub.composition.explanation import Firing, explained
+from modhub.composition.explanation import Firing, explanation_of
 from modhub.composition.plan import Member, Verifier, make_plan
 from modhub.errors import InvalidData, ModhubError, NotFound, UsageError
 from modhub.ops.explain import explain
@@ -104,7 +104,7 @@ def by_hand(margins: list[float], thresholds: list[float] | None = None, **optio
         for name, threshold in zip(names, thresholds or [0.0] * len(names), strict=True)
     ]
     plan = make_plan([Member(each) for each in modules])
-    return explained(plan, np.array(margins, np.float32), [()] * len(modules), **options)
+    return explanation_of(plan, np.array(margins, np.float32), [()] * len(modules), **options)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_stages_say_what_they_did() -> None:
         verifiers=[Verifier((0, 1), judges[:2]), Verifier((0, 3), judges[::2]), Verifier((1, 3), judges[1:])],
     )
     margins = np.array([5, 4, 1, 2, -1, 3, 7, 8, 6, 0.5], np.float32)
-    explanation = explained(plan, margins, [()] * 4)
+    explanation = explanation_of(plan, margins, [()] * 4)
     assert [str(stage) for stage in explanation.stages] == [
         "between cat | dog it was decided again: dog takes the place of cat (me/judge:cat -1.00, me/judge:dog 3.00)",
         "between cat | wolf nothing was decided again, for dog had won",

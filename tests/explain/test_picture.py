@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import modhub
-from modhub.composition.explanation import Explanation, Firing, explained
+from modhub.composition.explanation import Explanation, Firing, explanation_of
 from modhub.composition.plan import Member, Verifier, make_plan
 from modhub.errors import StorageError, UsageError
 from modhub.plots.drawing import ACCENT, SOFT, look
@@ -40,7 +40,7 @@ def explanation(classes: int, *, layers: int = 5, origins: int = 1, **verifying:
         )
         for number in range(classes)
     ]
-    return explained(plan, margins, firings)
+    return explanation_of(plan, margins, firings)
 
 
 def figure_of(what: Explanation) -> Any:

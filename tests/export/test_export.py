@@ -17,10 +17,10 @@ import pytest
 
 import modhub
 from modhub.composition.composite import Composite
-from modhub.engine.export.formats import described, keras_bytes
+from modhub.engine.export.formats import keras_bytes, plan_description
 from modhub.engine.export.onnx import name_anew, onnx_bytes
 from modhub.errors import Conflict, Incompatible, InvalidData, ModhubError, StorageError, UnsupportedModel, UsageError
-from modhub.installation.backend import Backend
+from modhub.installation.backend import InstalledBackend
 from modhub.ops.export import TOLERANCE, export, synthetic_images
 from tests.composition.made_by_hand import CONTRACT
 from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, with_random_masks
@@ -73,7 +73,7 @@ def plain() -> Composite:
     return modhub.compose(list(bar_modules().modules))
 
 
-class Other(Backend):
+class Other(InstalledBackend):
     """Runs plans as they are, but exports something else."""
 
     def __init__(self, change: Any) -> None:
@@ -183,7 +183,7 @@ def test_equal_graphs_are_named_and_ordered_alike() -> None:
 
 
 def test_a_keras_file_is_deflated_and_dated_nowhere(plain: Composite, tmp_path: Path) -> None:
-    data = keras_bytes(plain.to_keras(), described(plain.plan))
+    data = keras_bytes(plain.to_keras(), plan_description(plain.plan))
     (tmp_path / "small.keras").write_bytes(data)
     plain.to_keras().save(tmp_path / "large.keras")
     assert len(data) < (tmp_path / "large.keras").stat().st_size

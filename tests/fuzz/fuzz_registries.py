@@ -24,7 +24,7 @@ from fuzz_mutators import ODD_TEXTS, bytes_spoilt, document_spoilt, parsed, seal
 
 from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.registry.admin.archive import export_release, import_release
 from modhub.registry.admin.fsck import fsck
 from modhub.registry.admin.gc import collect
@@ -225,7 +225,7 @@ def _cache_files() -> Case:
     """A cache with everything installed, by path."""
     with tempfile.TemporaryDirectory() as folder, _in_memory(samples.registry_files()) as store:
         registry = Registry(store, name="team")
-        install(resolve(["n"], [registry], {}), [registry], Cache(folder))
+        install_pinned(resolve(["n"], [registry], {}), [registry], Cache(folder))
         files = {path.relative_to(folder).as_posix(): path for path in Path(folder).rglob("*") if path.is_file()}
         return {path: file.read_bytes() for path, file in sorted(files.items()) if not path.startswith(".")}
 
@@ -248,7 +248,7 @@ def _read_cache(case: Case) -> bool:
             )
         for name in _NAMES:
             for pins in attempt(partial(resolve, [name], [catalog], {})):
-                attempt(partial(install, pins, [], cache))
+                attempt(partial(install_pinned, pins, [], cache))
         attempt(partial(cache.prune, dry_run=True), partial(cache.prune, max_size=1000))
         return bool(installed) and bool(checked) and not checked[0].damaged
 
@@ -260,7 +260,7 @@ def _read_install(case: Case) -> bool:
         done = []
         for name in _NAMES:
             for pins in attempt(partial(resolve, [name], [registry], {})):
-                done += attempt(partial(install, pins, [registry], cache))
+                done += attempt(partial(install_pinned, pins, [registry], cache))
         # What got in is whole.
         for checked in (cache.verify(),):
             if checked.hurt:

@@ -46,13 +46,13 @@ from modhub.spec.manifest import (
 from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.spec.registry_files import (
     AliasRecord,
-    Catalog,
     GcCandidate,
     GcCandidates,
     IndexShard,
     NamespaceCatalog,
     RegistryMarker,
     RevocationRecord,
+    SearchCatalog,
     TombstoneRecord,
     YankRecord,
     write_document,
@@ -243,7 +243,7 @@ def documents() -> dict[type[BaseModel], bytes]:
     made: list[BaseModel] = [
         shard,
         catalog,
-        Catalog(format=1, namespaces=("me", "you"), aliases=("n",)),
+        SearchCatalog(format=1, namespaces=("me", "you"), aliases=("n",)),
         ALIASES[-1],
         YANKS[-1],
         TOMBSTONES[-1],

@@ -14,7 +14,7 @@ from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
 from modhub.cache.markers import Installed
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry
 from modhub.resolve.resolver import resolve
 from modhub.spec.layout import blob_path
@@ -58,7 +58,7 @@ def registry(tmp_path):
 
 def get(names, registries, cache, progress=None):
     registries = [registries] if isinstance(registries, Registry) else registries
-    return install(resolve(names, [*registries, CacheCatalog(cache)], {}), registries, cache, progress)
+    return install_pinned(resolve(names, [*registries, CacheCatalog(cache)], {}), registries, cache, progress)
 
 
 def blob_file(cache, record):
@@ -74,7 +74,7 @@ def test_installing_one_class_fetches_one_weights_blob_and_its_own(registry, cac
     counting = Registry(store)
     pins = resolve(["me/net:dog"], [counting], {})
     store.left.clear()
-    [result] = install(pins, [counting], cache)
+    [result] = install_pinned(pins, [counting], cache)
     manifest, blobs = release()
     wanted = [manifest.content.origin.weights, manifest.content.modules[1].blob]
     expected = {blob_path(manifest.blobs[key].sha256): manifest.blobs[key].size for key in wanted}
@@ -118,7 +118,7 @@ def test_the_bytes_are_shared_out_among_the_modules(registry, cache):
     store = CountingStore(registry.store.root)
     pins = resolve(["me/net"], [Registry(store)], {})
     store.left.clear()
-    results = install(pins, [Registry(store)], cache)
+    results = install_pinned(pins, [Registry(store)], cache)
     assert sum(result.fetched for result in results) == sum(store.left.values())
     assert [result.fetched for result in results[1:]] == [301, 302]
 
@@ -143,7 +143,7 @@ def test_everything_works_after_the_registry_is_gone(registry, cache):
     catalog = CacheCatalog(cache)
     pins = resolve(["n:cat", "me:dog", "me/net:cat@^1"], [catalog], {})
     assert [str(pin.ref) for pin in pins] == ["me/net:cat@1.0.0", "me/net:dog@1.0.0", "me/net:cat@1.0.0"]
-    results = install(pins, [], cache)
+    results = install_pinned(pins, [], cache)
     assert [(result.already, result.fetched, result.registry) for result in results] == [(True, 0, registry.url)] * 3
     manifest = cache.manifest(results[0].digest)
     for module in manifest.content.modules[:2]:
@@ -190,7 +190,7 @@ def test_a_damaged_cache_is_noticed_and_repaired_by_installing_again(registry, c
     assert "install it again: modhub install" in str(caught.value)
     offline = resolve(["n:cat"], [CacheCatalog(cache)], {})
     with pytest.raises((NotFound, IntegrityError)):
-        install(offline, [], cache)
+        install_pinned(offline, [], cache)
     [result] = get(["n:cat"], registry, cache)
     assert (result.already, result.fetched > record.size) == (False, True)
     assert cache.blob(record) == blobs[record.sha256]
@@ -251,7 +251,7 @@ def test_a_release_that_changed_after_it_was_resolved_is_refused(registry, cache
     (registry.store.root / "releases/me/net/1.0.0.json").unlink()
     registry.publish(*release(seed=5))
     with pytest.raises(IntegrityError, match="releases never change") as caught:
-        install(pins, [registry], cache)
+        install_pinned(pins, [registry], cache)
     assert caught.value.kind == "release-changed"
     assert pins[0].digest in str(caught.value)
     assert release(seed=5)[0].digest in str(caught.value)
@@ -261,7 +261,7 @@ def test_a_release_that_changed_after_it_was_resolved_is_refused(registry, cache
 def test_a_pin_of_a_registry_that_was_not_given(registry, cache):
     pins = resolve(["n:cat"], [registry], {})
     with pytest.raises(NotFound, match="which is not among the registries given"):
-        install(pins, [], cache)
+        install_pinned(pins, [], cache)
 
 
 def test_two_registries_that_store_one_content_in_different_bytes(registry, cache, tmp_path):
@@ -294,7 +294,7 @@ def test_a_cache_path_that_is_a_file(registry, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     cache = Cache(tmp_path / "file")
     with pytest.raises(StorageError, match="MODHUB_CACHE") as caught:
-        install(resolve(["n:cat"], [registry], {}), [registry], cache)
+        install_pinned(resolve(["n:cat"], [registry], {}), [registry], cache)
     assert str(tmp_path / "file") in str(caught.value)
 
 

@@ -130,5 +130,5 @@ def test_without_matplotlib_the_message_says_what_to_install(tmp_path: Path) -> 
     assert done.stdout.startswith(
         "UsageError missing-extra plots are drawn by matplotlib, which is not installed. Hint: pip"
     )
-    assert drawing.check_extra() is None
+    assert drawing.check_matplotlib_installed() is None
     assert UsageError.exit_code == 2

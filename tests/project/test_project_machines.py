@@ -19,7 +19,7 @@ from sklearn.datasets import load_sample_images
 
 from modhub import Project
 from modhub.errors import InvalidData, NotFound
-from modhub.project.measuring import TOLERANCE, differences, fingerprint_of
+from modhub.project.measuring import TOLERANCE, accuracy_differences, data_fingerprint
 from modhub.resolve.lockfile import Lock, MeasuredAccuracy
 from modhub.spec.digests import sha256
 from tests.cli.running import plain_environment
@@ -166,20 +166,20 @@ def test_a_fingerprint_is_of_images_labels_and_classes_and_of_nothing_else(image
     by_hand = hashlib.sha256(b'{"classes":["a","b","c","d"],"dtype":"uint8","shape":[40,40,48,3]}')
     by_hand.update(x.tobytes())
     by_hand.update(y.astype("<i8").tobytes())
-    assert fingerprint_of(data) == f"sha256:{by_hand.hexdigest()}"
-    assert fingerprint_of(ImageData(x, data.y, data.classes, "two", paths=("p",) * 40)) == fingerprint_of(data)
+    assert data_fingerprint(data) == f"sha256:{by_hand.hexdigest()}"
+    assert data_fingerprint(ImageData(x, data.y, data.classes, "two", paths=("p",) * 40)) == data_fingerprint(data)
     others = [
         ImageData(x[::-1], data.y, data.classes, "one"),
         ImageData(x, data.y[::-1], data.classes, "one"),
         ImageData(x, data.y, ("a", "b", "d", "c"), "one"),
         ImageData(x.astype(np.float32), data.y, data.classes, "one"),
     ]
-    assert len({fingerprint_of(other) for other in [data, *others]}) == 5
+    assert len({data_fingerprint(other) for other in [data, *others]}) == 5
 
 
 def test_shares_differ_when_rounding_does_not_explain_it():
     accuracy = MeasuredAccuracy(data="d", fingerprint=sha256(b""), examples=4, top_1=0.5, top_5=1, balanced=0.5)
     near = accuracy.model_copy(update={"top_1": accuracy.top_1 + TOLERANCE / 2})
     far = accuracy.model_copy(update={"top_1": accuracy.top_1 + 2 * TOLERANCE, "examples": accuracy.examples + 1})
-    assert differences(accuracy, near) == {}
-    assert set(differences(accuracy, far)) == {"top_1", "examples"}
+    assert accuracy_differences(accuracy, near) == {}
+    assert set(accuracy_differences(accuracy, far)) == {"top_1", "examples"}

@@ -24,7 +24,7 @@ from synthetic import release
 from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError
-from modhub.installation.install import install
+from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry
 from modhub.resolve.resolver import resolve
 from modhub.resolve.settle import settle
@@ -207,7 +207,7 @@ def test_a_registry_and_then_the_cache_alone_say_what_releases_take(tmp_path):
     asked = ["me/net:cat", "you/net:dog"]
     pins = settle(asked, [registry, CacheCatalog(cache)], {})
     assert refs(pins) == ["me/net:cat@1.0.0", "you/net:dog@1.0.0"]
-    install([*pins, *resolve(["me/net:cat"], [registry], {})], [registry], cache)
+    install_pinned([*pins, *resolve(["me/net:cat"], [registry], {})], [registry], cache)
     assert settled(asked, CacheCatalog(cache)) == refs(pins)
     assert CacheCatalog(cache).contract(ModelRef("me", "net", "1.1.0")).value_range == (0, 1)
 

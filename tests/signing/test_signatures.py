@@ -20,7 +20,7 @@ from modhub.signing.keys import (
     public_line,
     read_private_key,
     sign,
-    verify,
+    verify_signature,
     write_private_key,
 )
 from modhub.signing.statements import KINDS, Statement
@@ -128,14 +128,14 @@ def test_a_signature_survives_its_file(statement: Statement) -> None:
     assert made == sign(TEAM.private, statement)
     data = write_document(made)
     assert read_document(SignatureFile, data, what="it", newest=1) == made
-    assert verify(TEAM.public, statement, made)
+    assert verify_signature(TEAM.public, statement, made)
     assert TEAM.public.verifies(statement, data)
     assert not signer("evil").public.verifies(statement, data)
 
 
 @given(statements(), statements())
 def test_no_other_statement_verifies(signed_one: Statement, other: Statement) -> None:
-    assert verify(TEAM.public, other, TEAM.sign(signed_one)) is (other == signed_one)
+    assert verify_signature(TEAM.public, other, TEAM.sign(signed_one)) is (other == signed_one)
 
 
 def test_each_field_counts() -> None:
@@ -144,15 +144,15 @@ def test_each_field_counts() -> None:
     changed = [Statement(kind, "c10#3", DIGEST) for kind in KINDS if kind not in ("alias", "release")]
     changed += [Statement("alias", name, DIGEST) for name in ("c100#3", "c1#3", "c10#4", "c10#33", "c10 #3")]
     changed += [Statement("alias", "c10#3", OTHER_DIGEST), RELEASE]
-    assert verify(TEAM.public, ALIAS, made)
-    assert not [statement for statement in changed if verify(TEAM.public, statement, made)]
+    assert verify_signature(TEAM.public, ALIAS, made)
+    assert not [statement for statement in changed if verify_signature(TEAM.public, statement, made)]
 
 
 def test_a_signature_under_another_keys_id_is_none() -> None:
     made = TEAM.sign(RELEASE)
     renamed = SignatureFile(format=1, key=signer("evil").id, signature=made.signature)
-    assert not verify(TEAM.public, RELEASE, renamed)
-    assert not verify(signer("evil").public, RELEASE, renamed)
+    assert not verify_signature(TEAM.public, RELEASE, renamed)
+    assert not verify_signature(signer("evil").public, RELEASE, renamed)
 
 
 @given(st.binary(max_size=400))
@@ -172,7 +172,7 @@ def test_any_bytes_may_pose_as_key_and_signature(raw: bytes, signature: bytes) -
     """Most of them are no points of the curve; none of them raises anything."""
     public = PublicKey(raw)
     file = SignatureFile(format=1, key=public.id, signature=base64.b64encode(signature).decode())
-    assert verify(public, RELEASE, file) is False
+    assert verify_signature(public, RELEASE, file) is False
 
 
 def test_a_signature_is_written_in_one_way_only() -> None:
@@ -180,7 +180,7 @@ def test_a_signature_is_written_in_one_way_only() -> None:
     made = TEAM.sign(RELEASE)
     spare = made.signature[:-3] + chr(ord(made.signature[-3]) + 1) + "=="
     assert base64.b64decode(spare) == base64.b64decode(made.signature)
-    assert not verify(TEAM.public, RELEASE, made.model_copy(update={"signature": spare}))
+    assert not verify_signature(TEAM.public, RELEASE, made.model_copy(update={"signature": spare}))
 
 
 # Public keys as text
@@ -310,7 +310,7 @@ def test_without_cryptography_the_way_to_get_it_is_named(monkeypatch: pytest.Mon
     monkeypatch.delitem(sys.modules, "modhub.signing.keys", raising=False)
     monkeypatch.delattr("modhub.signing.keys", raising=False)
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
-    for work in (lambda: new_signer("x"), lambda: verify(TEAM.public, RELEASE, made)):
+    for work in (lambda: new_signer("x"), lambda: verify_signature(TEAM.public, RELEASE, made)):
         with pytest.raises(UsageError) as caught:
             work()
         assert str(caught.value) == (

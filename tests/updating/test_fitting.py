@@ -10,8 +10,17 @@ from sklearn.linear_model import LogisticRegression
 
 from modhub.package.module import Head
 from modhub.updating import fitting
-from modhub.updating.choosing import Comparison, Judged, Way, calibrated, choose, judge, strengths_to_try
-from modhub.updating.fitting import Change, Group, Views, changed_margins, fit, log_softmax, minimise, tempered
+from modhub.updating.choosing import Approach, Improvement, Judged, calibrated, choose_approach, judge, strengths_to_try
+from modhub.updating.fitting import (
+    FeatureGroup,
+    HeadChange,
+    Views,
+    changed_margins,
+    fit,
+    log_softmax,
+    minimise,
+    tempered,
+)
 from modhub.updating.splitting import first_of_each, folds, set_aside
 
 
@@ -25,10 +34,10 @@ def scene(seed=0, n=120, groups=False):
     margins = random.normal(size=(n, 5))
     margins[np.arange(n), labels] += 1
     if groups:
-        first = [Group(0, np.array([0, 2]), one), Group(0, np.array([1]), one * 1.1)]
+        first = [FeatureGroup(0, np.array([0, 2]), one), FeatureGroup(0, np.array([1]), one * 1.1)]
     else:
-        first = [Group(0, np.array([0, 1, 2]), one)]
-    return Views(margins, (*first, Group(1, np.array([3, 4]), two))), labels
+        first = [FeatureGroup(0, np.array([0, 1, 2]), one)]
+    return Views(margins, (*first, FeatureGroup(1, np.array([3, 4]), two))), labels
 
 
 def literal_loss(views, labels, changes, strength):
@@ -84,7 +93,7 @@ def test_with_nothing_but_own_directions_it_is_scikit_learns_logistic_regression
     random = np.random.default_rng(5)
     labels = np.arange(90) % 3
     features = random.normal(size=(90, 4)) + labels[:, None] * [0.5, -0.5, 0, 1]
-    views = Views(np.zeros((90, 3)), (Group(0, np.arange(3), features),))
+    views = Views(np.zeros((90, 3)), (FeatureGroup(0, np.arange(3), features),))
     ours = changed_margins(views, fit(views, labels, 2.0))
     z = (features - features.mean(axis=0)) / features.std(axis=0)
     theirs = LogisticRegression(C=0.5, fit_intercept=False, tol=1e-8, max_iter=1000).fit(z, labels)
@@ -126,7 +135,7 @@ def test_many_features_are_kept_in_half_the_memory_and_fit_the_same(monkeypatch)
 def test_a_changed_head_gives_the_changed_margins():
     random = np.random.default_rng(0)
     head = Head(random.normal(size=(4, 2)).astype(np.float32), random.normal(size=2).astype(np.float32))
-    change = Change(1.3, random.normal(size=4), -0.7)
+    change = HeadChange(1.3, random.normal(size=4), -0.7)
     features = random.normal(size=(6, 4)).astype(np.float32)
     new = change.head(head)
     before = features @ head.margin_kernel + head.margin_bias
@@ -183,23 +192,23 @@ def judged(losses, rights):
 
 def test_the_original_is_kept_unless_a_way_is_clearly_better():
     original = judged([1, 1, 1, 1], [0, 1, 0, 1])
-    better, noisy, worse_votes, no_votes = (Way("calibrate", float(s)) for s in range(4))
+    better, noisy, worse_votes, no_votes = (Approach("calibrate", float(s)) for s in range(4))
     ways = {
         better: judged([0.5, 0.6, 0.5, 0.6], [1, 1, 0, 1]),
         noisy: judged([0.0, 2, 1, 0.9], [1, 1, 0, 1]),
         worse_votes: judged([0.1, 0.1, 0.1, 0.1], [0, 0, 0, 0]),
         no_votes: judged([0.1, 0.2, 0.1, 0.2], [0, 1, 0, 1]),
     }
-    chosen, tried = choose(original, ways)
+    chosen, tried = choose_approach(original, ways)
     assert chosen == better
     assert [each.comparison.clearly_better for each in tried] == [True, False, False, False]
-    assert choose(original, {noisy: ways[noisy]})[0] is None
-    assert choose(original, {})[0] is None
+    assert choose_approach(original, {noisy: ways[noisy]})[0] is None
+    assert choose_approach(original, {})[0] is None
 
 
 def test_ways_are_compared_where_both_were_judged():
     comparison = judged([1, np.nan, 1], [1, np.nan, 0]).over(judged([2, 9, 3], [0, 0, 0]))
-    assert comparison == Comparison(1.5, pytest.approx(0.5 / 2**0.5), 0.5, pytest.approx(0.5 / 2**0.5), 2)
+    assert comparison == Improvement(1.5, pytest.approx(0.5 / 2**0.5), 0.5, pytest.approx(0.5 / 2**0.5), 2)
 
 
 def test_no_margin_that_an_example_helped_to_fit_judges_it():
@@ -212,7 +221,7 @@ def test_no_margin_that_an_example_helped_to_fit_judges_it():
     found = calibrated(still, noise, fold)
     original = judge(still.margins, noise, fold)
     assert max(each.over(original).loss for each in found.values()) < 0.02
-    assert choose(original, found)[0] is None
+    assert choose_approach(original, found)[0] is None
 
 
 def test_few_examples_try_one_strength():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.spec.manifest import Stages
-from modhub.updating.masks import counts, jaccard_after, removed, tangled, unseen_share
+from modhub.updating.masks import counts, jaccard_after, tangled, unseen_share, without_unseen
 
 SITE = (2, 3)
 masks = st.lists(st.booleans(), min_size=6, max_size=6).map(lambda bits: np.array(bits).reshape(SITE))
@@ -45,7 +45,7 @@ def test_tangle_is_the_literal_rule_node_by_node(concern, keep, unseen, join):
 @derandomized
 @given(masks, masks, masks)
 def test_remove_is_the_literal_rule_node_by_node(concern, keep, unseen):
-    kept, stages = removed({"s": concern}, {"s": keep}, {"s": unseen}, stages_of(concern, keep))
+    kept, stages = without_unseen({"s": concern}, {"s": keep}, {"s": unseen}, stages_of(concern, keep))
     for node in np.ndindex(SITE):
         goes = unseen[node] and not concern[node]
         assert kept["s"][node] == (keep[node] and not goes)

@@ -9,7 +9,7 @@ import click
 from modhub.cli import printing
 from modhub.cli.options import Command, json_option, one_registry_option, registry_option, sign_option
 from modhub.cli.printing import Column
-from modhub.cli.root import Group, help_alone
+from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import NotFound, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from modhub.signing.keys import Signer
 
 
-@click.group("alias", cls=Group)
+@click.group("alias", cls=CommandGroup)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Short names for models: c10:cat for cifar10/r56:cat.

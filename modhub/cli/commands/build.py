@@ -36,4 +36,4 @@ def command(out: Path, frozen: bool, project: Path | None, as_json: bool, **plac
     printing.line(composite.plan.summary)
     for text in composite.plan.running():
         printing.line(text)
-    printing.line(f"saved {out} ({printing.size(size)})")
+    printing.line(f"saved {out} ({printing.bytes_text(size)})")

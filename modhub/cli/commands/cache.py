@@ -14,8 +14,8 @@ import click
 from modhub.cli import printing
 from modhub.cli.options import Command, json_option
 from modhub.cli.printing import Column
-from modhub.cli.progress import Progress
-from modhub.cli.root import Group, help_alone
+from modhub.cli.progress import ProgressLine
+from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from modhub.cache.cache import Cache
     from modhub.cache.prune import Pruned
-    from modhub.cache.verify import Checked
+    from modhub.cache.verify import CacheCheck
 
 _UNITS: Final = {"B": 1, **{f"{name}B": 1000**power for power, name in enumerate("KMGT", 1)}}
 _BINARY_UNITS: Final = {f"{name}IB": 1024**power for power, name in enumerate("KMGT", 1)}
@@ -46,7 +46,7 @@ def size_in_bytes(ctx: click.Context | None, parameter: click.Parameter | None, 
     return int(Decimal(match[1]) * factor)
 
 
-@click.group("cache", cls=Group)
+@click.group("cache", cls=CommandGroup)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """The modules on this machine: where they are, whether they are still right, how much they take.
@@ -105,7 +105,7 @@ def list_releases(folder: Path | None, as_json: bool) -> None:
             (
                 str(release.ref),
                 _classes(release.classes),
-                "damaged" if release.problem else printing.size(release.size),
+                "damaged" if release.problem else printing.bytes_text(release.size),
                 f"{datetime.fromtimestamp(release.used):%Y-%m-%d %H:%M}",
             )
             for release in releases
@@ -115,7 +115,7 @@ def list_releases(folder: Path | None, as_json: bool) -> None:
         if release.problem:
             printing.warn(f"{release.ref}: {release.problem} See modhub cache verify")
     where = printing.place(str(cache.root))
-    printing.note(f"{printing.size(size)} in {where}." if releases else f"nothing is installed in {where}.")
+    printing.note(f"{printing.bytes_text(size)} in {where}." if releases else f"nothing is installed in {where}.")
 
 
 @command.command(
@@ -126,19 +126,19 @@ def list_releases(folder: Path | None, as_json: bool) -> None:
 )
 @cache_option
 @json_option
-def verify(folder: Path | None, as_json: bool) -> None:
+def verify_command(folder: Path | None, as_json: bool) -> None:
     """Hash everything in the cache again; what is damaged is named, with the modules that need it.
 
     Installing does the same for what it installs, and repairs it.
     """
     cache = _cache(folder)
-    with Progress("hashing the cache") as progress:
+    with ProgressLine("hashing the cache") as progress:
         checked = cache.verify(progress.steps("hashing the cache"))
     if not checked.damaged:
         if as_json:
             printing.document({"cache": str(cache.root), "files": checked.files, "size": checked.size, "damaged": []})
         else:
-            printing.line(f"{_files(checked.files)}, {printing.size(checked.size)}: all as they should be.")
+            printing.line(f"{_files(checked.files)}, {printing.bytes_text(checked.size)}: all as they should be.")
         return
     if not as_json:
         printing.table(
@@ -166,7 +166,7 @@ def verify(folder: Path | None, as_json: bool) -> None:
 )
 @cache_option
 @json_option
-def prune(dry_run: bool, max_size: int | None, folder: Path | None, as_json: bool) -> None:
+def prune_command(dry_run: bool, max_size: int | None, folder: Path | None, as_json: bool) -> None:
     """Delete what no installed module needs. Modules are only deleted for a --max-size.
 
     What was used within the last hour stays, so that nothing is taken from an installation that is running.
@@ -179,15 +179,16 @@ def prune(dry_run: bool, max_size: int | None, folder: Path | None, as_json: boo
     for release, modules in groupby(sorted(pruned.modules), key=lambda ref: ref.release):
         classes = _classes([ref.cls for ref in modules])
         printing.line(f"{'would delete' if dry_run else 'deleted'} {classes} of {release}")
-    freed = f"{'would free' if dry_run else 'freed'} {printing.size(pruned.freed)} in {_files(len(pruned.files))}"
-    printing.line(f"{freed}; {printing.size(pruned.left)} {'would stay' if dry_run else 'stay'}.")
+    freed = f"{'would free' if dry_run else 'freed'} {printing.bytes_text(pruned.freed)} in {_files(len(pruned.files))}"
+    printing.line(f"{freed}; {printing.bytes_text(pruned.left)} {'would stay' if dry_run else 'stay'}.")
     if pruned.waiting:
         printing.note(
-            f"{printing.size(pruned.waiting)} that nobody needs were used within the last hour; prune again later."
+            f"{printing.bytes_text(pruned.waiting)} that nobody needs were used within the last hour; "
+            "prune again later."
         )
     if max_size is not None and pruned.left - pruned.waiting > max_size:
         printing.warn(
-            f"more than --max-size stays: {printing.size(max_size)} is less than what was used in the last hour."
+            f"more than --max-size stays: {printing.bytes_text(max_size)} is less than what was used in the last hour."
         )
 
 
@@ -203,7 +204,7 @@ def _fields(cache: Cache, pruned: Pruned, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _damaged(cache: Cache, checked: Checked) -> IntegrityError:
+def _damaged(cache: Cache, checked: CacheCheck) -> IntegrityError:
     hurt = [str(ref) for ref in checked.hurt]
     again = f"install again what needs them: modhub install {' '.join(hurt)}"
     return IntegrityError(

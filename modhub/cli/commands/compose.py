@@ -9,10 +9,17 @@ from typing import Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.compose_options import EXACT, Shape, agreement_text, composed, shape_options, way_asked
+from modhub.cli.compose_options import (
+    EXACT,
+    ComposeOptions,
+    agreement_line,
+    composite_of_options,
+    shape_options,
+    way_asked,
+)
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 
@@ -44,7 +51,7 @@ def command(
     refs: tuple[str, ...],
     out: Path | None,
     check: str | None,
-    shape: Shape,
+    shape: ComposeOptions,
     registry: tuple[str, ...] | None,
     cache: Path | None,
     as_json: bool,
@@ -60,20 +67,20 @@ def command(
 
         check_place(out)
     agreement = None
-    with Progress("finding modules") as progress:
+    with ProgressLine("finding modules") as progress:
         images = _images(check, refs, shape)
-        composite = composed(refs, shape, registry=registry, cache=cache)
+        composite = composite_of_options(refs, shape, registry=registry, cache=cache)
         if images is not None:
             progress.doing(f"classifying {len(images):,} images both ways")
             load_engine()
             agreement = composite.agreement(images)
         if out is not None:
-            from modhub.engine.export.formats import described
+            from modhub.engine.export.formats import plan_description
             from modhub.engine.read.files import save_model
 
             progress.doing("building the model")
             load_engine()
-            save_model(composite.to_keras(), out, described(composite.plan))
+            save_model(composite.to_keras(), out, plan_description(composite.plan))
     plan = composite.plan
     if as_json:
         document = plan.to_dict() | {"reject": composite.reject, "out": None if out is None else str(out)}
@@ -97,14 +104,14 @@ def command(
     for text in plan.running():
         printing.line(text)
     if not plan.is_exact:
-        printing.line(agreement_text(agreement or "not measured; give images to measure it on: --check IMAGES"))
+        printing.line(agreement_line(agreement or "not measured; give images to measure it on: --check IMAGES"))
     elif agreement is not None:
-        printing.line(agreement_text(agreement))
+        printing.line(agreement_line(agreement))
     if out is not None:
-        printing.line(f"saved {out} ({printing.size(out.stat().st_size)})")
+        printing.line(f"saved {out} ({printing.bytes_text(out.stat().st_size)})")
 
 
-def _images(check: str | None, refs: Sequence[str], shape: Shape) -> Any:
+def _images(check: str | None, refs: Sequence[str], shape: ComposeOptions) -> Any:
     """The images of ``--check``. Raises UsageError where there is nothing to measure."""
     if check is None:
         return None

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from modhub.cli import printing
-from modhub.cli.data_options import class_names, labelled
+from modhub.cli.data_options import class_names_option, labelled
 from modhub.cli.energy_options import metered, with_energy
-from modhub.cli.options import Command, delta, json_option, number, numbers
-from modhub.cli.printing import Column, percent
-from modhub.cli.progress import Progress
+from modhub.cli.options import Command, delta, json_option, number, numbers_option
+from modhub.cli.printing import Column
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict, StorageError
+from modhub.spec.text import percent
 
 if TYPE_CHECKING:
     from modhub.package.decomposition import Decomposition
@@ -43,10 +44,10 @@ if TYPE_CHECKING:
 @click.option("--validation", metavar="DATA", help="Measure every module on this data (its test split) as well.")
 @click.option("--rescale", default="1", show_default=True, callback=number, metavar="X", help="Such as 1/255.")
 @click.option(
-    "--mean", callback=numbers, metavar="X[,X...]", help="Subtracted after that; one number, or one a channel."
+    "--mean", callback=numbers_option, metavar="X[,X...]", help="Subtracted after that; one number, or one a channel."
 )
 @click.option(
-    "--std", callback=numbers, metavar="X[,X...]", help="Divided by after that; one number, or one a channel."
+    "--std", callback=numbers_option, metavar="X[,X...]", help="Divided by after that; one number, or one a channel."
 )
 @click.option(
     "--observe",
@@ -138,8 +139,8 @@ def command(
     out = out or Path(f"{short}.modules")
     check_model_file(model)
     _check_out(out)
-    with Progress("reading data") as progress:
-        images = _data(data, split, class_names(classes), engine)
+    with ProgressLine("reading data") as progress:
+        images = _data(data, split, class_names_option(classes), engine)
         held_out = None if validation is None else _data(validation, "test", images.classes, "local")
         progress.doing(f"loading {model.name}")
         load_engine()
@@ -255,5 +256,5 @@ def _print(decomposition: Decomposition, out: Path) -> None:
         rows.append(cells)
     printing.table([Column("class", wraps=True), *(Column(title, right=True) for title in titles)], rows)
     printing.line()
-    printing.line(f"saved {out} ({printing.size(_size(decomposition))})")
+    printing.line(f"saved {out} ({printing.bytes_text(_size(decomposition))})")
     printing.note(f"next: modhub publish {out}")

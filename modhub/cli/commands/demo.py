@@ -17,10 +17,10 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import Command, json_option
-from modhub.cli.printing import percent
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict
+from modhub.spec.text import percent
 
 if TYPE_CHECKING:
     from modhub.demo.story import Step
@@ -57,7 +57,7 @@ def command(keep: Path | None, as_json: bool) -> None:
         if not as_json:
             printing.echo(header(width))
         started = time.perf_counter()
-        progress = stack.enter_context(Progress("starting"))
+        progress = stack.enter_context(ProgressLine("starting"))
         load_engine()
         from modhub.demo.story import run
 

@@ -12,6 +12,7 @@ from modhub.cli.options import Command
 from modhub.cli.printing import Column
 from modhub.cli.project_options import move_text, place_options
 from modhub.errors import UsageError
+from modhub.spec.text import percent
 
 if TYPE_CHECKING:
     from modhub.project.diff import LockDifference, ReleaseDifference
@@ -94,7 +95,7 @@ def _value(name: str, value: Any) -> str:
     if value is None:
         return "-"
     if name == "kept" or name.startswith(("recall", "precision")):
-        return printing.percent(value)
+        return percent(value)
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

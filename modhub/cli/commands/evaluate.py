@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.compose_options import Shape, composed, shape_options
-from modhub.cli.data_options import class_names, labelled
+from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
+from modhub.cli.data_options import class_names_option, labelled
 from modhub.cli.energy_options import metered, with_energy
-from modhub.cli.options import Command, cache_option, json_option, number, numbers, registry_option
+from modhub.cli.options import Command, cache_option, json_option, number, numbers_option, registry_option
 from modhub.cli.printing import Column
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
 )
 @click.option("--rescale", default="1", show_default=True, callback=number, metavar="X", help="A Keras model's: 1/255.")
 @click.option(
-    "--mean", callback=numbers, metavar="X[,X...]", help="Subtracted after that; one number, or one a channel."
+    "--mean", callback=numbers_option, metavar="X[,X...]", help="Subtracted after that; one number, or one a channel."
 )
 @click.option(
-    "--std", callback=numbers, metavar="X[,X...]", help="Divided by after that; one number, or one a channel."
+    "--std", callback=numbers_option, metavar="X[,X...]", help="Divided by after that; one number, or one a channel."
 )
 @click.option(
     "--confidence", type=float, default=0.95, show_default=True, metavar="X", help="Of intervals, and of a verdict."
@@ -77,7 +77,7 @@ def command(
     plots: Path | None,
     force: bool,
     layers: bool,
-    shape: Shape,
+    shape: ComposeOptions,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -102,13 +102,13 @@ def command(
     from modhub.ops.evaluate import evaluate_all
 
     _check_plots(plots, force)
-    with Progress("reading data") as progress:
+    with ProgressLine("reading data") as progress:
         images = labelled(data, split)
         progress.doing("finding modules")
         load_engine()
         whats = [_subject(what, shape, settings)]
         if compare is not None:
-            plain = Shape(adapt=shape.adapt, size=shape.size)
+            plain = ComposeOptions(adapt=shape.adapt, size=shape.size)
             whats.append(_subject([part.strip() for part in compare.split(",")], plain, settings))
         progress.doing(f"classifying {len(images):,} images")
         evaluations = evaluate_all(whats, images, _options(settings))
@@ -132,7 +132,7 @@ def command(
         printing.line(f"drew {', '.join(path.name for path in drawn)} in {plots}")
 
 
-def _subject(refs: Sequence[str], shape: Shape, settings: dict[str, Any]) -> tuple[str | None, Any]:
+def _subject(refs: Sequence[str], shape: ComposeOptions, settings: dict[str, Any]) -> tuple[str | None, Any]:
     """What to evaluate, with its name. Raises UsageError for changes to what has none."""
     from modhub.ops.evaluate import place_of
     from modhub.ops.publish import load
@@ -146,7 +146,7 @@ def _subject(refs: Sequence[str], shape: Shape, settings: dict[str, Any]) -> tup
             hint="compare two with --compare.",
         )
     if places[0] in ("model", "project"):
-        if shape != Shape():
+        if shape != ComposeOptions():
             raise UsageError(
                 f"{name} is a {places[0]}, which no option changes.",
                 kind="bad-option",
@@ -154,18 +154,18 @@ def _subject(refs: Sequence[str], shape: Shape, settings: dict[str, Any]) -> tup
             )
         return None, refs[0]
     parts: Any = load(refs[0]).modules if places[0] == "decomposition" else refs
-    composite = composed(parts, shape, registry=settings["registry"], cache=settings["cache"])
-    plain = Shape(adapt=shape.adapt, size=shape.size)
+    composite = composite_of_options(parts, shape, registry=settings["registry"], cache=settings["cache"])
+    plain = ComposeOptions(adapt=shape.adapt, size=shape.size)
     usual = replace(shape, mode=None, dtype=None) if composite.plan.is_exact else shape
     return name if usual == plain else f"{name} (changed)", composite
 
 
 def _options(settings: dict[str, Any]) -> Any:
     from modhub.evaluation.intervals import Resampling
-    from modhub.ops.evaluate import Composing, Options, Preprocessing
+    from modhub.ops.evaluate import Composing, EvaluateOptions, Preprocessing
 
-    classes = class_names(settings["classes"])
-    return Options(
+    classes = class_names_option(settings["classes"])
+    return EvaluateOptions(
         Preprocessing(classes, settings["rescale"], settings["mean"], settings["std"]),
         Composing(settings["registry"], settings["cache"]),
         Resampling(settings["confidence"], settings["resamples"], settings["seed"]),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
-from modhub.cli.compose_options import Shape, composed, shape_options
+from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(
     refs: tuple[str, ...],
     index: int | None,
     out: Path | None,
-    shape: Shape,
+    shape: ComposeOptions,
     registry: tuple[str, ...] | None,
     cache: Path | None,
     as_json: bool,
@@ -57,10 +57,10 @@ def command(
         from modhub.plots.explanation import check_out
 
         check_out(out)
-    with Progress("reading the image") as progress:
+    with ProgressLine("reading the image") as progress:
         pixels = one_image(image, index)
         progress.doing("finding modules")
-        composite = composed(refs, shape, registry=registry, cache=cache)
+        composite = composite_of_options(refs, shape, registry=registry, cache=cache)
         progress.doing("asking the modules")
         load_engine()
         explanation = explained_by(composite, pixels)

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.compose_options import Shape, composed, shape_options
+from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
 from modhub.cli.options import Command, cache_option, json_option, registry_option
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.engine.export.formats import FORMATS
 
@@ -43,7 +43,7 @@ def command(
     kind: Any,
     check: str | None,
     force: bool,
-    shape: Shape,
+    shape: ComposeOptions,
     registry: tuple[str, ...] | None,
     cache: Path | None,
     as_json: bool,
@@ -62,8 +62,8 @@ def command(
     from modhub.ops.export import check_export, export
 
     check_export(out, kind, force=force)
-    with Progress("finding modules") as progress:
-        composite = composed(refs, shape, registry=registry, cache=cache)
+    with ProgressLine("finding modules") as progress:
+        composite = composite_of_options(refs, shape, registry=registry, cache=cache)
         load_engine()
         done = export(composite, out, format=kind, check=check, force=force, doing=progress.doing)
     if as_json:
@@ -78,6 +78,6 @@ def command(
         )
         return
     printing.line(composite.plan.summary)
-    printing.line(f"saved {done.path} ({done.format}, {printing.size(done.size)})")
+    printing.line(f"saved {done.path} ({done.format}, {printing.bytes_text(done.size)})")
     printing.line(f"read back without modhub: margins differ by {done.difference:.1e} at most, on {done.checked_on}")
     printing.note(f"its class names:\n{done.snippet}")

@@ -10,7 +10,8 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
-from modhub.cli.printing import Column, percent
+from modhub.cli.printing import Column
+from modhub.spec.text import percent
 
 if TYPE_CHECKING:
     from modhub.ops.search import Details
@@ -85,8 +86,8 @@ def _print(details: Details) -> None:
             f"observe {options.observe}, backtrack {options.backtrack}, rule {options.rule}, delta {options.delta}",
         ),
         ("", f"{options.samples_per_class:,} samples per class, seed {options.seed}"),
-        ("size", f"{printing.size(size)}, of which {printing.size(weights)} are the network's weights"),
-        *([("", f"this module's own: {printing.size(manifest.blobs[alone.blob].size)}")] if alone else []),
+        ("size", f"{printing.bytes_text(size)}, of which {printing.bytes_text(weights)} are the network's weights"),
+        *([("", f"this module's own: {printing.bytes_text(manifest.blobs[alone.blob].size)}")] if alone else []),
         ("made", f"{manifest.provenance.created} by {manifest.provenance.tool}"),
         *([("derived from", _derived(modules))] if any(module.derived_from for module in modules) else []),
         *([("energy", _energy(energy))] if (energy := manifest.provenance.energy) else []),

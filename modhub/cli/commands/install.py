@@ -10,7 +10,7 @@ import click
 from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def command(
         raise UsageError("give either names or a lockfile.", hint="a lockfile says itself which modules it pins.")
     from modhub.ops.install import install
 
-    with Progress("looking up names") as progress:
+    with ProgressLine("looking up names") as progress:
         installed = install(
             refs,
             locked=locked,
@@ -101,4 +101,8 @@ def _classes(modules: list[Installed]) -> str:
 
 
 def _fetched(modules: list[Installed]) -> str:
-    return "was here" if all(each.already for each in modules) else printing.size(sum(each.fetched for each in modules))
+    return (
+        "was here"
+        if all(each.already for each in modules)
+        else printing.bytes_text(sum(each.fetched for each in modules))
+    )

@@ -9,7 +9,7 @@ import click
 from modhub.cli import passphrase, printing
 from modhub.cli.options import Command, json_option
 from modhub.cli.printing import Column
-from modhub.cli.root import Group, help_alone
+from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHOWN = 16
 
 
-@click.group("key", cls=Group)
+@click.group("key", cls=CommandGroup)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Make, trust and revoke the keys that sign releases, aliases and yanks.
@@ -50,7 +50,7 @@ def new_key(name: str, locked: bool, as_json: bool) -> None:
     from modhub.settings.private_keys import create_key, key_path
 
     path = str(key_path(name))
-    made = create_key(name, passphrase.choose(name) if locked else None)
+    made = create_key(name, passphrase.choose_passphrase(name) if locked else None)
     if as_json:
         printing.document({"name": name, "id": made.id, "public": str(made.public), "path": path, "locked": locked})
         return
@@ -112,7 +112,7 @@ def list_keys(as_json: bool) -> None:
 )
 @click.option("--name", metavar="NAME", help="What to call it.")
 @json_option
-def trust_key(key: str, namespaces: tuple[str, ...], name: str | None, as_json: bool) -> None:
+def trust_command(key: str, namespaces: tuple[str, ...], name: str | None, as_json: bool) -> None:
     """Believe what PUBLIC_KEY signs in the namespaces given, beside those that it is believed in already.
 
     A key that you have or trust may be given by its name. Get others' keys in a way that you trust: whoever made the

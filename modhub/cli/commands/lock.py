@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.compose_options import agreement_text
+from modhub.cli.compose_options import agreement_line
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.project_options import accuracy_text, change_fields, print_change, project_option, working
 from modhub.errors import UsageError
@@ -87,7 +87,7 @@ def _lock_project(project: Path | None, data: str | None, *, measure: bool, as_j
     if change.locked is not None and change.locked.accuracy is not None:
         printing.line(accuracy_text(change.locked))
     if change.agreement is not None:
-        printing.line(agreement_text(change.agreement))
+        printing.line(agreement_line(change.agreement))
 
 
 def _own_file(out: Path | None) -> Path:

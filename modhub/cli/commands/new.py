@@ -10,7 +10,7 @@ import click
 from modhub.cli import printing
 from modhub.cli.findings import print_some
 from modhub.cli.options import Command
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.project_options import locked_fields, move_text, place_options
 from modhub.errors import UsageError
 
@@ -39,7 +39,7 @@ def command(name: str | None, refs: tuple[str, ...], here: bool, as_json: bool, 
         raise UsageError("a project's name cannot be empty.", kind="bad-label", hint="for example modhub new pets.")
     from modhub.project.project import Project
 
-    with Progress("finding modules") as progress:
+    with ProgressLine("finding modules") as progress:
         project = Project.new(Path(name), refs, progress=progress.at, **places)
         locked = project.locked
     if as_json:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.compose_options import Shape, composed, shape_options
+from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 
@@ -46,7 +46,7 @@ def command(
     refs: tuple[str, ...],
     images: str,
     top: int,
-    shape: Shape,
+    shape: ComposeOptions,
     batch_size: int,
     registry: tuple[str, ...] | None,
     cache: Path | None,
@@ -60,10 +60,10 @@ def command(
     """
     from modhub.data.images import load_images
 
-    with Progress("reading images") as progress:
+    with ProgressLine("reading images") as progress:
         x, names = load_images(images)
         progress.doing("finding modules")
-        composite = composed(refs, shape, registry=registry, cache=cache)
+        composite = composite_of_options(refs, shape, registry=registry, cache=cache)
         if top > len(composite):
             raise UsageError(
                 f"--top {top} of a classifier of {len(composite)} classes.", hint=f"ask for 1 to {len(composite)}."

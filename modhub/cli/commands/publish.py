@@ -9,7 +9,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import Command, json_option, one_registry_option, sign_option
-from modhub.cli.progress import Progress
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 
@@ -55,7 +55,7 @@ def command(
     from modhub.ops.publish import publish
 
     wanted = _check(check, data, margin)
-    with Progress("reading the package") as progress:
+    with ProgressLine("reading the package") as progress:
         if wanted is not None:
             load_engine()
         release = publish(folder, version=version, registry=registry, sign=sign, check=wanted, progress=progress.at)
@@ -77,7 +77,7 @@ def command(
         return
     if release.checked is not None:
         printing.line(str(release.checked))
-    what = f"{release.ref}: {len(release.classes)} modules, {printing.size(release.size)}"
+    what = f"{release.ref}: {len(release.classes)} modules, {printing.bytes_text(release.size)}"
     where = printing.place(release.registry)
     printing.line(f"published {what}, in {where}" if release.created else f"{what}, was in {where} already")
 

@@ -12,8 +12,8 @@ import click
 from modhub.cli import printing
 from modhub.cli.findings import count, duration, mirrored_fields, print_findings, print_some, report_fields, tell
 from modhub.cli.options import Command, json_option, sign_option
-from modhub.cli.progress import Progress
-from modhub.cli.root import Group, help_alone
+from modhub.cli.progress import ProgressLine
+from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 url_argument = click.argument("url", required=False, metavar="[URL]")
 
 
-@click.group("registry", cls=Group)
+@click.group("registry", cls=CommandGroup)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Create and keep registries, the places that releases are published to.
@@ -76,7 +76,7 @@ def init(url: str | None, single_writer: bool, as_json: bool) -> None:
 @url_argument
 @click.option("--repair-from", "other", metavar="URL", help="Take from this registry what is damaged or missing.")
 @json_option
-def fsck(url: str | None, other: str | None, as_json: bool) -> None:
+def fsck_command(url: str | None, other: str | None, as_json: bool) -> None:
     """Read every manifest and record, hash every blob, and hold the index to the releases.
 
     What any crash may leave behind is called untidy and harms nobody. Exit code 5 when something is damaged.
@@ -84,7 +84,7 @@ def fsck(url: str | None, other: str | None, as_json: bool) -> None:
     from modhub.registry.admin.fsck import fsck as examine
 
     registry = _registry(url)
-    with Progress(f"reading {printing.place(registry.url)}") as progress:
+    with ProgressLine(f"reading {printing.place(registry.url)}") as progress:
         source = None if other is None else _source(other)
         report = examine(registry, repair_from=source, keys=_trusted_keys(), progress=progress.at)
     if not as_json:
@@ -130,7 +130,7 @@ def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> 
     from modhub.registry.admin.gc import collect
 
     registry = _registry(url)
-    with Progress("looking for what nothing needs") as progress:
+    with ProgressLine("looking for what nothing needs") as progress:
         done = collect(registry, older_than=older_than, dry_run=dry_run, progress=progress.at)
     for text in done.warnings:
         printing.warn(text)
@@ -149,7 +149,7 @@ def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> 
         return
     would = "would delete" if dry_run else "deleted"
     print_some([f"{would} {one.path}" for one in done.deleted])
-    objects = f"{count(len(done.deleted), 'object')} of {printing.size(done.freed)}"
+    objects = f"{count(len(done.deleted), 'object')} of {printing.bytes_text(done.freed)}"
     printing.line(f"{would} {objects}, and {count(done.swept, 'unfinished write')}; {len(done.waiting)} wait.")
     if done.waiting:
         printing.note("what waits is deleted by a later run, when nothing has needed it for that long.")
@@ -163,13 +163,13 @@ def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> 
 )
 @url_argument
 @json_option
-def reindex(url: str | None, as_json: bool) -> None:
+def reindex_command(url: str | None, as_json: bool) -> None:
     """Rebuild the index from the releases, so that hosts that cannot list serve the registry by it alone."""
     from modhub.registry.reindex import reindex as rebuild
 
     registry = _registry(url)
     registry.check()
-    with Progress("reading releases"):
+    with ProgressLine("reading releases"):
         problems = rebuild(registry)
     names = registry.models()
     if as_json:
@@ -194,21 +194,21 @@ def reindex(url: str | None, as_json: bool) -> None:
 @click.argument("target", metavar="DST")
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @json_option
-def mirror(source: str, target: str, refs: tuple[str, ...], as_json: bool) -> None:
+def mirror_command(source: str, target: str, refs: tuple[str, ...], as_json: bool) -> None:
     """Copy releases from the registry SRC to the registry DST, checked on the way: all, or those that REF... name.
 
     Signatures, aliases, yanks and takedowns come along. Run it again to continue, or to catch up.
     """
     from modhub.registry.admin.mirror import mirror as copy
 
-    with Progress("looking at both registries") as progress:
+    with ProgressLine("looking at both registries") as progress:
         done = copy(_source(source), _registry(target), refs, keys=_trusted_keys(), progress=progress.at)
     if as_json:
         printing.document(mirrored_fields(done))
     else:
         print_some([f"copied {ref}" for ref in done.copied])
         printing.line(
-            f"copied {count(len(done.copied), 'release')}, {printing.size(done.fetched)}; "
+            f"copied {count(len(done.copied), 'release')}, {printing.bytes_text(done.fetched)}; "
             f"{len(done.present)} were there, {len(done.taken_down)} are taken down."
         )
     tell(done.problems)
@@ -245,7 +245,7 @@ def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | N
                 hint="run it again with --yes.",
             )
         click.confirm(f"take down {release} from {printing.place(registry.url)} for ever?", abort=True, err=True)
-    with Progress(f"taking down {release}") as progress:
+    with ProgressLine(f"taking down {release}") as progress:
         done = take_down(registry, release, reason, signer=sign, progress=progress.at)
     if as_json:
         printing.document(
@@ -260,7 +260,7 @@ def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | N
         )
         return
     shared = f"; {count(done.shared, 'blob')} stay, which other releases need" if done.shared else ""
-    freed = f"{count(len(done.deleted), 'blob')} of {printing.size(done.freed)}"
+    freed = f"{count(len(done.deleted), 'blob')} of {printing.bytes_text(done.freed)}"
     printing.line(f"took down {done.ref}: {done.reason}")
     printing.line(f"deleted {freed}{shared}.")
 
@@ -275,7 +275,7 @@ def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | N
 @click.argument("file", type=click.Path(path_type=Path))
 @url_argument
 @json_option
-def export(ref: str, file: Path, url: str | None, as_json: bool) -> None:
+def export_command(ref: str, file: Path, url: str | None, as_json: bool) -> None:
     """Write a release, with its signatures, into FILE, for machines without a network.
 
     Without a version the newest. There: modhub registry import FILE.
@@ -283,13 +283,13 @@ def export(ref: str, file: Path, url: str | None, as_json: bool) -> None:
     from modhub.registry.admin.archive import export_release
 
     registry, release = _found(ref, url)
-    with Progress(f"exporting {release}") as progress:
+    with ProgressLine(f"exporting {release}") as progress:
         manifest = export_release(registry, release, file, keys=_trusted_keys(), progress=progress.at)
     if as_json:
         document = {"release": str(release), "digest": manifest.digest, "file": str(file), "size": file.stat().st_size}
         printing.document(document)
     else:
-        printing.line(f"wrote {release} to {file}, {printing.size(file.stat().st_size)}")
+        printing.line(f"wrote {release} to {file}, {printing.bytes_text(file.stat().st_size)}")
 
 
 @command.command(
@@ -306,7 +306,7 @@ def import_file(file: Path, url: str | None, as_json: bool) -> None:
     from modhub.registry.admin.archive import import_release
 
     registry = _registry(url)
-    with Progress(f"reading {file}") as progress:
+    with ProgressLine(f"reading {file}") as progress:
         done = import_release(file, registry, progress=progress.at)
     for text in done.warnings:
         printing.warn(text)

@@ -29,7 +29,7 @@ def command(frozen: bool, project: Path | None, as_json: bool, **places: Any) ->
         printing.note("the project has no classes")
         return
     new = sum(not each.already for each in change.installed)
-    size = printing.size(sum(each.fetched for each in change.installed))
+    size = printing.bytes_text(sum(each.fetched for each in change.installed))
     count = len(change.installed)
     modules = "1 module is" if count == 1 else f"{count} modules are"
     printing.note(f"{modules} installed" + (f", {new} of them now ({size} fetched)" if new else " already"))

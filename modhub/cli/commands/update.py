@@ -11,10 +11,11 @@ from modhub.cli import printing
 from modhub.cli.data_options import labelled
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.options import Command, cache_option, json_option, registry_option
-from modhub.cli.printing import Column, percent
-from modhub.cli.progress import Progress
+from modhub.cli.printing import Column
+from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict, UsageError
+from modhub.spec.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ def command(
         parse_model_name(name)
     if out is not None:
         _check_out(out)
-    with Progress("reading data") as progress:
+    with ProgressLine("reading data") as progress:
         images = labelled(data, split)
         other = None if report is None else labelled(report, "test")
         progress.doing(f"updating {refs[0]}{' ...' if len(refs) > 1 else ''}")

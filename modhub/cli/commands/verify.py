@@ -12,6 +12,7 @@ from modhub.cli.findings import tell
 from modhub.cli.options import Command
 from modhub.cli.printing import Column
 from modhub.cli.project_options import project_options, working
+from modhub.spec.text import percent
 
 if TYPE_CHECKING:
     from modhub.project.verify import Replay
@@ -67,7 +68,7 @@ def _print(replay: Replay) -> None:
     )
     if replay.accuracy is not None:
         measured = replay.accuracy
-        shares = f"{printing.percent(measured.top_1)} right, {printing.percent(measured.balanced)} balanced"
+        shares = f"{percent(measured.top_1)} right, {percent(measured.balanced)} balanced"
         same = "as locked" if not replay.differing else "which is not what is locked"
         printing.line(f"data {measured.data}: {measured.examples:,} images, {shares}, {same}")
     if not replay.problems:

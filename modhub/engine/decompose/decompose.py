@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from pydantic import ValidationError
 
-from modhub.data.arrays import Labelled, check_class_names, check_every_class, numbers, slugs_of
+from modhub.data.arrays import Labelled, channel_values, check_class_names, check_every_class, slugs_of
 from modhub.data.rows import ImageRows, Source
 from modhub.data.shards import labelled_shards, open_shards, source_of
 from modhub.decomposition.sampling import Sample
@@ -21,14 +21,14 @@ from modhub.engine.decompose.executors import opened_engine
 from modhub.engine.decompose.metrics import validated
 from modhub.engine.decompose.observe import Logits
 from modhub.engine.decompose.pipeline import Cut, cut_with
-from modhub.engine.decompose.probe import Progress
+from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.read.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
 from modhub.engine.read.reader import read_model
 from modhub.engine.run.network import Network
 from modhub.errors import InvalidData, UsageError
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.package.codec import encode_weights
-from modhub.package.decomposition import Decomposition, fingerprint_of, with_digests
+from modhub.package.decomposition import Decomposition, trunk_fingerprint, with_digests
 from modhub.package.module import Module, Origin
 from modhub.spec.contract import check_images, contract_of
 from modhub.spec.digests import sha256
@@ -52,7 +52,7 @@ def decompose_model(
     data_name: str,
     validation_name: str,
     options: dict[str, Any],
-    progress: Progress | None,
+    progress: StepProgress | None,
     engine: str = "local",
     workers: int | None = None,
 ) -> Decomposition:
@@ -70,7 +70,7 @@ def decompose_model(
         check_every_class(data.labels, names)
         contract = _contract(data.images, architecture.input_shape, rescale, mean, std)
         held_out = _validation(validation, names, contract)
-        fingerprint = fingerprint_of(architecture, sha256(encode_weights(weights)), contract)
+        fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
         origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
         network = _checked_network(model, origin, data.images)
         measured: list[Accuracy] = []
@@ -143,7 +143,9 @@ def _contract(
     if not isinstance(rescale, (int, float, np.number)) or not np.isfinite(rescale) or rescale == 0:
         raise UsageError(f"rescale is {rescale!r}.", hint="use the factor of the training, for example 1/255.")
     try:
-        return contract_of(images, rescale=float(rescale), mean=numbers(mean, "mean"), std=numbers(std, "std"))
+        return contract_of(
+            images, rescale=float(rescale), mean=channel_values(mean, "mean"), std=channel_values(std, "std")
+        )
     except ValidationError:
         raise UsageError(
             f"mean {mean} and std {std} do not fit images of {images.shape[3]} channels.",

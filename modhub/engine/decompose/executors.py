@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from modhub.data.rows import Piece
 from modhub.engine.decompose.observe import LocalObserver, Observer
-from modhub.engine.decompose.probe import Progress
+from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.run.network import Network
 from modhub.errors import UsageError, did_you_mean
 from modhub.package.module import Origin
@@ -24,7 +24,7 @@ class Engine(Protocol):
         """``function`` of each call's arguments, in order."""
 
     def observer(
-        self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: Progress | None
+        self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: StepProgress | None
     ) -> Observer: ...
 
 
@@ -35,7 +35,7 @@ class Local:
         return starmap(function, calls)
 
     def observer(
-        self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: Progress | None
+        self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: StepProgress | None
     ) -> Observer:
         return LocalObserver(origin, network, pieces, progress)
 

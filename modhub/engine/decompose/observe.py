@@ -18,13 +18,11 @@ from modhub.data.rows import Piece
 from modhub.decomposition.activity import Activity, Bits
 from modhub.decomposition.sampling import Indices, Observed, Sample, Segment, observed, pack_rows
 from modhub.decomposition.sites import Site, find_sites
-from modhub.engine.decompose.probe import Progress, observe, step_size, threads_for
+from modhub.engine.decompose.probe import StepProgress, observe, step_size, threads_for
 from modhub.engine.run.isolated import MaskedNetwork
 from modhub.engine.run.network import Network
 from modhub.package.module import Masks, Module, Origin
 from modhub.spec.manifest import DecomposeOptions
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +43,14 @@ class Observer(Protocol):
     def activity(self, sample: Sample, parts: Sequence[Segment], options: DecomposeOptions) -> tuple[Activity, Logits]:
         """Which nodes each segment activates, and what the origin answers."""
 
-    def margins(self, modules: Sequence[Module], inputs: Sequence[Indices], batch_size: int) -> list[Floats]:
+    def margins(
+        self, modules: Sequence[Module], inputs: Sequence[Indices], batch_size: int
+    ) -> list[NDArray[np.float64]]:
         """The margins of each module, under its masks, on the inputs asked of it, in their order."""
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class MarginInputs:
     """A module as far as its margins need it: masks, head."""
 
     keep: Masks
@@ -58,7 +58,7 @@ class Asked:
     bias: np.float32
 
     @classmethod
-    def of(cls, module: Module) -> Asked:
+    def of(cls, module: Module) -> MarginInputs:
         return cls(module.keep, module.head.margin_kernel, module.head.margin_bias)
 
 
@@ -66,7 +66,7 @@ class LocalObserver:
     """Observes in this process. ``progress`` is told batches done and in all, of several pieces the pieces."""
 
     def __init__(
-        self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: Progress | None = None
+        self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: StepProgress | None = None
     ) -> None:
         self._origin = origin
         self._network = network
@@ -90,13 +90,17 @@ class LocalObserver:
                 between(number + 1, len(self._pieces))
         return activity, gathered(found)
 
-    def margins(self, modules: Sequence[Module], inputs: Sequence[Indices], batch_size: int) -> list[Floats]:
+    def margins(
+        self, modules: Sequence[Module], inputs: Sequence[Indices], batch_size: int
+    ) -> list[NDArray[np.float64]]:
         result = [np.empty(len(own)) for own in inputs]
         for piece in self._pieces:
             places, own = wanted_of(piece, inputs)
             if not any(map(len, own)):
                 continue
-            found = margins_of_piece(self._network, self._origin, map(Asked.of, modules), own, piece.images, batch_size)
+            found = margins_of_piece(
+                self._network, self._origin, map(MarginInputs.of, modules), own, piece.images, batch_size
+            )
             for values, place, margins in zip(result, places, found, strict=True):
                 values[place] = margins
         return result
@@ -109,7 +113,7 @@ def observe_piece(
     share: Observed,
     images: Any,
     batch_size: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> tuple[NDArray[np.int64], Bits, NDArray[np.float32]]:
     """Segments (k,), what they activate (k, bytes), and logits (n, classes) of the inputs in ascending order."""
     rows, numbers = np.unique(share.rows, return_inverse=True)
@@ -132,14 +136,14 @@ def observe_piece(
 def margins_of_piece(
     network: Network,
     origin: Origin,
-    modules: Iterable[Asked],
+    modules: Iterable[MarginInputs],
     inputs: Sequence[Indices],
     images: Any,
     batch_size: int,
-) -> list[Floats]:
+) -> list[NDArray[np.float64]]:
     """The margins of each module on its ``inputs`` of one piece, run in whole batches filled up by repeating some."""
     masked: MaskedNetwork | None = None
-    result: list[Floats] = []
+    result: list[NDArray[np.float64]] = []
     for module, own in zip(modules, inputs, strict=True):
         masked = masked or MaskedNetwork(network, origin.contract, module.keep)
         masked.set_masks(module.keep)

@@ -23,7 +23,7 @@ from modhub.decomposition.jaccard import UsedWeights, jaccard
 from modhub.decomposition.sampling import Sample, draw, segments
 from modhub.decomposition.sites import Site
 from modhub.engine.decompose.observe import LocalObserver, Logits, Observer
-from modhub.engine.decompose.probe import Progress
+from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.run.network import Network
 from modhub.package.module import Head, Masks, Module, Origin, PackedMasks
 from modhub.spec.manifest import DecomposeOptions, Stages
@@ -44,7 +44,7 @@ def cut(
     images: NDArray[Any],
     labels: NDArray[np.integer],
     options: DecomposeOptions,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Cut:
     """One module for every class of ``origin``.
 

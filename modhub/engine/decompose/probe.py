@@ -30,7 +30,7 @@ from modhub.engine.run.network import Network, preprocess
 from modhub.package.module import Weights
 from modhub.spec.manifest import InputContract
 
-Progress = Callable[[int, int], None]
+StepProgress = Callable[[int, int], None]
 
 #: Images a step on a processor: so few that a layer's output stays in its cache, so many that kernels run full.
 _STEP: Final = 64
@@ -93,7 +93,7 @@ def observe(
     parts: Sequence[Segment],
     batches: Batches,
     images: Any,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
     *,
     threads: int = 1,
 ) -> tuple[Activity, NDArray[np.float32]]:

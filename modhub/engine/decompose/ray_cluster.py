@@ -17,12 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data.raw import RawRows
-from modhub.data.rows import CHUNK_BYTES, Part, Piece
+from modhub.data.rows import CHUNK_BYTES, Piece, RowSlice
 from modhub.decomposition.activity import Activity
 from modhub.decomposition.sampling import Indices, Observed, Sample, Segment, observed
 from modhub.decomposition.sites import Site, find_sites
-from modhub.engine.decompose.observe import Asked, Floats, Logits, gathered, margins_of_piece, observe_piece, wanted_of
-from modhub.engine.decompose.probe import Progress
+from modhub.engine.decompose.observe import (
+    Logits,
+    MarginInputs,
+    gathered,
+    margins_of_piece,
+    observe_piece,
+    wanted_of,
+)
+from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.run.network import Network
 from modhub.errors import ModhubError, UsageError
 from modhub.package.module import Module, Origin
@@ -39,7 +46,7 @@ class _Job:
     origin: Origin
     batch_size: int
     sites: tuple[Site, ...] = ()
-    modules: tuple[Asked, ...] = ()
+    modules: tuple[MarginInputs, ...] = ()
 
 
 @contextmanager
@@ -93,7 +100,7 @@ class Cluster:
         return [found[number] for number in range(len(calls))]
 
     def observer(
-        self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: Progress | None
+        self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: StepProgress | None
     ) -> ClusterObserver:
         if any(isinstance(piece.images, RawRows) for piece in pieces):
             raise UsageError(
@@ -159,13 +166,15 @@ def _parts(piece: Piece) -> Iterable[Piece]:
     for start in range(0, len(piece.images), step):
         stop = min(start + step, len(piece.images))
         is_here = isinstance(piece.images, np.ndarray)
-        yield Piece(piece.start + start, piece.images[start:stop] if is_here else Part(piece.images, start, stop))
+        yield Piece(piece.start + start, piece.images[start:stop] if is_here else RowSlice(piece.images, start, stop))
 
 
 class ClusterObserver:
     """An observer (``observing.Observer``) whose pieces are observed by workers. ``progress`` is told pieces."""
 
-    def __init__(self, cluster: Cluster, origin: Origin, pieces: Sequence[Piece], progress: Progress | None) -> None:
+    def __init__(
+        self, cluster: Cluster, origin: Origin, pieces: Sequence[Piece], progress: StepProgress | None
+    ) -> None:
         self._cluster = cluster
         self._origin = origin
         self._pieces = pieces
@@ -186,11 +195,13 @@ class ClusterObserver:
                 self._progress(done + 1, len(calls))
         return activity, gathered(found)
 
-    def margins(self, modules: Sequence[Module], inputs: Sequence[Indices], batch_size: int) -> list[Floats]:
+    def margins(
+        self, modules: Sequence[Module], inputs: Sequence[Indices], batch_size: int
+    ) -> list[NDArray[np.float64]]:
         result = [np.empty(len(own)) for own in inputs]
         if not modules:
             return result
-        job = self._cluster.share(_Job(self._origin, batch_size, modules=tuple(map(Asked.of, modules))))
+        job = self._cluster.share(_Job(self._origin, batch_size, modules=tuple(map(MarginInputs.of, modules))))
         wanted = [(piece, *wanted_of(piece, inputs)) for piece in self._pieces]
         wanted = [(piece, places, own) for piece, places, own in wanted if any(map(len, own))]
         calls = [(job, piece.images, own) for piece, _, own in wanted]
@@ -214,5 +225,5 @@ def _observe(job: _Job, images: Any, inputs: Indices, rows: Indices) -> tuple[An
     return observe_piece(_network_of(job.origin), job.origin, job.sites, Observed(inputs, rows), images, job.batch_size)
 
 
-def _margins(job: _Job, images: Any, inputs: Sequence[Indices]) -> list[Floats]:
+def _margins(job: _Job, images: Any, inputs: Sequence[Indices]) -> list[NDArray[np.float64]]:
     return margins_of_piece(_network_of(job.origin), job.origin, job.modules, inputs, images, job.batch_size)

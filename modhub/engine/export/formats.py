@@ -37,7 +37,7 @@ ONNX_CLASSES: Final = "classes"
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 
 
-def described(plan: Plan) -> dict[str, Any]:
+def plan_description(plan: Plan) -> dict[str, Any]:
     """What every artifact of ``plan`` says of itself, as plain values; ``classes`` first, in column order."""
     return {
         "classes": list(plan.labels),
@@ -47,10 +47,10 @@ def described(plan: Plan) -> dict[str, Any]:
     }
 
 
-def write(model: keras.Model, description: Mapping[str, Any], kind: Format, path: Path) -> None:
+def write_format(model: keras.Model, description: Mapping[str, Any], kind: Format, path: Path) -> None:
     """Write ``model`` (raw images to margins) to ``path``, where nothing stands yet.
 
-    ``description`` is what ``described`` gives. Raises UnsupportedModel, kind ``unsupported-operator``, for an
+    ``description`` is what ``plan_description`` gives. Raises UnsupportedModel, kind ``unsupported-operator``, for an
     operator that the format lacks, and UsageError, kind ``missing-extra``; OSError when the disk refuses.
     """
     _WRITERS[kind](model, description, path)

@@ -20,7 +20,7 @@ _NO_COPIES: Final = "TF2ONNX_CATCH_ERRORS"
 _PACKAGES: Final = ("onnx", "tf2onnx", "onnxruntime")
 
 
-def check_extra() -> None:
+def check_onnx_installed() -> None:
     """Raise UsageError, kind ``missing-extra``, without the packages that write and check ONNX."""
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
         raise UsageError(
@@ -36,7 +36,7 @@ def onnx_bytes(model: Any, metadata: Mapping[str, str]) -> bytes:
 
     ``metadata`` goes into ``metadata_props``. Raises UnsupportedModel, kind ``unsupported-operator``.
     """
-    check_extra()
+    check_onnx_installed()
     import tf2onnx
 
     from modhub.engine.export.tensorflow import traced

@@ -21,7 +21,7 @@ _HINT = "modhub needs a last Dense layer with softmax, logits, or one sigmoid."
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class DenseHead:
     """``features`` is the id of the call that the dense layer reads. kernel (features, N), bias (N,); float32."""
 
     features: str
@@ -30,7 +30,7 @@ class Head:
     bias: NDArray[np.float32]
 
 
-def find_head(calls: list[LayerCall], output: str) -> Head:
+def find_head(calls: list[LayerCall], output: str) -> DenseHead:
     """The head of a network whose last tensor is ``output``. Raises UnsupportedModel naming what stands there."""
     by_id = {call.id: call for call in calls}
     if output not in by_id:
@@ -76,7 +76,7 @@ def _named_refusal(call: LayerCall) -> str:
     return f"the model ends in {name}, not in a dense classifier"
 
 
-def _checked(call: LayerCall, squash: str | None) -> Head:
+def _checked(call: LayerCall, squash: str | None) -> DenseHead:
     layer: Any = call.layer
     kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float32)
     units = kernel.shape[1]
@@ -90,14 +90,14 @@ def _checked(call: LayerCall, squash: str | None) -> Head:
             raise _refuse(
                 f"the head {call.name!r} has {units} sigmoids: multi-label classifiers are not supported", call
             )
-        return Head(call.inputs[0], "sigmoid", kernel, bias)
+        return DenseHead(call.inputs[0], "sigmoid", kernel, bias)
     if squash not in (None, "softmax"):
         raise _refuse(f"the head {call.name!r} ends in the activation {squash!r}", call)
     if units == 1:
         raise _refuse(
             f"the head {call.name!r} has one output without a sigmoid: that is a regression, not a classifier", call
         )
-    return Head(call.inputs[0], "softmax" if squash else "logits", kernel, bias)
+    return DenseHead(call.inputs[0], "softmax" if squash else "logits", kernel, bias)
 
 
 def _refuse(reason: str, call: LayerCall | None = None) -> UnsupportedModel:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from modhub.engine.read.graph import LayerCall, layer_calls
-from modhub.engine.read.head import Head, find_head
+from modhub.engine.read.head import DenseHead, find_head
 from modhub.errors import UnsupportedModel
 from modhub.spec import architecture as arch
 
@@ -68,7 +68,9 @@ def read_model(model: keras.Model) -> tuple[arch.Architecture, dict[str, NDArray
     return architecture, weights | head_weights(head)
 
 
-def _architecture(model: keras.Model, layers: dict[str, Any], body: list[LayerCall], head: Head) -> arch.Architecture:
+def _architecture(
+    model: keras.Model, layers: dict[str, Any], body: list[LayerCall], head: DenseHead
+) -> arch.Architecture:
     try:
         return arch.Architecture(
             input_shape=_input_shape(model),
@@ -93,7 +95,7 @@ def _apart_from_head(call: LayerCall) -> LayerCall:
     return replace(call, name=f"{arch.HEAD}/{arch.HEAD}") if call.name == arch.HEAD else call
 
 
-def head_weights(head: Head) -> dict[str, NDArray[np.float32]]:
+def head_weights(head: DenseHead) -> dict[str, NDArray[np.float32]]:
     """The head's kernel (features, classes) and bias (classes,); one sigmoid becomes the logit pair (0, z)."""
     kernel, bias = head.kernel, head.bias
     if head.style == "sigmoid":

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data.arrays import check_class_names, numbers
+from modhub.data.arrays import channel_values, check_class_names
 from modhub.engine.run.network import preprocess
 from modhub.errors import InvalidData, UnsupportedModel, UsageError
 from modhub.evaluation.answers import Answers
@@ -42,7 +42,7 @@ class KerasClassifier:
         if not np.isfinite(rescale) or rescale == 0:
             raise UsageError(f"rescale is {rescale!r}.", hint="use the factor of the training, for example 1/255.")
         self._contract = contract_of(
-            images, rescale=float(rescale), mean=numbers(mean, "mean"), std=numbers(std, "std")
+            images, rescale=float(rescale), mean=channel_values(mean, "mean"), std=channel_values(std, "std")
         )
         wanted = tuple(model.inputs[0].shape[1:])
         if any(extent not in (None, actual) for extent, actual in zip(wanted, images.shape[1:], strict=True)):

@@ -23,13 +23,14 @@ from modhub.limits import KIB, MAX_BLOB_BYTES, MAX_CLASSES, MAX_MANIFEST_BYTES, 
 from modhub.registry.admin.copying import is_signature, signatures_of
 from modhub.registry.admin.inventory import blob_at, release_at, signature_at
 from modhub.registry.admin.spool import Spool, counted
-from modhub.registry.publication import Meter, Progress, Published
+from modhub.registry.publication import Published, UploadProgress
 from modhub.registry.reader import RegistryReader
 from modhub.registry.writer import Registry
 from modhub.spec.layout import blob_path, release_path, signature_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest
 from modhub.spec.refs import ModelRef
 from modhub.storage.files import TEMPORARY
+from modhub.storage.progress import Progress
 from modhub.storage.store import CHUNK_BYTES
 from modhub.storage.verify import verified_chunks
 
@@ -60,7 +61,7 @@ def export_release(
             f"{ref} was taken down from {registry.name}: {withdrawal.reason}", kind="taken-down", release=str(ref)
         )
     records = {record.sha256: record for record in manifest.blobs.values()}
-    meter = Meter(f"exporting {ref}", sum(record.size for record in records.values()), progress)
+    meter = UploadProgress(f"exporting {ref}", sum(record.size for record in records.values()), progress)
     with _written(file) as raw, tarfile.open(fileobj=raw, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for key, signature in sorted(signatures_of(registry, manifest.digest, keys).items()):
             tar.addfile(_member(signature_path(manifest.digest, key), len(signature)), io.BytesIO(signature))
@@ -101,7 +102,7 @@ class _Reading:
         """The release, when all of it is there and nothing else."""
         found: tuple[ModelRef, bytes] | None = None
         with _opened(self._file) as raw:
-            meter = Meter(f"reading {self._file}", raw.size, self._progress)
+            meter = UploadProgress(f"reading {self._file}", raw.size, self._progress)
             for count, (member, content) in enumerate(_members(self._file, raw)):
                 if found is not None:
                     raise self._bad(f"has {member.name!r} behind its release")

@@ -18,14 +18,15 @@ from modhub.registry.admin.inventory import HISTORIES, history_name
 from modhub.registry.admin.repair import Repairs
 from modhub.registry.admin.spool import counted
 from modhub.registry.index import entry_of
-from modhub.registry.publication import Meter, Progress
+from modhub.registry.publication import UploadProgress
 from modhub.registry.reader import RegistryReader
 from modhub.registry.records import RecordLog
 from modhub.spec.layout import blob_path, records_folder, release_path, signature_path
 from modhub.spec.manifest import Manifest, StoredBlob
 from modhub.spec.refs import ModelRef
 from modhub.spec.registry_files import IndexEntry
-from modhub.storage.parallel import Item, Result, each
+from modhub.storage.parallel import Item, _Result, each
+from modhub.storage.progress import Progress
 
 #: Releases that the message about one blob names.
 _NAMED: Final = 3
@@ -95,7 +96,7 @@ class Contents:
 
     def check_releases(self, refs: Sequence[ModelRef], digests: Mapping[ModelRef, str]) -> Iterator[Finding]:
         """``digests``: what the index says of releases."""
-        meter = Meter("reading releases", len(refs), self._progress)
+        meter = UploadProgress("reading releases", len(refs), self._progress)
 
         def read(ref: ModelRef) -> Manifest | ModhubError:
             try:
@@ -147,7 +148,7 @@ class Contents:
             self._needs.setdefault((sha256, record.size), _Need(record, [])).releases.append(ref)
 
     def check_blobs(self) -> Iterator[Finding]:
-        meter = Meter("hashing blobs", self.size, self._progress)
+        meter = UploadProgress("hashing blobs", self.size, self._progress)
 
         def look(need: _Need) -> Finding | None:
             try:
@@ -187,5 +188,5 @@ class Contents:
         self.signatures += len(ordered)
         yield from filter(None, self._each(look, ordered))
 
-    def _each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    def _each(self, work: Callable[[Item], _Result], items: Iterable[Item]) -> list[_Result]:
         return each(work, items, at_once=self._store.capabilities.parallel)

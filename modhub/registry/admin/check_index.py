@@ -18,7 +18,7 @@ from modhub.registry.admin.findings import Finding, Severity
 from modhub.registry.admin.inventory import Inventory
 from modhub.spec.layout import CATALOG, catalog_path, index_path
 from modhub.spec.refs import ModelRef, in_order
-from modhub.spec.registry_files import Catalog, CatalogEntry, IndexEntry, IndexShard, NamespaceCatalog
+from modhub.spec.registry_files import CatalogEntry, IndexEntry, IndexShard, NamespaceCatalog, SearchCatalog
 from modhub.storage.parallel import each
 from modhub.storage.store import Store
 
@@ -31,7 +31,7 @@ Read: TypeAlias = Document | ModhubError
 class StoredIndex:
     """All derived files. ``shards``: by ``namespace/model``; ``catalogs``: by namespace."""
 
-    catalog: Read[Catalog]
+    catalog: Read[SearchCatalog]
     catalogs: Mapping[str, Read[NamespaceCatalog]]
     shards: Mapping[str, Read[IndexShard]]
 
@@ -47,7 +47,7 @@ class StoredIndex:
     def alone(cls, store: Store) -> StoredIndex:
         """What the files themselves name, for a store that cannot list."""
         catalog = _attempt(lambda: index.read_catalog(store))
-        namespaces = catalog.namespaces if isinstance(catalog, Catalog) else ()
+        namespaces = catalog.namespaces if isinstance(catalog, SearchCatalog) else ()
         found = cls._read(store, catalog, namespaces, [])
         names = [
             f"{namespace}/{entry.model}"
@@ -59,7 +59,7 @@ class StoredIndex:
 
     @classmethod
     def _read(
-        cls, store: Store, catalog: Read[Catalog], namespaces: tuple[str, ...] | list[str], names: list[str]
+        cls, store: Store, catalog: Read[SearchCatalog], namespaces: tuple[str, ...] | list[str], names: list[str]
     ) -> StoredIndex:
         at_once = store.capabilities.parallel
         catalogs = each(lambda name: _attempt(lambda: index.read_namespace(store, name)), namespaces, at_once=at_once)
@@ -121,7 +121,7 @@ class Truth:
         return entries
 
 
-def differences(store: Store, stored: StoredIndex, truth: Truth) -> Iterator[Finding]:
+def index_findings(store: Store, stored: StoredIndex, truth: Truth) -> Iterator[Finding]:
     """Every derived file that is missing, broken, or says anything else than it should."""
     listed = store.capabilities.can_list
     severity: Severity = "untidy" if listed else "damage"

@@ -23,8 +23,9 @@ from modhub.limits import GIB, MAX_BLOB_BYTES, MAX_RECORD_BYTES
 from modhub.registry.admin.inventory import blob_at
 from modhub.registry.admin.reachable import Survey
 from modhub.registry.admin.spool import Spool
-from modhub.registry.publication import Meter, Progress
+from modhub.registry.publication import UploadProgress
 from modhub.storage.parallel import each
+from modhub.storage.progress import Progress
 from modhub.storage.store import Store
 
 #: Bytes of copies that are kept at once, unless a single object has more; and objects between two looks.
@@ -63,10 +64,10 @@ def doomed_at(store: Store, path: str) -> Doomed | None:
         modified = store.modified(path)
     except NotFound:
         return None
-    return Doomed(path, modified, size_of(store, path))
+    return Doomed(path, modified, object_size(store, path))
 
 
-def size_of(store: Store, path: str) -> int | None:
+def object_size(store: Store, path: str) -> int | None:
     """The bytes of an object; None when the store does not say or the object is gone."""
     # What a store says of an object that is too large for the caller is the one way to ask.
     try:
@@ -78,14 +79,14 @@ def size_of(store: Store, path: str) -> int | None:
     return 0
 
 
-def remove(store: Store, doomed: Sequence[Doomed], survey: Survey, progress: Progress | None = None) -> Removed:
+def delete_objects(store: Store, doomed: Sequence[Doomed], survey: Survey, progress: Progress | None = None) -> Removed:
     """Delete what ``survey`` does not need and what nobody has touched. ``survey`` must have been refreshed.
 
     Raises whatever the store raises; what was deleted without a second look is then put back first.
     """
     deleted: list[Doomed] = []
     kept: list[Doomed] = []
-    meter = Meter("deleting", len(doomed), progress)
+    meter = UploadProgress("deleting", len(doomed), progress)
     for batch in _batches(doomed):
         with Spool() as spool:
             done = _remove_batch(store, batch, survey, spool)

@@ -11,19 +11,19 @@ from collections.abc import Iterator, Sequence
 
 from modhub.errors import Incompatible, IntegrityError, UsageError
 from modhub.registry.admin.check import Contents
-from modhub.registry.admin.check_index import StoredIndex, Truth, differences
+from modhub.registry.admin.check_index import StoredIndex, Truth, index_findings
 from modhub.registry.admin.findings import Finding, FsckReport
 from modhub.registry.admin.inventory import Inventory, blob_at, history_name, release_of
 from modhub.registry.admin.reachable import Survey
 from modhub.registry.admin.repair import Repairs
-from modhub.registry.publication import Progress
 from modhub.registry.reader import RegistryReader
 from modhub.registry.reindex import update_index
 from modhub.registry.writer import Registry
 from modhub.spec.layout import MARKER, RELEASES, blob_path, record_path, signature_path
-from modhub.spec.registry_files import Catalog
+from modhub.spec.registry_files import SearchCatalog
 from modhub.storage import files
 from modhub.storage.local import LocalStore
+from modhub.storage.progress import Progress
 from modhub.storage.store import Store
 
 
@@ -92,7 +92,7 @@ def _check_listed(registry: Registry, contents: Contents) -> Iterator[Finding]:
             update_index(registry, namespace, model)
         inventory = Inventory.of(store)
         stored = StoredIndex.of(store, inventory)
-    yield from differences(store, stored, _truth(contents, frozenset(inventory.alias_names)))
+    yield from index_findings(store, stored, _truth(contents, frozenset(inventory.alias_names)))
     yield from _untidy(store, inventory, contents, survey)
 
 
@@ -100,12 +100,12 @@ def _check_unlisted(registry: Registry, contents: Contents) -> Iterator[Finding]
     store = registry.store
     stored = StoredIndex.alone(store)
     releases = sorted(stored.digests)
-    names = [("alias", name) for name in (stored.catalog.aliases if isinstance(stored.catalog, Catalog) else ())]
+    names = [("alias", name) for name in (stored.catalog.aliases if isinstance(stored.catalog, SearchCatalog) else ())]
     names += [(kind, history_name(ref)) for ref in releases for kind in ("yank", "tombstone")]
     yield from contents.check_histories(dict.fromkeys(names, 0))
     yield from contents.check_releases(releases, stored.digests)
     yield from contents.check_blobs()
-    yield from differences(store, stored, _truth(contents, None))
+    yield from index_findings(store, stored, _truth(contents, None))
 
 
 def _truth(contents: Contents, aliases: frozenset[str] | None) -> Truth:

@@ -15,14 +15,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from modhub.errors import IntegrityError, NotFound
-from modhub.registry.admin.delete import Doomed, Removed, remove, size_of
+from modhub.registry.admin.delete import Doomed, Removed, delete_objects, object_size
 from modhub.registry.admin.inventory import CANDIDATES, CLOCKS, Inventory, require_listing
 from modhub.registry.admin.reachable import Survey
-from modhub.registry.publication import Progress
 from modhub.registry.writer import Registry
 from modhub.spec.layout import blob_path, signature_path
 from modhub.spec.registry_files import GC_FORMAT, GcCandidate, GcCandidates, max_bytes_of, read_document, write_document
 from modhub.storage.parallel import each
+from modhub.storage.progress import Progress
 from modhub.storage.store import Store
 
 #: How long an orphan waits: longer than any publication takes.
@@ -86,14 +86,16 @@ def collect(
     orphans = _orphans(store, inventory, survey, now)
     waiting = [one for one in orphans if now - max(one.found, one.modified) < older_than]
     ripe = sorted(set(orphans) - set(waiting), key=lambda one: one.path)
-    doomed = each(lambda one: Doomed(one.path, one.modified, size_of(store, one.path)), ripe, at_once=_at_once(store))
+    doomed = each(
+        lambda one: Doomed(one.path, one.modified, object_size(store, one.path)), ripe, at_once=_at_once(store)
+    )
     abandoned = _before(now, max(older_than, _AT_WORK))
     stale = [path for path in inventory.passing if _is_older(store, path, abandoned)]
     removed, swept = Removed(tuple(doomed), ()), len(stale)
     if not dry_run:
         _record(store, orphans)
         survey.refresh()
-        removed = remove(store, doomed, survey, progress)
+        removed = delete_objects(store, doomed, survey, progress)
         gone = {one.path for one in removed.deleted}
         _record(store, [one for one in orphans if one.path not in gone])
         for path in stale:

@@ -17,14 +17,15 @@ from modhub.errors import Conflict, Incompatible, IntegrityError, InvalidRef, Mo
 from modhub.registry.admin.copying import copy_history, put_missing_signatures, put_signatures, signatures_of
 from modhub.registry.admin.inventory import entry_at, history_name
 from modhub.registry.admin.spool import Spool, counted
-from modhub.registry.publication import Meter, Progress, same_content
+from modhub.registry.publication import UploadProgress, same_content
 from modhub.registry.reader import RegistryReader
 from modhub.registry.reindex import update_aliases, update_index
 from modhub.registry.writer import Registry
 from modhub.spec.layout import release_path
 from modhub.spec.manifest import Manifest, StoredBlob
 from modhub.spec.refs import ModelRef, is_exact, parse, parse_range, parse_version
-from modhub.storage.parallel import Result, each
+from modhub.storage.parallel import _Result, each
+from modhub.storage.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class _Mirroring:
     def _spooled(self, ref: ModelRef, records: Iterable[StoredBlob], spool: Spool) -> dict[str, Path]:
         """Files of blobs, verified; from the target where that has them."""
         wanted = list(records)
-        meter = Meter(f"copying {ref}", sum(record.size for record in wanted), self._progress)
+        meter = UploadProgress(f"copying {ref}", sum(record.size for record in wanted), self._progress)
 
         def fetch(record: StoredBlob) -> tuple[Path, int]:
             name = record.sha256.removeprefix("sha256:")
@@ -232,7 +233,7 @@ class _Mirroring:
                 release=str(ref),
             )
 
-    def _tried(self, work: Callable[[], Result]) -> Result | None:
+    def _tried(self, work: Callable[[], _Result]) -> _Result | None:
         try:
             return work()
         except (IntegrityError, Incompatible) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from modhub.errors import StorageError
-from modhub.registry.publication import Meter
+from modhub.registry.publication import UploadProgress
 
 
 class Spool:
@@ -51,7 +51,7 @@ class Spool:
         return path
 
 
-def counted(chunks: Iterable[bytes], meter: Meter) -> Iterator[bytes]:
+def counted(chunks: Iterable[bytes], meter: UploadProgress) -> Iterator[bytes]:
     """``chunks`` as they come, told to whoever watches."""
     for chunk in chunks:
         yield chunk

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modhub.errors import IntegrityError
-from modhub.registry.admin.delete import doomed_at, remove
+from modhub.registry.admin.delete import delete_objects, doomed_at
 from modhub.registry.admin.inventory import require_listing
 from modhub.registry.admin.reachable import Survey
-from modhub.registry.publication import Progress
 from modhub.registry.reader import RegistryReader
 from modhub.registry.writer import Registry
 from modhub.signing.keys import Signer
 from modhub.spec.layout import blob_path
 from modhub.spec.refs import ModelRef
 from modhub.storage.parallel import each
+from modhub.storage.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def take_down(
     paths = sorted({blob_path(record.sha256) for record in manifest.blobs.values()})
     own = [path for path in paths if not survey.needs(path)]
     doomed = [one for one in each(lambda path: doomed_at(store, path), own, at_once=store.capabilities.parallel) if one]
-    removed = remove(store, doomed, survey, progress)
+    removed = delete_objects(store, doomed, survey, progress)
     return TakenDown(
         ref,
         registry.url,
