@@ -1,4 +1,4 @@
-"""What a composite answers: votes over margins (DESIGN section 3, Voting)."""
+"""What a composite answers: votes over margins (docs/algorithm.md, Voting)."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ Walks the tensors from the features to the image. An element of a tensor is *dea
 does not read it, or no longer; at a site, what is dead leaves the mask, and what the mask lacks is dead to whatever
 came before. Masks change only at sites. ``last-conv`` (MC-BLC) stops at convolutions: what a convolution reads stays
 alive. ``input`` (MC-BI) passes them: an input element goes when it is read by at least one output element and all that
-read it are dead. Source: DESIGN section 3; Pan & Rajan 2022, section 3.5 and Algorithms 2 and 3.
+read it are dead. Source: docs/algorithm.md, the two sections on backtracking; Pan & Rajan 2022, section 3.5 and
+Algorithms 2 and 3.
 """
 
 from __future__ import annotations

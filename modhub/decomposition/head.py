@@ -1,4 +1,4 @@
-"""Modularising concerns: the head of N classes becomes one of two outputs for each class (DESIGN section 3, MC)."""
+"""The head of N classes becomes one of two outputs for each class (docs/algorithm.md, Modularising concerns)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """How distinct a module is from its origin: two Jaccard indices, lower is more distinct.
 
-Over nodes (DESIGN section 3): A, kept by the module; B, active in the origin for any observed input; all elements of
-all sites together. Over weights (the 2020 work of Pan & Rajan): the share of the origin's non-zero weights that the
-module still uses, a weight being used when it joins a channel that still carries something to one that is still read.
+Over nodes (docs/algorithm.md, Jaccard index): A, kept by the module; B, active in the origin for any observed input;
+all elements of all sites together. Over weights (the 2020 work of Pan & Rajan): the share of the origin's non-zero
+weights that the module still uses, a weight being used when it joins a channel that still carries something to one that
+is still read.
 """
 
 from __future__ import annotations

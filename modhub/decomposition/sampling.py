@@ -40,7 +40,7 @@ class Sample:
 
     @cached_property
     def shares(self) -> tuple[int, ...]:
-        """n_c: how many inputs of each other class stand against class c (DESIGN section 3, TI)."""
+        """n_c: the inputs taken of each other class for class c (docs/algorithm.md, Tangling identification)."""
         others = len(self.indices) - 1
         return tuple(max(1, count // others) for count in self.counts)
 

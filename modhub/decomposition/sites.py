@@ -1,4 +1,4 @@
-"""Where masks sit: the sites of an architecture, for both readings of "active" (DESIGN section 3, Sites)."""
+"""Where masks sit: the sites of an architecture, for both readings of "active" (docs/algorithm.md, Sites)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's two updates of masks, as functions of activity (DESIGN section 3, Update).
+"""The paper's two updates of masks, as functions of activity (docs/algorithm.md, Reuse, replacement, update).
 
 ``tangle``: tangling identification again from the class's own activity, with the unseen classes' inputs as the
 unconcerned ones. ``remove``: nodes that are active for unseen classes and not for the class itself go.

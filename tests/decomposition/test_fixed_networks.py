@@ -1,6 +1,6 @@
 """Networks small enough to work out on paper: which nodes each rule of backtracking removes, to the node.
 
-The numbers in the tables were worked out by hand from DESIGN section 3; the oracle and the fast version must both
+The numbers in the tables were worked out by hand from docs/algorithm.md; the oracle and the fast version must both
 give them.
 """
 

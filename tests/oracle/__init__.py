@@ -1,4 +1,4 @@
-"""The decomposition once more, literally and slowly, from DESIGN section 3 alone.
+"""The decomposition once more, literally and slowly, from docs/algorithm.md alone.
 
 Nothing here is shared with the code under test but the data model (``modhub.spec.architecture``): every algorithm is
 written as loops over single positions, in Python numbers, so that each line can be checked against the page it comes

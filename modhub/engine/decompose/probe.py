@@ -1,7 +1,8 @@
 """The one pass over the data: activity of every node and the logits of every image, reduced on the device.
 
 A step holds groups of images of one segment each; the compiled network takes every site's maximum over each group, so
-what reaches the host is one boolean row a group, never images x nodes (DESIGN section 3, CI and TI in one pass).
+what reaches the host is one boolean row a group, never images x nodes (docs/algorithm.md, Concern identification
+and Tangling identification).
 
 Every step has the same number of images, filled up by repeating some. So what a network makes of an image depends
 neither on the images beside it nor on how the data is divided, and many machines give the bits of one.

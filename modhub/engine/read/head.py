@@ -2,7 +2,7 @@
 
 Supported heads: Dense(N) with softmax as its activation, as a layer of its own, or none (logits); Dense(1) with a
 sigmoid, which is the logit pair (0, z). Everything else is refused by name, because the margins of a module are
-differences of class logits (DESIGN section 3, modularising concerns).
+differences of class logits (docs/algorithm.md, Modularising concerns).
 """
 
 from __future__ import annotations
