@@ -128,7 +128,6 @@ UNNEEDED = {
     "modhub.cache.verify",
     "modhub.cache.prune",
     "modhub.cache.usage",
-    "modhub.spec.contract",
     "modhub.composition",
     "modhub.data.images",
     "modhub.energy",
@@ -145,7 +144,6 @@ UNNEEDED = {
     "modhub.registry.withdrawals",
     "modhub.registry.writer",
     "modhub.storage.client_errors",
-    "modhub.resolve.resolver",
     "modhub.resolve.lockfile",
     "modhub.resolve.settle",
     "modhub.settings.parse",
@@ -155,6 +153,7 @@ UNNEEDED = {
 #: What searching and listing do not need besides.
 NO_RELEASE = {
     "modhub.spec.architecture",
+    "modhub.spec.contract",
     "modhub.spec.manifest",
     "modhub.installation.context",
     "modhub.resolve",
