@@ -6,17 +6,16 @@ reader who asks for one ever sees it without.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from datetime import UTC, datetime
 from typing import Any
 
 from modhub.errors import Conflict, NotFound
-from modhub.registry.reader import KINDS, Entries, RecordType, RegistryReader, entry_name
+from modhub.registry.reader import KINDS, Entries, RecordType, entry_name
 from modhub.registry.reindex import update_aliases, update_index
+from modhub.registry.writable import WritableRegistry, now
 from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
 from modhub.spec.digests import sha256
-from modhub.spec.layout import release_path, signature_path
+from modhub.spec.layout import release_path
 from modhub.spec.refs import ModelRef, parse_model_name
 from modhub.spec.registry_files import (
     RECORD_FORMAT,
@@ -31,12 +30,8 @@ from modhub.spec.registry_files import (
 )
 
 
-class RecordKeeper(RegistryReader):
+class RecordKeeper(WritableRegistry):
     """A registry whose records can be added to."""
-
-    @abstractmethod
-    def prepare(self) -> None:
-        """What comes before any write."""
 
     def set_alias(self, name: str, target: str | None, *, signer: Signer | None = None) -> AliasRecord:
         """Let ``name`` stand for ``namespace/model``, or for nothing (None). The history keeps what it was.
@@ -103,13 +98,6 @@ class RecordKeeper(RegistryReader):
         self._append(RevocationRecord, signer.id, seen, signer, reason=reason)
         return True
 
-    def put_signature(self, statement: Statement, signer: Signer) -> None:
-        """Write the signature of ``statement``, which must be there before what it vouches for."""
-        path, data = signature_path(statement.digest, signer.id), write_document(signer.sign(statement))
-        # Ed25519 is deterministic: what stands there otherwise is damaged, or not this key's.
-        if not self.store.put_if_absent(path, data):
-            self.store.replace(path, data)
-
     def _append(
         self, model: type[RecordType], name: str, seen: Entries[RecordType], signer: Signer | None, **fields: Any
     ) -> RecordType:
@@ -139,10 +127,6 @@ class RecordKeeper(RegistryReader):
                 registry=self.url,
                 release=str(ref),
             )
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _path_name(ref: ModelRef) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from modhub.errors import Conflict, IntegrityError, NotFound, RegistryUnreachable, UsageError
+from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.registry.publication import (
     Published,
@@ -24,77 +24,20 @@ from modhub.registry.publication import (
     versioned,
 )
 from modhub.registry.reindex import update_index
-from modhub.registry.withdrawals import RecordKeeper, now
+from modhub.registry.withdrawals import RecordKeeper
 from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
-from modhub.spec.layout import MARKER, blob_path, release_path, signature_path
+from modhub.spec.layout import blob_path, release_path, signature_path
 from modhub.spec.manifest import Manifest, StoredBlob, write_manifest
 from modhub.spec.refs import ModelRef
-from modhub.spec.registry_files import REGISTRY_FORMAT, RegistryMarker, Withdrawal, write_document
+from modhub.spec.registry_files import Withdrawal
 from modhub.storage.parallel import Item, each
-from modhub.storage.probe import probe_exclusive_create
 from modhub.storage.progress import Progress
 from modhub.storage.store import Payload
 
 
 class Registry(RecordKeeper):
     """The releases, records and index in one store, to read and to write."""
-
-    # The registry itself
-
-    def initialise(self, *, single_writer: bool = False) -> bool:
-        """Make the store a registry. True when this call did, False when it was one already.
-
-        Raises RegistryUnreachable, kind ``no-exclusive-create``, where two publishers could both believe to have won,
-        unless ``single_writer`` vouches that there is only ever one.
-        """
-        self._require_writable()
-        try:
-            self.check()
-        except RegistryUnreachable as error:
-            if error.kind != "no-registry":
-                raise
-        else:
-            return False
-        if not single_writer:
-            self._require_exclusive_create()
-            if not probe_exclusive_create(self.store):
-                raise self._not_exclusive("it accepted two objects under one name")
-        marker = RegistryMarker(format=REGISTRY_FORMAT, created=now(), single_writer=single_writer)
-        if self.store.put_if_absent(MARKER, write_document(marker)):
-            return True
-        self.check()
-        return False
-
-    def prepare(self) -> None:
-        """What comes before any write: the registry is there, writable, and can tell racing writers apart."""
-        self._require_writable()
-        if self.store.capabilities.initialises_itself:
-            self.initialise()
-        if not self.check().single_writer:
-            self._require_exclusive_create()
-
-    def _require_writable(self) -> None:
-        if not self.store.capabilities.writable:
-            raise RegistryUnreachable(
-                f"the registry {self.name} is read-only.",
-                kind="not-writable",
-                hint="publish to another registry, for example with --registry FOLDER.",
-                registry=self.url,
-            )
-
-    def _require_exclusive_create(self) -> None:
-        if not self.store.capabilities.exclusive_create:
-            raise self._not_exclusive(self.store.capabilities.why_not)
-
-    def _not_exclusive(self, reason: str) -> RegistryUnreachable:
-        return RegistryUnreachable(
-            f"{self.url} cannot tell two publishers of one version apart: {reason}.",
-            kind="no-exclusive-create",
-            hint="mend that, or, if only one process ever publishes there: modhub registry init --single-writer "
-            f"{self.url}",
-            registry=self.url,
-        )
 
     # Publishing
 

@@ -21,7 +21,7 @@ from modhub.registry.admin.copying import (
 )
 from modhub.registry.admin.spool import Spool
 from modhub.registry.reader import RegistryReader
-from modhub.registry.withdrawals import now
+from modhub.registry.writable import now
 from modhub.registry.writer import Registry
 from modhub.spec.digests import sha256
 from modhub.spec.layout import MARKER, blob_path, record_path, release_path
