@@ -43,6 +43,7 @@ from modhub.registry.admin.fsck import fsck
 from modhub.registry.admin.gc import collect
 from modhub.registry.index import Listing
 from modhub.registry.writer import Registry
+from modhub.resolve.catalog import all_modules
 from modhub.resolve.resolver import resolve
 from modhub.spec.layout import blob_path
 from modhub.spec.refs import ModelRef, ModuleRef
@@ -77,7 +78,7 @@ def publish(store: Store, cache: str) -> None:
 
 def install_modules(store: Store, cache: str) -> None:
     registry = Registry(store)
-    install_pinned(resolve(WANTED, [registry], {}), [registry], Cache(cache))
+    install_pinned(all_modules(resolve(WANTED, [registry], {})), [registry], Cache(cache))
 
 
 def collect_orphans(store: Store, cache: str) -> None:

@@ -25,6 +25,7 @@ import registries
 from catalogs_in_memory import YANKED, MemoryCatalog, Release, catalog, takes
 
 from modhub.errors import Incompatible
+from modhub.resolve.catalog import all_modules
 from modhub.resolve.resolver import resolve
 from modhub.resolve.settle import settle
 from modhub.spec.manifest import InputContract
@@ -78,7 +79,7 @@ CASES: dict[str, tuple[Contracts, list[str]]] = {
 def settled(asked: Sequence[str], place: MemoryCatalog, locked: Sequence[ModelRef] = ()) -> str:
     """What comes out, in a word."""
     try:
-        pins = settle(asked, [place], {}, prefer=locked)
+        pins = all_modules(settle(asked, [place], {}, prefer=locked))
     except Incompatible as error:
         return error.kind
     return f"{len(pins)} modules of {len({pin.ref.release for pin in pins})} releases"
@@ -111,7 +112,7 @@ def withdrawn(counts: Sequence[int], rounds: int) -> list[dict[str, Any]]:
     for count in counts:
         releases = [f"me/net@1.{version}.0" for version in range(count + 1)]
         place = catalog(dict.fromkeys(releases, size(0)), withdrawn=dict.fromkeys(releases[1:], YANKED))
-        (pin,) = resolve(["me/net:cat"], [place], {})
+        (pin,) = all_modules(resolve(["me/net:cat"], [place], {}))
         assert str(pin.ref) == "me/net:cat@1.0.0"
         milliseconds = median_ms(lambda place=place: resolve(["me/net:cat"], [place], {}), rounds)
         rows.append({"withdrawn": count, "ms": milliseconds})

@@ -32,6 +32,7 @@ from synthetic import release
 from modhub import search
 from modhub.registry.reindex import reindex
 from modhub.registry.writer import Registry
+from modhub.resolve.catalog import all_modules
 from modhub.resolve.resolver import resolve
 from modhub.spec.layout import blob_path, release_path
 from modhub.spec.manifest import Manifest, digest_of, write_manifest
@@ -110,7 +111,7 @@ def resolving(urls: tuple[str, str], names: tuple[str, str], rounds: int) -> dic
     """Medians in seconds of resolving one name in a small and a large registry, and of what they come to."""
     places = [Registry(open_store(url)) for url in urls]
     for place, name in zip(places, names, strict=True):
-        (pin,) = resolve([name], [place], {})
+        (pin,) = all_modules(resolve([name], [place], {}))
         assert pin.ref.version == place.versions(pin.ref.namespace, pin.ref.model)[-1]
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):

@@ -44,6 +44,7 @@ from modhub.installation.registries import STARTER_FOLDER
 from modhub.package.folder import Package, save_package
 from modhub.registry.publication import versioned
 from modhub.registry.writer import Registry
+from modhub.resolve.catalog import all_modules
 from modhub.resolve.resolver import resolve
 from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest
@@ -191,7 +192,7 @@ class Bench:
         if whole:
             installed = modhub.install(name, registry=registry.url, cache=cache)
         else:
-            installed = install_pinned(resolve([name], [registry], {}), [registry], Cache(cache))
+            installed = install_pinned(all_modules(resolve([name], [registry], {})), [registry], Cache(cache))
         assert len(installed) == len(self.manifest.content.modules)
 
     def _files(self, files: tuple[Any, Any]) -> Any:

@@ -6,32 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modhub.installation.context import RegistryUrls
-from modhub.resolve.catalog import Pinned
-from modhub.spec.refs import parse
+from modhub.installation.context import Places, RegistryUrls
+from modhub.resolve.catalog import Pinned, all_modules
 
 if TYPE_CHECKING:
     from modhub.composition.plan import Plan
     from modhub.package.module import Module
     from modhub.spec.contract import Standing
-
-from modhub.installation.context import Places
-
-
-def _counts(refs: Sequence[str], pinned: Sequence[Pinned]) -> list[int]:
-    """How many of the modules ``pinned`` belong to each name: one, or for a name without class a whole release."""
-    counts, start = [], 0
-    for ref in refs:
-        seen: set[str] = set()
-        stop = start
-        while stop < len(pinned) and pinned[stop].ref.release == pinned[start].ref.release:
-            if pinned[stop].ref.cls in seen or (seen and parse(ref).cls is not None):
-                break
-            seen.add(pinned[stop].ref.cls)
-            stop += 1
-        counts.append(stop - start)
-        start = stop
-    return counts
 
 
 class InstalledBackend:
@@ -46,9 +27,9 @@ class InstalledBackend:
     ) -> list[list[Module]]:
         """For each name its modules, installed first where they are not. Raises as ``settle`` and ``install`` do."""
         places = Places.open_or_cached(self._registry, self._cache)
-        pinned = places.settle(refs, standing=standing, adapt=adapt)
-        found = iter(self.modules_of(pinned, places))
-        return [[next(found) for _ in range(count)] for count in _counts(refs, pinned)]
+        named = places.settle(refs, standing=standing, adapt=adapt)
+        found = iter(self.modules_of(all_modules(named), places))
+        return [[next(found) for _ in each.modules] for each in named]
 
     def modules_of(self, pinned: Sequence[Pinned], places: Places | None = None) -> list[Module]:
         """The modules that were pinned, in order, installed first where they are not."""

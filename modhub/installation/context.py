@@ -16,7 +16,7 @@ from modhub.installation.install import install_pinned
 from modhub.installation.registries import is_starter, registries
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.registry.reader import RegistryReader
-from modhub.resolve.catalog import Catalog, Pinned
+from modhub.resolve.catalog import Catalog, NamedModules, Pinned
 from modhub.resolve.resolver import resolve
 from modhub.settings.config import load_config, load_trust
 from modhub.settings.values import Config
@@ -73,17 +73,19 @@ class Places:
             found = registries(registry, config, skip_missing=True, trust=trust)
             return cls(config, found, own, [CacheCatalog(own), *found], trust)
 
-    def resolve(self, refs: Sequence[str]) -> list[Pinned]:
-        """What names mean now, each by itself."""
+    def resolve(self, refs: Sequence[str]) -> list[NamedModules]:
+        """What each name means now, by itself."""
         return self._looked_up(lambda: resolve(refs, self.catalogs, self.config.aliases))
 
-    def settle(self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False) -> list[Pinned]:
-        """What names mean together: modules that take the same images, also as those ``standing``, unless ``adapt``."""
+    def settle(
+        self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False
+    ) -> list[NamedModules]:
+        """What each name means beside the others: all take the same images, also as ``standing``, unless ``adapt``."""
         from modhub.resolve.settle import settle  # installing looks every name up by itself
 
         return self._looked_up(lambda: settle(refs, self.catalogs, self.config.aliases, fixed=standing, adapt=adapt))
 
-    def _looked_up(self, look_up: Callable[[], list[Pinned]]) -> list[Pinned]:
+    def _looked_up(self, look_up: Callable[[], list[NamedModules]]) -> list[NamedModules]:
         try:
             return look_up()
         except NotFound as error:

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modhub.errors import StorageError
-from modhub.installation.context import Places, RegistryUrls
+from modhub.installation.context import Places, RegistryUrls, load_lock
+from modhub.resolve.catalog import all_modules
 from modhub.storage import files
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
     from modhub.resolve.lockfile import Lock
     from modhub.storage.progress import Progress
-
-from modhub.installation.context import load_lock
 
 
 def install(
@@ -37,7 +36,7 @@ def install(
     Raises NotFound, IntegrityError, RegistryUnreachable, StorageError.
     """
     places = Places.open(registry, cache, offline=offline, require_signature=require_signature)
-    pinned = places.resolve(_as_list(refs)) if locked is None else places.unlock(load_lock(locked))
+    pinned = all_modules(places.resolve(_as_list(refs))) if locked is None else places.unlock(load_lock(locked))
     return places.install(pinned, progress)
 
 
@@ -51,7 +50,7 @@ def lock(
     """Write down exactly which modules names mean now; ``install(locked=file)`` installs the same anywhere."""
     from modhub.resolve.lockfile import Lock
 
-    found = Lock.of(Places.open(registry, cache).resolve(_as_list(refs)))
+    found = Lock.of(all_modules(Places.open(registry, cache).resolve(_as_list(refs))))
     try:
         files.overwrite(files.absolute(file), found.to_text().encode(), durable=True)
     except OSError as error:

@@ -69,11 +69,11 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
     from modhub.installation.context import Places  # resolving and installing, which searching does not need
 
     places = Places.open(registry, cache)
-    pinned = places.resolve([ref])
-    first = pinned[0]
+    (named,) = places.resolve([ref])
+    first = named.modules[0]
     source = next((r for r in places.registries if r.url == first.registry), None)
     manifest = source.manifest(first.ref.release) if source else places.cache.manifest(first.digest)
-    return Details(first.ref.release, first.registry, manifest, tuple(pin.ref.cls for pin in pinned))
+    return Details(first.ref.release, first.registry, manifest, tuple(pin.ref.cls for pin in named.modules))
 
 
 def list_installed(*, cache: str | Path | None = None) -> list[Installed]:

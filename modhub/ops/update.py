@@ -183,7 +183,7 @@ def _published(modules: Sequence[Module], registry: RegistryUrls, cache: str | P
             continue
         places = Places.open_or_cached(registry, cache)
         try:
-            manifest = places.cache.manifest(places.resolve([module.ref])[0].digest)
+            manifest = places.cache.manifest(places.resolve([module.ref])[0].modules[0].digest)
         except (NotFound, IntegrityError):
             continue
         content = manifest.content

@@ -39,7 +39,7 @@ def compared_releases(
     Raises NotFound, IntegrityError, UsageError when only one of the names has a class.
     """
     places = Places.open(registry, cache, offline=offline)
-    found = [places.resolve([name]) for name in (first, second)]
+    found = [places.resolve([name])[0].modules for name in (first, second)]
     manifests = [manifest_of(places, pins[0]) for pins in found]
     named = [parse(name).cls is not None for name in (first, second)]
     if named[0] != named[1]:

@@ -11,7 +11,7 @@ from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.installation.context import Places
 from modhub.installation.registries import is_starter
 from modhub.project.manifest import ProjectFile
-from modhub.resolve.catalog import Pinned
+from modhub.resolve.catalog import NamedModules, Pinned, all_modules
 from modhub.resolve.lockfile import Lock, LockedProject, LockedStage
 from modhub.resolve.settle import settle
 from modhub.spec.refs import ModelRef, Request
@@ -29,29 +29,33 @@ class Locker:
     places: Places
     before: Lock | None
 
-    def pins(
-        self, file: ProjectFile, requests: Sequence[Request], *, keep: Collection[ModelRef], adapt: bool | None = None
-    ) -> list[Pinned]:
-        """Modules for requests without short names of the project. Raises as ``settle`` does, and IntegrityError, kind
-        ``digest-changed``, when a release that was locked has other content now."""
+    def named(
+        self, file: ProjectFile, requests: Sequence[Request], *, keep: Collection[ModelRef]
+    ) -> list[NamedModules]:
+        """The modules of each request; these are without short names of the project.
+
+        Raises as ``settle`` does, and IntegrityError, kind ``digest-changed``, when a release that was locked has other
+        content now.
+        """
         places = self.places
-        wanted = file.project.adapt is not None if adapt is None else adapt
         try:
-            pins = settle(requests, places.catalogs, places.config.aliases, adapt=wanted, prefer=keep)
+            named = settle(
+                requests, places.catalogs, places.config.aliases, adapt=file.project.adapt is not None, prefer=keep
+            )
         except NotFound as error:
             if places.registries:
                 raise
             reason = f"{error.message.rstrip('.')}, and only the cache was searched, offline."
             raise NotFound(reason, kind=error.kind, hint=error.hint, **error.data) from error
-        self._check_digests(pins)
-        return [self._portable(pin, file) for pin in pins]
+        self._check_digests(all_modules(named))
+        return [NamedModules(each.request, tuple(self._portable(pin, file) for pin in each.modules)) for each in named]
 
     def locked(self, file: ProjectFile, *, keep: Collection[ModelRef]) -> LockedProject:
-        """All that ``file`` asks for. Raises as ``pins`` does; UsageError, kind ``empty``, for a project without
+        """All that ``file`` asks for. Raises as ``named`` does; UsageError, kind ``empty``, for a project without
         classes."""
         if not file.classes:
             raise empty_project()
-        return assembled(file, self.pins(file, [file.expanded(ref) for ref in file.refs], keep=keep))
+        return assembled(file, all_modules(self.named(file, [file.expanded(ref) for ref in file.refs], keep=keep)))
 
     def _check_digests(self, pins: Sequence[Pinned]) -> None:
         known = {} if self.before is None else {pin.ref.release: pin.digest for pin in self.before.modules}

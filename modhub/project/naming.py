@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from modhub.errors import UsageError
 from modhub.project.manifest import ProjectFile
-from modhub.resolve.catalog import Pinned
+from modhub.resolve.catalog import NamedModules, Pinned
 from modhub.spec.refs import Request, parse
 
 
@@ -19,36 +19,21 @@ class Written:
     models: dict[str, str] = field(default_factory=dict)
 
 
-def split(requests: Sequence[Request], pins: Sequence[Pinned]) -> list[list[Pinned]]:
-    """For each request its modules: one, or for a request without a class those of a whole release."""
-    found: list[list[Pinned]] = []
-    left = list(pins)
-    for request in requests:
-        count, seen = 0, set[str]()
-        while count < len(left) and left[count].ref.release == left[0].ref.release and left[count].ref.cls not in seen:
-            seen.add(left[count].ref.cls)
-            count += 1
-            if request.cls is not None:
-                break
-        found.append(left[:count])
-        left = left[count:]
-    return found
-
-
-def written(file: ProjectFile, refs: Sequence[str], pins: Sequence[Pinned], there: Sequence[Pinned] = ()) -> Written:
-    """The names to write for ``refs``, as typed, which mean ``pins``.
+def written(
+    file: ProjectFile, refs: Sequence[str], named: Sequence[NamedModules], there: Sequence[Pinned] = ()
+) -> Written:
+    """The names to write for ``refs``, as typed, which mean ``named``, one each.
 
     As cargo does: without a range of its own a module gets that of all releases compatible with the one found. An alias
     of the user's or a registry's becomes a short name of the project, so that it means the same for everybody. Where a
     whole model is named, those of its modules that are ``there`` already are left out.
     """
-    requests = [parse(ref) for ref in refs]
+    known = {(pin.digest, pin.ref.cls) for pin in there}
     result = Written([])
-    for request, own in zip(requests, split(requests, pins), strict=True):
+    for request, each in zip(map(parse, refs), named, strict=True):
+        own = each.modules
         if request.cls is None:
-            own = [
-                pin for pin in own if (pin.digest, pin.ref.cls) not in {(each.digest, each.ref.cls) for each in there}
-            ]
+            own = tuple(pin for pin in own if (pin.digest, pin.ref.cls) not in known)
         result.refs.extend(_written(file, request, own, result.models))
     return result
 

@@ -24,7 +24,7 @@ from modhub.project.diff import Move, Setting, changed_settings, moves
 from modhub.project.folder import ProjectState, write_state
 from modhub.project.lock import Locker, registry_url, releases_of, reused
 from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
-from modhub.resolve.catalog import Pinned
+from modhub.resolve.catalog import Pinned, all_modules
 from modhub.resolve.lockfile import Lock, LockedProject
 from modhub.spec.refs import ModelRef, ModuleRef, parse
 from modhub.storage import files
@@ -197,10 +197,10 @@ class Session:
         file, keep = self.state.file, releases_of(self.state.lock)
         requests = [file.expanded(ref) for ref in (*beside, *refs)]
         locker = Locker(self.folder, self.places(), self.state.lock)
-        pins = locker.pins(file, requests, keep=keep)
-        chosen = {pin.ref.release for pin in pins}
-        there = [pin for pin, _ in zip(pins, file.classes if len(beside) == len(file.refs) else (), strict=False)]
-        return naming.written(file, refs, pins[len(beside) :], there), chosen | keep
+        named = locker.named(file, requests, keep=keep)
+        chosen = {pin.ref.release for pin in all_modules(named)}
+        there = all_modules(named[: len(file.classes)]) if len(beside) == len(file.refs) else []
+        return naming.written(file, refs, named[len(beside) :], there), chosen | keep
 
     # Locking and writing
 

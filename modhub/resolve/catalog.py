@@ -1,12 +1,12 @@
-"""What the resolver asks of a place that has releases. A registry and the cache both answer it."""
+"""What the resolver asks of a place that has releases, and what it gives: for each name its modules."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from modhub.spec.refs import ModelRef, ModuleRef
+from modhub.spec.refs import ModelRef, ModuleRef, Request
 
 if TYPE_CHECKING:
     from modhub.spec.manifest import InputContract
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Catalog(Protocol):
-    """Releases by name. Nothing here writes; every method may raise RegistryUnreachable or IntegrityError."""
+    """Releases by name; a registry and the cache both are one.
+
+    Nothing here writes; every method may raise RegistryUnreachable or IntegrityError.
+    """
 
     @property
     def name(self) -> str:
@@ -57,3 +60,16 @@ class Pinned:
     digest: str
     registry: str
     aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NamedModules:
+    """What one request meant: ``modules`` are one, or for a request without a class all of a release, by index."""
+
+    request: Request
+    modules: tuple[Pinned, ...]
+
+
+def all_modules(named: Iterable[NamedModules]) -> list[Pinned]:
+    """The modules of several requests, one after the other."""
+    return [pin for each in named for pin in each.modules]

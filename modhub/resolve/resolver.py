@@ -12,7 +12,7 @@ from functools import cached_property
 
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError, did_you_mean
 from modhub.resolve.candidates import SHOWN, Candidate, Releases
-from modhub.resolve.catalog import Catalog, Pinned
+from modhub.resolve.catalog import Catalog, NamedModules, Pinned
 from modhub.spec.contract import Standing, image_key
 from modhub.spec.manifest import InputContract
 from modhub.spec.refs import ModelRef, ModuleRef, Request, parse
@@ -20,8 +20,8 @@ from modhub.spec.refs import ModelRef, ModuleRef, Request, parse
 
 def resolve(
     requests: Sequence[str | Request], catalogs: Sequence[Catalog], user_aliases: Mapping[str, str]
-) -> list[Pinned]:
-    """The modules that ``requests`` name, in their order; a request without a class gives every class by index.
+) -> list[NamedModules]:
+    """For each of ``requests`` the modules that it names; one without a class names every class, by index.
 
     Each request is answered by itself, so modules may take images of different sizes; ``settle`` chooses for all
     together. Raises UsageError for no request at all, InvalidRef, NotFound (kinds ``no-model``, ``no-version``,
@@ -29,7 +29,7 @@ def resolve(
     skipped; when nothing else is left, NotFound has the kind ``yanked`` or ``taken-down`` and says why.
     """
     resolver = Resolver(catalogs, user_aliases)
-    return [pin for asked in resolver.asked(requests) for pin in asked.pins(asked.first)]
+    return [asked.modules(asked.first) for asked in resolver.asked(requests)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +72,14 @@ class ModelRequest:
                 if candidate.has(self.request.cls):
                     yield candidate
 
-    def pins(self, release: Candidate) -> list[Pinned]:
+    def modules(self, release: Candidate) -> NamedModules:
         """The modules that the request names in ``release``. Raises NotFound, kind ``no-class``."""
         ref, digest, url = release.ref, release.summary.digest, release.catalog.url
-        return [
+        pins = (
             Pinned(ModuleRef(ref.namespace, ref.model, slug, ref.version), name, digest, url, self.aliases)
             for slug, name in release.classes(self.request.cls)
-        ]
+        )
+        return NamedModules(self.request, tuple(pins))
 
 
 class Resolver:
@@ -218,7 +219,7 @@ class SettledMember:
         self._order: list[int] = []
         self._groups = groups
         self._walk = asked.candidates()
-        asked.pins(asked.first)
+        asked.modules(asked.first)
         self._step()
         (self.first_group,) = self.found
 
@@ -249,7 +250,8 @@ class SettledMember:
 
     def __str__(self) -> str:
         """How messages call it: as its first choice."""
-        return str(self.asked.pins(self.asked.first)[0].ref if self.asked.request.cls else self.asked.first.ref)
+        first = self.asked.first
+        return str(self.asked.modules(first).modules[0].ref if self.asked.request.cls else first.ref)
 
     @property
     def standing(self) -> Standing:

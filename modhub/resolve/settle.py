@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from modhub.resolve.candidates import Candidate
-from modhub.resolve.catalog import Catalog, Pinned
+from modhub.resolve.catalog import Catalog, NamedModules
 from modhub.resolve.conflict import disagreement
 from modhub.resolve.resolver import Groups, Resolver, SettledMember
 from modhub.spec.contract import Standing, check_same_input
@@ -32,7 +32,7 @@ def settle(
     adapt: bool = False,
     fixed: Sequence[Standing] = (),
     prefer: Collection[ModelRef] = (),
-) -> list[Pinned]:
+) -> list[NamedModules]:
     """As ``resolve``, but the releases chosen for all requests, and the ``fixed`` ones, take the same images.
 
     The same means what ``compat.mismatches`` says: height, width and channels, value range, colour order. The dtype and
@@ -51,14 +51,14 @@ def settle(
     """
     resolver = Resolver(catalogs, user_aliases, prefer)
     if adapt:
-        return [pin for asked in resolver.asked(requests) for pin in asked.pins(asked.first)]
+        return [asked.modules(asked.first) for asked in resolver.asked(requests)]
     groups = Groups()
     required = _group_of_all(fixed, groups)
     members = [SettledMember(asked, groups) for asked in resolver.asked(requests)]
     chosen = _chosen(members, _by_preference(members) if required is None else iter([required]))
     if chosen is None:
         raise disagreement(resolver, groups, members, fixed)
-    return [pin for member, release in zip(members, chosen, strict=True) for pin in member.asked.pins(release)]
+    return [member.asked.modules(release) for member, release in zip(members, chosen, strict=True)]
 
 
 def _group_of_all(fixed: Sequence[Standing], groups: Groups) -> int | None:

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from care_stores import Watched, copied, examined, memory, snapshot
+from named import pins_of
 from servers import static_server
 from synthetic import release
 
@@ -17,7 +18,6 @@ from modhub.registry.admin.mirror import mirror
 from modhub.registry.admin.takedown import take_down
 from modhub.registry.reader import RegistryReader
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
 from modhub.signing.keys import new_signer
 from modhub.signing.policy import Trust
 from modhub.signing.trusted_key import TrustedKey
@@ -287,12 +287,12 @@ def test_a_copy_behind_a_web_server_resolves_installs_and_searches(website, tmp_
     _, _, reader = website
     assert reader.models() == ["me/net", "you/net"]
     assert [str(entry.ref) for entry in reader.entries()] == ["me/net@1.0.0", "you/net@1.0.0"]
-    pinned = resolve(["pets:cat", "you/net"], [reader], {})
+    pinned = pins_of(["pets:cat", "you/net"], [reader], {})
     assert [str(pin.ref) for pin in pinned] == ["me/net:cat@1.0.0", "you/net:owl@1.0.0", "you/net:bat@1.0.0"]
     installed = install_pinned(pinned, [reader], Cache(tmp_path / "cache"))
     assert [each.fetched > 0 for each in installed] == [True, True, True]
     believing = RegistryReader(reader.store, trust=TRUST)
-    assert [str(pin.ref) for pin in resolve(["pets:cat"], [believing], {})] == ["me/net:cat@1.0.0"]
+    assert [str(pin.ref) for pin in pins_of(["pets:cat"], [believing], {})] == ["me/net:cat@1.0.0"]
 
 
 def test_a_copy_of_a_website(website, target):

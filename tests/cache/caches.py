@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from named import pins_of
+
 from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
 from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
 from modhub.spec.layout import blob_path
 from modhub.storage.urls import open_store
 
@@ -34,7 +35,7 @@ class Ran:
 
 def get(names, registries, cache, progress=None):
     registries = [registries] if isinstance(registries, Registry) else registries
-    return install_pinned(resolve(names, [*registries, CacheCatalog(cache)], {}), registries, cache, progress)
+    return install_pinned(pins_of(names, [*registries, CacheCatalog(cache)], {}), registries, cache, progress)
 
 
 def get_from(url, root, names):
@@ -67,7 +68,7 @@ def whole_modules(cache):
     """The names of the installed modules, each of which must be usable from the cache alone."""
     names = []
     for installed in cache.installed():
-        pins = resolve([str(installed.ref)], [CacheCatalog(cache)], {})
+        pins = pins_of([str(installed.ref)], [CacheCatalog(cache)], {})
         assert [result.ref for result in install_pinned(pins, [], cache)] == [installed.ref]
         manifest = cache.manifest(installed.digest)
         module = next(module for module in manifest.content.modules if module.slug == installed.ref.cls)

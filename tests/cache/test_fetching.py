@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from caches import blob_file, files_of, get, whole_modules
 from crashing import in_process
+from named import pins_of
 from synthetic import release
 
 from modhub.cache.cache import Cache
@@ -22,7 +23,6 @@ from modhub.installation.install import install_pinned
 from modhub.limits import MIB
 from modhub.registry.publication import versioned
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
 from modhub.spec.layout import blob_path, release_path
 from modhub.spec.manifest import StoredBlob, write_manifest
 from modhub.spec.refs import ModelRef
@@ -233,7 +233,7 @@ def test_as_many_at_once_as_the_store_can(registry, cache):
             barrier.wait(timeout=30)
             yield from super().stream(path, max_bytes=max_bytes)
 
-    pins = resolve(["me/net:cat", "me/net:dog"], [registry], {})
+    pins = pins_of(["me/net:cat", "me/net:dog"], [registry], {})
     assert len(install_pinned(pins, [Registry(Store(registry.store.root, parallel=3))], cache)) == 2
 
 

@@ -21,6 +21,7 @@ import fuzz_samples as samples
 from fsspec.implementations.memory import MemoryFileSystem
 from fuzz_kinds import Case, Kind, WrongAnswer, attempt
 from fuzz_mutators import ODD_TEXTS, bytes_spoilt, document_spoilt, parsed, sealed, text_spoilt, value_spoilt
+from named import pins_of
 
 from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
@@ -30,7 +31,6 @@ from modhub.registry.admin.fsck import fsck
 from modhub.registry.admin.gc import collect
 from modhub.registry.admin.mirror import mirror
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
 from modhub.signing.policy import Trust
 from modhub.signing.trusted_key import TrustedKey
 from modhub.spec.manifest import Manifest
@@ -179,7 +179,7 @@ def _read_all(registry: Registry) -> bool:
         attempt(partial(registry.versions, namespace, model), partial(registry.index, namespace, model))
     found = [manifest for ref in _REFS for manifest in attempt(partial(_read_release, registry, ref))]
     for name in _NAMES:
-        attempt(partial(resolve, [name], [registry], {}))
+        attempt(partial(pins_of, [name], [registry], {}))
     return len(found) == len(_REFS)
 
 
@@ -225,7 +225,7 @@ def _cache_files() -> Case:
     """A cache with everything installed, by path."""
     with tempfile.TemporaryDirectory() as folder, _in_memory(samples.registry_files()) as store:
         registry = Registry(store, name="team")
-        install_pinned(resolve(["n"], [registry], {}), [registry], Cache(folder))
+        install_pinned(pins_of(["n"], [registry], {}), [registry], Cache(folder))
         files = {path.relative_to(folder).as_posix(): path for path in Path(folder).rglob("*") if path.is_file()}
         return {path: file.read_bytes() for path, file in sorted(files.items()) if not path.startswith(".")}
 
@@ -247,7 +247,7 @@ def _read_cache(case: Case) -> bool:
                 partial(cache.manifest, digest), partial(catalog.summary, ref.release), partial(cache.find, ref, digest)
             )
         for name in _NAMES:
-            for pins in attempt(partial(resolve, [name], [catalog], {})):
+            for pins in attempt(partial(pins_of, [name], [catalog], {})):
                 attempt(partial(install_pinned, pins, [], cache))
         attempt(partial(cache.prune, dry_run=True), partial(cache.prune, max_size=1000))
         return bool(installed) and bool(checked) and not checked[0].damaged
@@ -259,7 +259,7 @@ def _read_install(case: Case) -> bool:
         registry, cache = Registry(store), Cache(folder)
         done = []
         for name in _NAMES:
-            for pins in attempt(partial(resolve, [name], [registry], {})):
+            for pins in attempt(partial(pins_of, [name], [registry], {})):
                 done += attempt(partial(install_pinned, pins, [registry], cache))
         # What got in is whole.
         for checked in (cache.verify(),):

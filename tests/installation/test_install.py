@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from crashing import race
+from named import pins_of
 from synthetic import release
 
 from modhub.cache.cache import Cache
@@ -16,7 +17,6 @@ from modhub.cache.markers import Installed
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
 from modhub.spec.layout import blob_path
 from modhub.spec.refs import ModuleRef
 from modhub.storage.local import LocalStore
@@ -58,7 +58,7 @@ def registry(tmp_path):
 
 def get(names, registries, cache, progress=None):
     registries = [registries] if isinstance(registries, Registry) else registries
-    return install_pinned(resolve(names, [*registries, CacheCatalog(cache)], {}), registries, cache, progress)
+    return install_pinned(pins_of(names, [*registries, CacheCatalog(cache)], {}), registries, cache, progress)
 
 
 def blob_file(cache, record):
@@ -72,7 +72,7 @@ def files_of(cache):
 def test_installing_one_class_fetches_one_weights_blob_and_its_own(registry, cache):
     store = CountingStore(registry.store.root)
     counting = Registry(store)
-    pins = resolve(["me/net:dog"], [counting], {})
+    pins = pins_of(["me/net:dog"], [counting], {})
     store.left.clear()
     [result] = install_pinned(pins, [counting], cache)
     manifest, blobs = release()
@@ -116,7 +116,7 @@ def test_what_is_there_costs_nothing(registry, cache):
 
 def test_the_bytes_are_shared_out_among_the_modules(registry, cache):
     store = CountingStore(registry.store.root)
-    pins = resolve(["me/net"], [Registry(store)], {})
+    pins = pins_of(["me/net"], [Registry(store)], {})
     store.left.clear()
     results = install_pinned(pins, [Registry(store)], cache)
     assert sum(result.fetched for result in results) == sum(store.left.values())
@@ -141,7 +141,7 @@ def test_everything_works_after_the_registry_is_gone(registry, cache):
     get(["n:cat", "me/net:dog"], registry, cache)
     shutil.rmtree(registry.store.root)
     catalog = CacheCatalog(cache)
-    pins = resolve(["n:cat", "me:dog", "me/net:cat@^1"], [catalog], {})
+    pins = pins_of(["n:cat", "me:dog", "me/net:cat@^1"], [catalog], {})
     assert [str(pin.ref) for pin in pins] == ["me/net:cat@1.0.0", "me/net:dog@1.0.0", "me/net:cat@1.0.0"]
     results = install_pinned(pins, [], cache)
     assert [(result.already, result.fetched, result.registry) for result in results] == [(True, 0, registry.url)] * 3
@@ -149,9 +149,9 @@ def test_everything_works_after_the_registry_is_gone(registry, cache):
     for module in manifest.content.modules[:2]:
         assert cache.blob(manifest.blobs[module.blob])
     # The class that was never installed is not promised, although the manifest names it.
-    assert [str(pin.ref) for pin in resolve(["me/net"], [catalog], {})] == ["me/net:cat@1.0.0", "me/net:dog@1.0.0"]
+    assert [str(pin.ref) for pin in pins_of(["me/net"], [catalog], {})] == ["me/net:cat@1.0.0", "me/net:dog@1.0.0"]
     with pytest.raises(NotFound, match="has no class 'potters-wheel'"):
-        resolve(["me/net:potters-wheel"], [catalog], {})
+        pins_of(["me/net:potters-wheel"], [catalog], {})
     assert (catalog.versions("me", "net"), catalog.models(), catalog.models("you")) == (["1.0.0"], ["me/net"], [])
     assert (catalog.alias_names(), catalog.alias("n"), catalog.alias("m")) == (["n"], "me/net", None)
 
@@ -159,7 +159,7 @@ def test_everything_works_after_the_registry_is_gone(registry, cache):
 def test_an_empty_cache_is_an_empty_catalog(cache):
     assert cache.installed() == []
     with pytest.raises(NotFound, match="not in any of the registries searched: the cache"):
-        resolve(["n:cat"], [CacheCatalog(cache)], {})
+        pins_of(["n:cat"], [CacheCatalog(cache)], {})
 
 
 DAMAGES = {
@@ -188,7 +188,7 @@ def test_a_damaged_cache_is_noticed_and_repaired_by_installing_again(registry, c
     assert caught.value.kind == ("not-installed" if damage == "missing" else damage)
     assert str(file) in str(caught.value)
     assert "install it again: modhub install" in str(caught.value)
-    offline = resolve(["n:cat"], [CacheCatalog(cache)], {})
+    offline = pins_of(["n:cat"], [CacheCatalog(cache)], {})
     with pytest.raises((NotFound, IntegrityError)):
         install_pinned(offline, [], cache)
     [result] = get(["n:cat"], registry, cache)
@@ -247,7 +247,7 @@ def test_nothing_bad_comes_in_from_a_registry(registry, cache, damage):
 
 
 def test_a_release_that_changed_after_it_was_resolved_is_refused(registry, cache):
-    pins = resolve(["n:cat"], [registry], {})
+    pins = pins_of(["n:cat"], [registry], {})
     (registry.store.root / "releases/me/net/1.0.0.json").unlink()
     registry.publish(*release(seed=5))
     with pytest.raises(IntegrityError, match="releases never change") as caught:
@@ -259,7 +259,7 @@ def test_a_release_that_changed_after_it_was_resolved_is_refused(registry, cache
 
 
 def test_a_pin_of_a_registry_that_was_not_given(registry, cache):
-    pins = resolve(["n:cat"], [registry], {})
+    pins = pins_of(["n:cat"], [registry], {})
     with pytest.raises(NotFound, match="which is not among the registries given"):
         install_pinned(pins, [], cache)
 
@@ -285,16 +285,16 @@ def test_two_contents_under_one_name_are_told_apart(registry, cache, tmp_path):
         [release()[0].digest, release(seed=9)[0].digest]
     )
     with pytest.raises(Conflict, match="different content") as caught:
-        resolve(["me/net:cat"], [CacheCatalog(cache)], {})
+        pins_of(["me/net:cat"], [CacheCatalog(cache)], {})
     assert caught.value.kind == "ambiguous-release"
-    assert resolve(["me/net:cat"], [other, CacheCatalog(cache)], {})[0].digest == release(seed=9)[0].digest
+    assert pins_of(["me/net:cat"], [other, CacheCatalog(cache)], {})[0].digest == release(seed=9)[0].digest
 
 
 def test_a_cache_path_that_is_a_file(registry, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     cache = Cache(tmp_path / "file")
     with pytest.raises(StorageError, match="MODHUB_CACHE") as caught:
-        install_pinned(resolve(["n:cat"], [registry], {}), [registry], cache)
+        install_pinned(pins_of(["n:cat"], [registry], {}), [registry], cache)
     assert str(tmp_path / "file") in str(caught.value)
 
 

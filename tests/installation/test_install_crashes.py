@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from crashing import crashes, with_full_disk
+from named import pins_of
 from synthetic import release
 
 from modhub.cache.cache import Cache
@@ -16,7 +17,6 @@ from modhub.cache.catalog import CacheCatalog
 from modhub.errors import StorageError
 from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
 from modhub.storage.local import LocalStore
 from modhub.storage.urls import open_store
 
@@ -33,7 +33,7 @@ def registry(tmp_path):
 
 def run(url, root):
     registry, cache = Registry(open_store(url)), Cache(root)
-    return [result.name for result in install_pinned(resolve(NAMES, [registry], {}), [registry], cache)]
+    return [result.name for result in install_pinned(pins_of(NAMES, [registry], {}), [registry], cache)]
 
 
 def whole_classes(cache):
@@ -44,7 +44,7 @@ def whole_classes(cache):
         module = next(module for module in manifest.content.modules if module.slug == installed.ref.cls)
         cache.blob(manifest.blobs[manifest.content.origin.weights])
         cache.blob(manifest.blobs[module.blob])
-        assert install_pinned(resolve([str(installed.ref)], [CacheCatalog(cache)], {}), [], cache)
+        assert install_pinned(pins_of([str(installed.ref)], [CacheCatalog(cache)], {}), [], cache)
         names.append(installed.name)
     return names
 

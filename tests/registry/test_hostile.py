@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fuzz"))
 import fuzz_samples as samples
 from fuzz_formats import bomb
 from fuzz_mutators import sealed
+from named import pins_of
 
 from modhub.errors import IntegrityError, InvalidRef, NotFound, UsageError
 from modhub.limits import GIB, MAX_JSON_FIELDS, MAX_JSON_FRACTIONS, MAX_JSON_VALUES, MIB
 from modhub.package.codec import encode
 from modhub.package.decomposition import decomposition_from, modules_from
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
 from modhub.spec.digests import parse_json, sha256
 from modhub.spec.layout import blob_path, release_path, signature_path
 from modhub.spec.manifest import StoredBlob, write_manifest
@@ -150,11 +150,11 @@ def test_a_name_that_only_looks_right_is_refused_and_shown_as_it_is(registry, na
 def test_a_class_that_only_looks_like_another_is_another(tmp_path):
     registry = Registry(LocalStore(tmp_path / "registry"))
     registry.publish(*release(classes=["cat", "c\u0430t", "dog"]))
-    latin, cyrillic = (resolve([f"me/net:{name}"], [registry], {})[0] for name in ("cat", "c\u0430t"))
+    latin, cyrillic = (pins_of([f"me/net:{name}"], [registry], {})[0] for name in ("cat", "c\u0430t"))
     assert (latin.ref.cls, latin.name) == ("cat", "cat")
     assert (cyrillic.ref.cls, cyrillic.name) == ("ct", "c\u0430t")
     with pytest.raises(NotFound, match="has no class 'd\u043eg'"):
-        resolve(["me/net:d\u043eg"], [registry], {})
+        pins_of(["me/net:d\u043eg"], [registry], {})
 
 
 @pytest.mark.parametrize("text", ["\x1b[2Jgone", "one line\nerror: another", "\x07", "\x9b31m", "\0"])

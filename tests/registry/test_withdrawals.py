@@ -7,12 +7,12 @@ import uuid
 
 import pytest
 from crashing import race
+from named import pins_of
 from synthetic import release
 
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.limits import MAX_REASON_CHARS
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import ModelRef
 from modhub.storage.urls import open_store
@@ -39,7 +39,7 @@ def test_a_yank_is_skipped_shown_and_undone(registry):
     assert registry.withdrawal(NEWER) is None
     assert registry.yank(NEWER, WHY) is True
     assert (registry.withdrawal(NEWER).kind, registry.withdrawal(NEWER).reason) == ("yanked", WHY)
-    assert [str(pin.ref) for pin in resolve(["me/net:cat"], [registry], {})] == ["me/net:cat@1.0.0"]
+    assert [str(pin.ref) for pin in pins_of(["me/net:cat"], [registry], {})] == ["me/net:cat@1.0.0"]
     assert shown(registry) == ["me/net@1.0.0"]
     assert [entry.yanked for entry in registry.index("me", "net").releases] == [None, WHY]
     assert registry.yank(NEWER, "again") is False
@@ -56,7 +56,7 @@ def test_when_all_are_yanked_the_model_is_not_found(registry):
         registry.yank(ref, WHY)
     assert shown(registry) == []
     with pytest.raises(NotFound, match=WHY):
-        resolve(["me/net"], [registry], {})
+        pins_of(["me/net"], [registry], {})
 
 
 def test_a_tombstone_ends_a_release_for_good(registry):
@@ -122,7 +122,7 @@ def test_a_record_that_cannot_be_believed_fails_closed(registry, kind, damage):
     with pytest.raises(IntegrityError):
         registry.withdrawal(ref)
     with pytest.raises(IntegrityError):
-        resolve([f"me/net:cat@{ref.version}"], [registry], {})
+        pins_of([f"me/net:cat@{ref.version}"], [registry], {})
 
 
 def test_a_false_flag_with_a_right_checksum_is_still_an_entry_of_its_history(registry):

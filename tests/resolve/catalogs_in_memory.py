@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modhub.errors import IntegrityError
-from modhub.resolve.catalog import Pinned
+from modhub.resolve.catalog import Pinned, all_modules
 from modhub.resolve.settle import settle
 from modhub.spec.digests import sha256
 from modhub.spec.manifest import InputContract
@@ -121,4 +121,4 @@ def refs(pins: Sequence[Pinned]) -> list[str]:
 
 def settled(requests: Sequence[str], place: MemoryCatalog | list[MemoryCatalog], **options: Any) -> list[str]:
     """What ``settle`` comes to, without aliases."""
-    return refs(settle(requests, place if isinstance(place, list) else [place], {}, **options))
+    return refs(all_modules(settle(requests, place if isinstance(place, list) else [place], {}, **options)))

@@ -9,6 +9,7 @@ import pytest
 from catalogs_in_memory import ANIMALS, YANKED, catalog, takes
 
 from modhub.errors import InvalidRef, ModhubError, NotFound
+from modhub.resolve.catalog import all_modules
 from modhub.resolve.resolver import resolve
 from modhub.resolve.settle import settle
 from modhub.spec.refs import ModelRef, in_order, parse, satisfying
@@ -140,7 +141,7 @@ def locked(case):
 
 
 def chosen(case):
-    pins = settle([f"me/{each}" for each in case["asked"]], [world(case)], {}, prefer=locked(case))
+    pins = all_modules(settle([f"me/{each}" for each in case["asked"]], [world(case)], {}, prefer=locked(case)))
     releases = [str(pin.ref.release).removeprefix("me/") for pin in pins]
     return releases[:: len(ANIMALS)]
 

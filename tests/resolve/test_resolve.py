@@ -8,10 +8,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from named import pins_of
 from semantic_version import Version
 
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError
 from modhub.resolve.resolver import resolve
+from modhub.resolve.settle import settle
 from modhub.spec.digests import sha256
 from modhub.spec.refs import ModuleRef, Request, in_order, select_version, slug_of
 from modhub.spec.registry_files import IndexEntry, Withdrawal
@@ -79,7 +81,22 @@ FAR = Shelf(
 
 
 def refs(names, catalogs=(MAIN, FAR), aliases=None):
-    return [str(pin.ref) for pin in resolve(names, catalogs, aliases or {})]
+    return [str(pin.ref) for pin in pins_of(names, catalogs, aliases or {})]
+
+
+def test_what_a_name_meant_stays_together():
+    """Also where the same release is named before and after, whole or one class of it, which a flat list cannot tell."""
+    typed = ["c10:cat", "c10", "cifar10/r56:airplane", "c10", "digits"]
+    named = resolve(typed, [MAIN], {})
+    assert [str(each.request) for each in named] == typed
+    assert [[pin.ref.cls for pin in each.modules] for each in named] == [
+        ["cat"],
+        ["airplane", "cat", "potters-wheel", "sea-horse"],
+        ["airplane"],
+        ["airplane", "cat", "potters-wheel", "sea-horse"],
+        ["0", "1"],
+    ]
+    assert settle(typed[:4], [MAIN], {}, adapt=True) == named[:4]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +124,7 @@ def test_names(typed, meant):
 
 
 def test_a_pin_says_where_and_what(request):
-    [pin] = resolve(["c10:potter's wheel"], [MAIN, FAR], {})
+    [pin] = pins_of(["c10:potter's wheel"], [MAIN, FAR], {})
     assert pin.ref == ModuleRef("cifar10", "r56", "potters-wheel", "1.2.0")
     assert (pin.name, pin.registry, pin.aliases) == ("potter's wheel", "memory://main", ("c10",))
     assert pin.digest == sha256(b"main cifar10/r56@1.2.0")
@@ -130,8 +147,8 @@ def test_requests_may_come_parsed():
 
 
 def test_the_first_registry_with_a_satisfying_version_wins_although_a_later_one_has_a_newer():
-    assert resolve(["cifar10/r56:cat"], [MAIN, FAR], {})[0].registry == "memory://main"
-    assert resolve(["cifar10/r56:far-cat@^3"], [MAIN, FAR], {})[0].registry == "memory://far"
+    assert pins_of(["cifar10/r56:cat"], [MAIN, FAR], {})[0].registry == "memory://main"
+    assert pins_of(["cifar10/r56:far-cat@^3"], [MAIN, FAR], {})[0].registry == "memory://far"
     assert refs(["cifar10/r56:far cat"], [FAR, MAIN]) == ["cifar10/r56:far-cat@3.0.0"]
 
 
@@ -141,7 +158,7 @@ def test_the_users_alias_comes_before_any_registrys():
 
 
 def test_an_alias_may_lead_to_another():
-    [pin] = resolve(["mine:cat"], [MAIN], {"mine": "ours", "ours": "c10"})
+    [pin] = pins_of(["mine:cat"], [MAIN], {"mine": "ours", "ours": "c10"})
     assert (str(pin.ref), pin.aliases) == ("cifar10/r56:cat@1.2.0", ("mine", "ours", "c10"))
 
 
@@ -155,18 +172,18 @@ def test_an_alias_may_lead_to_another():
 )
 def test_a_circle_of_aliases_is_an_error(aliases, circle):
     with pytest.raises(Conflict, match=rf"leads in a circle: {circle}\.") as caught:
-        resolve(["a:cat"], [MAIN], aliases)
+        pins_of(["a:cat"], [MAIN], aliases)
     assert caught.value.kind == "alias-loop"
 
 
 def test_an_alias_that_is_more_than_a_model_is_an_error():
     with pytest.raises(InvalidRef, match="'a' stands for 'cifar10/r56:cat'"):
-        resolve(["a"], [MAIN], {"a": "cifar10/r56:cat"})
+        pins_of(["a"], [MAIN], {"a": "cifar10/r56:cat"})
 
 
 def test_a_namespace_with_several_models_lists_them():
     with pytest.raises(Conflict) as caught:
-        resolve(["cifar10:cat"], [MAIN, FAR], {})
+        pins_of(["cifar10:cat"], [MAIN, FAR], {})
     assert caught.value.kind == "ambiguous-name"
     assert caught.value.data["candidates"] == ["cifar10/r20", "cifar10/r56"]
     assert str(caught.value) == (
@@ -188,7 +205,7 @@ def test_a_namespace_with_several_models_lists_them():
 )
 def test_an_unknown_name_suggests_the_nearest(typed, hint):
     with pytest.raises(NotFound) as caught:
-        resolve([typed], [MAIN, FAR], {})
+        pins_of([typed], [MAIN, FAR], {})
     assert caught.value.kind == "no-model"
     assert "main, far" in str(caught.value)
     assert hint in caught.value.hint
@@ -196,25 +213,25 @@ def test_an_unknown_name_suggests_the_nearest(typed, hint):
 
 def test_users_aliases_are_suggested_too():
     with pytest.raises(NotFound, match="did you mean favourite"):
-        resolve(["favorite:cat"], [MAIN], {"favourite": "cifar10/r56"})
+        pins_of(["favorite:cat"], [MAIN], {"favourite": "cifar10/r56"})
 
 
 def test_an_alias_to_nowhere_names_its_target():
     with pytest.raises(NotFound, match="'no/where', for which 'gone' stands, is not in any"):
-        resolve(["gone:cat"], [MAIN], {})
+        pins_of(["gone:cat"], [MAIN], {})
 
 
 def test_an_unknown_class_suggests_or_lists():
     with pytest.raises(NotFound, match=r"cifar10/r56@1\.2\.0 has no class 'cta'. Hint: did you mean cat\?") as caught:
-        resolve(["c10:cta"], [MAIN], {})
+        pins_of(["c10:cta"], [MAIN], {})
     assert caught.value.kind == "no-class"
     with pytest.raises(NotFound, match="it has 0, 1"):
-        resolve(["digits:banana"], [MAIN], {})
+        pins_of(["digits:banana"], [MAIN], {})
 
 
 def test_an_unsatisfied_range_lists_what_there_is():
     with pytest.raises(NotFound) as caught:
-        resolve(["cifar10/r56:cat@^7"], [MAIN, FAR], {})
+        pins_of(["cifar10/r56:cat@^7"], [MAIN, FAR], {})
     assert caught.value.kind == "no-version"
     assert "cifar10/r56 has no version ^7. There is: 1.0.0, 1.2.0, 2.0.0-rc.1 in main; 1.2.0, 3.0.0 in far." in str(
         caught.value
@@ -224,7 +241,7 @@ def test_an_unsatisfied_range_lists_what_there_is():
 
 def test_a_pre_release_alone_has_to_be_asked_for():
     with pytest.raises(NotFound, match=r"no release that is not a pre-release.*0\.1\.0-alpha") as caught:
-        resolve(["wip/net:x"], [MAIN], {})
+        pins_of(["wip/net:x"], [MAIN], {})
     assert "wip/net@0.1.0-alpha" in caught.value.hint
     assert refs(["wip/net:x@0.1.0-alpha"]) == ["wip/net:x@0.1.0-alpha"]
 
@@ -232,13 +249,13 @@ def test_a_pre_release_alone_has_to_be_asked_for():
 @pytest.mark.parametrize("names", [[], (), "cifar10/r56:cat", ""])
 def test_no_list_of_names_is_a_usage_error(names):
     with pytest.raises(UsageError) as caught:
-        resolve(names, [MAIN], {})
+        pins_of(names, [MAIN], {})
     assert caught.value.kind == "no-names"
 
 
 def test_one_release_is_read_once_for_all_its_classes():
     shelf = Shelf("counting", MAIN.releases, MAIN.targets)
-    resolve(["c10:cat", "cifar10/r56:airplane", "c10"], [shelf], {})
+    pins_of(["c10:cat", "cifar10/r56:airplane", "c10"], [shelf], {})
     assert shelf.asked == ["cifar10/r56@1.2.0"]
 
 

@@ -19,6 +19,7 @@ from catalogs_in_memory import (
     takes,
     two,
 )
+from named import pins_of
 from synthetic import release
 
 from modhub.cache.cache import Cache
@@ -26,7 +27,7 @@ from modhub.cache.catalog import CacheCatalog
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError
 from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry
-from modhub.resolve.resolver import resolve
+from modhub.resolve.catalog import all_modules
 from modhub.resolve.settle import settle
 from modhub.spec.contract import Standing
 from modhub.spec.manifest import digest_of
@@ -39,7 +40,7 @@ from modhub.storage.urls import open_store
 def test_when_the_newest_fit_they_are_taken_and_nothing_else_is_read():
     place = catalog({"a/net@1.0.0": SMALL, "a/net@1.1.0": LARGE, "b/net@1.0.0": SMALL, "b/net@1.1.0": LARGE})
     asked = ["a/net:cat", "b/net", "a/net:dog"]
-    assert settled(asked, place) == refs(resolve(asked, [place], {}))
+    assert settled(asked, place) == refs(pins_of(asked, [place], {}))
     assert place.contracts == ["a/net@1.1.0", "b/net@1.1.0"]
 
 
@@ -52,7 +53,7 @@ def test_where_newest_first_fails_an_older_version_is_found():
 
 def test_resolve_itself_still_takes_the_newest_of_each():
     place = two()
-    assert refs(resolve(["a/net:cat", "b/net:dog"], [place], {})) == ["a/net:cat@2.0.0", "b/net:dog@1.1.0"]
+    assert refs(pins_of(["a/net:cat", "b/net:dog"], [place], {})) == ["a/net:cat@2.0.0", "b/net:dog@1.1.0"]
     assert place.contracts == []
 
 
@@ -132,7 +133,7 @@ def test_what_stands_already_decides():
 def test_a_nearer_catalog_comes_first_and_a_farther_one_is_asked_when_nothing_there_fits():
     near = catalog({"a/net@1.0.0": LARGE, "b/net@1.0.0": SMALL}, "near")
     far = catalog({"a/net@0.5.0": SMALL, "a/net@1.0.0": SMALL, "a/net@3.0.0": SMALL}, "far")
-    pins = settle(["a/net:cat", "b/net:cat"], [near, far], {})
+    pins = all_modules(settle(["a/net:cat", "b/net:cat"], [near, far], {}))
     # What 1.0.0 is, the nearer one says.
     assert [(str(pin.ref), pin.registry) for pin in pins] == [
         ("a/net:cat@3.0.0", "memory://far"),
@@ -146,7 +147,7 @@ def test_a_nearer_catalog_comes_first_and_a_farther_one_is_asked_when_nothing_th
 def test_aliases_are_looked_up_once():
     place = catalog({"a/net@1.0.0": SMALL}, targets={"short": "a/net"})
     assert settled(["short:cat", "short:dog"], place) == ["a/net:cat@1.0.0", "a/net:dog@1.0.0"]
-    assert settle(["short:cat"], [place], {})[0].aliases == ("short",)
+    assert settle(["short:cat"], [place], {})[0].modules[0].aliases == ("short",)
 
 
 # What a lockfile pins
@@ -205,9 +206,9 @@ def test_a_registry_and_then_the_cache_alone_say_what_releases_take(tmp_path):
         registry.publish(manifest.model_copy(update={"content": content, "digest": digest_of(content)}), blobs)
     assert registry.contract(ModelRef("me", "net", "1.1.0")).value_range == (0, 1)
     asked = ["me/net:cat", "you/net:dog"]
-    pins = settle(asked, [registry, CacheCatalog(cache)], {})
+    pins = all_modules(settle(asked, [registry, CacheCatalog(cache)], {}))
     assert refs(pins) == ["me/net:cat@1.0.0", "you/net:dog@1.0.0"]
-    install_pinned([*pins, *resolve(["me/net:cat"], [registry], {})], [registry], cache)
+    install_pinned([*pins, *pins_of(["me/net:cat"], [registry], {})], [registry], cache)
     assert settled(asked, CacheCatalog(cache)) == refs(pins)
     assert CacheCatalog(cache).contract(ModelRef("me", "net", "1.1.0")).value_range == (0, 1)
 
@@ -233,7 +234,7 @@ def test_errors_are_those_of_resolving(asked, aliases, kind, error, adapt):
     place = two()
     place.withdrawn["a/net@1.0.0"] = YANKED
     with pytest.raises(error) as expected:
-        resolve(asked, [place], aliases)
+        pins_of(asked, [place], aliases)
     with pytest.raises(error) as caught:
         settle(asked, [place], aliases, adapt=adapt)
     assert caught.value.kind == kind
@@ -245,5 +246,5 @@ def test_time_does_not_grow_with_the_square_of_the_withdrawn_versions():
     names = [f"a/net@1.{number}.0" for number in range(3000)]
     place = catalog(dict.fromkeys(names, SMALL), withdrawn=dict.fromkeys(names[1:], YANKED))
     started = time.monotonic()
-    assert settled(["a/net:cat"], place) == refs(resolve(["a/net:cat"], [place], {})) == ["a/net:cat@1.0.0"]
+    assert settled(["a/net:cat"], place) == refs(pins_of(["a/net:cat"], [place], {})) == ["a/net:cat@1.0.0"]
     assert time.monotonic() - started < 5

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from semantic_version import SimpleSpec, Version
 
 from modhub.errors import Incompatible, ModhubError, NotFound
+from modhub.resolve.catalog import all_modules
 from modhub.resolve.settle import settle
 from modhub.spec.contract import Standing, mismatches
 from modhub.spec.refs import ModelRef, parse
@@ -82,7 +83,8 @@ def literal(requests, places, prefer, fixed):
 def outcome_of(texts, places, prefer, fixed):
     """What ``settle`` gives, as registries and refs, or the error that it raises."""
     try:
-        return [(pin.registry, str(pin.ref)) for pin in settle(texts, places, {}, prefer=prefer, fixed=fixed)]
+        pins = all_modules(settle(texts, places, {}, prefer=prefer, fixed=fixed))
+        return [(pin.registry, str(pin.ref)) for pin in pins]
     except ModhubError as error:
         return error
 

@@ -355,5 +355,5 @@ def _found(ref: str, url: str | None) -> tuple[RegistryReader, ModelRef]:
 
     config = load_config()
     places = registries(url, config, trust=load_trust(config))
-    first = resolve([ref], places, config.aliases)[0]
+    first = resolve([ref], places, config.aliases)[0].modules[0]
     return next(place for place in places if place.url == first.registry), first.ref.release
