@@ -6,12 +6,10 @@ give equal bytes. A digest is the string ``sha256:`` and 64 lower-case hexadecim
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Final, NewType
 
@@ -96,23 +94,6 @@ def _depth(value: Any) -> int:
     return depth
 
 
-@contextmanager
-def without_collecting() -> Iterator[None]:
-    """Meanwhile Python does not look for cycles of garbage.
-
-    What is read from files is made of containers by the hundred thousand and has no cycles; looking for them again and
-    again takes longer than everything else.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@without_collecting()
 def parse_json(data: bytes, *, what: str) -> Any:
     """Untrusted bytes as JSON values.
 

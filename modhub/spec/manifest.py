@@ -17,7 +17,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from modhub.errors import IntegrityError
 from modhub.limits import MAX_BLOB_BYTES, MAX_CLASSES, MAX_DECODED_BYTES, MAX_EXTENT, MAX_MANIFEST_BYTES
 from modhub.spec.architecture import Architecture, LayerName
-from modhub.spec.digests import canonical_json, sha256, without_collecting
+from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.schema import (
     Count,
     DigestText,
@@ -283,7 +283,6 @@ def write_manifest(manifest: Manifest) -> bytes:
 _latest: list[tuple[bytes, Manifest]] = []
 
 
-@without_collecting()
 def read_manifest(data: bytes, *, what: str) -> Manifest:
     """Untrusted bytes as a Manifest.
 

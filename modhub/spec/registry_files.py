@@ -14,7 +14,6 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, Validat
 
 from modhub.errors import IntegrityError, UsageError
 from modhub.limits import MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_REASON_CHARS, MAX_RECORD_BYTES
-from modhub.spec.digests import without_collecting
 from modhub.spec.refs import MODEL_NAME_PATTERN
 from modhub.spec.schema import (
     TEXT_PATTERN,
@@ -175,7 +174,6 @@ def max_bytes_of(model: type[BaseModel]) -> int:
     return MAX_MANIFEST_BYTES if model in large else MAX_RECORD_BYTES
 
 
-@without_collecting()
 def read_document(model: type[_File], data: bytes, *, what: str, newest: int) -> _File:
     """Untrusted bytes of a small file as ``model``. Raises IntegrityError, or Incompatible for a newer format."""
     limit = max_bytes_of(model)
