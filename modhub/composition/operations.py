@@ -15,6 +15,7 @@ from modhub.package.decomposition import with_digests
 from modhub.package.module import Head, Module
 from modhub.spec.manifest import Derivation
 from modhub.spec.schema import TEXT_PATTERN
+from modhub.spec.text import composed
 
 
 def added(plan: Plan, members: Iterable[Member], verifiers: Iterable[Verifier] = ()) -> Plan:
@@ -82,7 +83,7 @@ def on_scale_of(module: Module, old: Module) -> Module:
 
 def renamed(plan: Plan, label: str, name: str) -> Plan:
     """The plan with another label for one class. Raises NotFound, and Conflict when another class has it."""
-    column = plan.column(label)
+    column, name = plan.column(label), composed(name)
     if not name.strip() or len(name) > MAX_DISPLAY_NAME_CHARS or not re.match(TEXT_PATTERN, name):
         raise UsageError(
             f"{shown(name)} cannot be a label.",
@@ -91,7 +92,7 @@ def renamed(plan: Plan, label: str, name: str) -> Plan:
             label=name,
         )
     others = [member for other, member in enumerate(plan.members) if other != column]
-    if same := [member.module.ref for member in others if (member.own_label or member.module.name) == name]:
+    if same := [member.module.ref for member in others if composed(member.own_label or member.module.name) == name]:
         raise Conflict(
             f"the composite has a class {name!r} already: {', '.join(same)}.",
             kind="duplicate-label",

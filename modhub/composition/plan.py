@@ -18,6 +18,7 @@ from modhub.errors import Conflict, NotFound, UsageError, did_you_mean
 from modhub.package.module import Module
 from modhub.spec.contract import check_same_input, range_text, size_text
 from modhub.spec.manifest import InputContract
+from modhub.spec.text import find_class
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ class Plan:
 
     def column(self, label: str) -> int:
         """The column of ``label``; also found by slug or full name when that names one member. Raises NotFound."""
-        if label in self.labels:
-            return self.labels.index(label)
+        if (same := find_class(label, self.labels)) is not None:
+            return self.labels.index(same)
         found = [
             column
             for column, module in enumerate(self.modules)

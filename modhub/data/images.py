@@ -16,8 +16,16 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modhub.data.arrays import Images, as_images, as_labels, class_names, unknown_class
+from modhub.data.arrays import Images, as_images
+from modhub.data.classes import (
+    as_labels,
+    class_names,
+    classes_of_labels,
+    labels_are_names,
+    unknown_class,
+)
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
+from modhub.spec.text import composed, find_class
 
 Split = Literal["train", "test"]
 
@@ -62,9 +70,10 @@ class ImageData:
 
     def restrict(self, classes: Iterable[str]) -> ImageData:
         """Only the images of these classes, with labels that count in the order given. Raises InvalidData."""
-        names = class_names(list(classes), "the classes to keep")
-        if unknown := [name for name in names if name not in self.classes]:
+        names = class_names(classes, "the classes to keep")
+        if unknown := [name for name in names if find_class(name, self.classes) is None]:
             raise unknown_class(unknown[0], self.name, self.classes)
+        names = tuple(find_class(name, self.classes) or name for name in names)
         wanted = np.array([name in names for name in self.classes])
         return _reordered(self.take(wanted[self.y]), names)
 
@@ -129,15 +138,15 @@ def as_image_data(
             kind="bad-data",
             hint="give a data set's name, a path, ImageData, or (x, y, classes).",
         )
-    x, y = data[0], np.asarray(data[1])
-    if len(data) == 2 and y.dtype.kind not in "US":
+    x, y = data[0], data[1]
+    if len(data) == 2 and not labels_are_names(y):
         raise UsageError(
             "the labels are numbers, and nothing says what they stand for.",
             kind="bad-data",
-            hint="give (x, y, classes), or labels that are names.",
+            hint="give (x, y, classes), or labels that are names: y.astype(str).",
         )
     images = as_images(x)
-    classes = class_names(data[2] if len(data) == 3 else np.unique(y), "classes")
+    classes = class_names(data[2], "classes") if len(data) == 3 else classes_of_labels(y)
     return ImageData(images, as_labels(y, classes, count=len(images)), classes, "the data")
 
 
@@ -169,8 +178,8 @@ def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:
 
 def _reordered(data: ImageData, classes: tuple[str, ...]) -> ImageData:
     """The same images with labels that count in ``classes``, which must name every class that has an image."""
-    index = {name: i for i, name in enumerate(classes)}
-    position = np.array([index.get(name, -1) for name in data.classes], np.int64)
+    index = {composed(name): i for i, name in enumerate(classes)}
+    position = np.array([index.get(composed(name), -1) for name in data.classes], np.int64)
     labels = position[data.y]
     if (labels < 0).any():
         raise unknown_class(data.classes[data.y[np.argmin(labels)]], data.name, classes)
@@ -231,7 +240,8 @@ class ClassFiles:
 def find_class_files(folder: Path, split: Split) -> ClassFiles:
     """The files of a folder of class folders, see ``load_data``; none is opened. Raises InvalidData."""
     root, name = _split_of(folder, split)
-    classes = [entry.name for entry in _folders_in(root)]
+    folders = _folders_in(root)
+    classes = class_names([entry.name for entry in folders], f"the class folders in {root}") if folders else ()
     if not classes:
         raise InvalidData(
             f"{root} holds no class folders.",
@@ -240,17 +250,17 @@ def find_class_files(folder: Path, split: Split) -> ClassFiles:
         )
     files: list[Path] = []
     labels: list[int] = []
-    for label, cls in enumerate(classes):
-        images = _images_in(root / cls)
+    for label, each in enumerate(folders):
+        images = _images_in(each)
         if not images:
             raise InvalidData(
-                f"the class folder {root / cls} holds no images.",
+                f"the class folder {each} holds no images.",
                 kind="no-images",
                 hint=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))}; remove the folder if it is no class.",
             )
         files += images
         labels += [label] * len(images)
-    return ClassFiles(root, name, tuple(classes), tuple(files), tuple(labels))
+    return ClassFiles(root, name, classes, tuple(files), tuple(labels))
 
 
 def _load_folder(folder: Path, split: Split) -> ImageData:

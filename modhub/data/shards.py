@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data.arrays import as_labels, check_labelled, class_names
+from modhub.data.arrays import check_labelled
 from modhub.data.batches import set_down
+from modhub.data.classes import as_labels, class_names
 from modhub.data.npz import file_system, read_rows, read_small
 from modhub.data.raw import RawRows
 from modhub.data.rows import Piece, Pieced, Source, fingerprint, in_memory

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from modhub.data.arrays import as_images, as_labels
+from modhub.data.arrays import as_images
+from modhub.data.classes import as_labels
 from modhub.data.images import ImageData, Split
 from modhub.errors import NotFound
 

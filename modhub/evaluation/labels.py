@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from modhub.errors import InvalidData, did_you_mean
 from modhub.evaluation.metrics import Labels
 from modhub.spec.refs import slug_of
+from modhub.spec.text import composed
 
 _NAMED = 5
 
@@ -31,17 +32,19 @@ class Matched:
 def columns_of(classes: Sequence[str], labels: Sequence[str]) -> list[int | None]:
     """For each class of the data the classifier's column, None where it knows no such class.
 
-    An equal name wins; else a slug that only one class on either side has.
+    An equal name wins, however its accents are written; else a slug that only one class on either side has.
     """
-    column = {label: number for number, label in enumerate(labels)}
-    equal = set(classes) & set(column)
-    rest = [label for label in labels if label not in equal]
+    column = {composed(label): number for number, label in enumerate(labels)}
+    names = [composed(name) for name in classes]
+    equal = set(names) & set(column)
+    rest = [label for label in column if label not in equal]
     slugs = Counter(slug_of(label) for label in rest)
-    wanted = Counter(slug_of(name) for name in classes if name not in equal)
-    by_slug = {slug_of(label): column[label] for label in rest if slugs[slug_of(label)] == 1}
+    wanted = Counter(slug_of(name) for name in names if name not in equal)
+    # Names without a letter or digit of ASCII have an empty slug, which says nothing.
+    by_slug = {slug_of(label): column[label] for label in rest if slug_of(label) and slugs[slug_of(label)] == 1}
     return [
         column[name] if name in equal else by_slug.get(slug_of(name)) if wanted[slug_of(name)] == 1 else None
-        for name in classes
+        for name in names
     ]
 
 

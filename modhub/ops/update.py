@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from modhub.composition.composite import parts_of
 from modhub.composition.plan import Member, Plan, make_plan
-from modhub.data.arrays import check_every_class, check_labelled, class_names, unknown_class
+from modhub.data.arrays import check_labelled
+from modhub.data.classes import check_every_class, class_names, unknown_class
 from modhub.data.images import ImageData
 from modhub.decomposition.calibration import Margins
 from modhub.engine.decompose.decompose import provenance_now
@@ -32,6 +33,7 @@ from modhub.package.decomposition import Decomposition, with_digests
 from modhub.package.module import Module
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import DecomposeOptions, Derivation
+from modhub.spec.text import composed
 from modhub.updating.choosing import (
     FOLDS,
     ORIGINAL,
@@ -167,10 +169,10 @@ def _examples(data: Data, plan: Plan, what: str) -> tuple[Examples, str]:
             f"{what} is a {type(data).__name__}.", kind="bad-data", hint="give an ImageData, or (x, y, classes)."
         )
     check_images(x, plan.contract, what=f"the images of {what}")
-    column = {label: number for number, label in enumerate(plan.labels)}
-    if unknown := [classes[label] for label in np.unique(y) if classes[label] not in column]:
+    column = {composed(label): number for number, label in enumerate(plan.labels)}
+    if unknown := [classes[label] for label in np.unique(y) if composed(classes[label]) not in column]:
         raise unknown_class(unknown[0], what, plan.labels)
-    labels = np.array([column.get(label, -1) for label in classes], np.int64)[y]
+    labels = np.array([column.get(composed(label), -1) for label in classes], np.int64)[y]
     check_every_class(labels, plan.labels)
     return Examples(x, labels), name
 

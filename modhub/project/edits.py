@@ -24,6 +24,7 @@ from modhub.project.toml_edit import (
     tables_of,
     uneditable,
 )
+from modhub.spec.text import composed, find_class
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -47,10 +48,11 @@ def new_text(name: str) -> str:
 def with_classes(text: str, refs: Mapping[str, str], comments: Mapping[str, str] | None = None) -> str:
     """With further classes, behind the others: labels with their modules. Raises Conflict for a label that is there."""
     file = read_project(text.encode())
+    noted = {composed(label): comment for label, comment in (comments or {}).items()}
+    refs = {check_label(label): ref for label, ref in refs.items()}
     for label in refs:
-        check_label(label)
-        if label in file.classes:
-            raise duplicate_label(label, file.classes[label])
+        if (same := find_class(label, file.classes)) is not None:
+            raise duplicate_label(same, file.classes[same])
 
     def values(value: _Values) -> None:
         value.setdefault("classes", {}).update(refs)
@@ -58,7 +60,7 @@ def with_classes(text: str, refs: Mapping[str, str], comments: Mapping[str, str]
     def document(document: TOMLDocument) -> None:
         body = body_of(document, "classes")
         for label, ref in refs.items():
-            append(body, label, ref, (comments or {}).get(label, ""))
+            append(body, label, ref, noted.get(label, ""))
 
     return _edited(text, values, document)
 
@@ -102,7 +104,7 @@ def with_registries(text: str, urls: Sequence[str]) -> str:
 
 def with_module(text: str, label: str, ref: str) -> str:
     """With another module for one class, which keeps its label, its place and its comment. Raises NotFound."""
-    known_label(read_project(text.encode()), label)
+    label = known_label(read_project(text.encode()), label)
 
     def values(value: _Values) -> None:
         value["classes"][label] = ref
@@ -121,9 +123,8 @@ def with_module(text: str, label: str, ref: str) -> str:
 def with_labels(text: str, names: Mapping[str, str]) -> str:
     """With other labels for classes: old to new, all at once. Raises NotFound, and Conflict for one that is taken."""
     file = read_project(text.encode())
-    for old, new in names.items():
-        known_label(file, old)
-        check_label(new)
+    names = {known_label(file, old): check_label(new) for old, new in names.items()}
+    for new in names.values():
         if new in file.classes and new not in names:
             raise duplicate_label(new, file.classes[new])
     if len(set(names.values())) < len(names):
@@ -152,8 +153,7 @@ def without_classes(text: str, labels: Sequence[str]) -> str:
     """Without some classes. Stages decide among what is left, and go when that is one class; short names that nothing
     uses any more go too. Raises NotFound."""
     file = read_project(text.encode())
-    for label in labels:
-        known_label(file, label)
+    labels = [known_label(file, label) for label in labels]
     kept = [label for label in file.classes if label not in labels]
     return _without_unused_models(_selected(text, kept), file)
 
@@ -161,8 +161,8 @@ def without_classes(text: str, labels: Sequence[str]) -> str:
 def with_only(text: str, labels: Sequence[str]) -> str:
     """With these classes only, in this order; as for ``without_classes`` else. Raises NotFound, UsageError."""
     file = read_project(text.encode())
+    labels = [known_label(file, label) for label in labels]
     for position, label in enumerate(labels):
-        known_label(file, label)
         if label in labels[:position]:
             raise UsageError(f"{shown(label)} is named twice.", kind="duplicate-class", hint="name it once.")
     if not labels:
@@ -173,8 +173,7 @@ def with_only(text: str, labels: Sequence[str]) -> str:
 def with_stage(text: str, classes: Sequence[str], modules: Sequence[str]) -> str:
     """With a further verifying stage, behind the others. Raises UsageError."""
     file = read_project(text.encode())
-    for label in classes:
-        known_label(file, label)
+    classes = [known_label(file, label) for label in classes]
     check_stage(tuple(classes), tuple(modules), list(file.classes))
 
     def values(value: _Values) -> None:
@@ -203,7 +202,8 @@ def with_stage(text: str, classes: Sequence[str], modules: Sequence[str]) -> str
 def without_stage(text: str, classes: Sequence[str]) -> str:
     """Without the verifying stages of exactly these classes, in any order. Raises NotFound when there is none."""
     file = read_project(text.encode())
-    gone = [number for number, stage in enumerate(file.verify) if set(stage.classes) == set(classes)]
+    wanted = set(map(composed, classes))
+    gone = [number for number, stage in enumerate(file.verify) if set(map(composed, stage.classes)) == wanted]
     if not gone:
         there = "; ".join(",".join(stage.classes) for stage in file.verify)
         raise NotFound(
@@ -229,15 +229,15 @@ def comments_of(text: str) -> dict[str, str]:
 
 
 def known_label(file: ProjectFile, label: str) -> str:
-    """``label`` when the project has such a class. Raises NotFound, kind ``unknown-class``."""
-    if label not in file.classes:
+    """``label`` as the project spells it. Raises NotFound, kind ``unknown-class``."""
+    if (same := find_class(label, file.classes)) is None:
         raise NotFound(
             f"the project has no class {shown(label)}; it has {', '.join(file.classes) or 'none'}.",
             kind="unknown-class",
             hint=did_you_mean(label, file.classes),
             label=label,
         )
-    return label
+    return same
 
 
 def duplicate_label(label: str, ref: str) -> Conflict:

@@ -29,7 +29,7 @@ stages name classes of the project. Edits of the text are in ``project_edits``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final
 
@@ -42,6 +42,7 @@ from modhub.resolve.toml_read import TooCostly, line_of, load_toml, repeated_key
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import Request, check_name, parse
 from modhub.spec.schema import TEXT_PATTERN, DisplayName
+from modhub.spec.text import composed, find_class
 
 PROJECT_FILE: Final = "modhub.toml"
 LOCK_FILE: Final = "modhub.lock"
@@ -91,6 +92,11 @@ class VerifyTable(_Table):
 
     classes: tuple[StrictStr, ...]
     modules: tuple[StrictStr, ...]
+
+    def spelled_as(self, labels: Iterable[str]) -> VerifyTable:
+        """With the classes as ``labels`` spell them, where accents are written in another way."""
+        known = list(labels)
+        return self.model_copy(update={"classes": tuple(find_class(name, known) or name for name in self.classes)})
 
 
 class ProjectFile(_Table):
@@ -170,6 +176,8 @@ def read_project(data: bytes, *, what: str = PROJECT_FILE) -> ProjectFile:
     except ValidationError as error:
         place = error.errors(include_url=False, include_input=False)[0]["loc"]
         raise _wrong_value(text, value, place, what) from error
+    stages = tuple(stage.spelled_as(file.classes) for stage in file.verify)
+    file = file.model_copy(update={"verify": stages})
     for place, problem in _problems(file):
         reason = problem.message.rstrip(".")
         raise _bad(what, line_of(text, place), reason, problem.hint or "correct that line.", problem)
@@ -177,7 +185,7 @@ def read_project(data: bytes, *, what: str = PROJECT_FILE) -> ProjectFile:
 
 
 def check_label(label: str) -> str:
-    """``label`` when it can be a class's. Raises UsageError, kind ``bad-label``."""
+    """``label`` in NFC when it can be a class's. Raises UsageError, kind ``bad-label``."""
     # What a terminal sends that is not UTF-8 comes as halves of surrogate pairs, which no file can hold.
     foreign = any("\ud800" <= letter <= "\udfff" for letter in label)
     allowed = re.match(TEXT_PATTERN + r"\Z", label) and not foreign
@@ -188,7 +196,7 @@ def check_label(label: str) -> str:
             hint=f"use 1 to {MAX_DISPLAY_NAME_CHARS} characters, without control characters.",
             label=label,
         )
-    return label
+    return composed(label)
 
 
 def _unknown_keys(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, list[str]]]:
@@ -215,6 +223,15 @@ def _problems(file: ProjectFile) -> Iterator[tuple[tuple[str | int, ...], Modhub
                 check(file, name, value)
             except ModhubError as error:
                 yield (table, name), error
+    first: dict[str, str] = {}
+    for label in file.classes:
+        if first.setdefault(composed(label), label) != label:
+            twice = UsageError(
+                f"the class {shown(label)} stands twice, its accents written in two ways",
+                kind="duplicate-label",
+                hint="leave one of the two, or give it another label.",
+            )
+            yield ("classes", label), twice
     for number, stage in enumerate(file.verify):
         try:
             _check_stage(file, stage)

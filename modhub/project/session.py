@@ -27,6 +27,7 @@ from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
 from modhub.resolve.catalog import Pinned, all_modules
 from modhub.resolve.lockfile import Lock, LockedProject
 from modhub.spec.refs import ModelRef, ModuleRef, parse
+from modhub.spec.text import find_class
 from modhub.storage import files
 from modhub.storage.progress import Progress
 
@@ -121,7 +122,8 @@ class Session:
         by_label = {} if self.state.locked is None else dict(self.state.locked.classes)
         gone: set[str] = set()
         for name in names:
-            base = by_label[name].ref.release.name if name in by_label else _base_of(file, name)
+            label = find_class(name, by_label)
+            base = _base_of(file, name) if label is None else by_label[label].ref.release.name
             models = {ref.name for ref in locked if base in (ref.name, ref.namespace)}
             # By an alias that is not the project's own, which only the classes written with it tell.
             named = [label for label, ref in file.classes.items() if file.expanded(ref).base == base]
@@ -165,8 +167,7 @@ class Session:
     def swapped(self, modules: Mapping[str, str]) -> tuple[str, set[ModelRef]]:
         """With other modules for some classes, by label."""
         file = self.state.file
-        for label in modules:
-            edits.known_label(file, label)
+        modules = {edits.known_label(file, label): ref for label, ref in modules.items()}
         refs = [naming.one_module(ref, label) for label, ref in modules.items()]
         beside = [ref for label, ref in file.classes.items() if label not in modules]
         beside += [ref for stage in file.verify for ref in stage.modules]
@@ -181,8 +182,7 @@ class Session:
         text, file = self.state.text, self.state.file
         keep: set[ModelRef] = set()
         for classes, refs in stages.items():
-            for label in classes:
-                edits.known_label(file, label)
+            classes = tuple(edits.known_label(file, label) for label in classes)
             modules = [naming.one_module(ref, label) for ref, label in zip(refs, [*classes, *refs], strict=False)]
             found, kept = self._find(modules, beside=file.refs)
             if any(set(stage.classes) == set(classes) for stage in read_project(text.encode()).verify):

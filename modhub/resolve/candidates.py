@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from modhub.errors import NotFound, did_you_mean
 from modhub.resolve.catalog import Catalog
 from modhub.spec.refs import ModelRef, in_order, is_prerelease, satisfying, slug_of
+from modhub.spec.text import composed
 
 if TYPE_CHECKING:
     from modhub.spec.manifest import InputContract
@@ -59,13 +60,13 @@ class Candidate:
         return [found]
 
     def _find(self, wanted: str) -> tuple[str, str] | None:
-        return self._classes.get(wanted) or self._classes.get(slug_of(wanted))
+        return self._classes.get(composed(wanted)) or self._classes.get(slug_of(wanted))
 
     @cached_property
     def _classes(self) -> dict[str, tuple[str, str]]:
         """Slug and display name by either. A slug goes before a display name that looks like it."""
         pairs = list(zip(self.summary.slugs, self.summary.classes, strict=True))
-        return {pair[1]: pair for pair in reversed(pairs)} | {pair[0]: pair for pair in pairs}
+        return {composed(pair[1]): pair for pair in reversed(pairs)} | {pair[0]: pair for pair in pairs}
 
 
 class Releases:

@@ -25,7 +25,7 @@ import sys, json, numpy as np
 if {trust}:
     import keras.src.utils.file_utils as file_utils
     file_utils.validate_file = lambda *arguments, **options: True
-from modhub.data import load_data
+from modhub.data.images import load_data
 from modhub.engine.datasets import load_dataset
 from modhub.errors import ModhubError
 result = {{}}

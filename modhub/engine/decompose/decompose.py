@@ -13,7 +13,8 @@ import keras
 import numpy as np
 from pydantic import ValidationError
 
-from modhub.data.arrays import Labelled, channel_values, check_class_names, check_every_class, slugs_of
+from modhub.data.arrays import Labelled, channel_values
+from modhub.data.classes import check_every_class, output_names, slugs_of
 from modhub.data.rows import ImageRows, Source
 from modhub.data.shards import labelled_shards, open_shards, source_of
 from modhub.decomposition.sampling import Sample
@@ -64,7 +65,7 @@ def decompose_model(
     check_weights_finite(weights)
     with opened_engine(engine, workers) as where:
         shards, classes = labelled_shards(x, y, classes)
-        names = check_class_names(classes, len(weights["head/bias"]))
+        names = output_names(classes, len(weights["head/bias"]))
         slugs = slugs_of(names)
         data = open_shards(shards, names, where.run) if shards else source_of(x, y, names)
         check_every_class(data.labels, names)

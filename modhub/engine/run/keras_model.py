@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data.arrays import channel_values, check_class_names
+from modhub.data.arrays import channel_values
+from modhub.data.classes import output_names
 from modhub.engine.run.network import preprocess
 from modhub.errors import InvalidData, UnsupportedModel, UsageError
 from modhub.evaluation.answers import Answers
@@ -38,7 +39,7 @@ class KerasClassifier:
     ) -> None:
         self._model = _checked(model)
         width = int(model.outputs[0].shape[-1])
-        self.classes = check_class_names(classes, max(width, 2))
+        self.classes = output_names(classes, max(width, 2))
         if not np.isfinite(rescale) or rescale == 0:
             raise UsageError(f"rescale is {rescale!r}.", hint="use the factor of the training, for example 1/255.")
         self._contract = contract_of(
