@@ -15,7 +15,7 @@ PACKAGE = ROOT / "modhub"
 
 #: From the ground up. A room imports from its own floor and from those below, never from above.
 FLOORS: list[set[str]] = [
-    {"errors", "limits", "deferred"},
+    {"errors", "limits"},
     {"spec"},
     {"signing", "storage", "resolve", "data", "package"},
     {"settings", "registry", "composition", "decomposition"},

@@ -1,0 +1,25 @@
+"""The public names of modhub, each from the module that defines it."""
+
+from .composition.composite import Composite as Composite
+from .composition.votes import Prediction as Prediction
+from .energy.machine import meter as meter
+from .errors import ModhubError as ModhubError
+from .evaluation.evaluation import Evaluation as Evaluation
+from .ops.check import Check as Check
+from .ops.compose import compose as compose
+from .ops.decompose import decompose as decompose
+from .ops.evaluate import evaluate as evaluate
+from .ops.explain import explain as explain
+from .ops.export import export as export
+from .ops.install import install as install
+from .ops.install import lock as lock
+from .ops.publish import load as load
+from .ops.publish import publish as publish
+from .ops.publish import yank as yank
+from .ops.search import info as info
+from .ops.search import search as search
+from .ops.update import update as update
+from .package.decomposition import Decomposition as Decomposition
+from .package.module import Module as Module
+from .project.project import Project as Project
+from .updating.result import Update as Update
