@@ -37,7 +37,7 @@ np.savez(sys.argv[3], **figures, **masks)
 PRECISION = """
 import numpy as np
 from keras import backend
-from modhub.engine.compiled import compiled
+from modhub.engine.run.compiled import compiled
 if backend.backend() == "jax":
     import jax
     told = lambda: jax.config.jax_default_matmul_precision

@@ -149,7 +149,7 @@ import json, resource, sys
 from pathlib import Path
 import keras, numpy as np
 from dataclasses import replace
-from modhub.engine.masked import OriginRunner
+from modhub.engine.run.isolated import OriginRunner
 from tests.engine.test_watched import seldom_removed
 from tests.small_origins import bars, cut, fitted_model, with_random_masks
 

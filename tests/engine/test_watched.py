@@ -138,7 +138,7 @@ def test_a_few_images_tell_whether_watching_pays(monkeypatch):
     watched = []
     watch = runner._watched.watch
     monkeypatch.setattr(
-        runner._watched, "watch", lambda images, size: shared_pass.append(len(images)) or watch(images, size)
+        runner._watched, "watch", lambda images, size: watched.append(len(images)) or watch(images, size)
     )
     runner.margins(IMAGES, 256)
     assert watched == [8, len(IMAGES) - 8]

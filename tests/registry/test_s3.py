@@ -461,7 +461,7 @@ def test_what_a_client_has_listed_once_hides_nothing_later(place):
 
 def test_opening_imports_no_client():
     code = (
-        "import sys; from modhub.registry import open_store\n"
+        "import sys; from modhub.storage.urls import open_store\n"
         "for url in ('s3://b/x', 'gs://b/x', 'az://c/x', 'sftp://h/x', 'https://h/x'): open_store(url)\n"
         "print(sorted({'fsspec', 's3fs', 'requests', 'paramiko', 'aiohttp', 'botocore'} & set(sys.modules)))"
     )

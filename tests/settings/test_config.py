@@ -11,9 +11,9 @@ from crashing import as_nobody
 from synthetic import release
 
 from modhub.errors import Incompatible, InvalidRef, RegistryUnreachable, StorageError, UsageError
+from modhub.installation import registries as chosen
 from modhub.installation.registries import default_registry, publishing_registry, registries
 from modhub.registry.writer import Registry
-from modhub.settings import config as configuration
 from modhub.settings.config import load_config, write_alias
 from modhub.storage.local import LocalStore
 from modhub.storage.urls import open_store
@@ -27,7 +27,7 @@ def home(tmp_path, monkeypatch):
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(configuration, "STARTER_FOLDER", tmp_path / "no-starter")
+    monkeypatch.setattr(chosen, "STARTER_FOLDER", tmp_path / "no-starter")
     return tmp_path
 
 
@@ -206,7 +206,7 @@ def test_given_before_environment_before_file_before_default(home, file, monkeyp
 
 def test_the_starter_comes_last_and_is_read_only(home, monkeypatch):
     starter, mine = made(home / "starter", "cifar10/r56"), made(home / "mine")
-    monkeypatch.setattr(configuration, "STARTER_FOLDER", home / "starter")
+    monkeypatch.setattr(chosen, "STARTER_FOLDER", home / "starter")
     found = registries(mine.url, load_config())
     assert [registry.name for registry in found] == [mine.url, "starter"]
     with pytest.raises(RegistryUnreachable, match="starter is read-only"):

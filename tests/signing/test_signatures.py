@@ -307,8 +307,8 @@ def test_a_passphrase_does_not_matter_to_a_key_without() -> None:
 
 def test_without_cryptography_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     made = TEAM.sign(RELEASE)
-    monkeypatch.delitem(sys.modules, "modhub.signing.keys", raising=False)
-    monkeypatch.delattr("modhub.signing.keys", raising=False)
+    monkeypatch.delitem(sys.modules, "modhub.signing.library", raising=False)
+    monkeypatch.delattr("modhub.signing.library", raising=False)
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
     for work in (lambda: new_signer("x"), lambda: verify_signature(TEAM.public, RELEASE, made)):
         with pytest.raises(UsageError) as caught:
