@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sixteen processes publish at once, some of them the same versions: is everything acknowledged there, and whole?
 
-    python benchmarks/races.py [--runs 20] [--stores folder S3] [--short]
+    python benchmarks/races.py [--runs 20] [--stores folder S3] [--administered] [--short]
 
 Each process waits at a barrier, then publishes 25 releases. Nine are contested: all processes give that name and
 version with different content. Eight go to the same model under versions of their own, with blobs that all others
@@ -11,6 +11,10 @@ Afterwards the store is read without what the publishers knew. Lost are releases
 there with all their bytes; mixed are those that have another content than was acknowledged, or that nobody was told of,
 and contested versions without exactly one winner; the index must have them all in its files as stored. S3 is moto, a
 process of its own.
+
+With ``--administered`` half of the processes do not publish: without a pause they rebuild the index, collect orphans
+without any grace, take down releases of their own and set aliases. Publishers then try again when their blobs were
+collected before their manifest. A reader that shares no code with modhub must agree with the index afterwards.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,11 +33,17 @@ import common
 import registries
 import report
 from crashing import PROCESSES, race
+from plain_index import index_errors
 from synthetic import release
 
-from modhub.errors import Conflict, ModhubError
+from modhub.errors import Conflict, IntegrityError, ModhubError, RegistryUnreachable
+from modhub.limits import GIB
 from modhub.registry import index
+from modhub.registry.admin.gc import collect
+from modhub.registry.admin.takedown import take_down
 from modhub.registry.index import Listing
+from modhub.registry.publication import Published
+from modhub.registry.reindex import reindex
 from modhub.registry.writer import Registry
 from modhub.spec.manifest import Manifest
 from modhub.spec.refs import ModelRef, parse_model_name
@@ -46,6 +57,10 @@ RACERS = 16
 RELEASES = 25
 CLASSES = ("cat", "dog")
 SHARED = "team/shared"
+#: Models whose releases administrators publish and take down.
+TAKEN_DOWN = "gone"
+#: Attempts of a publication beside a collection that waits for nothing.
+ATTEMPTS = 1000
 #: How long a run may take, in seconds.
 PATIENCE = 1200
 
@@ -99,10 +114,35 @@ def publish_all(url: str, racer: int, releases: int) -> list[Told]:
     return [_publish(registry, *given(racer, number)) for number in range(releases)]
 
 
+def administer(url: str, racer: int, rounds: int) -> list[Told]:
+    """What one administrator does beside publishers; by its number it does one of four things."""
+    registry = Registry(open_store(url))
+    for number in range(rounds):
+        what = racer % 4
+        if what == 0:
+            reindex(registry)
+        elif what == 1:
+            collect(registry, older_than=timedelta(0))
+        elif what == 2:
+            manifest, blobs = release(f"{TAKEN_DOWN}/net-{racer}", f"1.{number}.0", classes=CLASSES, seed=number)
+            told = _publish(registry, manifest, blobs)
+            if told.is_failure:
+                return [told]
+            take_down(registry, told.ref, "published by mistake")
+        else:
+            registry.set_alias(f"alias-{racer}-{number % 5}", f"{SHARED}-{number}")
+    return []
+
+
+def act(url: str, racer: int, releases: int, administered: bool) -> list[Told]:
+    """What one of the racing processes does."""
+    return administer(url, racer // 2, releases) if administered and racer % 2 else publish_all(url, racer, releases)
+
+
 def _publish(registry: Registry, manifest: Manifest, blobs: dict[str, bytes]) -> Told:
     ref = ModelRef(*parse_model_name(manifest.content.name), str(manifest.content.version))
     try:
-        published = registry.publish(manifest, blobs)
+        published = _published(registry, manifest, blobs)
     except Conflict as error:
         outcome = "conflict" if error.kind == "version-exists" else error.kind
         return Told(ref, manifest.digest, outcome, error.data.get("published", ""))
@@ -113,18 +153,32 @@ def _publish(registry: Registry, manifest: Manifest, blobs: dict[str, bytes]) ->
     return Told(ref, manifest.digest, "created" if published.created else "no-op")
 
 
-def run(url: str, *, racers: int = RACERS, releases: int = RELEASES) -> Verdict:
+def _published(registry: Registry, manifest: Manifest, blobs: dict[str, bytes]) -> Published:
+    for attempt in range(ATTEMPTS):
+        try:
+            return registry.publish(manifest, blobs)
+        except (IntegrityError, RegistryUnreachable) as error:
+            if error.kind != "missing-blob" or attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt raises")
+
+
+def run(url: str, *, racers: int = RACERS, releases: int = RELEASES, administered: bool = False) -> Verdict:
     """One race in an empty store."""
     Registry(open_store(url)).initialise()
     started = time.perf_counter()
-    work = [(url, racer, releases) for racer in range(racers)]
-    told = [one for answers in race(publish_all, work, timeout=PATIENCE) for one in answers]
+    work = [(url, racer, releases, administered) for racer in range(racers)]
+    told = [one for answers in race(act, work, timeout=PATIENCE) for one in answers]
     seconds = time.perf_counter() - started
     for one in told:
         if one.is_failure:
             print(f"{url}: {one}", file=sys.stderr)
     verdict = judged(open_store(url), told)
     verdict.seconds = seconds
+    store = open_store(url)
+    for error in index_errors({path: store.get(path, max_bytes=GIB) for path in store.list("")}):
+        print(f"{url}: {error}", file=sys.stderr)
+        verdict.not_in_index += 1
     return verdict
 
 
@@ -149,7 +203,8 @@ def judged(store: Store, told: Sequence[Told]) -> Verdict:
         digests[ref] = manifest.digest
         verdict.lost += not all(map(registry.holds, manifest.blobs.values()))
         verdict.mixed += not _is_consistent(about, manifest.digest)
-    listed = Listing.of(store).versions
+    everything = Listing.of(store).versions
+    listed = {name: versions for name, versions in everything.items() if not name.startswith(f"{TAKEN_DOWN}/")}
     there = {ModelRef(*name.split("/"), version) for name, versions in listed.items() for version in versions}
     verdict.mixed += len(there - set(digests))
     verdict.not_in_index = _missing_in_index(store, listed, digests)
@@ -184,6 +239,7 @@ def main() -> None:
     arguments = registries.parser(__doc__ or "")
     arguments.add_argument("--runs", type=int, default=20)
     arguments.add_argument("--stores", nargs="+", choices=("folder", "S3"), default=("folder", "S3"))
+    arguments.add_argument("--administered", action="store_true", help="half of the processes administer instead")
     options = arguments.parse_args()
     runs, racers, releases = (1, 8, 6) if options.short else (options.runs, RACERS, RELEASES)
     verdicts: dict[str, list[Verdict]] = {store: [] for store in options.stores}
@@ -192,7 +248,8 @@ def main() -> None:
             for store in options.stores:
                 with registries.folder() as root:
                     url = str(root) if store == "folder" else f"s3://{s3.bucket(f'race-{number}')}/registry"
-                    verdicts[store].append(run(url, racers=racers, releases=releases))
+                    found = run(url, racers=racers, releases=releases, administered=options.administered)
+                    verdicts[store].append(found)
                 print(f"run {number + 1}, {store}: {verdicts[store][-1]}", file=sys.stderr)
     figures = {
         "racers": racers,
@@ -200,7 +257,7 @@ def main() -> None:
         "runs": {store: [asdict(one) for one in found] for store, found in verdicts.items()},
     }
     if not options.short:
-        common.keep(options.out, "races", figures)
+        common.keep(options.out, "administered-races" if options.administered else "races", figures)
     print(report.races(figures))
     sys.exit(not all(one.is_good for found in verdicts.values() for one in found))
 

@@ -2,6 +2,8 @@
 
 The one rule: list, write, list again, and start over unless what was written covers what is there now. The last of
 several racing writers lists after its own write, so what it leaves covers all of them. Nobody waits for anybody.
+Deleting a file about which nothing is left is a write like any other and follows the same rule: a publication that came
+between the listing and the deletion is seen by the second listing, and the file is written again.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from modhub.registry.index import Derived, Listing
 from modhub.registry.reader import RegistryReader
 from modhub.spec.layout import CATALOG, catalog_path, index_path
 from modhub.spec.manifest import Manifest
+from modhub.spec.refs import is_model_name
 from modhub.spec.registry_files import CATALOG_FORMAT, SearchCatalog, write_document
 from modhub.storage.store import Store
 
@@ -58,14 +61,12 @@ def reindex(registry: RegistryReader) -> list[ModhubError]:
     """
     store, derived = registry.store, registry.derived(afresh=True)
     listing = Listing.of(store)
-    for name in listing.versions:
+    for name in sorted(listing.versions.keys() | _described_models(store)):
         _write_shard(derived, *name.split("/"))
-    for namespace in index.namespaces_of(listing):
+    for namespace in sorted({*index.namespaces_of(listing), *_described_namespaces(store)}):
         # From the shards that have just been written.
         _write_namespace(registry.derived(), namespace)
     _write_until_covered(store, CATALOG, lambda: index.names_in(store), _catalog)
-    for path in _outdated(store, listing):
-        store.delete(path)
     return derived.problems
 
 
@@ -74,7 +75,7 @@ def _write_shard(derived: Derived, namespace: str, model: str) -> None:
         derived.store,
         index_path(namespace, model),
         lambda: Listing.of(derived.store, f"{namespace}/{model}"),
-        lambda listing: derived.shard(namespace, model, listing),
+        lambda listing: derived.shard(namespace, model, listing) if listing.versions else None,
     )
 
 
@@ -83,14 +84,25 @@ def _write_namespace(derived: Derived, namespace: str) -> None:
         derived.store,
         catalog_path(namespace),
         lambda: Listing.of(derived.store, namespace),
-        lambda listing: derived.catalog(namespace, listing),
+        lambda listing: derived.catalog(namespace, listing) if listing.versions else None,
     )
 
 
-def _outdated(store: Store, listing: Listing) -> list[str]:
-    current = {index_path(*name.split("/")) for name in listing.versions}
-    current |= {catalog_path(namespace) for namespace in index.namespaces_of(listing)}
-    return [path for path in (*store.list("index"), *store.list("catalog")) if path not in current]
+def _described_models(store: Store) -> set[str]:
+    """``namespace/model`` of every shard that lies there, with or without releases."""
+    names = {path.removeprefix("index/").removesuffix(".json") for path in _documents(store, "index")}
+    return {name for name in names if is_model_name(name)}
+
+
+def _described_namespaces(store: Store) -> set[str]:
+    """Every namespace of which a catalog lies there, with or without releases."""
+    names = {path.removeprefix("catalog/").removesuffix(".json") for path in _documents(store, "catalog")}
+    return {name for name in names if is_model_name(f"{name}/model")}
+
+
+def _documents(store: Store, folder: str) -> list[str]:
+    # Whatever else lies there is none of the registry's, and stays.
+    return [path for path in store.list(folder) if path.endswith(".json")]
 
 
 def _cover(store: Store, *, namespace: str | None = None, alias: str | None = None) -> None:
@@ -110,11 +122,16 @@ def _catalog(names: tuple[frozenset[str], frozenset[str]]) -> SearchCatalog:
 
 
 def _write_until_covered(
-    store: Store, path: str, look: Callable[[], Seen], derive: Callable[[Seen], BaseModel]
+    store: Store, path: str, look: Callable[[], Seen], derive: Callable[[Seen], BaseModel | None]
 ) -> None:
+    """Write what ``derive`` makes of what ``look`` sees, or delete the file where it makes None of it."""
     seen = look()
     for _ in range(_ROUNDS):
-        store.replace(path, write_document(derive(seen)))
+        document = derive(seen)
+        if document is None:
+            store.delete(path)
+        else:
+            store.replace(path, write_document(document))
         again = look()
         if again == seen:
             return

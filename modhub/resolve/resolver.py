@@ -160,7 +160,11 @@ class Resolver:
         return models[0]
 
     def _unknown(self, name: str, aliases: Sequence[str] = ()) -> NotFound:
-        models = {model for catalog in self.catalogs for model in catalog.models()}
+        by_catalog = {catalog.name: catalog.models() for catalog in self.catalogs}
+        for place, known in by_catalog.items():
+            if name in known:
+                return _without_index(name, place)
+        models = {model for known in by_catalog.values() for model in known}
         words = {model.split("/")[0] for model in models} | set(self._user_aliases)
         words |= {alias for catalog in self.catalogs for alias in catalog.alias_names()}
         searched = [catalog.name for catalog in self.catalogs]
@@ -175,6 +179,17 @@ class Resolver:
             name=name,
             registries=searched,
         )
+
+
+def _without_index(name: str, place: str) -> NotFound:
+    """The error for a model that a catalog names and of which it lists no release."""
+    return NotFound(
+        f"{place} names the model {name} but lists no release of it: its index is incomplete.",
+        kind="no-index",
+        hint="its keeper can repair that: modhub registry reindex.",
+        name=name,
+        registry=place,
+    )
 
 
 def _checked_target(alias: str, target: str) -> str:
