@@ -115,7 +115,8 @@ def test_sixteen_processes_of_every_kind(tmp_path):
     with static_server(tmp_path / "registry") as site:
         reader = RegistryReader(open_store(site))
         for name, version in published:
-            assert [str(pin.ref.release) for pin in resolve([name], [reader], {})] == 2 * [f"{name}@{version}"]
+            (found,) = resolve([name], [reader], {})
+            assert [str(pin.ref.release) for pin in found.modules] == 2 * [f"{name}@{version}"]
 
 
 def work_as(url, what, racer):
