@@ -13,17 +13,18 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from modhub.errors import ModhubError, NotFound, RegistryUnreachable, StorageError
+from modhub.errors import ModhubError, NotFound, RegistryUnreachable
 from modhub.limits import MIB
 from modhub.storage import parallel
 from modhub.storage.backends import BACKENDS, MARK, PART_BYTES, RemoteKind, capabilities, connected, installed_version
 from modhub.storage.client_errors import client_error, is_bad_range, is_transient, is_unclear, lacks_bucket, says
 from modhub.storage.files import TEMPORARY
+from modhub.storage.remote_files import join_path, payload_size, refuse_taken, temporary_file_name, walk_files
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES, Payload, check_path, check_prefix, is_path, too_large
 
@@ -79,7 +80,7 @@ class FileSystemStore:
         yield from self._pieces(path, len(piece), size)
 
     def put_if_absent(self, path: str, data: Payload) -> bool:
-        full, size = check_path(path), _size_of(data)
+        full, size = check_path(path), payload_size(data)
         marked, mark = bool(self._backend.mark), secrets.token_hex(16)
         # Without marks a creation that meets equal bytes could not be told from a lost answer; a client that cannot
         # create exclusively must not overwrite; and a large upload would be refused only when all of it is there.
@@ -88,7 +89,7 @@ class FileSystemStore:
             return False
         doubt: Exception | None = None
         for delay in self.retry.delays():
-            failure = self._attempt(lambda files, root: self._create(files, _join(root, full), data, mark))
+            failure = self._attempt(lambda files, root: self._create(files, join_path(root, full), data, mark))
             if failure is None:
                 return True
             met = isinstance(failure, FileExistsError)
@@ -113,8 +114,8 @@ class FileSystemStore:
 
     def replace(self, path: str, data: Payload) -> None:
         full = check_path(path)
-        _size_of(data)
-        self._run(lambda files, root: self._overwrite(files, _join(root, full), data), "write", path)
+        payload_size(data)
+        self._run(lambda files, root: self._overwrite(files, join_path(root, full), data), "write", path)
 
     def delete(self, path: str) -> None:
         full = check_path(path)
@@ -122,8 +123,8 @@ class FileSystemStore:
         def remove(files: Any, root: str) -> None:
             try:
                 # Some file systems remove an empty folder as well.
-                if self._backend.whole or files.info(_join(root, full))["type"] == "file":
-                    files.rm_file(_join(root, full))
+                if self._backend.whole or files.info(join_path(root, full))["type"] == "file":
+                    files.rm_file(join_path(root, full))
             except _MISSING as error:
                 if lacks_bucket(error):
                     raise
@@ -141,9 +142,9 @@ class FileSystemStore:
         start = check_prefix(prefix)
 
         def below(files: Any, root: str) -> list[str]:
-            top = _join(root, start)
+            top = join_path(root, start)
             try:
-                found = self._backend.find(files, top) if self._backend.whole else _walk(files, top)
+                found = self._backend.find(files, top) if self._backend.whole else walk_files(files, top)
             except FileNotFoundError as error:
                 if lacks_bucket(error):
                     raise
@@ -158,10 +159,10 @@ class FileSystemStore:
         full = check_path(path)
 
         def when(files: Any, root: str) -> datetime:
-            if not self._backend.whole and files.info(_join(root, full))["type"] != "file":
+            if not self._backend.whole and files.info(join_path(root, full))["type"] != "file":
                 raise IsADirectoryError(full)
             try:
-                found: datetime = files.modified(_join(root, full))
+                found: datetime = files.modified(join_path(root, full))
             except KeyError as error:
                 # What an object store shows as a folder has no time.
                 raise IsADirectoryError(full) from error
@@ -175,7 +176,7 @@ class FileSystemStore:
                 return self._backend.sweep(files, root, before)
             stale = [
                 name
-                for name in _walk(files, root)
+                for name in walk_files(files, root)
                 if name.rpartition("/")[2].startswith(TEMPORARY) and files.modified(name) < before
             ]
             for name in stale:
@@ -192,7 +193,7 @@ class FileSystemStore:
         full = check_path(path)
 
         def size(files: Any, root: str) -> int:
-            info = files.info(_join(root, full))
+            info = files.info(join_path(root, full))
             if info["type"] != "file":
                 raise IsADirectoryError(full)
             return int(info["size"])
@@ -205,13 +206,13 @@ class FileSystemStore:
 
         def read(files: Any, root: str) -> bytes:
             try:
-                return bytes(files.cat_file(_join(root, full), start=start, end=end))
+                return bytes(files.cat_file(join_path(root, full), start=start, end=end))
             except Exception as error:
                 if self._backend.whole and not is_bad_range(error):
                     raise
                 failed = error
             # Object stores refuse any range of an empty object, and file systems may fail to read a folder.
-            info = files.info(_join(root, full))
+            info = files.info(join_path(root, full))
             if info["type"] != "file":
                 raise IsADirectoryError(full) from failed
             if info["size"] == 0:
@@ -227,7 +228,7 @@ class FileSystemStore:
             end = min(start + RANGE_BYTES, size)
 
             def read(files: Any, root: str, start: int = start, end: int = end) -> bytes:
-                data = bytes(files.cat_file(_join(root, full), start=start, end=end))
+                data = bytes(files.cat_file(join_path(root, full), start=start, end=end))
                 if len(data) != end - start:
                     raise ConnectionError(f"{len(data)} bytes came where {end - start} were asked for")
                 return data
@@ -245,17 +246,17 @@ class FileSystemStore:
             metadata = {self._backend.mark: {MARK: mark}} if self._backend.mark else {}
             self._upload(files, full, data, mode="create", **metadata)
             return
-        _refuse_taken(files, full)
-        with _temporary(files, full) as temporary:
+        refuse_taken(files, full)
+        with temporary_file_name(files, full) as temporary:
             self._upload(files, temporary, data)
-            _refuse_taken(files, full)
+            refuse_taken(files, full)
             files.mv(temporary, full)
 
     def _overwrite(self, files: Any, full: str, data: Payload) -> None:
         if self._backend.whole:
             self._upload(files, full, data)
             return
-        with _temporary(files, full) as temporary:
+        with temporary_file_name(files, full) as temporary:
             self._upload(files, temporary, data)
             files.mv(temporary, full)
 
@@ -272,7 +273,7 @@ class FileSystemStore:
         """
         full = check_path(path)
         try:
-            left = self._run(lambda files, root: self._backend.read_mark(files, _join(root, full)), "read", path)
+            left = self._run(lambda files, root: self._backend.read_mark(files, join_path(root, full)), "read", path)
             return left == mark if left is not None else self._holds(path, data)
         except NotFound:
             return None
@@ -288,7 +289,7 @@ class FileSystemStore:
     def _holds(self, path: str, data: Payload) -> bool:
         """Whether the object has the bytes of ``data``, compared piece by piece."""
         size = self._size(path)
-        if size != _size_of(data):
+        if size != payload_size(data):
             return False
         with data.open("rb") if isinstance(data, Path) else nullcontext() as file:
             start = 0
@@ -345,60 +346,3 @@ class FileSystemStore:
             return NotFound(f"{self.url}/{path} does not exist.", kind="no-object", path=path)
         attempts, credentials = self.retry.attempts, self._backend.credentials
         return client_error(error, doing=doing, url=self.url, path=path, attempts=attempts, credentials=credentials)
-
-
-@contextmanager
-def _temporary(files: Any, full: str) -> Iterator[str]:
-    """A name beside ``full`` that no listing shows; what has it is moved away in the end, or removed by a failure."""
-    folder = full.rpartition("/")[0]
-    if folder:
-        files.makedirs(folder, exist_ok=True)
-    name = _join(folder, f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}")
-    try:
-        yield name
-    except BaseException:
-        with suppress(Exception):
-            files.rm_file(name)
-        raise
-
-
-def _refuse_taken(files: Any, full: str) -> None:
-    try:
-        files.info(full)
-    except FileNotFoundError:
-        return
-    raise FileExistsError(full)
-
-
-def _walk(files: Any, folder: str) -> Iterator[str]:
-    """Full names of all files below ``folder``; unlike ``find`` it fails where a folder cannot be read."""
-    try:
-        entries = files.ls(folder, detail=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        name = str(entry["name"]).rstrip("/")
-        if name == folder:
-            continue
-        if entry["type"] == "directory":
-            yield from _walk(files, name)
-        else:
-            yield name
-
-
-def _size_of(data: Payload) -> int:
-    if not isinstance(data, Path):
-        return len(data)
-    try:
-        return data.stat().st_size
-    except OSError as error:
-        raise StorageError(
-            f"cannot read {data}, which was to be uploaded: {error.strerror}.",
-            kind="no-payload",
-            hint="look whether the file is still there.",
-            path=str(data),
-        ) from error
-
-
-def _join(folder: str, name: str) -> str:
-    return "/".join(part for part in (folder, name) if part)

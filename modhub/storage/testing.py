@@ -1,7 +1,7 @@
 """The conformance suite that every store passes, shipped so that a store of your own can be held to it.
 
-Subclass ``StoreSuite`` in a test module (``ReadOnlySuite`` for a store that only reads), override the fixtures, and let
-pytest collect it::
+Subclass ``StoreSuite`` in a test module (``testing_reads.ReadOnlySuite`` for a store that only reads), override
+the fixtures, and let pytest collect it::
 
     class TestMyStore(StoreSuite):
         @pytest.fixture
@@ -22,157 +22,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from modhub.errors import IntegrityError, NotFound, RegistryUnreachable, UsageError
-from modhub.storage.store import CHUNK_BYTES, Store
-from modhub.storage.urls import open_store
+from modhub.storage.store import Store
+from modhub.storage.testing_reads import SIZES, RawBackend, ReadingSuite, payload_of, sized_bytes
 
-BAD_PATHS = [
-    "",
-    "/etc/passwd",
-    "../outside",
-    "a/../../outside",
-    "a//b",
-    "a/./b",
-    "a/",
-    ".hidden",
-    "a/.tmp-1-2",
-    "a\\b",
-    "C:\\a",
-    "a\0b",
-    "a\nb",
-    "a b",
-    "ä",
-    "a%2e%2e",
-    "a?b",
-    "a#b",
-    "x" * 300,
-    "a/" * 500 + "a",
-]
-_SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 7]
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-class RawBackend(Protocol):
-    """What lies in the store's place, temporary files included, by the same relative paths."""
-
-    def read(self, path: str) -> bytes | None: ...
-
-    def write(self, path: str, data: bytes) -> None: ...
-
-    def names(self) -> set[str]: ...
-
-
-class ReadingSuite:
-    """What holds of every store that can be read. All objects come to be behind its back."""
-
-    @pytest.fixture
-    def store(self) -> Store:
-        raise NotImplementedError("override the fixture 'store'")
-
-    @pytest.fixture
-    def raw(self, store: Store) -> RawBackend:
-        raise NotImplementedError("override the fixture 'raw'")
-
-    @pytest.mark.parametrize("size", _SIZES)
-    def test_bytes_come_as_they_are(self, store: Store, raw: RawBackend, size: int) -> None:
-        data = _bytes(size)
-        raw.write("blobs/ab/cd", data)
-        assert store.get("blobs/ab/cd", max_bytes=size) == data
-        pieces = list(store.stream("blobs/ab/cd", max_bytes=size))
-        assert b"".join(pieces) == data
-        assert all(0 < len(piece) <= CHUNK_BYTES for piece in pieces)
-        assert store.exists("blobs/ab/cd")
-
-    @pytest.mark.parametrize("size", [5, CHUNK_BYTES + 1])
-    def test_reading_is_bounded(self, store: Store, raw: RawBackend, size: int) -> None:
-        raw.write("a", _bytes(size))
-        reads: list[Callable[[], bytes]] = [
-            lambda: store.get("a", max_bytes=size - 1),
-            lambda: next(store.stream("a", max_bytes=size - 1)),
-        ]
-        for read in reads:
-            with pytest.raises(IntegrityError, match=f"at most {size - 1}") as caught:
-                read()
-            assert caught.value.kind == "too-large"
-            assert caught.value.data["size"] in (size, None)
-
-    def test_what_is_missing_is_not_found(self, store: Store, raw: RawBackend) -> None:
-        raw.write("a/b/c", b"data")
-        for path in ("a/x", "x", "a", "a/b"):
-            for read in _reads(store, path):
-                with pytest.raises(NotFound) as caught:
-                    read()
-                assert caught.value.kind == "no-object"
-            assert store.exists(path) is False
-
-    def test_changes_behind_the_back_are_seen(self, store: Store, raw: RawBackend) -> None:
-        assert not store.exists("a/b")
-        raw.write("a/b", b"first")
-        assert store.exists("a/b")
-        assert store.get("a/b", max_bytes=100) == b"first"
-        raw.write("a/b", b"then")
-        assert store.get("a/b", max_bytes=100) == b"then"
-        assert b"".join(store.stream("a/b", max_bytes=100)) == b"then"
-
-    def test_an_object_has_a_recent_time_in_utc(self, store: Store, raw: RawBackend) -> None:
-        raw.write("a/b", b"data")
-        when = store.modified("a/b")
-        assert when.utcoffset() == timedelta(0)
-        assert abs(datetime.now(UTC) - when) < timedelta(hours=1)
-
-    def test_names_with_a_plus_are_names(self, store: Store, raw: RawBackend) -> None:
-        raw.write("releases/1.0.0+build.7.json", b"data")
-        assert store.get("releases/1.0.0+build.7.json", max_bytes=4) == b"data"
-        assert not store.exists("releases/1.0.0 build.7.json".replace(" ", "-"))
-
-    @pytest.mark.parametrize("path", BAD_PATHS)
-    def test_a_path_that_leads_elsewhere_is_refused(self, store: Store, raw: RawBackend, path: str) -> None:
-        reads: list[Callable[[], object]] = [*_reads(store, path), partial(store.exists, path)]
-        if path:
-            reads.append(partial(store.list, path))
-        for read in reads:
-            with pytest.raises(IntegrityError) as caught:
-                read()
-            assert caught.value.kind == "bad-path"
-        for write in _writes(store, path):
-            with pytest.raises((IntegrityError, RegistryUnreachable)) as refused:
-                write()
-            assert refused.value.kind == ("bad-path" if store.capabilities.writable else "not-writable")
-        assert raw.names() == set()
-
-    def test_its_url_opens_the_same_store(self, store: Store, raw: RawBackend) -> None:
-        raw.write("a/b", b"data")
-        try:
-            other = open_store(store.url)
-        except UsageError:
-            pytest.skip(f"open_store does not know {store.url}")
-        assert other.get("a/b", max_bytes=10) == b"data"
-        assert other.url == store.url
-        assert other.capabilities == store.capabilities
-
-
-class ReadOnlySuite(ReadingSuite):
-    """Tests of a store that only reads, such as a web server."""
-
-    def test_every_write_is_refused(self, store: Store, raw: RawBackend) -> None:
-        raw.write("a", b"data")
-        check_read_only(store)
-        assert raw.read("a") == b"data"
-        assert raw.names() == {"a"}
-
-    def test_it_lists_or_says_that_it_cannot(self, store: Store, raw: RawBackend) -> None:
-        raw.write("a/b", b"data")
-        if store.capabilities.can_list:
-            assert store.list("a") == ["a/b"]
-            return
-        for prefix in ("", "a"):
-            with pytest.raises(RegistryUnreachable, match="cannot list") as caught:
-                store.list(prefix)
-            assert caught.value.kind == "cannot-list"
 
 
 class StoreSuite(ReadingSuite):
@@ -188,12 +44,12 @@ class StoreSuite(ReadingSuite):
         return None
 
     @pytest.mark.parametrize("as_file", [False, True], ids=["bytes", "file"])
-    @pytest.mark.parametrize("size", _SIZES)
+    @pytest.mark.parametrize("size", SIZES)
     def test_what_is_put_is_there(
         self, store: Store, raw: RawBackend, tmp_path: Path, size: int, as_file: bool
     ) -> None:
-        data = _bytes(size)
-        assert store.put_if_absent("blobs/ab/cd", _payload(data, tmp_path, as_file)) is True
+        data = sized_bytes(size)
+        assert store.put_if_absent("blobs/ab/cd", payload_of(data, tmp_path, as_file)) is True
         assert raw.read("blobs/ab/cd") == data
         assert store.get("blobs/ab/cd", max_bytes=size) == data
         assert raw.names() == {"blobs/ab/cd"}
@@ -204,9 +60,9 @@ class StoreSuite(ReadingSuite):
         self, store: Store, raw: RawBackend, tmp_path: Path, second: bytes, as_file: bool
     ) -> None:
         assert store.put_if_absent("a/b", b"first") is True
-        assert store.put_if_absent("a/b", _payload(second, tmp_path, as_file)) is False
+        assert store.put_if_absent("a/b", payload_of(second, tmp_path, as_file)) is False
         raw.write("a/c", b"somebody else")
-        assert store.put_if_absent("a/c", _payload(second, tmp_path, as_file)) is False
+        assert store.put_if_absent("a/c", payload_of(second, tmp_path, as_file)) is False
         assert (raw.read("a/b"), raw.read("a/c")) == (b"first", b"somebody else")
 
     @pytest.mark.parametrize("as_file", [False, True], ids=["bytes", "file"])
@@ -214,7 +70,7 @@ class StoreSuite(ReadingSuite):
         self, store: Store, raw: RawBackend, tmp_path: Path, as_file: bool
     ) -> None:
         for data in (b"a longer first text", b"second", b""):
-            store.replace("a/b", _payload(data, tmp_path, as_file))
+            store.replace("a/b", payload_of(data, tmp_path, as_file))
             assert raw.read("a/b") == data
             assert store.get("a/b", max_bytes=100) == data
 
@@ -223,7 +79,7 @@ class StoreSuite(ReadingSuite):
     ) -> None:
         raw.write("blobs/3", b"taken")
         store.put_if_absent("blobs/5", b"mine already")
-        given = {f"blobs/{number}": _payload(b"%d" % number, tmp_path, number % 2 == 0) for number in range(20)}
+        given = {f"blobs/{number}": payload_of(b"%d" % number, tmp_path, number % 2 == 0) for number in range(20)}
         assert store.put_all(given) == {path: path not in ("blobs/3", "blobs/5") for path in given}
         expected = {path: path.rpartition("/")[2].encode() for path in given}
         expected |= {"blobs/3": b"taken", "blobs/5": b"mine already"}
@@ -363,45 +219,3 @@ class StoreSuite(ReadingSuite):
         assert store.capabilities.can_list
         assert store.capabilities.exclusive_create or store.capabilities.why_not
         assert store.capabilities.parallel >= 1
-
-
-def check_read_only(store: Store) -> None:
-    """Call this with a read-only store that has the object ``a``: every write is refused, nothing changes."""
-    before = store.get("a", max_bytes=1000)
-    sweep: Callable[[], object] = partial(store.sweep, datetime.now(UTC))
-    for write in [*_writes(store, "a"), *_writes(store, "new"), sweep]:
-        with pytest.raises(RegistryUnreachable, match="read-only") as caught:
-            write()
-        assert caught.value.kind == "not-writable"
-    assert store.get("a", max_bytes=1000) == before
-    assert not store.capabilities.writable
-
-
-def _reads(store: Store, path: str) -> list[Callable[[], object]]:
-    return [
-        lambda: store.get(path, max_bytes=100),
-        lambda: list(store.stream(path, max_bytes=100)),
-        lambda: store.modified(path),
-    ]
-
-
-def _writes(store: Store, path: str) -> list[Callable[[], object]]:
-    return [
-        lambda: store.put_if_absent(path, b"other"),
-        lambda: store.put_all({path: b"other"}),
-        lambda: store.replace(path, b"other"),
-        lambda: store.delete(path),
-    ]
-
-
-def _bytes(size: int) -> bytes:
-    """Bytes that differ from piece to piece, so that none can stand in another's place."""
-    return bytes(range(251)) * (size // 251) + bytes(size % 251)
-
-
-def _payload(data: bytes, folder: Path, as_file: bool) -> bytes | Path:
-    if not as_file:
-        return data
-    file = folder / f"payload-{len(list(folder.iterdir()))}"
-    file.write_bytes(data)
-    return file

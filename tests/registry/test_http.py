@@ -22,7 +22,7 @@ from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.storage.http import MAX_REDIRECTS, HttpStore
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES
-from modhub.storage.testing import ReadOnlySuite
+from modhub.storage.testing_reads import ReadOnlySuite
 from modhub.storage.urls import open_store
 
 SOON = Retry(wait=lambda seconds: None)

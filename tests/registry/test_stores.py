@@ -20,7 +20,8 @@ from modhub.storage.local import LocalStore
 from modhub.storage.memory import MemoryStore
 from modhub.storage.probe import probe_exclusive_create
 from modhub.storage.remote import FileSystemStore
-from modhub.storage.testing import StoreSuite, check_read_only
+from modhub.storage.testing import StoreSuite
+from modhub.storage.testing_reads import check_read_only
 from modhub.storage.urls import open_store
 
 
