@@ -1,86 +1,159 @@
-"""The house stands as it is drawn: imports run one way, only the engine knows keras, light commands stay light."""
+"""The code is built as docs/architecture.md says: layers, imports, sizes, names; and light commands stay light."""
 
 from __future__ import annotations
 
 import ast
+import html
 import json
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "modhub"
+from scripts.draw_architecture import (
+    CODE,
+    PAGE,
+    PICTURE,
+    code_files,
+    cycles,
+    drawn_arrows,
+    file_arrows,
+    imported_names,
+    listed_packages,
+    module_of,
+    package_arrows,
+    package_of,
+    shown_arrows,
+)
 
-#: From the ground up. A room imports from its own floor and from those below, never from above.
-FLOORS: list[set[str]] = [
-    {"errors", "limits"},
-    {"spec"},
-    {"signing", "storage", "resolve", "data", "package"},
-    {"settings", "registry", "composition", "decomposition"},
-    {"cache", "energy", "evaluation", "updating"},
-    {"engine", "plots"},
-    {"installation"},
-    {"project"},
-    {"ops"},
-    {"demo"},
-    {"cli"},
-    {"__main__"},
-]
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+PACKAGES = listed_packages(PAGE.read_text())
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
+#: Names that several files define, and why.
+ALLOWED_TWICE = {"command": "each command of the command line is a file with a function of this name"}
 
 
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+def test_the_page_lists_every_package() -> None:
+    assert {package_of(path) for path in code_files()} - {"__init__"} == PACKAGES.keys()
 
 
-def room_of(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+def test_the_structure_stays_small() -> None:
+    assert len(PACKAGES) <= 30
+    assert len({package.layer for package in PACKAGES.values()}) <= 13
+    assert sum(map(len, package_arrows().values())) <= 180
 
 
-def imports_of(path: Path) -> set[str]:
-    """Full names of everything that a file imports, also inside functions."""
+def test_imports_run_downwards() -> None:
+    upwards = [
+        f"{source} -> {target}"
+        for source, targets in package_arrows().items()
+        for target in targets
+        if PACKAGES[target].layer > PACKAGES[source].layer
+    ]
+    assert not upwards
+
+
+def test_no_package_and_no_file_imports_itself_through_others() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert not cycles(package_arrows())
+    assert not cycles(file_arrows())
+
+
+def test_only_the_command_line_uses_the_public_surface() -> None:
+    others = [path for path in code_files() if package_of(path) not in ("cli", "demo", "__main__", "__init__")]
+    through = {"modhub", *(f"modhub.{name}" for name in public_names())}
+    assert not [module_of(path) for path in others if imported_names(path) & through]
+
+
+def public_names() -> set[str]:
+    surface = ast.parse((CODE / "__init__.pyi").read_text())
+    names = {alias.name for node in ast.walk(surface) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return names - {path.stem for path in CODE.iterdir()}
+
+
+def test_only_the_engine_imports_keras() -> None:
+    others = [path for path in code_files() if package_of(path) != "engine"]
+    assert not [module_of(path) for path in others if {n.split(".")[0] for n in imported_names(path)} & HEAVY]
+
+
+def test_the_picture_shows_packages_and_imports() -> None:
+    picture = PICTURE.read_text()
+    redraw = "run: python scripts/draw_architecture.py (it needs Graphviz)"
+    assert drawn_arrows(picture) == shown_arrows(package_arrows()), redraw
+    words = html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", picture)))
+    missing = [each for each in PACKAGES.values() if each.holds.replace("`", "") not in words]
+    assert not missing, redraw
+
+
+def test_files_stay_readable() -> None:
+    long = {module_of(path): len(path.read_text().splitlines()) for path in code_files()}
+    assert not {module: lines for module, lines in long.items() if lines > 400}
+    assert not [module_of(path) for path in code_files() if path.stem == "utils"]
+    assert not [module_of(path) for path in code_files() if not ast.get_docstring(ast.parse(path.read_text()))]
+
+
+def test_a_public_name_has_one_definition() -> None:
+    """Classes, functions and aliases of types, by the top level of every file."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in code_files():
+        for name in top_level(path):
+            found[name].append(module_of(path))
+    twice = {name: modules for name, modules in found.items() if len(modules) > 1}
+    assert twice.keys() == ALLOWED_TWICE.keys(), twice
+
+
+def top_level(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            # Constants are upper case and may be called alike; an alias of a type may not.
+            names |= {each.id for each in targets if isinstance(each, ast.Name) and re.match("[A-Z].*[a-z]", each.id)}
+    return {name for name in names if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_run_one_way(path: Path) -> None:
-    room = room_of(path)
-    if room == "__init__":
-        return
-    for name in imports_of(path):
-        parts = name.split(".")
-        if parts[0] == "modhub" and len(parts) > 1 and parts[1] in FLOOR:
-            assert FLOOR[parts[1]] <= FLOOR[room], f"{path.relative_to(PACKAGE)} imports {name}, which is above it"
-        elif parts[0] == "modhub" and room not in ("cli", "demo", "__main__"):
-            pytest.fail(f"{path.relative_to(PACKAGE)} imports {name} through the public surface")
+def test_what_the_walks_name_exists() -> None:
+    walks = PAGE.read_text().partition("## Walks")[2].partition("## Glossary")[0]
+    named = set(re.findall(r"`([a-z_]+(?:\.\w+)+)`", walks))
+    assert len(named) > 30
+    assert not sorted(name for name in named if not is_defined(name))
 
 
-def test_every_room_has_its_floor() -> None:
-    assert {room_of(path) for path in modules()} - {"__init__"} == set(FLOOR)
+def is_defined(dotted: str) -> bool:
+    """Whether ``package.module.Class.method`` or ``package.module.function`` is there; inherited methods count."""
+    parts = dotted.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        file = CODE.joinpath(*parts[:count]).with_suffix(".py")
+        if file.is_file():
+            return _has(file, parts[count:])
+    return False
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_the_engine_imports_keras(path: Path) -> None:
-    if room_of(path) != "engine":
-        assert not {name.split(".")[0] for name in imports_of(path)} & HEAVY
+def _has(file: Path, names: list[str]) -> bool:
+    tree = ast.parse(file.read_text())
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == names[0]:
+            if len(names) == 1:
+                return True
+            assert isinstance(node, ast.ClassDef)
+            own = {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+            return names[1] in own or any(_has(*base) for base in _bases(tree, node, names[1]))
+    return False
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_stay_readable(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 420
-    assert path.stem != "utils"
-    assert ast.get_docstring(ast.parse(path.read_text())), "a file opens with why it exists"
+def _bases(tree: ast.Module, cls: ast.ClassDef, method: str) -> list[tuple[Path, list[str]]]:
+    bases = {base.id for base in cls.bases if isinstance(base, ast.Name)}
+    return [
+        (CODE.joinpath(*node.module.split(".")[1:]).with_suffix(".py"), [alias.name, method])
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("modhub.")
+        for alias in node.names
+        if alias.name in bases
+    ]
 
 
 LIGHT = [
