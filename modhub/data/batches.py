@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from modhub.data.arrays import Labelled, check_labelled
 from modhub.data.raw import RawRows
-from modhub.data.rows import Piece, Source, fingerprint
+from modhub.data.rows import Piece, Source, data_fingerprint
 from modhub.errors import InvalidData, StorageError, UsageError
 
 
@@ -44,7 +44,7 @@ def set_down(batches: Any, classes: Sequence[str], *, what: str = "") -> Source:
     height, width, channels = first.shape[1:]
     images = RawRows(file, 0, (count, height, width, channels), first.dtype)
     joined = np.concatenate(labels)
-    return Source(images, joined, (Piece(0, images),), fingerprint(images, joined))
+    return Source(images, joined, (Piece(0, images),), data_fingerprint(images, joined, classes))
 
 
 def _each(batches: Any) -> Iterator[Any]:

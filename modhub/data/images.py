@@ -24,6 +24,7 @@ from modhub.data.classes import (
     labels_are_names,
     unknown_class,
 )
+from modhub.data.rows import data_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
 from modhub.spec.text import composed, find_class
 
@@ -61,6 +62,11 @@ class ImageData:
     def labels(self) -> NDArray[np.str_]:
         """The class name of every image, (N,); what a composite's ``.labels`` are compared with."""
         return np.array(self.classes)[self.y]
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of all images, labels and class names, in order; computed each time, as arrays may change."""
+        return data_fingerprint(self.x, self.y, self.classes)
 
     def take(self, indices: ArrayLike) -> ImageData:
         """The images at ``indices`` (integers, or booleans (N,)), with the same classes."""

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.spec.digests import canonical_json
+
 #: Bytes read at a time where all images pass by once.
 CHUNK_BYTES = 16 * 2**20
 
@@ -53,7 +55,7 @@ class Piece:
 class Source:
     """All images with their labels int64 (N,), indices into the classes, in pieces that tile them in order.
 
-    ``fingerprint`` says which images and labels these are.
+    ``fingerprint`` says which images, labels and classes these are.
     """
 
     images: ImageRows
@@ -134,17 +136,30 @@ def in_chunks(images: ImageRows) -> Iterable[NDArray[Any]]:
         yield images[start : start + step]
 
 
-def fingerprint(images: ImageRows, labels: NDArray[np.int64]) -> str:
-    """The same for the same images and labels, wherever they lie."""
-    hashed = hashlib.sha256()
-    hashed.update(repr((images.dtype.str, images.shape)).encode())
+def data_fingerprint(images: ImageRows, labels: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """The digest of all images, labels (N,) and class names, as registry_schema/FORMAT.md describes it.
+
+    The same for the same data, wherever it lies and in whatever byte order this machine works.
+    """
+    header = {"classes": list(classes), "dtype": images.dtype.name, "shape": list(images.shape)}
+    hashed = hashlib.sha256(canonical_json(header))
+    little_endian = images.dtype.newbyteorder("<")
     for chunk in in_chunks(images):
-        hashed.update(np.ascontiguousarray(chunk).data)
-    hashed.update(repr((labels.dtype.str, labels.shape)).encode())
-    hashed.update(np.ascontiguousarray(labels).data)
+        hashed.update(np.ascontiguousarray(chunk, little_endian).data)
+    hashed.update(np.ascontiguousarray(labels, "<i8").data)
     return f"sha256:{hashed.hexdigest()}"
 
 
-def in_memory(images: NDArray[Any], labels: NDArray[np.int64]) -> Source:
-    """Arrays as a source of one piece."""
-    return Source(images, labels, (Piece(0, images),), fingerprint(images, labels))
+def shards_fingerprint(shards: Sequence[str]) -> str:
+    """The digest of data in shards, by the fingerprint of each in order, as registry_schema/FORMAT.md describes it.
+
+    One shard is the data that it holds. Several are never read by one process, so each is hashed for itself.
+    """
+    if len(shards) == 1:
+        return shards[0]
+    return f"sha256:{hashlib.sha256(canonical_json(list(shards))).hexdigest()}"
+
+
+def in_memory(images: NDArray[Any], labels: NDArray[np.int64], classes: Sequence[str]) -> Source:
+    """Arrays as a source of one piece; ``labels`` (N,) are indices into ``classes``."""
+    return Source(images, labels, (Piece(0, images),), data_fingerprint(images, labels, classes))

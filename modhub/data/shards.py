@@ -6,7 +6,6 @@ kept, its images only counted, checked and fingerprinted. Later its images are r
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import starmap
@@ -22,7 +21,7 @@ from modhub.data.batches import set_down
 from modhub.data.classes import as_labels, class_names
 from modhub.data.npz import file_system, read_rows, read_small
 from modhub.data.raw import RawRows
-from modhub.data.rows import Piece, Pieced, Source, fingerprint, in_memory
+from modhub.data.rows import Piece, Pieced, Source, data_fingerprint, in_memory, shards_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError
 
 #: Runs a function with each of several lists of arguments, here or elsewhere; results in order.
@@ -126,7 +125,7 @@ def open_shards(urls: Sequence[str], classes: Sequence[str], run: RunTasks = sta
         _check_alike(one.shard, found[0].shard)
         pieces.append(Piece(pieces[-1].stop if pieces else 0, one.shard))
     labels = np.concatenate([one.labels for one in found])
-    return Source(Pieced(pieces), labels, tuple(pieces), _joined([one.fingerprint for one in found]))
+    return Source(Pieced(pieces), labels, tuple(pieces), shards_fingerprint([one.fingerprint for one in found]))
 
 
 def describe(url: str, classes: tuple[str, ...]) -> Described:
@@ -154,7 +153,7 @@ def describe(url: str, classes: tuple[str, ...]) -> Described:
         )
     labels = as_labels(small["y"], own, count=len(rows), what=f"y in {url}")
     position = np.array([classes.index(name) for name in own], np.int64)
-    return Described(shard, position[labels], fingerprint(rows, position[labels]))
+    return Described(shard, position[labels], data_fingerprint(rows, position[labels], classes))
 
 
 def _check_alike(shard: NpzShard, first: NpzShard) -> None:
@@ -167,19 +166,12 @@ def _check_alike(shard: NpzShard, first: NpzShard) -> None:
         )
 
 
-def _joined(fingerprints: Sequence[str]) -> str:
-    """One shard is the data that it holds; several are what they are in order."""
-    if len(fingerprints) == 1:
-        return fingerprints[0]
-    return f"sha256:{hashlib.sha256(repr(list(fingerprints)).encode()).hexdigest()}"
-
-
 def source_of(x: Any, y: Any, classes: Sequence[str], *, what: str = "") -> Source:
     """Images ``x`` with labels ``y``, or without ``y`` an iterable of batches. Raises InvalidData, UsageError."""
     if y is None and not hasattr(x, "ndim"):
         return set_down(x, classes, what=what)
     data = check_labelled(x, y, classes, what=what)
-    return in_memory(data.images, data.labels)
+    return in_memory(data.images, data.labels, classes)
 
 
 def labelled_shards(x: Any, y: Any, classes: Any) -> tuple[list[str], Any]:

@@ -31,7 +31,6 @@ from modhub.package.decomposition import Decomposition
 from modhub.package.folder import MANIFEST_FILE
 from modhub.package.module import Module
 from modhub.project.manifest import PROJECT_FILE
-from modhub.project.measuring import data_fingerprint
 from modhub.project.project import Project
 
 #: How the names of model files end.
@@ -152,7 +151,7 @@ def evaluate_all(
         )
         for each in subjects
     ]
-    fingerprint = data_fingerprint(data)
+    fingerprint = data.fingerprint
     rows = found[0].rows
     for other in found[1:]:
         rows = np.intersect1d(rows, other.rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,6 @@ from modhub.data.images import DATASETS, ImageData, load_data
 from modhub.errors import InvalidData
 from modhub.evaluation.metrics import among_best
 from modhub.resolve.lockfile import LockedProject, MeasuredAccuracy
-from modhub.spec.digests import canonical_json
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
@@ -45,17 +42,6 @@ def load_measured(folder: Path, spec: str) -> ImageData:
 
     where = spec if spec in DATASETS else folder / Path(spec).expanduser()
     return load_data(where, split="test", datasets=load_dataset)
-
-
-def data_fingerprint(data: ImageData) -> str:
-    """The digest of all images, labels and class names, as registry_schema/FORMAT.md describes it."""
-    header = {"classes": list(data.classes), "dtype": str(data.x.dtype), "shape": list(data.x.shape)}
-    hashed = hashlib.sha256(canonical_json(header))
-    for start in range(0, len(data), _BATCH):
-        images = np.ascontiguousarray(data.x[start : start + _BATCH])
-        hashed.update((images if sys.byteorder == "little" else images.byteswap()).tobytes())
-    hashed.update(data.y.astype("<i8").tobytes())
-    return "sha256:" + hashed.hexdigest()
 
 
 def tolerance_of(locked: LockedProject) -> float:
@@ -102,7 +88,7 @@ def measured_accuracy(
     right = among_best(margins, truth, 1)
     accuracy = MeasuredAccuracy(
         data=spec,
-        fingerprint=data_fingerprint(data),
+        fingerprint=data.fingerprint,
         examples=len(chosen),
         top_1=float(right.mean()),
         top_5=float(among_best(margins, truth, 5).mean()),

@@ -260,11 +260,11 @@ class Session:
 
         Nothing is measured where neither the classifier nor the data changed.
         """
-        from modhub.project.measuring import data_fingerprint, load_measured, measured_accuracy
+        from modhub.project.measuring import load_measured, measured_accuracy
 
         data = load_measured(self.folder, spec)
         kept = _with_accuracy_of(before, locked).accuracy
-        if kept is not None and kept.data == spec and kept.fingerprint == data_fingerprint(data):
+        if kept is not None and kept.data == spec and kept.fingerprint == data.fingerprint:
             return replace(locked, accuracy=kept), None
         if self.options.before_running is not None:
             self.options.before_running()

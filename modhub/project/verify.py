@@ -10,7 +10,6 @@ from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreach
 from modhub.installation.context import Places
 from modhub.project.measuring import (
     accuracy_differences,
-    data_fingerprint,
     load_measured,
     measured_accuracy,
     tolerance_of,
@@ -149,9 +148,10 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
     if measure and locked.accuracy is not None:
         try:
             images = load_measured(session.folder, locked.accuracy.data)
-            data = "right" if data_fingerprint(images) == locked.accuracy.fingerprint else "wrong"
+            found = images.fingerprint
+            data = "right" if found == locked.accuracy.fingerprint else "wrong"
             if data == "wrong":
-                problems.append(_other_data(locked.accuracy, data_fingerprint(images)))
+                problems.append(_other_data(locked.accuracy, found))
             elif not problems:
                 if session.options.before_running is not None:
                     session.options.before_running()

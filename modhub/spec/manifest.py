@@ -77,7 +77,7 @@ class Accuracy(Stored):
 
 
 class Dataset(Stored):
-    """The data that decomposition observed. ``fingerprint`` is over the images and labels in the order given."""
+    """The data that decomposition observed. ``fingerprint`` is of all images, labels and classes given (FORMAT.md)."""
 
     name: DisplayName
     examples: Count

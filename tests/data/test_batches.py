@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.data.batches import set_down
-from modhub.data.rows import Piece, Pieced, RowSlice, in_memory
+from modhub.data.rows import Piece, Pieced, RowSlice
 from modhub.data.shards import source_of
 from modhub.errors import InvalidData, StorageError, UsageError
 
@@ -42,13 +42,6 @@ def test_any_rows_of_batches_are_those_of_the_array(dtype, count, size, draw):
     assert (source.images.min(), source.images.max()) == (x.min(), x.max())
     assert source.images.shape == x.shape
     assert source.fingerprint == expected.fingerprint
-
-
-def test_other_images_or_labels_have_another_fingerprint():
-    x, y = data()
-    same = in_memory(x, y).fingerprint
-    assert in_memory(x.copy(), y.copy()).fingerprint == same
-    assert len({same, in_memory(x[::-1], y).fingerprint, in_memory(x, 1 - y).fingerprint}) == 3
 
 
 def test_rows_are_read_by_several_threads_at_once():

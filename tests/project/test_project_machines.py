@@ -19,7 +19,7 @@ from sklearn.datasets import load_sample_images
 
 from modhub import Project
 from modhub.errors import InvalidData, NotFound
-from modhub.project.measuring import TOLERANCE, accuracy_differences, data_fingerprint
+from modhub.project.measuring import TOLERANCE, accuracy_differences
 from modhub.resolve.lockfile import Lock, MeasuredAccuracy
 from modhub.spec.digests import sha256
 from tests.cli.running import plain_environment
@@ -156,25 +156,6 @@ def test_data_without_any_class_of_the_project_or_none_at_all(pets, images):
     assert both(pets) == before
     with pytest.raises(NotFound, match="no data at"):
         pets.lock(data=str(pets.folder / "none.npz"))
-
-
-def test_a_fingerprint_is_of_images_labels_and_classes_and_of_nothing_else(images):
-    from modhub.data.images import ImageData
-
-    x, y = images
-    data = ImageData(x, y.astype(np.int64), ("a", "b", "c", "d"), "one")
-    by_hand = hashlib.sha256(b'{"classes":["a","b","c","d"],"dtype":"uint8","shape":[40,40,48,3]}')
-    by_hand.update(x.tobytes())
-    by_hand.update(y.astype("<i8").tobytes())
-    assert data_fingerprint(data) == f"sha256:{by_hand.hexdigest()}"
-    assert data_fingerprint(ImageData(x, data.y, data.classes, "two", paths=("p",) * 40)) == data_fingerprint(data)
-    others = [
-        ImageData(x[::-1], data.y, data.classes, "one"),
-        ImageData(x, data.y[::-1], data.classes, "one"),
-        ImageData(x, data.y, ("a", "b", "d", "c"), "one"),
-        ImageData(x.astype(np.float32), data.y, data.classes, "one"),
-    ]
-    assert len({data_fingerprint(other) for other in [data, *others]}) == 5
 
 
 def test_shares_differ_when_rounding_does_not_explain_it():
