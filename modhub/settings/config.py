@@ -17,7 +17,7 @@
     intensity = 0.25                           kg CO2e for a kWh
 
 The file is ``config.toml`` in the user's configuration folder, or what MODHUB_CONFIG names. MODHUB_REGISTRY, one URL or
-several with commas between them (a colon would cut URLs in two), takes the place of ``registries``, MODHUB_CACHE of
+several with commas between them (a colon would split URLs), takes the place of ``registries``, MODHUB_CACHE of
 ``cache``, MODHUB_REQUIRE_SIGNATURE (1 or 0) of ``require_signature``. With MODHUB_OFFLINE=1 only the cache is used.
 Relative paths count from the file's own folder.
 """

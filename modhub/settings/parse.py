@@ -1,4 +1,4 @@
-"""The configuration file's text as settings, or the line that is wrong. Whoever has no such file never imports this."""
+"""The configuration file's text as settings, or the line that is wrong. Not imported where there is no such file."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def read_settings(text: str, path: Path) -> Config:
 
 
 def _line_of(text: str, key: str) -> int:
-    """The line on which a setting stands, counted from 1; 1 when it cannot be told."""
+    """The line on which a setting stands, counted from 1; 1 when it is unknown."""
     pattern = re.compile(rf"""\s*\[?["']?{re.escape(key)}["']?\s*[=\].]""")
     return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
 

@@ -2,7 +2,7 @@
 
 The default is ``keys`` in the user's configuration folder, also when MODHUB_CONFIG names a file elsewhere: that may lie
 in a project that is shared. A file is readable by its owner only, appears whole or not at all, and is never
-overwritten. MODHUB_KEY_PASSPHRASE opens locked keys where nobody can be asked.
+overwritten. MODHUB_KEY_PASSPHRASE opens locked keys where there is no terminal to ask at.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MAX_PASSPHRASE_BYTES: Final = 1000
 
 @dataclass(frozen=True)
 class OwnKey:
-    """A private key's file. ``public`` is None when only a passphrase could tell, or the file is damaged."""
+    """A private key's file. ``public`` is None when it needs the passphrase or the file is damaged."""
 
     name: str
     path: Path
@@ -132,7 +132,7 @@ def own_keys() -> list[OwnKey]:
 
 
 def revoked(key: TrustedKey, hint: str) -> Conflict:
-    """The error for whoever wants to do something with a revoked key."""
+    """The error for any use of a revoked key."""
     reason = (key.revoked or "").rstrip(".")
     return Conflict(f"the key {key} was revoked: {reason}.", kind="revoked-key", hint=hint, key=key.id)
 

@@ -39,7 +39,7 @@ class KnownKey:
 
     @property
     def public(self) -> PublicKey | None:
-        """None for an own key's file that does not tell."""
+        """None for an own key's file that does not say."""
         return self.trusted.public if self.trusted is not None else self.own.public if self.own is not None else None
 
 
@@ -79,7 +79,8 @@ def find_key(text: str) -> KnownKey:
 
 
 def trust_key(text: str, namespaces: Sequence[str], *, name: str | None = None) -> TrustedKey:
-    """Trust a key for ``namespaces``, beside those it is trusted for already, and write that to the configuration.
+    """Trust a key for ``namespaces``, in addition to those it is trusted for already, and write that to the
+    configuration.
 
     ``text`` is a public key, or what ``find_key`` knows. ``name`` is what to call it, by default what it is called, or
     ``key-`` and the first digits of its id. Raises Conflict, kind ``revoked-key`` or ``key-name-taken``, what
@@ -115,7 +116,7 @@ def _public_key(text: str) -> tuple[PublicKey, str | None]:
         return parse_public_key(text), None
     found = find_key(text)
     own = found.own.name if found.own is not None else None
-    # Opening a file that does not tell either gives the key or says what is wrong.
+    # Opening a file that does not say either gives the key or raises what is wrong.
     return found.public or load_private_key(own or text).public, own
 
 
@@ -160,7 +161,7 @@ def _add_table(document: TOMLDocument, new: TrustedKey) -> None:
         table.trivia.indent = "\n"
     trust = document.setdefault("trust", tomlkit.aot())
     if not isinstance(trust, tomlkit.items.AoT):
-        # Whoever writes trust = [{...}] by hand gets one more of those.
+        # A file in which trust = [{...}] was written by hand gets one more of those.
         trust.append(dict(table))
         return
     tail = _without_tail(trust[-1]) if trust else []

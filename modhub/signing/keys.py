@@ -26,7 +26,7 @@ PREFIX: Final = "ed25519:"
 _KEY_BYTES: Final = 32
 #: Digits of an id that messages show.
 _SHOWN: Final = 16
-#: The line before the PEM block (which readers of PEM skip) that tells the public half of a locked key.
+#: The line before the PEM block (which readers of PEM skip) that holds the public half of a locked key.
 _PUBLIC_LINE: Final = re.compile(rb"^public: (ed25519:[A-Za-z0-9+/=]+)\r?$", re.MULTILINE)
 
 
@@ -149,7 +149,8 @@ def read_private_key(data: bytes, name: str, passphrase: str | None, *, what: st
     try:
         private = library.load_pem_private_key(data, _secret(passphrase or "") if locked else None)
     except (ValueError, TypeError, library.UnsupportedAlgorithm) as error:
-        # One wrong passphrase in 256 decrypts to bytes that end like a key's, so the library's message does not tell.
+        # One wrong passphrase in 256 decrypts to bytes that end like a key's, so the library's message cannot be relied
+        # on.
         if locked:
             raise UsageError(
                 f"the passphrase does not open {what}.",

@@ -66,19 +66,19 @@ class Trust:
                 continue
             findings: list[_Finding] = []
             for key in self.candidates([namespace]):
-                finding = _look(key, statement, read, is_revoked)
+                finding = _finding_of(key, statement, read, is_revoked)
                 if finding.verdict == "good":
                     vouching[key.id] = finding.data
                     break
                 findings.append(finding)
             else:
                 revoked = [key for key in self.keys if key.revoked is not None and key.is_bound_to(namespace)]
-                findings += [_look(key, statement, read, is_revoked) for key in revoked]
+                findings += [_finding_of(key, statement, read, is_revoked) for key in revoked]
                 raise _explained(statement, namespace, findings)
         return list(vouching.items())
 
 
-def _look(
+def _finding_of(
     key: TrustedKey, statement: Statement, read: ReadSignature, is_revoked: Callable[[TrustedKey], str | None]
 ) -> _Finding:
     try:
@@ -95,12 +95,12 @@ def _look(
 
 
 def _explained(statement: Statement, namespace: str, findings: list[_Finding]) -> IntegrityError:
-    """Why nobody vouches for it: the nearest thing to a good signature that was found."""
+    """Why no trusted key vouches for it: the nearest thing to a good signature that was found."""
     trust = f"modhub key trust PUBLIC_KEY --namespace {namespace}"
     holding = [finding for finding in findings if finding.key.revoked is None]
     for bad in (finding for finding in holding if finding.verdict == "bad"):
         reason = f"the signature of {statement.what} by the key {bad.key} does not verify: {bad.reason.rstrip('.')}"
-        hint = "do not use it; take it from another registry, and tell whoever keeps this one."
+        hint = "do not use it; take it from another registry, and tell the administrator of this one."
         return _refusal("bad-signature", statement, namespace, reason, hint, bad.key)
     for old in (finding for finding in findings if finding.verdict == "revoked"):
         reason = (

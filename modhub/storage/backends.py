@@ -1,6 +1,6 @@
-"""Which fsspec file systems a registry may lie on, and what is known of each.
+"""Which fsspec file systems can hold a registry, and what is known of each.
 
-fsspec gives them one surface but not one behaviour: which creations are exclusive, from which version of which client
+fsspec gives them one interface but not one behaviour: which creations are exclusive, from which version of which client
 on, and what survives a lost acknowledgement was read in their sources, and the rest of modhub relies on this table
 alone. Each client is configured as it always is (environment, profiles, fsspec's own configuration file); only what
 the promises of a store need is set here: no cached listings, no shared instances, no retries of its own.
@@ -43,7 +43,7 @@ class RemoteKind:
     the disk repeats a request. ``limits``: keywords that bound the memory of a write. ``find``: full names of the
     objects below a folder, where ``whole``. ``sweep``: removes unfinished uploads below a root, and counts them.
     ``parallel``: as in Capabilities; 1 also means one operation at a time,
-    because the client is not safe among threads. ``credentials``: the hint for whoever is refused.
+    because the client is not safe among threads. ``credentials``: the hint when access is refused.
     """
 
     extra: str
@@ -195,7 +195,7 @@ SFTP: Final = RemoteKind(
     parallel=1,
     credentials="log in with ssh once, so that the host is known, and let the key be found in ~/.ssh or an agent.",
 )
-#: Any other file system of fsspec, handed over by whoever knows it.
+#: Any other file system of fsspec, described by the caller.
 OTHER: Final = RemoteKind(
     extra="",
     connect=_opened,

@@ -2,8 +2,8 @@
 
 s3fs, gcsfs, adlfs, paramiko and requests fail in dozens of ways, and servers answer the same refusal in different
 shapes. Here they become four answers: try again, not allowed, no such bucket, or something else; and then errors of
-ours. Types are told by name, because most of these libraries are not installed. An error is read with its causes: a
-clean-up that fails hides what went wrong before it.
+ours. Types are recognised by name, because most of these libraries are not installed. An error is read with its causes:
+a clean-up that fails hides what went wrong before it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from modhub.storage.passwords import without_password
 #: HTTP answers after which the same request may well succeed: a timeout, a clash with another request (S3 says 409 to
 #: one of two simultaneous creations), throttling, a server in trouble.
 _AGAIN: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 509, 520, 522, 523, 524, 529})
-#: S3 says these with the status 400: the request was damaged or cut short on its way.
+#: S3 says these with the status 400: the request was damaged or incomplete when it arrived.
 _DAMAGED: Final = frozenset({"BadDigest", "IncompleteBody", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch"})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -67,18 +67,18 @@ def is_transient(error: BaseException) -> bool:
     causes = list(_causes(error))
     if is_forbidden(error) or any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return False
-    told = False
+    reported = False
     for cause in causes:
         status = _status(cause)
         if status in _AGAIN or _code(cause) in _DAMAGED or _is_network(cause):
             return True
-        told = told or status is not None
+        reported = reported or status is not None
     # Where a server has answered, the number in an OSError is only s3fs's translation of that answer.
-    return not told and getattr(error, "errno", None) in (errno.EIO, errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT)
+    return not reported and getattr(error, "errno", None) in (errno.EIO, errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT)
 
 
 def is_unclear(error: BaseException) -> bool:
-    """Whether a failed creation may have happened all the same, or met an object: what lies there must be read.
+    """Whether a failed creation may have happened all the same, or met an object: what is stored there must be read.
 
     Transient failures; and 412 without the name of the condition, which some S3 servers answer instead of
     FileExistsError.
@@ -169,7 +169,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     waiting: list[BaseException | None] = [error]
     while waiting:
         cause = waiting.pop()
-        # Beyond an error of ours lies another operation: this one was begun while that error was being handled.
+        # An error of ours belongs to another operation: this one was begun while that error was being handled.
         if cause is not None and id(cause) not in seen and not isinstance(cause, ModhubError):
             seen.add(id(cause))
             yield cause

@@ -35,12 +35,12 @@ def absolute(path: str | Path) -> Path:
 
 
 def expanded(path: str | Path) -> Path:
-    """``path`` with ``~`` as the home it stands for. Raises UsageError when nobody knows that home."""
+    """``path`` with ``~`` as the home folder it stands for. Raises UsageError when there is no such home folder."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise UsageError(
-            f"nobody knows the home that {str(path)!r} begins with.",
+            f"{str(path)!r} begins with a home folder that does not exist.",
             kind="bad-path",
             hint="write the path in full.",
             path=str(path),
@@ -73,7 +73,7 @@ def stream(root: Path, path: str, *, max_bytes: int) -> Iterator[bytes]:
 
 
 def create(root: Path, path: str, data: Payload, *, durable: bool) -> bool:
-    """Commit ``root/path`` unless the name is taken; False when it is. ``durable`` survives a power cut."""
+    """Commit ``root/path`` unless the name is taken; False when it is. ``durable`` survives a power failure."""
     final = resolved(root, path, parent_only=True)
     if os.path.lexists(final):
         return False
@@ -147,7 +147,7 @@ def modified(root: Path, path: str) -> float:
 
 def walk(root: Path, prefix: str) -> list[str]:
     """Paths of all files below ``root/prefix``, sorted, without temporary files. A missing folder is empty."""
-    # In this order: whoever creates the folder at this moment is no reason to complain.
+    # In this order, so that another process that creates the folder at this moment is no error.
     if root.exists() and not root.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(root))
     start = resolved(root, prefix) if prefix else str(root)

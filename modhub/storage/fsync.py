@@ -1,4 +1,4 @@
-"""Making files and names survive a power cut, with as few flushes of the disk as the system allows."""
+"""Making files and names survive a power failure, with as few flushes of the disk as the system allows."""
 
 from __future__ import annotations
 

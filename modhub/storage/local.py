@@ -13,9 +13,9 @@ from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreach
 from modhub.storage import files
 from modhub.storage.store import Capabilities, Payload
 
-#: The disk, a quota or a limit on file sizes has no room for the bytes.
+#: The disk, a quota or a limit on file sizes has no space for the bytes.
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-#: What ``os.link`` says where there are no hard links; some file systems say EPERM, which is told as forbidden.
+#: What ``os.link`` says where there are no hard links; some file systems say EPERM, which is reported as forbidden.
 _NO_LINKS: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 

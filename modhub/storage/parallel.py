@@ -1,4 +1,4 @@
-"""Many store operations at once, in order, with the first failure told and nothing left running."""
+"""Many store operations at once, in order, raising the first failure and leaving nothing running."""
 
 from __future__ import annotations
 

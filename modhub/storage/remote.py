@@ -1,10 +1,10 @@
 """A registry on any fsspec file system: S3, Google and Azure object stores, SFTP.
 
-The client's own retries are off or distrusted, so the ones here know what they repeat. A creation whose answer was
-lost, or that meets an object, is settled by looking at what lies there: the mark of the call that wrote it where the
-place keeps one, else its bytes. So True always means that the bytes are there, and a publisher never takes its own
-release for somebody else's. Nothing hangs on a cached listing, on ``fs.exists`` (which takes a broken connection for
-"no") or on ``fs.walk`` (which skips folders that it cannot read).
+The clients' own retries are off, or not relied on, so that the retries here know what they repeat. A creation whose
+answer was lost, or that meets an object, is decided by reading what is stored there: the mark of the call that wrote it
+where the store keeps one, else its bytes. So True always means that the bytes are there, and a publisher never takes
+its own release for somebody else's. Nothing depends on a cached listing, on ``fs.exists`` (which takes a broken
+connection for "no") or on ``fs.walk`` (which skips folders that it cannot read).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class FileSystemStore:
     def get(self, path: str, *, max_bytes: int) -> bytes:
         end = max_bytes + 1
         if not self._backend.whole:
-            # Such file systems set memory aside for all that is asked for, so no more than there is.
+            # Such file systems allocate all that is asked for, so ask for no more than there is.
             end = min(max_bytes, self._size(path)) + 1
         data = self._range(path, 0, end)
         if len(data) > max_bytes:
@@ -98,7 +98,7 @@ class FileSystemStore:
             if not met and not is_unclear(failure):
                 raise self._explained(failure, "write", path) from failure
             doubt = failure
-            ours = self._settled(path, data, mark, doubt)
+            ours = self._is_ours(path, data, mark, doubt)
             if ours is not None:
                 return ours
             if delay is not None:
@@ -266,8 +266,9 @@ class FileSystemStore:
         else:
             files.pipe_file(full, data, **self._backend.limits, **how)
 
-    def _settled(self, path: str, data: Payload, mark: str, doubt: Exception) -> bool | None:
-        """Whose bytes lie there after a doubtful creation: ours (True), another's (False), nobody's (None).
+    def _is_ours(self, path: str, data: Payload, mark: str, doubt: Exception) -> bool | None:
+        """Whose bytes are stored there after a creation with an unclear outcome: ours (True), another's (False),
+        nobody's (None).
 
         Raises RegistryUnreachable, kind ``unknown-outcome``, when that cannot be read either.
         """

@@ -16,7 +16,7 @@ from modhub.storage.store import Payload
 
 @contextmanager
 def temporary_file_name(files: Any, full: str) -> Iterator[str]:
-    """A name beside ``full`` that no listing shows; what has it is moved away in the end, or removed by a failure."""
+    """A name beside ``full`` that no listing shows; the caller moves the file away, and a failure removes it."""
     folder = full.rpartition("/")[0]
     if folder:
         files.makedirs(folder, exist_ok=True)

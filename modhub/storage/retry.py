@@ -1,8 +1,8 @@
 """How often a remote store tries again, and how long it waits.
 
-The libraries' own retries are switched off, or distrusted where they cannot be: only whoever retries a creation can
-know that an object which stands in the way may be its own. Delays double and have no jitter, so that tests can count
-them; a client of a registry is not a fleet.
+The libraries' own retries are switched off, or not relied on where they cannot be: only the code that retries a
+creation can know that an object which stands in the way may be its own. Delays double and have no jitter, so that tests
+can count them; a client of a registry is not a fleet.
 """
 
 from __future__ import annotations

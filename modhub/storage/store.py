@@ -1,7 +1,7 @@
-"""What a registry needs of the place where its bytes lie, and nothing more.
+"""What a registry needs of the place where its bytes are stored, and nothing more.
 
 A store keeps bytes under relative paths. Two promises carry the whole design: ``put_if_absent`` has exactly one winner
-among any number of processes, and nobody ever reads half of what was written. ``modhub.storage.testing`` checks both
+among any number of processes, and no reader ever sees half of what was written. ``modhub.storage.testing`` checks both
 for any implementation.
 """
 
@@ -73,7 +73,7 @@ class Store(Protocol):
         """Write unless something is there. True: these bytes are there now, whole and durable. False: another's are.
 
         A store whose acknowledgement was lost reads back: equal bytes are True, others False. Raises
-        RegistryUnreachable, kind ``unknown-outcome``, when that cannot be told either.
+        RegistryUnreachable, kind ``unknown-outcome``, when that is unknown, too.
         """
 
     def put_all(self, objects: Mapping[str, Payload]) -> dict[str, bool]:
@@ -113,7 +113,7 @@ def check_prefix(prefix: str) -> str:
 
 
 def is_path(path: str) -> bool:
-    """Whether ``check_path`` accepts ``path``: what else lies in the folder is none of the registry's."""
+    """Whether ``check_path`` accepts ``path``: whatever else is in the folder does not belong to the registry."""
     try:
         check_path(path)
     except IntegrityError:

@@ -10,8 +10,8 @@ the fixtures, and let pytest collect it::
         @pytest.fixture
         def raw(self, store): return MyRawView(...)    # the same bytes, reached without the store
 
-The suite looks behind the store's back: what a store reports is checked against the bytes that really lie there, and
-what the backend gained without the store must be seen through it.
+The suite reads and writes the backend without the store: what a store reports is checked against the bytes that are
+really stored, and what was added to the backend without the store must be visible through it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class StoreSuite(ReadingSuite):
 
     @pytest.fixture
     def restless(self) -> Iterator[None]:
-        """Threads take turns far more often than usual, so that a check before a write is caught in between."""
+        """Threads take turns far more often than usual, so that a check before a write is interrupted in between."""
         usual = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         yield

@@ -40,7 +40,7 @@ SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 7]
 
 
 class RawBackend(Protocol):
-    """What lies in the store's place, temporary files included, by the same relative paths."""
+    """What is really stored, temporary files included, by the same relative paths."""
 
     def read(self, path: str) -> bytes | None: ...
 
@@ -50,7 +50,7 @@ class RawBackend(Protocol):
 
 
 class ReadingSuite:
-    """What holds of every store that can be read. All objects come to be behind its back."""
+    """What holds of every store that can be read. All objects are written without the store."""
 
     @pytest.fixture
     def store(self) -> Store:

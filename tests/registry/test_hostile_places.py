@@ -219,7 +219,7 @@ def test_the_home_of_nobody_is_named():
     with pytest.raises(UsageError) as caught:
         open_store("~nobody-of-this-name/registry")
     assert str(caught.value) == (
-        "nobody knows the home that '~nobody-of-this-name/registry' begins with. Hint: write the path in full."
+        "'~nobody-of-this-name/registry' begins with a home folder that does not exist. Hint: write the path in full."
     )
 
 
@@ -260,7 +260,7 @@ def test_dots_and_signs_inside_texts_and_comments_of_a_lockfile_do_not_count():
         ("x = " + "1" * 5000, "it is not TOML: Exceeds the limit"),
         ('"\\u001b[2J" = 1', r"there is no setting '\x1b\[2J'"),
         ('[[trust]]\n"\\n" = 1', "line 1: trust.0"),
-        ('cache = "~nobody-of-this-name/x"', "nobody knows the home"),
+        ('cache = "~nobody-of-this-name/x"', "begins with a home folder that does not exist"),
     ],
 )
 def test_a_configuration_that_steers_or_nests_is_refused(tmp_path, text, says):

@@ -263,8 +263,8 @@ def test_a_publication_goes_to_one_registry(home):
 
 
 def test_a_home_that_nobody_has_is_named(home, monkeypatch):
-    monkeypatch.setenv("MODHUB_CONFIG", "~nobody-at-all/config.toml")
-    with pytest.raises(UsageError, match=r"nobody knows the home that '~nobody-at-all/config\.toml' begins with"):
+    monkeypatch.setenv("MODHUB_CONFIG", "~nobody-at-all/config.toml") with pytest.raises(UsageError,
+    match=r"'~nobody-at-all/config\.toml' begins with a home folder that does not exist"):
         load_config()
 
 

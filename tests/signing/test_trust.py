@@ -83,7 +83,7 @@ def test_a_signature_of_something_else_is_a_bad_one(statement: Statement) -> Non
     assert str(error) == (
         f"the signature of the release cifar10/r56@1.0.0 by the key 'team' ({TEAM[:16]}) does not verify: the "
         "signature, or what it signs, was altered or swapped. Hint: do not use it; take it from another registry, and "
-        "tell whoever keeps this one."
+        "tell the administrator of this one."
     )
     assert error.kind == "bad-signature"
     assert error.data["key"] == TEAM
