@@ -215,7 +215,7 @@ def window_extent(layer: Conv2D | Pooling2D) -> tuple[int, int]:
     return tuple((k - 1) * d + 1 for k, d in zip(layer.kernel_size, layer.dilation, strict=True))  # type: ignore[return-value]
 
 
-#: The architecture that was asked about last, and its shapes: cutting asks the same again for every class.
+#: The architecture that was asked about last, and its shapes: decomposing asks the same for every class.
 _latest: list[tuple[Architecture, dict[str, Shape]]] = []
 
 
@@ -283,7 +283,7 @@ def weight_shapes(layer: Any, input_shape: Shape) -> dict[str, Shape]:
 
 
 def _some(shapes: Sequence[Shape]) -> str:
-    """As many shapes as a message has room for."""
+    """As many shapes as fit into a message."""
     return f"{list(shapes[:4])}" + (f" and {len(shapes) - 4} more" if len(shapes) > 4 else "")
 
 

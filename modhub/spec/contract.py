@@ -176,5 +176,5 @@ def _check_range(images: Any, contract: InputContract, what: str) -> None:
         raise InvalidData(
             f"{what} hold values {smallest:g}..{largest:g}; the modules take {range_text(contract)}.",
             kind="wrong-range",
-            hint="pass images in the range of the data that the modules were cut with.",
+            hint="pass images in the range of the data that the network was decomposed with.",
         )

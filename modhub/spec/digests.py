@@ -80,7 +80,7 @@ class _Fractions:
 
 
 def _depth(value: Any) -> int:
-    """How many objects and arrays lie within each other at most; beyond the limit, one more than that."""
+    """The deepest nesting of objects and arrays; beyond the limit, one more than that."""
     level: list[Any] = [[value]]
     depth = -1
     while level and depth <= MAX_JSON_DEPTH:
@@ -98,7 +98,7 @@ def parse_json(data: bytes, *, what: str) -> Any:
     """Untrusted bytes as JSON values.
 
     Refuses duplicate keys, NaN, infinity, halves of surrogate pairs, nesting beyond MAX_JSON_DEPTH, and more values or
-    fields than the limits allow, which is told before any is made. Raises IntegrityError naming ``what``.
+    fields than the limits allow, which is found before any is made. Raises IntegrityError naming ``what``.
     """
     _check_counts(data, what)
     try:

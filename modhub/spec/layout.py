@@ -1,4 +1,4 @@
-"""Where everything of a registry lies. No other module spells these paths.
+"""The paths of everything in a registry. No other module spells these paths.
 
 Names and digests are checked here once more, although data is checked on reading: a path is the one place where a bad
 one does harm.
@@ -22,7 +22,7 @@ SIGNATURES: Final = "signatures"
 
 
 def blob_path(digest: str) -> str:
-    """Where the blob whose stored bytes have this sha256 lies."""
+    """The path of the blob whose stored bytes have this sha256."""
     hexadecimal = parse_digest(digest).removeprefix("sha256:")
     return f"blobs/sha256/{hexadecimal[:2]}/{hexadecimal[2:]}"
 
@@ -32,7 +32,7 @@ def model_folder(namespace: str, model: str) -> str:
 
 
 def release_path(ref: ModelRef) -> str:
-    """Where the manifest of a release lies. Creating it is the publication."""
+    """The path of a release's manifest. Creating it is the publication."""
     check_version(ref.version)
     return f"{model_folder(ref.namespace, ref.model)}/{ref.version}.json"
 
@@ -46,7 +46,7 @@ def catalog_path(namespace: str) -> str:
 
 
 def signature_path(digest: str, key: str) -> str:
-    """Where the signature by ``key`` (64 hexadecimal digits) of what has this digest lies."""
+    """The path of the signature by ``key`` (64 hexadecimal digits) of what has this digest."""
     if not re.fullmatch(KEY_ID_PATTERN, key):
         raise IntegrityError(f"{key[:80]!r} is not the id of a key.", kind="bad-key-id", key=key)
     return f"{SIGNATURES}/{parse_digest(digest).removeprefix('sha256:')}/{key}.json"

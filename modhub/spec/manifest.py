@@ -95,7 +95,7 @@ class OriginRecord(Stored):
 
 
 class DecomposeOptions(Stored):
-    """How the modules were cut. ``delta`` is a number or a quantile such as ``q95``."""
+    """How the network was decomposed. ``delta`` is a number or a quantile such as ``q95``."""
 
     observe: Literal["relu", "conv"] = "relu"
     backtrack: Literal["none", "last-conv", "input"] = "last-conv"
@@ -175,7 +175,7 @@ class ModuleRecord(Stored):
 
 
 class FusedAgreement(Stored):
-    """How the release's modules answer in one pass under the union of their masks, beside each under its own masks.
+    """How the release's modules answer in one pass under the union of their masks, against each under its own masks.
 
     All ``classes`` voted, on ``examples`` images of ``data``: ``labels`` is the share of equal answers, ``margin`` the
     largest difference of any margin. Of a part of the classes it is no bound, only what was measured of all.
@@ -209,7 +209,7 @@ class Content(Stored):
         if len(slugs) < len(self.modules) or len(indices) < len(self.modules):
             raise ValueError("two modules with one slug or one index")
         if max(indices) >= len(self.origin.classes):
-            raise ValueError("a module's index lies beyond the origin's classes")
+            raise ValueError("a module's index is beyond the origin's classes")
         if any(len(module.stages.kept) != len(self.sites) for module in self.modules):
             raise ValueError("a module counts nodes for other sites than the release has")
         return self
@@ -220,7 +220,7 @@ class Content(Stored):
 
 
 class StoredBlob(Stored):
-    """How a blob lies in the store: the digest and size of the compressed bytes, and the decoded size, in bytes."""
+    """How a blob is stored: the digest and size of the compressed bytes, and the decoded size, in bytes."""
 
     sha256: DigestText
     size: Annotated[int, Field(ge=1, le=MAX_BLOB_BYTES)]
@@ -228,7 +228,7 @@ class StoredBlob(Stored):
 
 
 class EnergySpent(Stored):
-    """What cutting the modules took: ``kwh`` with the data centre's factor (the paper's p_t), kilograms of CO2e, wall
+    """What decomposing took: ``kwh`` with the data centre's factor (the paper's p_t), kilograms of CO2e, wall
     seconds, and ``source``, in words, where the watts come from: counters or an estimate."""
 
     seconds: Annotated[float, Field(ge=0)]

@@ -155,7 +155,7 @@ class Withdrawal:
 class RegistryMarker(Stored):
     """``modhub-registry.json`` at a registry's root.
 
-    ``single_writer``: whoever created it vouches that never two publish at once, because the store cannot tell them.
+    ``single_writer``: its creator promises that no two publish at once, because the store cannot tell them apart.
     """
 
     format: int

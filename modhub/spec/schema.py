@@ -1,6 +1,6 @@
 """What every stored file is made of: bounded texts and numbers, a frozen base, and bytes that carry their checksum.
 
-Apart from releases (``manifest``) and small files (``documents``), so that whoever reads one kind does not wait for the
+Apart from releases (``manifest``) and small files (``documents``), so that reading one kind does not wait for the
 models of the other.
 """
 
@@ -64,7 +64,7 @@ def checked_object(data: bytes, *, what: str, newest: int) -> tuple[dict[str, An
         raise IntegrityError(
             f"{what} is damaged: its checksum does not match its bytes.",
             kind="bad-checksum",
-            hint="fetch it again, or ask whoever keeps the registry to restore it.",
+            hint="fetch it again, or ask the administrator of the registry to restore it.",
             what=what,
         )
     return value, fields
