@@ -110,8 +110,8 @@ class Listing:
 class Derived:
     """How index files are derived from the releases of one store.
 
-    ``manifest`` and ``withdrawal`` read a release and its records, verified. What cannot be read is left out, and told
-    in ``problems``: one damaged release must not hide all others. ``afresh`` believes no file that stands.
+    ``manifest`` and ``withdrawal`` read a release and its records, verified. What cannot be read is left out, and
+    reported in ``problems``: one damaged release must not hide all others. ``afresh`` uses no file that exists.
     """
 
     store: Store
@@ -123,9 +123,9 @@ class Derived:
     def shard(self, namespace: str, model: str, listing: Listing) -> IndexShard:
         """The shard of a model. Releases never change, so an entry of the shard that stands is used again."""
         known: dict[str, IndexEntry] = {}
-        standing = self._standing(lambda: read_shard(self.store, namespace, model))
-        if standing is not None:
-            known = {entry.version: entry for entry in standing.releases}
+        existing = self._existing(lambda: read_shard(self.store, namespace, model))
+        if existing is not None:
+            known = {entry.version: entry for entry in existing.releases}
         name = f"{namespace}/{model}"
         entries = [
             entry
@@ -137,9 +137,9 @@ class Derived:
     def catalog(self, namespace: str, listing: Listing) -> NamespaceCatalog:
         """The catalog of a namespace. An entry of the one that stands is used again while it is the newest."""
         known: dict[str, CatalogEntry] = {}
-        standing = self._standing(lambda: read_namespace(self.store, namespace))
-        if standing is not None:
-            known = {entry.model: entry for entry in standing.models}
+        existing = self._existing(lambda: read_namespace(self.store, namespace))
+        if existing is not None:
+            known = {entry.model: entry for entry in existing.models}
         entries = []
         for name, versions in listing.versions.items():
             model = name.partition("/")[2]
@@ -171,7 +171,7 @@ class Derived:
             self.problems.append(error)
             return None
 
-    def _standing(self, read: Callable[[], _Document]) -> _Document | None:
+    def _existing(self, read: Callable[[], _Document]) -> _Document | None:
         if self.afresh:
             return None
         try:
@@ -182,7 +182,7 @@ class Derived:
 
 
 def versions_among(files: Iterable[str]) -> list[str]:
-    """The versions of which manifests have these file names; other files are none of the registry's."""
+    """The versions of which manifests have these file names; other files do not belong to the registry."""
     stems = [name.removesuffix(".json") for name in files if name.endswith(".json")]
     return [stem for stem in stems if is_exact(stem)]
 
@@ -227,7 +227,7 @@ def names_in(store: Store) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def alias_names_in(paths: Iterable[str]) -> Iterator[str]:
-    """The names of the aliases whose records lie at ``paths``."""
+    """The names of the aliases whose records are at ``paths``."""
     for path in paths:
         parts = path.split("/")
         if len(parts) == 4 and is_model_name(f"a/{parts[2]}"):

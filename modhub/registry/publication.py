@@ -26,7 +26,7 @@ _BATCH_BLOBS: Final = 256
 class Published:
     """What a publication came to. ``created`` is False when the same content stood there already.
 
-    ``warnings`` tell what went wrong after the release was safely published: only the derived index can.
+    ``warnings`` say what went wrong after the release was safely published: only the derived index can.
     """
 
     ref: ModelRef
@@ -83,7 +83,7 @@ def next_minor(versions: Iterable[str]) -> str:
 
 
 def upload_batches(records: Sequence[StoredBlob]) -> Iterator[list[StoredBlob]]:
-    """Blobs to be written together: enough to be fast, few enough that somebody who watches sees it move."""
+    """Blobs to be written together: enough to be fast, few enough that progress is visible."""
     batch: list[StoredBlob] = []
     size = 0
     for record in records:
@@ -97,7 +97,7 @@ def upload_batches(records: Sequence[StoredBlob]) -> Iterator[list[StoredBlob]]:
 
 
 class UploadProgress:
-    """Counts bytes, from any number of threads, and tells whoever wants to know."""
+    """Counts bytes, from any number of threads, and reports them."""
 
     def __init__(self, what: str, total: int, progress: Progress | None) -> None:
         self._what, self._total, self._progress = what, total, progress
@@ -105,7 +105,7 @@ class UploadProgress:
         self._counting = Lock()
 
     def add(self, count: int) -> None:
-        """Say that so many more bytes are done."""
+        """Report that so many more bytes are done."""
         if self._progress is None:
             return
         with self._counting:

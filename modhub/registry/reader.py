@@ -1,4 +1,4 @@
-"""Reading a registry: everything is bounded and checked before it is believed, whoever runs the host.
+"""Reading a registry: everything is bounded and checked before it is trusted, whatever the host sends.
 
 Releases are checked against their own digest and name, blobs against the release's table, records against the chain of
 those before them. With a ``Trust`` that requires signatures, nobody but a trusted key decides what a name gives.
@@ -138,7 +138,7 @@ class RegistryReader:
             raise IntegrityError(
                 f"{what} says that it is {manifest.content.name}@{manifest.content.version}.",
                 kind="wrong-release",
-                hint="do not use it; tell whoever keeps the registry.",
+                hint="do not use it; tell the administrator of the registry.",
                 release=str(ref),
                 registry=self.url,
             )
@@ -211,7 +211,7 @@ class RegistryReader:
         entries = self._log("alias", check_name(name, "alias"), AliasRecord).entries()
         former: str | None = None
         for record, digest in entries:
-            # Whoever owns the former target must agree too, or any trusted key could take a name over.
+            # The owner of the former target must agree too, or any trusted key could take a name over.
             owners = {target.partition("/")[0] for target in (former, record.target) if target is not None}
             self._authenticate("alias", record, digest, owners)
             former = record.target
@@ -318,7 +318,7 @@ class RegistryReader:
             raise RegistryUnreachable(
                 f"the registry {self.name} cannot list what it has, and its index says nothing either.",
                 kind="no-index",
-                hint="name the model in full, namespace/model; its keeper can mend it with modhub registry reindex.",
+                hint="name the model in full, namespace/model; modhub registry reindex repairs the index.",
                 registry=self.url,
             ) from error
         return [

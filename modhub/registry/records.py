@@ -1,8 +1,8 @@
 """Append-only histories, one file an entry: what may change in a registry without ever being overwritten.
 
 Entries are numbered from 1 without gaps, created exclusively, and name the digest of the entry before them, so the
-loser of a race is told, and an entry that was altered, removed from the middle or taken from another name's history is
-noticed. Then nothing of that history is believed: an older answer could be the one that somebody wanted restored.
+loser of a race gets an error, and an entry that was altered, removed from the middle or taken from another name's
+history is noticed. Then nothing of that history is believed: an attacker could have restored an older entry.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class RecordLog(Generic[Record]):
         return IntegrityError(
             f"entry {number} of the {self.kind} {self.name!r} in {self.store.url} {reason}.",
             kind="broken-history",
-            hint="do not use this name until whoever keeps the registry has restored its history.",
+            hint="do not use this name until the administrator of the registry has restored its history.",
             name=self.name,
             number=number,
         )

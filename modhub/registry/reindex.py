@@ -1,4 +1,4 @@
-"""Keeping derived files up, whoever else is writing.
+"""Keeping derived files up to date while others write.
 
 The one rule: list, write, list again, and start over unless what was written covers what is there now. The last of
 several racing writers lists after its own write, so what it leaves covers all of them. Nobody waits for anybody.
@@ -25,7 +25,7 @@ from modhub.storage.store import Store
 
 Seen = TypeVar("Seen")
 
-#: How often a file is written again because somebody else wrote meanwhile; then whoever that was has it right.
+#: How often a file is written again because another process wrote in the meantime; then that one has it right.
 _ROUNDS: Final = 200
 
 
@@ -101,14 +101,14 @@ def _described_namespaces(store: Store) -> set[str]:
 
 
 def _documents(store: Store, folder: str) -> list[str]:
-    # Whatever else lies there is none of the registry's, and stays.
+    # Other files there do not belong to the registry, and stay.
     return [path for path in store.list(folder) if path.endswith(".json")]
 
 
 def _cover(store: Store, *, namespace: str | None = None, alias: str | None = None) -> None:
     try:
-        standing = index.read_catalog(store)
-        if (namespace is None or namespace in standing.namespaces) and (alias is None or alias in standing.aliases):
+        existing = index.read_catalog(store)
+        if (namespace is None or namespace in existing.namespaces) and (alias is None or alias in existing.aliases):
             return
     except (NotFound, IntegrityError, Incompatible):
         # It is only a cache: whatever is wrong with it, it is written anew.

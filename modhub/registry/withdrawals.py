@@ -1,7 +1,7 @@
 """What may change in a registry: aliases, yanks, tombstones and revocations, each an entry appended to a history.
 
-Nothing is overwritten and the loser of a race is told. An entry's signature is written before the entry, so that no
-reader who asks for one ever sees it without.
+Nothing is overwritten and the loser of a race gets an error. An entry's signature is written before the entry, so that
+no reader who asks for one ever sees it without.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class RecordKeeper(WritableRegistry):
         """Let ``name`` stand for ``namespace/model``, or for nothing (None). The history keeps what it was.
 
         Raises InvalidRef, NotFound when a name that never was an alias is to be taken back, and Conflict, kind
-        ``record-race``, when somebody else changes it at the same moment.
+        ``record-race``, when another process changes it at the same moment.
         """
         if target is not None:
             parse_model_name(target)
         seen = self._alias_entries(name)
         if seen and seen[-1][0].target == target:
-            # Whoever wrote it may have died before the index knew.
+            # Its writer may have died before it updated the index.
             update_aliases(self, name)
             return seen[-1][0]
         if target is None and not seen:
@@ -78,7 +78,7 @@ class RecordKeeper(WritableRegistry):
         update_index(self, ref.namespace, ref.model)
         return True
 
-    def bury(self, ref: ModelRef, reason: str, *, signer: Signer | None = None) -> Withdrawal:
+    def take_down(self, ref: ModelRef, reason: str, *, signer: Signer | None = None) -> Withdrawal:
         """Write a release's tombstone, or give the one that stands. Its blobs are another step (``takedown``)."""
         self._require_release(ref)
         check_reason(reason)
@@ -101,7 +101,7 @@ class RecordKeeper(WritableRegistry):
     def _append(
         self, model: type[RecordType], name: str, seen: Entries[RecordType], signer: Signer | None, **fields: Any
     ) -> RecordType:
-        """Add an entry behind those ``seen`` when it was decided on: whoever came in between is not overruled."""
+        """Add an entry behind those ``seen`` when it was decided on: an entry that came in between is not overruled."""
         self.prepare()
         kind = KINDS[model]
 

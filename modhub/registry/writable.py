@@ -1,4 +1,4 @@
-"""What comes before any write to a registry: its marker, the right to write, and writers that can be told apart."""
+"""What comes before any write to a registry: its marker, the right to write, and that one of many writers wins."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WritableRegistry(RegistryReader):
         return False
 
     def prepare(self) -> None:
-        """What comes before any write: the registry is there, writable, and can tell racing writers apart."""
+        """What comes before any write: the registry is there, writable, and lets one of many racing writers win."""
         self._require_writable()
         if self.store.capabilities.initialises_itself:
             self.initialise()
@@ -65,7 +65,7 @@ class WritableRegistry(RegistryReader):
         return RegistryUnreachable(
             f"{self.url} cannot tell two publishers of one version apart: {reason}.",
             kind="no-exclusive-create",
-            hint="mend that, or, if only one process ever publishes there: modhub registry init --single-writer "
+            hint="fix that, or, if only one process ever publishes there: modhub registry init --single-writer "
             f"{self.url}",
             registry=self.url,
         )

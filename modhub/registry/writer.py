@@ -54,7 +54,7 @@ class Registry(RecordKeeper):
         ``blobs`` maps the sha256 of stored bytes to those bytes, for every entry of the manifest's blob table. Equal
         content under this version is a no-op (whose damaged blobs are repaired); other content raises Conflict, kind
         ``version-exists``. Raises IntegrityError when manifest and blobs do not fit together, and RegistryUnreachable,
-        kind ``unknown-outcome``, when the store went away before it could be told whether the release is there.
+        kind ``unknown-outcome``, when the store became unreachable before it was known whether the release is there.
         """
         if manifest.content.version is None:
             raise UsageError("the release has no version.", kind="no-version", hint="give one, for example 1.0.0.")
@@ -77,26 +77,26 @@ class Registry(RecordKeeper):
         self.prepare()
         content = manifest.content
         ref = ModelRef(content.namespace, content.model, str(content.version))
-        standing = self._standing(ref)
-        if standing is None:
+        existing = self._existing(ref)
+        if existing is None:
             self._require_not_taken_down(ref)
             self._put_blobs(manifest, blobs, progress)
             self._sign(ref, manifest.digest, signer, signatures)
             if self.store.put_if_absent(release_path(ref), data):
                 return self._finish(ref, manifest, data, blobs, signer, signatures)
-            standing = self.manifest(ref)
-        if not same_content(standing, manifest):
+            existing = self.manifest(ref)
+        if not same_content(existing, manifest):
             raise Conflict(
                 f"{ref} is already published in {self.name} with other content: "
-                f"{standing.digest} there, {manifest.digest} here.",
+                f"{existing.digest} there, {manifest.digest} here.",
                 kind="version-exists",
                 hint="releases never change; publish under another version.",
                 release=str(ref),
-                published=standing.digest,
+                published=existing.digest,
                 given=manifest.digest,
             )
-        self._sign(ref, standing.digest, signer, signatures)
-        return self._settle(ref, standing, blobs)
+        self._sign(ref, existing.digest, signer, signatures)
+        return self._repair(ref, existing, blobs)
 
     def publish_next(
         self,
@@ -118,10 +118,10 @@ class Registry(RecordKeeper):
         while True:
             fresh = [version for version in reversed(self.versions(namespace, model)) if version not in seen]
             for ref in (ModelRef(namespace, model, version) for version in fresh):
-                standing = self.manifest(ref)
-                if same_content(versioned(standing, None), versioned(manifest, None)):
-                    self._sign(ref, standing.digest, signer)
-                    return self._settle(ref, standing, blobs)
+                existing = self.manifest(ref)
+                if same_content(versioned(existing, None), versioned(manifest, None)):
+                    self._sign(ref, existing.digest, signer)
+                    return self._repair(ref, existing, blobs)
             seen.update(fresh)
             ref = ModelRef(namespace, model, next_minor(seen | lost))
             candidate = versioned(manifest, ref.version)
@@ -133,7 +133,7 @@ class Registry(RecordKeeper):
                 return self._finish(ref, candidate, data, blobs, signer)
             lost.add(ref.version)
 
-    def _standing(self, ref: ModelRef) -> Manifest | None:
+    def _existing(self, ref: ModelRef) -> Manifest | None:
         try:
             return self.manifest(ref)
         except NotFound:
@@ -173,7 +173,7 @@ class Registry(RecordKeeper):
             raise IntegrityError(
                 f"{self.name} took the release {ref} and gives back other bytes.",
                 kind="not-kept",
-                hint="do not use this registry before its keeper has looked into it.",
+                hint="do not use this registry before its administrator has looked into it.",
                 release=str(ref),
                 registry=self.url,
             )
@@ -199,19 +199,19 @@ class Registry(RecordKeeper):
             )
         return withdrawal
 
-    def _settle(self, ref: ModelRef, standing: Manifest, blobs: Mapping[str, Payload]) -> Published:
+    def _repair(self, ref: ModelRef, existing: Manifest, blobs: Mapping[str, Payload]) -> Published:
         withdrawal = self._require_not_taken_down(ref)
-        records = [record for record in standing.blobs.values() if record.sha256 in blobs]
+        records = [record for record in existing.blobs.values() if record.sha256 in blobs]
 
-        def mend(record: StoredBlob) -> None:
+        def repair(record: StoredBlob) -> None:
             if not self.holds(record):
                 self.store.replace(blob_path(record.sha256), blobs[record.sha256])
 
-        self._each(mend, records)
+        self._each(repair, records)
         warnings = update_index(self, ref.namespace, ref.model)
         if withdrawal is not None:
             warnings = (f"{ref} is yanked: {withdrawal.reason}", *warnings)
-        return Published(ref, standing.digest, self.url, created=False, warnings=warnings)
+        return Published(ref, existing.digest, self.url, created=False, warnings=warnings)
 
     def _sign(
         self, ref: ModelRef, digest: str, signer: Signer | None, signatures: Mapping[str, bytes] | None = None

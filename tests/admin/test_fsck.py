@@ -44,7 +44,7 @@ def furnished(store):
     for target in ("me/net", "you/net", None, "me/net"):
         registry.set_alias("pets", target, signer=ALICE)
     registry.revoke_key(ALICE, "lost")
-    registry.bury(GONE, "not ours")
+    registry.take_down(GONE, "not ours")
     for record in registry.manifest(GONE).blobs.values():
         store.delete(blob_path(record.sha256))
     return registry
@@ -371,7 +371,7 @@ def test_what_writers_and_reindex_leave_is_what_fsck_expects(steps):
             elif step == "alias":
                 registry.set_alias(version.replace(".", "x"), name)
             elif step == "bury":
-                registry.bury(ref, "bad")
+                registry.take_down(ref, "bad")
             else:
                 registry.yank(ref, "bad", undo=step == "undo")
         except (NotFound, Conflict):

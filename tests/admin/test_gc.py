@@ -107,10 +107,10 @@ def test_blobs_of_releases_that_were_taken_down_go_unless_others_need_them(store
     registry = Registry(store)
     manifest, blobs = release(classes=("cat", "dog"), version="1.1.0")
     registry.publish(manifest, blobs)
-    registry.bury(REF, "not our images")
+    registry.take_down(REF, "not our images")
     before = snapshot(store)
     assert {one.path for one in everything(store).deleted} == set(map(blob_path, LOST[1]))
-    registry.bury(ModelRef("me", "net", "1.1.0"), "nor these")
+    registry.take_down(ModelRef("me", "net", "1.1.0"), "nor these")
     assert {one.path for one in everything(store).deleted} == set(map(blob_path, blobs))
     # Names and versions stay taken.
     assert {path for path in before if path.startswith("releases")} == set(store.list("releases"))
@@ -137,7 +137,7 @@ def test_no_signature_goes_while_a_history_is_broken(store):
     collection = everything(store)
     assert len(store.list("signatures")) == 1
     (warning,) = collection.warnings
-    assert warning.startswith("no signatures were collected, because it cannot be told which are needed: ")
+    assert warning.startswith("no signatures were collected, because it is unknown which are needed: ")
     assert "records/alias/n/000001.json is not valid JSON" in warning
     assert lost(store) == 0
 
@@ -148,7 +148,7 @@ def test_nothing_goes_while_a_release_cannot_be_read(store):
     with pytest.raises(IntegrityError) as caught:
         everything(store)
     assert caught.value.kind == "damaged-release"
-    assert "it cannot be told which blobs are needed: the release me/net@1.0.0" in str(caught.value)
+    assert "it is unknown which blobs are needed: the release me/net@1.0.0" in str(caught.value)
     assert f"modhub registry fsck {store.url} --repair-from OTHER" in str(caught.value)
     assert snapshot(store) == before
 
@@ -161,14 +161,14 @@ def test_nothing_goes_while_a_release_is_of_a_newer_format(store):
 
 
 def test_a_release_whose_tombstone_is_broken_keeps_its_blobs(store):
-    Registry(store).bury(REF, "bad")
+    Registry(store).take_down(REF, "bad")
     store.replace(record_path("tombstone", "me/net/1.0.0", 1), b"?")
     everything(store)
     assert is_whole(store, REF)
 
 
 def test_a_damaged_release_that_was_taken_down_is_in_nobodys_way(store):
-    Registry(store).bury(REF, "bad")
+    Registry(store).take_down(REF, "bad")
     store.replace(release_path(REF), b"?")
     assert len(everything(store).deleted) == 6
 

@@ -68,7 +68,7 @@ WRITERS = {
     "a new namespace": (publish("new/net"), ("catalog", "releases")),
     "a new version": (publish("me/net", "1.1.0"), ("index/me/net", "releases")),
     "a yank": (lambda store: Registry(store).yank(REF, "bad"), ("index", "records/yank")),
-    "a takedown": (lambda store: Registry(store).bury(REF, "bad"), ("catalog/", "records/tombstone")),
+    "a takedown": (lambda store: Registry(store).take_down(REF, "bad"), ("catalog/", "records/tombstone")),
     "an alias": (lambda store: Registry(store).set_alias("it", "me/net"), ("catalog.json", "records/alias")),
     "another reindex": (lambda store: reindex(Registry(store)), ("index", "releases")),
 }

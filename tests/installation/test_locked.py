@@ -65,7 +65,7 @@ def test_a_yanked_release_is_installed_from_a_lock_with_a_warning(registry, lock
 
 def test_a_release_that_was_taken_down_is_not_unless_it_is_here(registry, lock, tmp_path):
     install(locked=lock, registry=registry.url)
-    registry.bury(NEWER, "not ours")
+    registry.take_down(NEWER, "not ours")
     with pytest.raises(NotFound) as caught:
         install(locked=lock, registry=registry.url, cache=tmp_path / "elsewhere")
     assert caught.value.kind == "taken-down"

@@ -143,7 +143,7 @@ def test_yanks_and_tombstones_must_be_signed(registry):
     assert refused(lambda: reader.withdrawal(REF)) == "unsigned"
     registry.publish(*release(version="1.1.0"), signer=ALICE)
     newer = ModelRef("me", "net", "1.1.0")
-    registry.bury(newer, "gone", signer=MALLORY)
+    registry.take_down(newer, "gone", signer=MALLORY)
     assert refused(lambda: reader.withdrawal(newer)) == "unsigned"
 
 

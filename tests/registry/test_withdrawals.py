@@ -60,8 +60,8 @@ def test_when_all_are_yanked_the_model_is_not_found(registry):
 
 
 def test_a_tombstone_ends_a_release_for_good(registry):
-    assert registry.bury(NEWER, "its images were not ours").reason == "its images were not ours"
-    assert registry.bury(NEWER, "another reason").reason == "its images were not ours"
+    assert registry.take_down(NEWER, "its images were not ours").reason == "its images were not ours"
+    assert registry.take_down(NEWER, "another reason").reason == "its images were not ours"
     assert registry.withdrawal(NEWER).kind == "taken-down"
     assert [entry.version for entry in registry.index("me", "net").releases] == ["1.0.0"]
     assert shown(registry) == ["me/net@1.0.0"]
@@ -90,7 +90,7 @@ def test_publishing_what_is_yanked_again_says_so(registry):
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * (MAX_REASON_CHARS + 1), "two\nlines"])
 def test_a_reason_that_says_nothing_or_too_much(registry, reason):
-    for use in (lambda: registry.yank(REF, reason), lambda: registry.bury(REF, reason)):
+    for use in (lambda: registry.yank(REF, reason), lambda: registry.take_down(REF, reason)):
         with pytest.raises(UsageError, match=f"it must be one line of 1 to {MAX_REASON_CHARS} characters"):
             use()
     assert registry.store.list("records/yank") == registry.store.list("records/tombstone") == []
@@ -99,7 +99,7 @@ def test_a_reason_that_says_nothing_or_too_much(registry, reason):
 def test_a_release_that_is_not_there(registry):
     for use in (
         lambda: registry.yank(ModelRef("me", "net", "9.0.0"), WHY),
-        lambda: registry.bury(ModelRef("a", "b", "1.0.0"), WHY),
+        lambda: registry.take_down(ModelRef("a", "b", "1.0.0"), WHY),
     ):
         with pytest.raises(NotFound, match="has no release"):
             use()
@@ -108,7 +108,7 @@ def test_a_release_that_is_not_there(registry):
 @pytest.mark.parametrize("kind", ["yank", "tombstone"])
 @pytest.mark.parametrize("damage", ["garbage", "another's", "gap"])
 def test_a_record_that_cannot_be_believed_fails_closed(registry, kind, damage):
-    registry.yank(REF, WHY) if kind == "yank" else registry.bury(REF, WHY)
+    registry.yank(REF, WHY) if kind == "yank" else registry.take_down(REF, WHY)
     path = f"records/{kind}/me/net/1.0.0/000001.json"
     data = registry.store.get(path, max_bytes=10**5)
     if damage == "garbage":
@@ -154,7 +154,7 @@ def test_of_racing_yanks_one_is_written_and_the_others_are_told(tmp_path):
 
 
 def test_a_tombstone_holds_the_name_even_without_its_manifest(registry):
-    registry.bury(NEWER, "not ours")
+    registry.take_down(NEWER, "not ours")
     registry.store.delete("releases/me/net/1.1.0.json")
     with pytest.raises(Conflict, match=r"me/net@1\.1\.0 was taken down"):
         registry.publish(*release(version="1.1.0", seed=1))

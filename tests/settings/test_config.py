@@ -263,8 +263,9 @@ def test_a_publication_goes_to_one_registry(home):
 
 
 def test_a_home_that_nobody_has_is_named(home, monkeypatch):
-    monkeypatch.setenv("MODHUB_CONFIG", "~nobody-at-all/config.toml") with pytest.raises(UsageError,
-    match=r"'~nobody-at-all/config\.toml' begins with a home folder that does not exist"):
+    monkeypatch.setenv("MODHUB_CONFIG", "~nobody-at-all/config.toml")
+    wanted = r"'~nobody-at-all/config\.toml' begins with a home folder that does not exist"
+    with pytest.raises(UsageError, match=wanted):
         load_config()
 
 

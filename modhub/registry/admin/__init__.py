@@ -1,1 +1,1 @@
-"""Care for a registry: examining and repairing it, collecting what nothing needs, taking down, copying, carrying."""
+"""Administration of a registry: check and repair it, collect what nothing needs, take down, copy, archive."""

@@ -1,7 +1,7 @@
 """One release as one file, for machines without a network.
 
 A plain tar with the registry's own paths, since blobs are compressed already: signatures, blobs, and the manifest last,
-so that a file that was cut short holds no release. The same release always gives the same bytes. Whoever imports one
+so that an incomplete file holds no release. The same release always gives the same bytes. Importing one
 trusts nothing in it: names, kinds, counts and sizes are bounded while it is read, and every blob is hashed before the
 registry sees any.
 """
@@ -68,7 +68,7 @@ def export_release(
         for sha256, record in sorted(records.items()):
             chunks = counted(registry.blob_stream(record), meter)
             tar.addfile(_member(blob_path(sha256), record.size), io.BufferedReader(_Chunks(chunks), CHUNK_BYTES))
-            # Whether the bytes were right is told behind the last of them.
+            # Whether the bytes were right is known after the last of them.
             deque(chunks, maxlen=0)
         tar.addfile(_member(release_path(ref), len(data)), io.BytesIO(data))
     return manifest
@@ -111,7 +111,7 @@ class _Reading:
                 found = self._take(member, content)
                 meter.add(member.size)
         if found is None:
-            raise self._bad("has no release in it; it was cut short, or is another kind of tar file")
+            raise self._bad("has no release in it; it is incomplete, or another kind of tar file")
         return self._checked(*found)
 
     def _take(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> tuple[ModelRef, bytes] | None:
@@ -191,7 +191,7 @@ class _Chunks(io.RawIOBase):
 class _Bounded:
     """A file as ``tarfile`` may read it: no more than ``allowance`` bytes until that is set again.
 
-    Headers say how many bytes belong to them, and may lie about that.
+    Headers say how many bytes belong to them, and may be wrong about that.
     """
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
@@ -217,14 +217,14 @@ def _members(path: Path, raw: _Bounded) -> Iterator[tuple[tarfile.TarInfo, Itera
         while (member := tar.next()) is not None:
             # Else it keeps all of them.
             tar.members.clear()
-            # Sparse files that come as plain ones gain nothing: their bytes are read as they lie there.
+            # Sparse files that come as plain ones gain nothing: their bytes are read as they are stored.
             if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.size < 0:
                 raise _broken(path, f"has {member.name!r}, which is not a plain file")
             raw.allowance = member.size
             yield member, _content(path, raw, member)
             raw.allowance = _HEADER_BYTES
     except (tarfile.TarError, ValueError, ArithmeticError, LookupError) as error:
-        raise _broken(path, f"was cut short or damaged: {error}") from error
+        raise _broken(path, f"is incomplete or damaged: {error}") from error
 
 
 def _content(path: Path, raw: _Bounded, member: tarfile.TarInfo) -> Iterator[bytes]:
@@ -233,7 +233,7 @@ def _content(path: Path, raw: _Bounded, member: tarfile.TarInfo) -> Iterator[byt
     while left:
         data = raw.read(min(left, CHUNK_BYTES))
         if not data:
-            raise _broken(path, f"was cut short: {left} bytes of {member.name} are missing")
+            raise _broken(path, f"is incomplete: {left} bytes of {member.name} are missing")
         left -= len(data)
         yield data
 

@@ -1,7 +1,7 @@
 """Looking at all that readers use, histories, releases, blobs and signatures, and repairing it where that is wanted.
 
-A blob is looked at when a release that stands needs it. What is damaged is told and repaired one by one; nothing ends
-the examination but a store that cannot be read at all.
+A blob is checked when a release that is not withdrawn needs it. What is damaged is reported and repaired one by one;
+nothing ends the examination but a store that cannot be read at all.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Contents:
     """What was found so far.
 
     ``entries``: what the index has to say of each release that is not taken down. ``unreadable``: releases whose
-    manifest cannot be read; ``undecided``: those of which it cannot be told whether they were withdrawn. ``restored``:
+    manifest cannot be read; ``undecided``: those of which it is unknown whether they were withdrawn. ``restored``:
     those whose manifest was repaired. ``records`` and ``signatures``: how many were read.
     """
 
@@ -138,7 +138,7 @@ class Contents:
             try:
                 withdrawal = self._reader.withdrawal(ref)
             except (IntegrityError, Incompatible):
-                # That is told of its history. Nobody can install the release, but it may come back.
+                # That is reported for its history. The release cannot be installed, but it may come back.
                 self.undecided.add(ref)
                 return
         if withdrawal is not None and withdrawal.kind == "taken-down":

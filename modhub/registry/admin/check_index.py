@@ -82,7 +82,7 @@ class Truth:
     """What derived files have to say.
 
     ``releases``: all there are. ``entries``: of those that are not taken down. ``unsure``: those that cannot be read,
-    of which anything may be said. ``aliases``: names with a history, None where nobody can tell.
+    of which anything may be said. ``aliases``: names with a history, None where that is unknown.
     """
 
     releases: frozenset[ModelRef]

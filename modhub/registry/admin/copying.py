@@ -31,7 +31,7 @@ def history_files(registry: RegistryReader, kind: str, name: str) -> list[bytes]
             raise IntegrityError(
                 f"{registry.url}/{path} changed while it was read, which entries never do.",
                 kind="broken-history",
-                hint="tell whoever keeps that registry.",
+                hint="tell the administrator of that registry.",
                 path=path,
             )
         files.append(data)
@@ -119,9 +119,9 @@ def put_signatures(store: Store, digest: str, signatures: Mapping[str, bytes]) -
         path = signature_path(digest, key)
         if store.put_if_absent(path, data):
             continue
-        standing = get_or_none(store, path)
+        existing = get_or_none(store, path)
         # The same once more makes it young, so that no collection of old orphans takes it.
-        if standing is None or standing == data or not is_signature(standing, key):
+        if existing is None or existing == data or not is_signature(existing, key):
             store.replace(path, data)
 
 

@@ -1,7 +1,7 @@
-"""Deleting what nothing needs, beside publishers that may begin to need it at any moment.
+"""Deleting what nothing needs, while publishers may begin to need it at any moment.
 
 There are no locks. A publisher writes its manifest and then looks for its blobs; here a blob is deleted and then the
-manifests are looked at. Whoever comes later sees the other: either the publisher puts the blob back, or this module
+manifests are looked at. The later of the two sees the other: either the publisher puts the blob back, or this module
 does, from a copy that it took just before. Objects go in batches, each bounded by the disk space that its copies take.
 
 What is not covered: a process killed between a deletion and the look that follows, when a whole publication that uses
@@ -44,7 +44,7 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Removed:
-    """``deleted`` is gone; ``kept`` somebody used again meanwhile, and it is there."""
+    """``deleted`` is gone; ``kept`` was used again by a publisher in the meantime, and is there."""
 
     deleted: tuple[Doomed, ...]
     kept: tuple[Doomed, ...]
@@ -120,7 +120,7 @@ def _remove_batch(store: Store, batch: Sequence[Doomed], survey: Survey, spool: 
 
 
 def _delete(store: Store, doomed: Doomed) -> bool | None:
-    """True: deleted. False: somebody has written it again. None: somebody else has deleted it."""
+    """True: deleted. False: a publisher has written it again. None: another process has deleted it."""
     try:
         if store.modified(doomed.path) != doomed.modified:
             return False

@@ -12,8 +12,8 @@ Severity = Literal["damage", "untidy"]
 class Finding:
     """Something that is not as it should be.
 
-    ``damage``: a reader would be hurt by it. ``untidy``: what any crash may leave behind, and the next publication,
-    collection or reindexing tidies. ``kind`` is stable. ``repaired``: it was so, and is mended.
+    ``damage``: a reader would fail because of it. ``untidy``: what any crash may leave behind, and the next
+    publication, collection or reindexing removes. ``kind`` is stable. ``repaired``: it was so, and is repaired.
     """
 
     severity: Severity
@@ -25,8 +25,8 @@ class Finding:
     @classmethod
     def after_repair(cls, severity: Severity, kind: str, path: str, message: str, reason: str | None) -> Finding:
         """``reason``: None when it was repaired, else why not; empty when nobody tried."""
-        told = f"{message} Not repaired: {reason}." if reason else message
-        return cls(severity, kind, path, told.replace("..", "."), repaired=reason is None)
+        text = f"{message} Not repaired: {reason}." if reason else message
+        return cls(severity, kind, path, text.replace("..", "."), repaired=reason is None)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FsckReport:
 
     @property
     def damage(self) -> tuple[Finding, ...]:
-        """What would hurt a reader still."""
+        """What would still make a reader fail."""
         return tuple(found for found in self.findings if found.severity == "damage" and not found.repaired)
 
     @property

@@ -47,7 +47,7 @@ def fsck(
             )
         repair_from.check()
         repairs = Repairs(registry, repair_from, keys)
-    # Whose signatures somebody believes does not change which bytes are right.
+    # Whose signatures are believed does not change which bytes are right.
     reader = RegistryReader(registry.store, name=registry.name)
     findings = list(_check_marker(reader, repairs))
     if repairs is not None:
@@ -114,7 +114,7 @@ def _truth(contents: Contents, aliases: frozenset[str] | None) -> Truth:
 
 
 def _survey(registry: Registry) -> Survey | None:
-    """What is needed now; None when that cannot be told."""
+    """What is needed now; None when that is unknown."""
     survey = Survey(registry)
     try:
         survey.refresh()
@@ -128,7 +128,7 @@ def _untidy(store: Store, inventory: Inventory, contents: Contents, survey: Surv
     for path in inventory.passing:
         yield Finding("untidy", "leftover", path, f"{store.url}/{path} was left behind by a crash.")
     for path in inventory.foreign:
-        yield Finding("untidy", "foreign-file", path, f"{store.url}/{path} is none of the registry's.")
+        yield Finding("untidy", "foreign-file", path, f"{store.url}/{path} does not belong to the registry.")
     if isinstance(store, LocalStore):
         for full in files.leftovers(store.root, float("inf")):
             yield Finding("untidy", "unfinished-write", full, f"{full} is a write that was not finished.")
@@ -138,7 +138,7 @@ def _untidy(store: Store, inventory: Inventory, contents: Contents, survey: Surv
             path = record_path(kind, name, 1)
             yield Finding("untidy", "orphaned-record", path, f"there is a {kind} of {ref}, but no such release.")
     if survey is None:
-        message = "which blobs and signatures nothing needs cannot be told while a release cannot be read."
+        message = "which blobs and signatures nothing needs is unknown while a release cannot be read."
         yield Finding("untidy", "orphans-unknown", RELEASES, message)
         return
     for path in sorted([*map(blob_path, inventory.blobs), *(signature_path(*found) for found in inventory.signatures)]):

@@ -3,7 +3,7 @@
 Two phases, apart by a grace period, both by the store's own clock. The first records each orphan and how old it is. The
 second, in a later run, deletes what has been an orphan since then and what nobody has written again: a publisher who
 reuses an old orphan makes it young. Where even that is not enough, ``removal`` and the publisher look after each other.
-Releases, histories and whatever is none of the registry's are never touched.
+Releases, histories and files that do not belong to the registry are never touched.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from modhub.storage.store import Store
 GRACE: Final = timedelta(days=7)
 #: Orphans in the list of candidates, which then stays below the limit of its file; the rest comes another time.
 _MOST_CANDIDATES: Final = 100_000
-#: Unfinished writes and the like may belong to somebody at work, who touches them all the time. Without a grace at all
+#: Unfinished writes and the like may belong to a running publisher, which touches them all the time. Without a grace at
+#: all
 #: they wait as long.
 _AT_WORK: Final = timedelta(hours=1)
 
@@ -47,7 +48,7 @@ class Orphan:
 class Collection:
     """What a collection did; with ``dry_run``, what it would have done.
 
-    ``deleted``: gone. ``waiting``: orphans whose time has not come. ``kept``: orphans that somebody used again while
+    ``deleted``: gone. ``waiting``: orphans whose time has not come. ``kept``: orphans that a publisher used again while
     this went on. ``swept``: how many unfinished writes and the like were removed. ``warnings`` are for people.
     """
 
@@ -61,7 +62,7 @@ class Collection:
 
     @property
     def freed(self) -> int:
-        """Bytes of what was deleted, as far as the store tells sizes."""
+        """Bytes of what was deleted, as far as the store knows sizes."""
         return sum(one.size or 0 for one in self.deleted)
 
 
@@ -129,7 +130,7 @@ def _orphans(store: Store, inventory: Inventory, survey: Survey, now: datetime) 
 
 
 def _time_of(store: Store) -> datetime:
-    """What time it is by the store's own clock, the one that its objects' ages are told by."""
+    """The time by the store's own clock, which also gives its objects' ages."""
     path = f"{CLOCKS}{secrets.token_hex(8)}"
     try:
         store.put_if_absent(path, b"what time is it here?")
@@ -173,7 +174,7 @@ def _is_older(store: Store, path: str, than: datetime) -> bool:
 def _warnings(survey: Survey) -> tuple[str, ...]:
     if survey.doubt is None:
         return ()
-    return (f"no signatures were collected, because it cannot be told which are needed: {survey.doubt.message}",)
+    return (f"no signatures were collected, because it is unknown which are needed: {survey.doubt.message}",)
 
 
 def _at_once(store: Store) -> int:

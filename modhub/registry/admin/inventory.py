@@ -37,7 +37,7 @@ HISTORIES: Final[Mapping[str, type[ChainedRecord]]] = {
     "tombstone": TombstoneRecord,
     "revocation": RevocationRecord,
 }
-#: What the collector keeps: the orphans that it has seen, and objects whose age tells the store's time.
+#: What the collector keeps: the orphans that it has seen, and objects whose age gives the store's time.
 CANDIDATES: Final = "gc/candidates.json"
 CLOCKS: Final = "gc/clock-"
 #: What ``registry init`` tries the store with.
@@ -52,7 +52,7 @@ class Inventory:
 
     ``blobs``: digests. ``signatures``: digest of what is signed, and key id. ``histories``: kind and name to the
     numbers of their entries. ``derived``: paths of index files. ``passing``: paths of what only a crash leaves behind.
-    ``foreign``: paths of everything that is none of the registry's.
+    ``foreign``: paths of everything that does not belong to the registry.
     """
 
     releases: tuple[ModelRef, ...]
@@ -185,7 +185,7 @@ def is_derived(path: str) -> bool:
 
 
 def require_listing(store: Store, what: str) -> None:
-    """Raise RegistryUnreachable, kind ``cannot-list``, where nobody can tell what else lies in the store."""
+    """Raise RegistryUnreachable, kind ``cannot-list``, where it is unknown what else is in the store."""
     if not store.capabilities.can_list:
         raise RegistryUnreachable(
             f"{store.url} cannot list what it has, which {what} needs.",

@@ -59,7 +59,8 @@ def mirror(
 
     Without a version it means all of a model. Aliases come along when their model does. ``keys``: ids of keys whose
     signatures may be there, for a source that cannot list them. Raises InvalidRef, NotFound when a name means nothing
-    in the source, RegistryUnreachable and StorageError; everything else is told in ``problems``, and the rest goes on.
+    in the source, RegistryUnreachable and StorageError; everything else is reported in ``problems``, and the rest goes
+    on.
     """
     if source.url == target.url:
         raise UsageError(
@@ -163,7 +164,7 @@ class _Mirroring:
             self._problems.append(error)
 
     def _history(self, kind: str, name: str) -> bool:
-        """Whether the target's history can be believed; how it differs, if it does, is told."""
+        """Whether the target's history can be believed; how it differs, if it does, is reported."""
         try:
             self._entries += copy_history(self._source, self._target, kind, name, self._keys)
         except Conflict as error:
@@ -184,15 +185,15 @@ class _Mirroring:
         self._taken_down.append(ref)
 
     def _publish(self, ref: ModelRef, manifest: Manifest, data: bytes) -> None:
-        standing = self._standing(ref)
+        existing = self._existing(ref)
         records = {record.sha256: record for record in manifest.blobs.values()}
-        if standing is not None and same_content(standing, manifest):
+        if existing is not None and same_content(existing, manifest):
             # Other tools may have compressed it otherwise; what the target's own table names is what must be there.
-            wanted = {record.sha256: record for record in standing.blobs.values()}
+            wanted = {record.sha256: record for record in existing.blobs.values()}
             records = {sha256: record for sha256, record in wanted.items() if not self._target.holds(record)}
         before = self._fetched
         with Spool() as spool:
-            blobs = self._spooled(ref, records.values(), spool) if standing is None or records else {}
+            blobs = self._spooled(ref, records.values(), spool) if existing is None or records else {}
             signatures = signatures_of(self._source, manifest.digest, self._keys)
             published = self._target.publish_stored(
                 manifest, data, blobs, signatures=signatures, progress=self._progress
@@ -217,17 +218,17 @@ class _Mirroring:
         self._fetched += sum(size for _, size in fetched)
         return {record.sha256: path for record, (path, _) in zip(wanted, fetched, strict=True)}
 
-    def _standing(self, ref: ModelRef) -> Manifest | None:
+    def _existing(self, ref: ModelRef) -> Manifest | None:
         try:
             return self._target.manifest(ref)
         except NotFound:
             return None
 
     def _require_same(self, ref: ModelRef, manifest: Manifest) -> None:
-        standing = self._target.manifest(ref)
-        if not same_content(standing, manifest):
+        existing = self._target.manifest(ref)
+        if not same_content(existing, manifest):
             raise Conflict(
-                f"{ref} is {standing.digest} in {self._target.name} and {manifest.digest} in {self._source.name}.",
+                f"{ref} is {existing.digest} in {self._target.name} and {manifest.digest} in {self._source.name}.",
                 kind="version-exists",
                 hint="releases never change; find out which of the two registries is right.",
                 release=str(ref),

@@ -19,11 +19,11 @@ from modhub.storage.parallel import each
 class Survey:
     """What is needed as of the last ``refresh``. ``blobs`` and ``signed``: digests.
 
-    ``doubt``: why it cannot be told which signatures are needed, if it cannot; then all of them count as needed.
+    ``doubt``: why it is unknown which signatures are needed, if it cannot; then all of them count as needed.
     """
 
     def __init__(self, registry: RegistryReader) -> None:
-        # Whose signatures somebody believes does not change which bytes are needed.
+        # Whose signatures are believed does not change which bytes are needed.
         self._reader = RegistryReader(registry.store, name=registry.name)
         self._releases: set[ModelRef] = set()
         self._entries: dict[tuple[str, str], int] = {}
@@ -80,7 +80,7 @@ class Survey:
                 self.doubt = error
                 return set(), None
             raise IntegrityError(
-                f"it cannot be told which blobs are needed: {error.message}",
+                f"it is unknown which blobs are needed: {error.message}",
                 kind="damaged-release",
                 hint=f"repair it first: modhub registry fsck {self._reader.url} --repair-from OTHER",
                 release=str(ref),

@@ -35,7 +35,7 @@ class Spool:
     def keep(self, name: str, chunks: Iterable[bytes]) -> Path:
         """All of ``chunks`` as a file. Nothing is left of it when they end with an error, which is raised as it is.
 
-        Raises StorageError when this machine has no room.
+        Raises StorageError when this machine has no space left.
         """
         path = Path(self._folder.name) / name
         try:
@@ -52,7 +52,7 @@ class Spool:
 
 
 def counted(chunks: Iterable[bytes], meter: UploadProgress) -> Iterator[bytes]:
-    """``chunks`` as they come, told to whoever watches."""
+    """``chunks`` as they come, reported as progress."""
     for chunk in chunks:
         yield chunk
         meter.add(len(chunk))

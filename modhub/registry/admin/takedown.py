@@ -47,12 +47,12 @@ def take_down(
     registry.check()
     store = registry.store
     require_listing(store, "takedown")
-    withdrawal = registry.bury(ref, reason, signer=signer)
+    withdrawal = registry.take_down(ref, reason, signer=signer)
     try:
         manifest = RegistryReader(store, name=registry.name).manifest(ref)
     except IntegrityError as error:
         raise IntegrityError(
-            f"{ref} was taken down, but which blobs it had cannot be told: {error.message}",
+            f"{ref} was taken down, but which blobs it had is unknown: {error.message}",
             kind="damaged-release",
             hint=f"let the blobs that nothing needs be collected: modhub registry gc {registry.url}",
             release=str(ref),
