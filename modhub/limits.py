@@ -44,6 +44,10 @@ MAX_JSON_VALUES: Final = 3_000_000
 MAX_JSON_FIELDS: Final = 500_000
 MAX_JSON_FRACTIONS: Final = 500_000
 
+#: Images taken from batches of which nothing says how many there are, unless a number of batches was given: data that
+#: repeats for ever ends there and not where the disk is full. ImageNet is 1.3 million.
+MAX_UNCOUNTED_IMAGES: Final = 2_000_000
+
 #: Characters of a namespace, a model, a class's slug; of a class's display name.
 MAX_NAME_CHARS: Final = 100
 MAX_DISPLAY_NAME_CHARS: Final = 500

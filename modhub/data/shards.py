@@ -166,12 +166,28 @@ def _check_alike(shard: NpzShard, first: NpzShard) -> None:
         )
 
 
-def source_of(x: Any, y: Any, classes: Sequence[str], *, what: str = "") -> Source:
-    """Images ``x`` with labels ``y``, or without ``y`` an iterable of batches. Raises InvalidData, UsageError."""
+def source_of(x: Any, y: Any, classes: Sequence[str], *, what: str = "", steps: int | None = None) -> Source:
+    """Images ``x`` with labels ``y``, or without ``y`` an iterable of batches, of which ``steps`` are read at most.
+
+    Raises InvalidData, UsageError.
+    """
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1):
+        raise UsageError(f"{what}steps is {steps!r}.", kind="bad-option", hint="give a number of batches, 1 or more.")
     if y is None and not hasattr(x, "ndim"):
-        return set_down(x, classes, what=what)
+        return set_down(x, classes, what=what, steps=steps)
+    check_no_steps(steps, what)
     data = check_labelled(x, y, classes, what=what)
     return in_memory(data.images, data.labels, classes)
+
+
+def check_no_steps(steps: int | None, what: str = "") -> None:
+    """Raise UsageError where ``steps`` was given for data that is not an iterable of batches."""
+    if steps is not None:
+        raise UsageError(
+            f"{what}steps is {steps}, but the {what}data does not come in batches.",
+            kind="bad-option",
+            hint="steps counts the batches of an iterable; leave it out for arrays and shards.",
+        )
 
 
 def labelled_shards(x: Any, y: Any, classes: Any) -> tuple[list[str], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -112,6 +113,94 @@ def test_a_full_disk_is_said_to_be_one(monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", fails)
     with pytest.raises(StorageError) as caught:
         set_down(batches(*data(), 10), CLASSES)
-    assert "images cannot be set down in" in str(caught.value)
+    assert "images cannot be written in" in str(caught.value)
     assert "No space left on device" in str(caught.value)
     assert "TMPDIR" in str(caught.value)
+
+
+# Data that never ends
+
+
+class Endless:
+    """As keras.preprocessing.image's iterators: a length, and no end."""
+
+    def __init__(self, x, y, length):
+        self.x, self.y, self.length, self.read = x, y, length, 0
+
+    def __len__(self):
+        if self.length is None:
+            raise NotImplementedError
+        return self.length
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.read += 1
+        return self.x, self.y
+
+
+class Pipeline(Endless):
+    """As tf.data's data sets: a cardinality, and no length where that is not finite."""
+
+    def cardinality(self):
+        return np.int64(self.length)
+
+    def __len__(self):
+        raise TypeError
+
+
+def test_batches_that_know_their_number_are_read_once():
+    x, y = data(20)
+    for made in (Endless(x, y, 3), Pipeline(x, y, 3)):
+        assert len(set_down(made, CLASSES).labels) == 60
+        assert made.read == 3
+
+
+@pytest.mark.parametrize(("what", "option"), [("", "steps=N"), ("validation ", "validation_steps=N")])
+def test_a_pipeline_that_repeats_for_ever_is_refused_unread(what, option):
+    made = Pipeline(*data(20), -1)
+    with pytest.raises(InvalidData, match=f"the {what}data repeats for ever") as caught:
+        source_of(made, None, CLASSES, what=what)
+    assert caught.value.kind == "endless-data"
+    assert option in caught.value.hint
+    assert made.read == 0
+    assert len(source_of(made, None, CLASSES, what=what, steps=2).labels) == 40
+
+
+@pytest.mark.parametrize("make", [Endless, Pipeline])
+def test_what_says_nothing_of_its_length_ends_at_a_stated_number(make):
+    x, y = np.zeros((100_000, 1, 1, 1), np.uint8), np.zeros(100_000, np.int64)
+    made = make(x, y, None if make is Endless else -2)
+    with pytest.raises(InvalidData, match="gave more than 2,000,000 images in 21 batches") as caught:
+        set_down(made, CLASSES)
+    assert (caught.value.kind, made.read) == ("endless-data", 21)
+    assert "steps=N" in caught.value.hint
+    assert len(set_down(make(x, y, -2), CLASSES, steps=22).labels) == 2_200_000
+
+
+def test_half_of_the_free_disk_is_enough_for_what_says_nothing_of_its_length(monkeypatch):
+    x, y = data(10)
+    free = shutil.disk_usage(tempfile.gettempdir())._replace(free=6 * x.nbytes)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
+    with pytest.raises(InvalidData, match=r"more than half of the [0-9,]+ bytes that were free in .* in 4 batches"):
+        set_down(Endless(x, y, None), CLASSES)
+    assert len(set_down(Endless(x, y, None), CLASSES, steps=7).labels) == 70
+
+
+def test_a_full_disk_says_that_the_data_may_be_endless(monkeypatch):
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
+    with pytest.raises(StorageError) as caught:
+        set_down(batches(*data(), 10), CLASSES)
+    assert "After 10 images: if the data never ends, say how many batches to read with steps=N" in caught.value.hint
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True, "3"])
+def test_steps_are_a_number_of_batches(steps):
+    with pytest.raises(UsageError, match="steps is"):
+        source_of(batches(*data(), 10), None, CLASSES, steps=steps)
+
+
+def test_steps_for_arrays_are_refused():
+    with pytest.raises(UsageError, match="does not come in batches"):
+        source_of(*data(), CLASSES, steps=3)

@@ -13,6 +13,7 @@ import pytest
 
 import modhub
 from modhub.data.rows import Piece
+from modhub.data.shards import source_of
 from modhub.decomposition.sampling import Observed, draw, observed, pack, segments
 from modhub.decomposition.sites import find_sites
 from modhub.engine.decompose import probe
@@ -182,3 +183,30 @@ def test_memory_does_not_grow_with_data_in_batches():
     # The peak before it had room for some of the 281 MiB, more or less of them from run to run.
     assert in_arrays > 120
     assert in_batches < 60
+
+
+def test_endless_batches_of_keras_and_tensorflow_are_read_once_or_refused():
+    import keras
+    import tensorflow as tf
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+    x, y = np.zeros((30, 8, 8, 3), np.uint8), np.arange(30) % 2
+
+    class Numbered(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, number):
+            return x, y
+
+    once = tf.data.Dataset.from_tensor_slices((x, y))
+    for made, count in (
+        (ImageDataGenerator().flow(x, y, batch_size=7), 30),
+        (Numbered(), 90),
+        (once.batch(7), 30),
+        (once.repeat(2).batch(7), 60),
+        (once.filter(lambda image, label: label > 0).batch(7), 15),
+    ):
+        assert len(source_of(made, None, ("a", "b")).labels) == count
+    with pytest.raises(InvalidData, match="repeats for ever"):
+        source_of(once.repeat().batch(7), None, ("a", "b"))

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from modhub.data.arrays import Labelled, channel_values
 from modhub.data.classes import check_every_class, output_names, slugs_of
 from modhub.data.rows import ImageRows, Source
-from modhub.data.shards import labelled_shards, open_shards, source_of
+from modhub.data.shards import check_no_steps, labelled_shards, open_shards, source_of
 from modhub.decomposition.sampling import Sample
 from modhub.engine.decompose.executors import opened_engine
 from modhub.engine.decompose.metrics import validated
@@ -56,6 +56,8 @@ def decompose_model(
     progress: StepProgress | None,
     engine: str = "local",
     workers: int | None = None,
+    steps: int | None = None,
+    validation_steps: int | None = None,
 ) -> Decomposition:
     """See ``modhub.decompose``, whose arguments these are."""
     namespace, model_name = parse_model_name(name)
@@ -67,10 +69,12 @@ def decompose_model(
         shards, classes = labelled_shards(x, y, classes)
         names = output_names(classes, len(weights["head/bias"]))
         slugs = slugs_of(names)
-        data = open_shards(shards, names, where.run) if shards else source_of(x, y, names)
+        if shards:
+            check_no_steps(steps)
+        data = open_shards(shards, names, where.run) if shards else source_of(x, y, names, steps=steps)
         check_every_class(data.labels, names)
         contract = _contract(data.images, architecture.input_shape, rescale, mean, std)
-        held_out = _validation(validation, names, contract)
+        held_out = _validation(validation, names, contract, validation_steps)
         fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
         origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
         network = _checked_network(model, origin, data.images)
@@ -154,12 +158,15 @@ def _contract(
         ) from None
 
 
-def _validation(validation: Any, names: tuple[str, ...], contract: InputContract) -> Labelled | None:
+def _validation(validation: Any, names: tuple[str, ...], contract: InputContract, steps: int | None) -> Labelled | None:
     if validation is None:
+        check_no_steps(steps, "validation ")
         return None
     x, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
     shards, _ = labelled_shards(x, y, names)
-    data = open_shards(shards, names) if shards else source_of(x, y, names, what="validation ")
+    if shards:
+        check_no_steps(steps, "validation ")
+    data = open_shards(shards, names) if shards else source_of(x, y, names, what="validation ", steps=steps)
     check_images(data.images, contract, what="the validation images")
     return Labelled(cast(Any, data.images), data.labels)
 
