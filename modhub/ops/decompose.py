@@ -40,10 +40,11 @@ def decompose(
     ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which stand
     in the order of the model's outputs. Data larger than memory: give, without ``y``, an iterable of (x, y) batches,
     which is run through once and set down in a temporary file, or the URL of one .npz or of a folder of .npz shards,
-    whose own ``classes`` serve where none are given. Batches that repeat for ever need ``steps``, the number to read
-    (``validation_steps`` for ``validation``); those that know their length are read once. ``name`` is
-    ``namespace/model``. ``(x * rescale - mean) / std`` is what the model was trained on; it travels with the modules.
-    ``validation``, a tuple (x, y) or batches or a URL, measures each module; the figures are kept under ``validation_dataset``, as ``dataset`` names what was observed.
+    whose own ``classes`` serve where none are given. Batches that repeat for ever need ``steps``, the number to
+    read (``validation_steps`` for ``validation``); those that know their length are read once. ``name`` is
+    ``namespace/model``. ``(x * rescale - mean) / std`` is what the model was trained on; it travels with the
+    modules. ``validation``, a tuple (x, y) or batches or a URL, measures each module; the figures are kept under
+    ``validation_dataset``, as ``dataset`` names what was observed.
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
     ``backtrack``: ``none``, ``last-conv`` or ``input``; ``rule``: ``text`` or ``printed``; ``delta``: a number or a
