@@ -34,6 +34,12 @@ MAX_LOCKED_MODULES: Final = 10_000
 MAX_LOCK_LINES: Final = 100_000
 MAX_LOCK_FIELDS: Final = 100_000
 MAX_LOCK_DOTS: Final = 1_000
+#: Seconds in which a web server's answer has to begin, and bytes a second that have to come of it afterwards: an answer
+#: that drips never pauses long enough to be called silent.
+ANSWER_SECONDS: Final = 60
+SLOWEST_BYTES_PER_SECOND: Final = 4 * KIB
+#: The longest wait, in seconds, that a server may ask for with ``Retry-After`` and get.
+MAX_RETRY_AFTER_SECONDS: Final = 60
 #: Characters of a registry's URL.
 MAX_URL_CHARS: Final = 2_000
 #: Nesting of JSON objects and arrays.

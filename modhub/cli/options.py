@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.errors import UsageError
+from modhub.storage.url import RegistryUrl
 
 if TYPE_CHECKING:
     from modhub.signing.keys import Signer
@@ -54,8 +55,9 @@ cache_option = click.option(
 
 def _only_one(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str | None:
     if len(value) > 1:
+        given = ", ".join(map(RegistryUrl, value))
         raise UsageError(
-            f"{ctx.command_path} writes to one registry, but {len(value)} were given: {', '.join(value)}.",
+            f"{ctx.command_path} writes to one registry, but {len(value)} were given: {given}.",
             kind="several-registries",
             hint="run it once for each.",
         )

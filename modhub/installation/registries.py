@@ -15,6 +15,7 @@ from modhub.signing.policy import Trust
 from modhub.spec.layout import MARKER
 from modhub.storage import files
 from modhub.storage.local import LocalStore
+from modhub.storage.url import RegistryUrl
 from modhub.storage.urls import open_store
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def publishing_registry(given: str | Sequence[str] | None, config: Config) -> Re
     """
     if not isinstance(given, str) and given is not None and len(given) > 1:
         raise UsageError(
-            f"a publication goes to one registry, but {len(given)} were given: {', '.join(given)}.",
+            f"a publication goes to one registry, but {len(given)} were given: {', '.join(map(RegistryUrl, given))}.",
             kind="several-registries",
             hint="publish once for each.",
         )

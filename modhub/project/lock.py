@@ -16,6 +16,7 @@ from modhub.resolve.lockfile import Lock, LockedProject, LockedStage
 from modhub.resolve.settle import settle
 from modhub.spec.refs import ModelRef, Request
 from modhub.storage import files
+from modhub.storage.url import RegistryUrl
 
 #: How lockfiles call the registry inside the package, whose path every machine has another.
 STARTER = "starter"
@@ -80,14 +81,14 @@ class Locker:
         if url == CacheCatalog(self.places.cache).url:
             installed = self.places.cache.find(pin.ref, pin.digest)
             url = url if installed is None else installed.registry
-        written = {registry_url(self.folder, text): text for text in reversed(file.project.registries)}
+        written: dict[str, str] = {registry_url(self.folder, text): text for text in reversed(file.project.registries)}
         name = STARTER if is_starter(url) else written.get(url, url)
         return Pinned(pin.ref, pin.name, pin.digest, name, pin.aliases)
 
 
-def registry_url(folder: Path, text: str) -> str:
+def registry_url(folder: Path, text: str) -> RegistryUrl:
     """A registry as a project file in ``folder`` writes it, as a URL or full path."""
-    return text if "://" in text else str(files.absolute(folder / files.expanded(text)))
+    return RegistryUrl(text if "://" in text else str(files.absolute(folder / files.expanded(text))))
 
 
 def assembled(file: ProjectFile, pins: Sequence[Pinned]) -> LockedProject:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel
 
 from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
+from modhub.registry.objects import get_object
 from modhub.spec.layout import CATALOG, RELEASES, catalog_path, index_path, records_folder
 from modhub.spec.refs import ModelRef, in_order, is_exact, is_model_name, select_version
 from modhub.spec.registry_files import (
@@ -235,7 +236,7 @@ def alias_names_in(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _read(store: Store, path: str, model: type[_Document], newest_format: int) -> _Document:
-    data = store.get(path, max_bytes=max_bytes_of(model))
+    data = get_object(store, path, max_bytes=max_bytes_of(model))
     return read_document(model, data, what=f"{store.url}/{path}", newest=newest_format)
 
 

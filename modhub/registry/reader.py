@@ -14,6 +14,7 @@ from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreach
 from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
 from modhub.registry import index
 from modhub.registry.index import Derived, Listing, entry_of
+from modhub.registry.objects import get_object
 from modhub.registry.records import RecordLog
 from modhub.signing.policy import Trust
 from modhub.signing.statements import Statement
@@ -82,7 +83,7 @@ class RegistryReader:
         """The marker. Raises RegistryUnreachable, kind ``no-registry``, when there is none, Incompatible for a newer
         format."""
         try:
-            data = self.store.get(MARKER, max_bytes=MAX_RECORD_BYTES)
+            data = get_object(self.store, MARKER, max_bytes=MAX_RECORD_BYTES)
         except NotFound as error:
             raise RegistryUnreachable(
                 f"there is no registry at {self.url}.",
@@ -123,7 +124,7 @@ class RegistryReader:
 
         path = release_path(ref)
         try:
-            data = self.store.get(path, max_bytes=MAX_MANIFEST_BYTES)
+            data = get_object(self.store, path, max_bytes=MAX_MANIFEST_BYTES)
         except NotFound as error:
             raise NotFound(
                 f"the registry {self.name} has no release {ref}.",
@@ -165,8 +166,9 @@ class RegistryReader:
         try:
             yield from verified_chunks(self.store.stream(path, max_bytes=record.size), record, what=what, hint=_REPAIR)
         except NotFound as error:
+            status = error.data.get("status")
             raise IntegrityError(
-                f"{what} is missing although a release needs it.",
+                f"{what} is missing although a release needs it{f' (the server answers {status})' if status else ''}.",
                 kind="missing-blob",
                 hint=_REPAIR,
                 digest=record.sha256,
@@ -266,7 +268,7 @@ class RegistryReader:
 
     def _signature(self, digest: str, key: str) -> bytes | None:
         try:
-            return self.store.get(signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
+            return get_object(self.store, signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
         except NotFound:
             return None
 

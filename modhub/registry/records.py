@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final, Generic, TypeVar
 
 from modhub.errors import Conflict, IntegrityError, NotFound
 from modhub.limits import MAX_HISTORY_ENTRIES, MAX_RECORD_BYTES
+from modhub.registry.objects import get_object
 from modhub.spec.digests import Digest, sha256
 from modhub.spec.layout import record_path, records_folder
 from modhub.spec.registry_files import RECORD_FORMAT, ChainedRecord, read_document, write_document
@@ -40,15 +42,19 @@ class RecordLog(Generic[Record]):
     def entries(self) -> list[tuple[Record, Digest]]:
         """``history``, each entry with the digest of its file."""
         entries: list[tuple[Record, Digest]] = []
-        for number in range(1, self._length() + 1):
-            if number > MAX_HISTORY_ENTRIES:
-                raise self._broken(number, f"is one more than the {MAX_HISTORY_ENTRIES} that a history may have")
+        length = self._length()
+        for number in count(1) if length is None else range(1, length + 1):
             path = record_path(self.kind, self.name, number)
             what = f"{self.store.url}/{path}"
             try:
-                data = self.store.get(path, max_bytes=MAX_RECORD_BYTES)
+                data = get_object(self.store, path, max_bytes=MAX_RECORD_BYTES)
             except NotFound as error:
+                if length is None:
+                    # Where nothing is listed, the first that is not there is the end.
+                    break
                 raise self._broken(number, "is missing") from error
+            if number > MAX_HISTORY_ENTRIES:
+                raise self._broken(number, f"is one more than the {MAX_HISTORY_ENTRIES} that a history may have")
             record = read_document(self.model, data, what=what, newest=RECORD_FORMAT)
             if record.name != self.name or record.number != number:
                 raise self._broken(number, f"says it is entry {record.number} of {record.name!r}")
@@ -81,16 +87,13 @@ class RecordLog(Generic[Record]):
             )
         return record
 
-    def _length(self) -> int:
-        if self.store.capabilities.can_list:
-            folder = records_folder(self.kind, self.name)
-            names = [path.removeprefix(folder + "/") for path in self.store.list(folder)]
-            return max((int(match[1]) for name in names if (match := _FILE.match(name))), default=0)
-        for number in range(1, MAX_HISTORY_ENTRIES + 1):
-            if not self.store.exists(record_path(self.kind, self.name, number)):
-                return number - 1
-        # There may be one more, which is then refused.
-        return MAX_HISTORY_ENTRIES + 1
+    def _length(self) -> int | None:
+        """The number of the newest entry that is listed; None where nothing can be listed."""
+        if not self.store.capabilities.can_list:
+            return None
+        folder = records_folder(self.kind, self.name)
+        names = [path.removeprefix(folder + "/") for path in self.store.list(folder)]
+        return max((int(match[1]) for name in names if (match := _FILE.match(name))), default=0)
 
     def _broken(self, number: int, reason: str) -> IntegrityError:
         return IntegrityError(

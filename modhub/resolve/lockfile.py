@@ -23,6 +23,7 @@ from modhub.resolve.toml_read import TooCostly, load_toml
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import ModuleRef, check_name, is_exact, parse
 from modhub.spec.schema import DigestText, DisplayName, Extent, Share
+from modhub.storage.url import RegistryUrl
 
 LOCK_FORMAT: Final = 1
 _HEADER: Final = "# Written by modhub. A change by hand is refused; lock again instead.\n"
@@ -236,9 +237,9 @@ def _pinned(module: LockedModule) -> Pinned:
         raise ValueError(f"{shown(module.ref)} is not a whole name, namespace/model:class@version")
     namespace, model = request.base.split("/")
     check_name(request.cls, "class")
-    return Pinned(
-        ModuleRef(namespace, model, request.cls, str(request.version)), module.name, module.digest, module.registry
-    )
+    ref = ModuleRef(namespace, model, request.cls, str(request.version))
+    # Somebody else's lockfile may hold what ours never do: a URL with a password.
+    return Pinned(ref, module.name, module.digest, RegistryUrl(module.registry))
 
 
 def _body(lock: Lock) -> dict[str, Any]:

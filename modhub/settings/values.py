@@ -12,6 +12,7 @@ import platformdirs
 
 from modhub.errors import UsageError
 from modhub.storage import files
+from modhub.storage.url import RegistryUrl
 
 if TYPE_CHECKING:
     from modhub.signing.trusted_key import TrustedKey
@@ -65,12 +66,12 @@ class Config:
         return platformdirs.user_cache_path("modhub", appauthor=False)
 
     @property
-    def registry_urls(self) -> tuple[str, ...]:
+    def registry_urls(self) -> tuple[RegistryUrl, ...]:
         """MODHUB_REGISTRY, else the configured registries; empty when neither says anything."""
         chosen = [url.strip() for url in os.environ.get("MODHUB_REGISTRY", "").split(",")]
         if any(chosen):
-            return tuple(url for url in chosen if url)
-        return tuple(url if "://" in url else self._from_here(url) for url in self.registries)
+            return tuple(RegistryUrl(url) for url in chosen if url)
+        return tuple(RegistryUrl(url if "://" in url else self._from_here(url)) for url in self.registries)
 
     def _from_here(self, path: str) -> str:
         return str(files.absolute(self.path.absolute().parent / files.expanded(path)))

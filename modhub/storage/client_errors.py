@@ -9,11 +9,15 @@ a clean-up that fails hides what went wrong before it.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from modhub.errors import ModhubError, RegistryUnreachable, StorageError
-from modhub.storage.passwords import without_password
+from modhub.limits import MAX_RETRY_AFTER_SECONDS
+from modhub.storage.url import without_secrets
 
 #: HTTP answers after which the same request may well succeed: a timeout, a clash with another request (S3 says 409 to
 #: one of two simultaneous creations), throttling, a server in trouble.
@@ -65,6 +69,8 @@ def is_transient(error: BaseException) -> bool:
     import ssl  # slow to import, and needed only where something failed
 
     causes = list(_causes(error))
+    if is_throttled(error):
+        return True
     if is_forbidden(error) or any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return False
     reported = False
@@ -75,6 +81,25 @@ def is_transient(error: BaseException) -> bool:
         reported = reported or status is not None
     # Where a server has answered, the number in an OSError is only s3fs's translation of that answer.
     return not reported and getattr(error, "errno", None) in (errno.EIO, errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT)
+
+
+def is_throttled(error: BaseException) -> bool:
+    """Whether a refusal says when to come again: some hosts throttle with 403."""
+    return is_forbidden(error) and requested_wait(error) is not None
+
+
+def requested_wait(error: BaseException) -> float | None:
+    """The seconds that the server asks to be left alone for (``Retry-After``, a number or a date); None without it."""
+    for cause in _causes(error):
+        headers = _headers(cause)
+        text = str(headers.get("Retry-After") or headers.get("retry-after") or "").strip()
+        if re.fullmatch(r"[0-9]{1,10}", text):
+            return float(text)
+        if until := _moment(text):
+            # By the server's own clock, where it says what time it has.
+            now = _moment(str(headers.get("Date") or headers.get("date") or "")) or datetime.now(UTC)
+            return max(0.0, (until - now).total_seconds())
+    return None
 
 
 def is_unclear(error: BaseException) -> bool:
@@ -113,7 +138,7 @@ def says(error: BaseException) -> str:
     text = (getattr(error, "strerror", None) or str(error))[:2000]
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     text = " ".join(text.split()) or type(error).__name__
-    return without_password(text)[:300].rstrip(". ")
+    return without_secrets(text)[:300].rstrip(". ")
 
 
 def client_error(
@@ -131,7 +156,7 @@ def client_error(
             hint="create the bucket first, or check its name.",
             registry=url,
         )
-    if is_forbidden(error):
+    if is_forbidden(error) and not is_throttled(error):
         return RegistryUnreachable(
             f"cannot {doing} {where}: {says(error)}.",
             kind="not-readable" if doing == "read" else "not-writable",
@@ -154,6 +179,17 @@ def client_error(
             registry=url,
             path=path,
         )
+    wait = requested_wait(error) if is_transient(error) else None
+    if wait is not None and wait > MAX_RETRY_AFTER_SECONDS:
+        return RegistryUnreachable(
+            f"cannot {doing} {where}: {says(error)}, and asks to be left alone for {wait:.0f} seconds, more than the "
+            f"{MAX_RETRY_AFTER_SECONDS} that are waited.",
+            kind="busy",
+            hint="run it again after that time.",
+            registry=url,
+            path=path,
+            retry_after=wait,
+        )
     tried = f" (tried {attempts} times)" if is_transient(error) else ""
     return RegistryUnreachable(
         f"cannot {doing} {where}: {says(error)}{tried}.",
@@ -174,6 +210,27 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             seen.add(id(cause))
             yield cause
             waiting += [cause.__context__, cause.__cause__]
+
+
+def _headers(error: BaseException) -> Mapping[str, str]:
+    """The headers of the answer that one error carries, in the shape of botocore, requests, azure or aiohttp."""
+    response = getattr(error, "response", None)
+    found = (
+        response.get("ResponseMetadata", {}).get("HTTPHeaders")
+        if isinstance(response, dict)
+        else getattr(response, "headers", None)
+    )
+    found = found if found is not None else getattr(error, "headers", None)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _moment(text: str) -> datetime | None:
+    """An HTTP date, None for anything else."""
+    try:
+        when = parsedate_to_datetime(text)
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _status(error: BaseException) -> int | None:

@@ -1,15 +1,21 @@
 """A registry that a web server hands out, read-only: a folder, a bucket or a mirror behind http or https.
 
-The server is not trusted: answers are bounded before and while they are read, compression is neither asked for nor
-undone, redirects are few and never lead from https to http, and a body that ends early is not believed but continued.
-Whether the bytes are right only their digests can tell, and those are the reader's business.
+The server is not trusted: answers are bounded before and while they are read, in bytes and in time, compression is
+neither asked for nor undone, redirects are few and never lead from https to http, and a body that ends early is not
+believed but continued. Whether the bytes are right only their digests can tell, and those are the reader's business.
+
+Hosts differ in what they say of an object that is not there: 404, 410, 451, nothing at all, and 403 where a bucket
+gives readers no right to list. A host that has given anything else is believed to mean "not there" by all of them.
+What a host with a start page for every address says, ``answers_for_missing`` finds out.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,14 +23,18 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
-from modhub.errors import ModhubError, NotFound, RegistryUnreachable
+from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, shown
+from modhub.limits import MAX_RECORD_BYTES
 from modhub.storage.backends import CONNECT_SECONDS, READ_SECONDS
-from modhub.storage.client_errors import client_error, is_transient
+from modhub.storage.client_errors import client_error
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES, Capabilities, Payload, check_path, check_prefix, too_large
+from modhub.storage.url import RegistryUrl
 
 if TYPE_CHECKING:
     from requests import Response, Session
+
+    from modhub.storage.patience import Patience
 
 MAX_REDIRECTS: Final = 5
 _HEADERS: Final = {
@@ -35,20 +45,40 @@ _HEADERS: Final = {
 }
 
 
+#: The answers for an object that is not there, or not to be had for reasons that are the host's.
+_GONE: Final = (204, 404, 410, 451)
+#: What may stand in Content-Encoding of bytes as they are; S3 keeps the last as some clients send it.
+_PLAIN: Final = frozenset({"", "identity", "aws-chunked"})
+
+
 class HttpStore:
-    """Everything below ``url``. A name and password in it are used and never shown; ``~/.netrc`` works as well."""
+    """Everything below ``url``. A name and password in it are used and never shown; ``~/.netrc`` works as well.
+
+    ``patience``: how long answers may take, by default as ``limits`` says.
+    """
 
     capabilities = Capabilities(
         writable=False, exclusive_create=False, can_list=False, parallel=8, why_not="a web server only reads"
     )
 
-    def __init__(self, url: str, *, retry: Retry = Retry()) -> None:  # noqa: B008 - frozen
-        parts = urlsplit(url)
+    def __init__(
+        self,
+        url: str,
+        *,
+        retry: Retry = Retry(),  # noqa: B008 - frozen
+        patience: Patience | None = None,
+    ) -> None:
+        parts = urlsplit(RegistryUrl(url).address)
         self._auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         host = parts.netloc.rpartition("@")[2].lower()
-        self.url = urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), "", ""))
+        self.url = RegistryUrl(urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), "", "")))
         self.retry = retry
+        self._patience = patience
         self._sessions = threading.local()
+        # Whether it has given an object; whether it answers for what nobody can have put there; what was said of it.
+        self._gives = False
+        self._answers_always: bool | None = None
+        self._remarks: set[str] = set()
 
     def get(self, path: str, *, max_bytes: int) -> bytes:
         return b"".join(self.stream(path, max_bytes=max_bytes))
@@ -58,16 +88,30 @@ class HttpStore:
         for delay in self.retry.delays():
             try:
                 with self._answer("GET", address, path, start=done) as response:
-                    for piece in _body(response, done, path=f"{self.url}/{path}", max_bytes=max_bytes):
+                    for piece in _body(response, done, self._patient(), path=f"{self.url}/{path}", max_bytes=max_bytes):
                         done += len(piece)
                         yield piece
                 return
             except ModhubError:
                 raise
             except Exception as error:
-                if delay is None or not is_transient(error):
+                if not self.retry.again(delay, error):
                     raise self._explained(error, path) from error
-            self.retry.wait(delay)
+
+    def answers_for_missing(self, path: str) -> bool:
+        if self._answers_always is None:
+            folder = path.rpartition("/")[0]
+            nothing = f"{folder}/{secrets.token_hex(16)}.json".lstrip("/")
+            try:
+                self.get(nothing, max_bytes=MAX_RECORD_BYTES)
+                self._answers_always = True
+            except IntegrityError:
+                self._answers_always = True
+            except NotFound:
+                self._answers_always = False
+        if self._answers_always:
+            self._remark("answers with a page of its own where nothing is", "leave this folder out of its start page")
+        return self._answers_always
 
     def exists(self, path: str) -> bool:
         try:
@@ -132,7 +176,7 @@ class HttpStore:
         address = self._address(path)
 
         def ask() -> Mapping[str, str]:
-            with self._answer("HEAD", address, path, accepted=(405, 501)) as response:
+            with self._answer("HEAD", address, path, accepted=(403, 405, 501)) as response:
                 if response.status_code in (200, 206):
                     return response.headers
             # No server has the first byte of an empty object.
@@ -165,11 +209,41 @@ class HttpStore:
             headers["Range"] = f"bytes={start}-{'' if end is None else end}"
         with self._followed(method, address, headers, path) as response:
             status = response.status_code
-            if status in (404, 410):
+            if status in _GONE:
                 raise NotFound(f"{self.url}/{path} does not exist.", kind="no-object", path=path)
+            if status == 403 and method == "GET" and self._gives and "Retry-After" not in response.headers:
+                self._remark("answers 403 where nothing is", "for a bucket, give its readers the right to list it")
+                raise NotFound(
+                    f"{self.url}/{path} does not exist, or may not be read: the server answers 403.",
+                    kind="no-object",
+                    path=path,
+                    status=status,
+                )
             if status not in (200, 206, *accepted):
-                raise requests.HTTPError(f"{response.url} answers {status} {response.reason}", response=response)
+                raise requests.HTTPError(
+                    f"{RegistryUrl(response.url)} answers {status} {response.reason}", response=response
+                )
+            encoding = response.headers.get("Content-Encoding", "").strip().lower()
+            if method == "GET" and status in (200, 206) and encoding not in _PLAIN:
+                raise IntegrityError(
+                    f"{self.url}/{path} comes with Content-Encoding: {shown(encoding)}, which was not asked for.",
+                    kind="content-encoding",
+                    hint="let the server hand out the registry's files as they are, without compressing them.",
+                    path=path,
+                    encoding=encoding[:80],
+                )
+            if status in (200, 206):
+                self._gives = True
             yield response
+
+    def _remark(self, what: str, way: str) -> None:
+        """Say once what is odd about the host, and how it should be configured."""
+        if what not in self._remarks:
+            self._remarks.add(what)
+            warnings.warn(
+                f"{self.url} {what}, which is taken for missing. Configure that host to answer 404 instead: {way}.",
+                stacklevel=2,
+            )
 
     @contextmanager
     def _followed(self, method: str, address: str, headers: dict[str, str], path: str) -> Iterator[Response]:
@@ -196,20 +270,26 @@ class HttpStore:
             if target == f"{address}/":
                 # No object's path ends so: the server has a folder there.
                 raise NotFound(f"{self.url}/{path} is a folder, not an object.", kind="no-object", path=path)
+            step = RegistryUrl(address), RegistryUrl(target)
             if not re.match(r"https?://", target, re.IGNORECASE):
-                raise requests.exceptions.InvalidURL(f"{address} leads to {target}, which is not on the web")
+                raise requests.exceptions.InvalidURL(f"{step[0]} leads to {step[1]}, which is not on the web")
             if address.startswith("https:") and not target.startswith("https:"):
-                raise requests.exceptions.InvalidURL(f"{address} leads from https to {target}")
+                raise requests.exceptions.InvalidURL(f"{step[0]} leads from https to {step[1]}")
             address = target
         raise requests.TooManyRedirects(f"{self.url}/{path} leads on more than {MAX_REDIRECTS} times")
 
+    def _patient(self) -> Patience:
+        from modhub.storage.patience import Patience  # brings requests along
+
+        return self._patience or Patience()
+
     def _session(self) -> Session:
         """One for each thread and process: requests promises nothing about sharing."""
-        import requests
+        from modhub.storage.patience import patient_session  # brings requests along
 
         held: tuple[int, Session] | None = getattr(self._sessions, "held", None)
         if held is None or held[0] != os.getpid():
-            held = (os.getpid(), requests.Session())
+            held = (os.getpid(), patient_session(self._patient()))
             self._sessions.held = held
         return held[1]
 
@@ -221,7 +301,7 @@ class HttpStore:
         )
 
 
-def _body(response: Response, start: int, *, path: str, max_bytes: int) -> Iterator[bytes]:
+def _body(response: Response, start: int, patience: Patience, *, path: str, max_bytes: int) -> Iterator[bytes]:
     """The object's bytes from ``start`` on, as the server sends them. Raises ConnectionError when some are missing."""
     length = _number(response.headers.get("Content-Length", ""))
     # A server that knows no ranges starts again from the beginning.
@@ -233,7 +313,11 @@ def _body(response: Response, start: int, *, path: str, max_bytes: int) -> Itera
     if length is not None and came + length > max_bytes:
         raise too_large(path, size=came + length, max_bytes=max_bytes)
     end = None if length is None else came + length
-    while data := response.raw.read(CHUNK_BYTES, decode_content=False):
+    while True:
+        left = max_bytes - came + 1 if end is None else max(1, end - came)
+        data = patience.read(response, min(CHUNK_BYTES, left))
+        if not data:
+            break
         came += len(data)
         if came > max_bytes:
             raise too_large(path, size=None, max_bytes=max_bytes)

@@ -12,6 +12,7 @@ from typing import Final
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, StorageError
 from modhub.storage import files
 from modhub.storage.store import Capabilities, Payload
+from modhub.storage.url import RegistryUrl
 
 #: The disk, a quota or a limit on file sizes has no space for the bytes.
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -28,11 +29,12 @@ class LocalStore:
 
     def __init__(self, root: str | Path, *, writable: bool = True) -> None:
         self.root = files.absolute(root)
+        self._url = RegistryUrl(str(self.root))
         self.capabilities = Capabilities(writable=writable, initialises_itself=True, parallel=1)
 
     @property
-    def url(self) -> str:
-        return str(self.root)
+    def url(self) -> RegistryUrl:
+        return self._url
 
     def get(self, path: str, *, max_bytes: int) -> bytes:
         with self._explained(path, "read"):
@@ -65,6 +67,9 @@ class LocalStore:
     def exists(self, path: str) -> bool:
         with self._explained(path, "read"):
             return files.exists(self.root, path)
+
+    def answers_for_missing(self, path: str) -> bool:
+        return False
 
     def list(self, prefix: str) -> list[str]:
         with self._explained(prefix, "read"):

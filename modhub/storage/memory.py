@@ -17,6 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from modhub.errors import NotFound
 from modhub.storage.store import CHUNK_BYTES, Capabilities, Payload, check_path, check_prefix, is_path, too_large
+from modhub.storage.url import RegistryUrl
 
 _WRITING: Final = threading.Lock()
 
@@ -31,8 +32,8 @@ class MemoryStore:
         self._files: Any = MemoryFileSystem()
 
     @property
-    def url(self) -> str:
-        return f"memory:/{self._root}"
+    def url(self) -> RegistryUrl:
+        return RegistryUrl(f"memory:/{self._root}")
 
     def get(self, path: str, *, max_bytes: int) -> bytes:
         full = self._full(path)
@@ -73,6 +74,9 @@ class MemoryStore:
 
     def exists(self, path: str) -> bool:
         return bool(self._files.isfile(self._full(path)))
+
+    def answers_for_missing(self, path: str) -> bool:
+        return False
 
     def list(self, prefix: str) -> list[str]:
         start = f"{self._root}/{check_prefix(prefix)}".rstrip("/")

@@ -19,14 +19,23 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from modhub.errors import ModhubError, NotFound, RegistryUnreachable
-from modhub.limits import MIB
+from modhub.limits import MAX_RETRY_AFTER_SECONDS, MIB
 from modhub.storage import parallel
 from modhub.storage.backends import BACKENDS, MARK, PART_BYTES, RemoteKind, capabilities, connected, installed_version
-from modhub.storage.client_errors import client_error, is_bad_range, is_transient, is_unclear, lacks_bucket, says
+from modhub.storage.client_errors import (
+    client_error,
+    is_bad_range,
+    is_transient,
+    is_unclear,
+    lacks_bucket,
+    requested_wait,
+    says,
+)
 from modhub.storage.files import TEMPORARY
 from modhub.storage.remote_files import join_path, payload_size, refuse_taken, temporary_file_name, walk_files
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES, Payload, check_path, check_prefix, is_path, too_large
+from modhub.storage.url import RegistryUrl
 
 Answer = TypeVar("Answer")
 #: Bytes of one request for a part of a large object: enough that the wait for its answer hardly counts.
@@ -50,7 +59,7 @@ class FileSystemStore:
         retry: Retry = Retry(),  # noqa: B008 - frozen
         installed: Callable[[str], str | None] = installed_version,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = RegistryUrl(url.rstrip("/"))
         self.retry = retry
         self._backend = backend or BACKENDS[url.partition("://")[0]]
         self._options = dict(options or {})
@@ -101,8 +110,10 @@ class FileSystemStore:
             ours = self._is_ours(path, data, mark, doubt)
             if ours is not None:
                 return ours
-            if delay is not None:
-                self.retry.wait(delay)
+            asked = requested_wait(failure) or 0.0
+            if delay is None or asked > MAX_RETRY_AFTER_SECONDS:
+                break
+            self.retry.wait(max(delay, asked))
         assert doubt is not None
         raise self._explained(doubt, "write", path) from doubt
 
@@ -137,6 +148,9 @@ class FileSystemStore:
         except NotFound:
             return False
         return True
+
+    def answers_for_missing(self, path: str) -> bool:
+        return False
 
     def list(self, prefix: str) -> list[str]:
         start = check_prefix(prefix)
@@ -339,7 +353,7 @@ class FileSystemStore:
         with self._lock:
             if self._connection is None or self._connection[0] != os.getpid():
                 # Connections do not survive a fork.
-                self._connection = (os.getpid(), *connected(self._backend, self.url, self._options))
+                self._connection = (os.getpid(), *connected(self._backend, self.url.address, self._options))
             return self._connection[1:]
 
     def _explained(self, error: Exception, doing: str, path: str) -> ModhubError:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from modhub.storage.client_errors import is_transient
+from modhub.limits import MAX_RETRY_AFTER_SECONDS
+from modhub.storage.client_errors import is_transient, requested_wait
 
 _Result = TypeVar("_Result")
 
@@ -30,6 +31,18 @@ class Retry:
         yield from (self.delay * 2**number for number in range(self.attempts - 1))
         yield None
 
+    def again(self, delay: float | None, error: BaseException) -> bool:
+        """Wait before another attempt: ``delay``, or as long as the server asks. False, at once, when none is worth
+        it: after the last one, after an error that stays, and where the server asks for more than
+        MAX_RETRY_AFTER_SECONDS."""
+        if delay is None or not is_transient(error):
+            return False
+        asked = requested_wait(error) or 0.0
+        if asked > MAX_RETRY_AFTER_SECONDS:
+            return False
+        self.wait(max(delay, asked))
+        return True
+
     def __call__(self, work: Callable[[], _Result]) -> _Result:
         """What ``work`` returns, tried again after transient failures. Raises its last error as it is."""
         delays = self.delays()
@@ -38,6 +51,5 @@ class Retry:
             try:
                 return work()
             except Exception as error:
-                if delay is None or not is_transient(error):
+                if not self.again(delay, error):
                     raise
-            self.wait(delay)

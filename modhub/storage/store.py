@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from modhub.errors import IntegrityError
 from modhub.limits import MIB
+from modhub.storage.url import RegistryUrl
 
 #: Letters, digits and four signs, never a leading dot: nothing that any file system or URL gives a meaning of its own,
 #: and no temporary file, whose name starts with a dot.
@@ -56,8 +57,8 @@ class Store(Protocol):
     """
 
     @property
-    def url(self) -> str:
-        """How ``open_store`` finds this store again."""
+    def url(self) -> RegistryUrl:
+        """How ``open_store`` finds this store again, without name and password."""
 
     @property
     def capabilities(self) -> Capabilities: ...
@@ -86,6 +87,13 @@ class Store(Protocol):
         """Remove the object; not finding it is fine. Only for orphaned blobs and derived files."""
 
     def exists(self, path: str) -> bool: ...
+
+    def answers_for_missing(self, path: str) -> bool:
+        """Whether the place gives something for names beside ``path`` that nothing can have.
+
+        Web hosts do that answer every address with their start page. Then an object that is not what it should be may
+        simply not be there.
+        """
 
     def list(self, prefix: str) -> list[str]:
         """Paths of all objects below the folder ``prefix`` (``""``: all), sorted, without files still being written."""

@@ -13,14 +13,15 @@ from urllib.parse import urlsplit
 
 from modhub.errors import UsageError, shown
 from modhub.storage.local import LocalStore
-from modhub.storage.passwords import without_password
 from modhub.storage.store import Store, is_path
+from modhub.storage.url import RegistryUrl, is_ambiguous
 
 SUPPORTED: Final = (
     "a local folder, file:///FOLDER, memory://NAME, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, "
     "sftp://USER@HOST/FOLDER or https://HOST/FOLDER"
 )
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+_MISTYPED: Final = re.compile(r"(https?|s3a?|gs|gcs|az|abfs|sftp|file|memory):", re.IGNORECASE)
 _OBJECT_STORES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs")
 #: ``container@account.dfs.core.windows.net/prefix``: the one bucket that is written with its account.
 _ACCOUNT: Final = re.compile(r"([a-z0-9-]+)@[a-z0-9]+\.(?:dfs|blob)\.core\.windows\.net(/.*)?\Z")
@@ -28,11 +29,12 @@ _ACCOUNT: Final = re.compile(r"([a-z0-9-]+)@[a-z0-9]+\.(?:dfs|blob)\.core\.windo
 _HOSTED: Final = re.compile(r"[A-Za-z0-9._~:/@%!$&'()+,;=-]+\Z")
 
 
-def open_store(url: str) -> Store:
-    """The store at ``url``. Touches nothing: a folder that does not exist yet is no error here.
+def open_store(given: str) -> Store:
+    """The store at a URL, plain or a RegistryUrl. Touches nothing: a folder that does not exist yet is no error here.
 
     Raises UsageError, kind ``unsupported-protocol``, ``bad-url`` or ``password-in-url``.
     """
+    url = RegistryUrl(given).address
     if not url.strip() or not url.isprintable():
         raise _refused(url, "bad-url")
     if "::" in url:
@@ -42,6 +44,9 @@ def open_store(url: str) -> Store:
         # A blank in front of, or in, a protocol must not make a folder of it.
         if "://" in url:
             raise _refused(url, "unsupported-protocol")
+        # Nor may a slash too few, which would make a path of a password.
+        if _MISTYPED.match(url):
+            raise _refused(url, "bad-url")
         return LocalStore(url)
     protocol, rest = match[1].lower(), match[2]
     if protocol == "file":
@@ -72,7 +77,7 @@ def open_store(url: str) -> Store:
         _check_hosted(url, rest)
         if urlsplit(url).password is not None:
             raise UsageError(
-                f"{without_password(url)} carries a password, which would be kept and shown with the URL.",
+                f"{RegistryUrl(url)} carries a password, which would be kept and shown with the URL.",
                 kind="password-in-url",
                 hint="log in with a key from ~/.ssh or an agent instead.",
             )
@@ -89,6 +94,13 @@ def _check_hosted(url: str, rest: str) -> None:
     # urlsplit drops line ends without a word, so the text itself is looked at.
     if not _HOSTED.match(rest) or ".." in rest.split("/"):
         raise _refused(url, "bad-url")
+    if is_ambiguous(rest):
+        raise UsageError(
+            f"{RegistryUrl(url)} has an @ where a password may end as well as stand in a path.",
+            kind="bad-url",
+            hint="write %2F for a slash and %40 for an @ in a password, %40 for an @ in a path.",
+            url=RegistryUrl(url),
+        )
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -99,6 +111,6 @@ def _check_hosted(url: str, rest: str) -> None:
 
 
 def _refused(url: str, kind: str) -> UsageError:
-    bare = without_password(url)
+    bare = RegistryUrl(url)
     reason = "is no registry's URL" if kind == "bad-url" else "is not a kind of registry that modhub opens"
     return UsageError(f"{shown(bare)} {reason}.", kind=kind, hint=f"give {SUPPORTED}.", url=bare)

@@ -243,11 +243,22 @@ def test_an_endless_body_ends_at_the_bound(scripted):
         next(pieces)
 
 
-def test_compression_is_neither_asked_for_nor_undone(scripted):
+def test_compression_is_not_asked_for_and_named_where_it_comes_all_the_same(scripted):
     bomb = gzip.compress(bytes(10_000_000))
     url, asked = scripted(answer(200, bomb, Content_Encoding="gzip"))
-    assert HttpStore(url).get("a", max_bytes=100_000) == bomb
-    assert asked[0].headers["Accept-Encoding"] == "identity"
+    with pytest.raises(
+        IntegrityError, match="a comes with Content-Encoding: 'gzip', which was not asked for"
+    ) as caught:
+        HttpStore(url).get("a", max_bytes=100_000)
+    assert caught.value.kind == "content-encoding"
+    assert "without compressing" in caught.value.hint
+    assert [handler.headers["Accept-Encoding"] for handler in asked] == ["identity"]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "aws-chunked", ""])
+def test_an_encoding_that_changes_nothing_is_none(scripted, encoding):
+    url, _ = scripted(answer(200, b"data", Content_Encoding=encoding))
+    assert HttpStore(url).get("a", max_bytes=100) == b"data"
 
 
 def test_caches_on_the_way_are_asked_to_look_again(scripted):
