@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.errors import UsageError
-from modhub.storage.url import RegistryUrl
+from modhub.spec.url import RegistryUrl
 
 if TYPE_CHECKING:
     from modhub.signing.keys import Signer

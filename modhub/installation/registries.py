@@ -13,9 +13,9 @@ from modhub.registry.reader import RegistryReader
 from modhub.settings.values import Config
 from modhub.signing.policy import Trust
 from modhub.spec.layout import MARKER
+from modhub.spec.url import RegistryUrl
 from modhub.storage import files
 from modhub.storage.local import LocalStore
-from modhub.storage.url import RegistryUrl
 from modhub.storage.urls import open_store
 
 if TYPE_CHECKING:

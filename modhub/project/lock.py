@@ -15,8 +15,8 @@ from modhub.resolve.catalog import NamedModules, Pinned, all_modules
 from modhub.resolve.lockfile import Lock, LockedProject, LockedStage
 from modhub.resolve.settle import settle
 from modhub.spec.refs import ModelRef, Request
+from modhub.spec.url import RegistryUrl
 from modhub.storage import files
-from modhub.storage.url import RegistryUrl
 
 #: How lockfiles call the registry inside the package, whose path every machine has another.
 STARTER = "starter"

@@ -23,7 +23,7 @@ from modhub.resolve.toml_read import TooCostly, load_toml
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import ModuleRef, check_name, is_exact, parse
 from modhub.spec.schema import DigestText, DisplayName, Extent, Share
-from modhub.storage.url import RegistryUrl
+from modhub.spec.url import RegistryUrl
 
 LOCK_FORMAT: Final = 1
 _HEADER: Final = "# Written by modhub. A change by hand is refused; lock again instead.\n"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from modhub.errors import UsageError
+from modhub.spec.url import RegistryUrl
 from modhub.storage import files
-from modhub.storage.url import RegistryUrl
 
 if TYPE_CHECKING:
     from modhub.signing.trusted_key import TrustedKey

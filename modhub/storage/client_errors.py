@@ -17,7 +17,7 @@ from typing import Final
 
 from modhub.errors import ModhubError, RegistryUnreachable, StorageError
 from modhub.limits import MAX_RETRY_AFTER_SECONDS
-from modhub.storage.url import without_secrets
+from modhub.spec.url import without_secrets
 
 #: HTTP answers after which the same request may well succeed: a timeout, a clash with another request (S3 says 409 to
 #: one of two simultaneous creations), throttling, a server in trouble.

@@ -25,11 +25,11 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, shown
 from modhub.limits import MAX_RECORD_BYTES
+from modhub.spec.url import RegistryUrl
 from modhub.storage.backends import CONNECT_SECONDS, READ_SECONDS
 from modhub.storage.client_errors import client_error
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES, Capabilities, Payload, check_path, check_prefix, too_large
-from modhub.storage.url import RegistryUrl
 
 if TYPE_CHECKING:
     from requests import Response, Session

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, StorageError
+from modhub.spec.url import RegistryUrl
 from modhub.storage import files
 from modhub.storage.store import Capabilities, Payload
-from modhub.storage.url import RegistryUrl
 
 #: The disk, a quota or a limit on file sizes has no space for the bytes.
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

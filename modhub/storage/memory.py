@@ -16,8 +16,8 @@ from typing import Any, Final
 from fsspec.implementations.memory import MemoryFileSystem
 
 from modhub.errors import NotFound
+from modhub.spec.url import RegistryUrl
 from modhub.storage.store import CHUNK_BYTES, Capabilities, Payload, check_path, check_prefix, is_path, too_large
-from modhub.storage.url import RegistryUrl
 
 _WRITING: Final = threading.Lock()
 

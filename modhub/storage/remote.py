@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 from modhub.errors import ModhubError, NotFound, RegistryUnreachable
 from modhub.limits import MAX_RETRY_AFTER_SECONDS, MIB
+from modhub.spec.url import RegistryUrl
 from modhub.storage import parallel
 from modhub.storage.backends import BACKENDS, MARK, PART_BYTES, RemoteKind, capabilities, connected, installed_version
 from modhub.storage.client_errors import (
@@ -35,7 +36,6 @@ from modhub.storage.files import TEMPORARY
 from modhub.storage.remote_files import join_path, payload_size, refuse_taken, temporary_file_name, walk_files
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES, Payload, check_path, check_prefix, is_path, too_large
-from modhub.storage.url import RegistryUrl
 
 Answer = TypeVar("Answer")
 #: Bytes of one request for a part of a large object: enough that the wait for its answer hardly counts.

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from modhub.errors import IntegrityError
 from modhub.limits import MIB
-from modhub.storage.url import RegistryUrl
+from modhub.spec.url import RegistryUrl
 
 #: Letters, digits and four signs, never a leading dot: nothing that any file system or URL gives a meaning of its own,
 #: and no temporary file, whose name starts with a dot.

@@ -12,9 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from modhub.errors import UsageError, shown
+from modhub.spec.url import RegistryUrl, is_ambiguous
 from modhub.storage.local import LocalStore
 from modhub.storage.store import Store, is_path
-from modhub.storage.url import RegistryUrl, is_ambiguous
 
 SUPPORTED: Final = (
     "a local folder, file:///FOLDER, memory://NAME, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, "
