@@ -191,7 +191,7 @@ def test_signatures_that_are_missing_are_missing_and_those_there_count(host):
 def test_a_withdrawal_counts_on_every_host(host, folder, tmp_path, kind):
     copy = Registry(LocalStore(folder))
     made = copy.publish_next(*release("me/withdrawn", classes=("a", "b"))).ref
-    copy.yank(made, "answers b") if kind == "yank" else copy.bury(made, "not ours")
+    copy.yank(made, "answers b") if kind == "yank" else copy.take_down(made, "not ours")
     registry = RegistryReader(open_store(host.url))
     with warnings.catch_warnings(record=True):
         registry.check()
