@@ -6,14 +6,13 @@ In text: ``error: ...`` and ``hint: ...`` on stderr. With ``--json``: one JSON o
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
 
 import click
 
-from modhub.cli.printing import printable
+from modhub.cli.printing import json_text, printable
 from modhub.errors import ModhubError, UsageError, did_you_mean
 
 _COMMAND_OPTIONS = ("--json", "--registry", "--cache")
@@ -26,7 +25,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     failure = as_modhub_error(error)
     _give_up_stdout()
     if as_json:
-        click.echo(json.dumps(failure.to_dict(), default=str), err=True)
+        click.echo(json_text(failure.to_dict(), default=str), err=True)
     else:
         click.echo(click.style("error: ", fg="red", bold=True) + printable(failure.message), err=True)
         if failure.hint:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,23 @@ def echo(text: str, *, err: bool = False) -> None:
 
 def document(value: dict[str, Any]) -> None:
     """The one JSON document of ``--json``."""
-    echo(json.dumps(value, indent=2))
+    echo(json_text(value, indent=2))
+
+
+def json_text(value: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    """``value`` as strict JSON, where what is not finite is null; ``default`` as for ``json.dumps``."""
+    try:
+        return json.dumps(value, indent=indent, allow_nan=False, default=default)
+    except ValueError:
+        return json.dumps(_finite(value), indent=indent, allow_nan=False, default=default)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {(key if isinstance(key, str) else str(key)): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def line(text: str = "") -> None:

@@ -18,7 +18,7 @@ from modhub.composition import operations
 from modhub.composition.agreement import Agreement, agreement_of
 from modhub.composition.modes import check_dtype, check_mode
 from modhub.composition.plan import Member, Plan, Verifier
-from modhub.composition.votes import Prediction, decided
+from modhub.composition.votes import Prediction, check_margins, decided
 from modhub.errors import UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import Standing, check_images
@@ -70,7 +70,8 @@ class Composite:
     def predict(self, images: NDArray[Any], batch_size: int = 256) -> Prediction:
         """Answers for raw images (N, H, W, C), uint8 or float, in the value range of ``plan.contract``.
 
-        Every module preprocesses by itself. Raises InvalidData for images that the composite does not take.
+        Every module preprocesses by itself. Raises InvalidData for images that the composite does not take, and
+        UnsupportedModel, kind ``not-finite``, naming a module that answers NaN or infinity.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
@@ -78,6 +79,7 @@ class Composite:
         check_images(images, self.plan.contract)
         plan, modules = self.plan, self.plan.modules
         margins = self._runner.margins(images, batch_size)
+        check_margins(margins, plan.recognisers)
         own = margins[:, : len(modules)]
         return Prediction(
             classes=plan.labels,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.plan import Plan
-from modhub.composition.votes import NONE_OF_THESE, Prediction, decided
+from modhub.composition.votes import NONE_OF_THESE, Prediction, check_margins, decided
 
 #: How many modules were positive.
 Vote = Literal["one", "several", "none"]
@@ -141,6 +141,7 @@ def explanation_of(
 ) -> Explanation:
     """The explanation of one image from ``margins`` float32 (recognisers,) and each member's firings."""
     width = len(plan.members)
+    check_margins(margins[None], plan.recognisers)
     own, verifying = margins[None, :width], margins[None, width:]
     columns = [verifier.columns for verifier in plan.verifiers]
     prediction = Prediction(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.errors import UsageError
+from modhub.errors import UnsupportedModel, UsageError
+from modhub.package.module import Module
 
 #: The answer of a composite that may reject, when no module is positive.
 NONE_OF_THESE = "none of these"
@@ -68,6 +69,24 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.margins)
+
+
+def check_margins(margins: NDArray[np.floating], modules: Sequence[Module]) -> None:
+    """Raise UnsupportedModel naming the first of ``modules`` whose margins, a column of (N, k), are not all finite."""
+    if np.isfinite(margins).all():
+        return
+    finite = np.isfinite(margins)
+    column = int(np.argmin(finite.all(axis=0)))
+    module, image = modules[column], int(np.argmin(finite[:, column]))
+    raise UnsupportedModel(
+        f"{module.ref} answers NaN or infinity, first for image {image}: its weights or its preprocessing lead beyond "
+        "what float32 holds.",
+        kind="not-finite",
+        hint="leave that module out, or take another release of it.",
+        module=module.ref,
+        digest=module.digest,
+        image=image,
+    )
 
 
 def decided(

@@ -94,6 +94,16 @@ def _array(values: ArrayLike, what: str) -> NDArray[Any]:
         ) from None
 
 
+def rescale_factor(value: object) -> float:
+    """What raw images are multiplied with, finite and not zero in float32. Raises UsageError."""
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        with np.errstate(over="ignore", under="ignore"):
+            single = np.float32(value)
+        if np.isfinite(single) and single != 0:
+            return float(value)
+    raise UsageError(f"rescale is {value!r}.", hint="use the factor of the training, for example 1/255.")
+
+
 def channel_values(value: float | Sequence[float] | None, what: str) -> tuple[float, ...] | None:
     """A mean or standard deviation as a tuple of floats, None as it is. Raises UsageError for anything else."""
     if value is None:
@@ -102,6 +112,9 @@ def channel_values(value: float | Sequence[float] | None, what: str) -> tuple[fl
         result = tuple(float(v) for v in np.ravel(np.asarray(value, dtype=np.float64)))
     except (TypeError, ValueError):
         raise UsageError(f"{what} is {value!r}.", hint="give one number, or one a channel.") from None
-    if not result or not np.isfinite(result).all() or (what == "std" and min(result) <= 0):
+    with np.errstate(over="ignore", under="ignore"):
+        single = np.asarray(result, np.float32)
+    least = np.finfo(np.float32).tiny if what == "std" else -np.inf
+    if not result or not np.isfinite(single).all() or single.min() < least:
         raise UsageError(f"{what} is {value!r}.", hint="give finite numbers; std above zero.")
     return result

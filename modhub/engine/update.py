@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.composition.votes import check_margins
 from modhub.decomposition.activity import Activity, Bits
 from modhub.decomposition.backtrack import backtracked
 from modhub.decomposition.calibration import fit_platt
@@ -275,4 +276,5 @@ def margins_of(modules: Sequence[Module], views: Views) -> NDArray[np.float32]:
         heads = [modules[column].head for column in group.columns]
         kernel = np.stack([head.margin_kernel for head in heads], axis=1)
         margins[:, group.columns] = group.features @ kernel + np.array([h.margin_bias for h in heads], np.float32)
+    check_margins(margins, modules)
     return margins

@@ -119,8 +119,22 @@ def most_bytes(wanted: Expected, stored: int) -> int:
 
 
 def decode_weights(decoded: bytes, wanted: Expected) -> dict[str, NDArray[np.float32]]:
-    """Weights from verified bytes, exactly those wanted. Raises IntegrityError."""
-    return _arrays(decoded, wanted, "weights")
+    """Weights from verified bytes, exactly those wanted, no variance below zero. Raises IntegrityError."""
+    weights = _arrays(decoded, wanted, "weights")
+    if (name := negative_variance(weights)) is not None:
+        raise IntegrityError(
+            f"the weights blob's array {shown(name)} holds a variance below zero ({float(weights[name].min()):g}), of "
+            "which there is no root.",
+            kind="bad-weights",
+            weight=name,
+        )
+    return weights
+
+
+def negative_variance(weights: Weights) -> str | None:
+    """The name of the first variance of a normalisation that holds a number below zero."""
+    variances = (name for name in weights if name.rpartition("/")[2] in ("moving_variance", "variance"))
+    return next((name for name in variances if weights[name].min() < 0), None)
 
 
 def encode_module(module: Module) -> bytes:

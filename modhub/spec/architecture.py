@@ -21,7 +21,7 @@ from modhub.limits import (
     MAX_TENSOR_ELEMENTS,
     MAX_WEIGHT_ELEMENTS,
 )
-from modhub.spec.schema import Extent
+from modhub.spec.schema import FLOAT32_TINY, Extent, Float32
 
 Pair = tuple[Extent, Extent]
 Border = Annotated[int, Field(ge=0, le=MAX_EXTENT)]
@@ -68,7 +68,7 @@ class BatchNormalization(_Layer):
     """Weights: gamma (when scale), beta (when center), moving_mean, moving_variance, each (channels,)."""
 
     kind: Literal["batch_normalization"] = "batch_normalization"
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    epsilon: Annotated[float, Field(ge=FLOAT32_TINY, le=1)] = 1e-3
     center: bool = True
     scale: bool = True
 
@@ -120,8 +120,8 @@ class Rescaling(_Layer):
     """``x * scale + offset``, each one number or one number a channel."""
 
     kind: Literal["rescaling"] = "rescaling"
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
+    scale: tuple[Float32, ...]
+    offset: tuple[Float32, ...]
 
 
 class Normalization(_Layer):

@@ -22,7 +22,9 @@ from modhub.spec.schema import (
     Count,
     DigestText,
     DisplayName,
+    Divisor32,
     Extent,
+    Float32,
     Name,
     Share,
     Stored,
@@ -47,11 +49,11 @@ class InputContract(Stored):
     width: Extent
     channels: Extent
     dtype: Literal["uint8", "float32"]
-    value_range: tuple[float, float]
+    value_range: tuple[Float32, Float32]
     colour: Literal["rgb", "bgr", "grey", "other"]
-    rescale: float = 1.0
-    mean: tuple[float, ...] | None = None
-    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    rescale: Float32 = 1.0
+    mean: tuple[Float32, ...] | None = None
+    std: tuple[Divisor32, ...] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

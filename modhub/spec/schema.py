@@ -25,6 +25,11 @@ DisplayName = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=
 Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+#: Networks compute in float32: what is beyond it would be infinity there, and a divisor below it zero.
+FLOAT32_MAX: Final = 3.4028234663852886e38
+FLOAT32_TINY: Final = 1.1754943508222875e-38
+Float32 = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+Divisor32 = Annotated[float, Field(ge=FLOAT32_TINY, le=FLOAT32_MAX)]
 
 
 class Stored(BaseModel):

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from pydantic import ValidationError
 
-from modhub.data.arrays import Labelled, channel_values
+from modhub.data.arrays import Labelled, channel_values, rescale_factor
 from modhub.data.classes import check_every_class, output_names, slugs_of
 from modhub.data.rows import ImageRows, Source
 from modhub.data.shards import check_no_steps, labelled_shards, open_shards, source_of
@@ -145,12 +145,9 @@ def _contract(
             got=list(images.shape[1:]),
             wanted=list(input_shape),
         )
-    if not isinstance(rescale, (int, float, np.number)) or not np.isfinite(rescale) or rescale == 0:
-        raise UsageError(f"rescale is {rescale!r}.", hint="use the factor of the training, for example 1/255.")
+    factor = rescale_factor(rescale)
     try:
-        return contract_of(
-            images, rescale=float(rescale), mean=channel_values(mean, "mean"), std=channel_values(std, "std")
-        )
+        return contract_of(images, rescale=factor, mean=channel_values(mean, "mean"), std=channel_values(std, "std"))
     except ValidationError:
         raise UsageError(
             f"mean {mean} and std {std} do not fit images of {images.shape[3]} channels.",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from modhub.engine.run.isolated import MaskedNetwork
 from modhub.engine.run.network import Network, preprocess
 from modhub.errors import InvalidData, UnsupportedModel
+from modhub.package.codec import negative_variance
 from modhub.package.module import Origin, Weights
 from modhub.spec.manifest import Accuracy, InputContract
 
@@ -29,6 +30,12 @@ def check_reading(model: keras.Model, origin: Origin, images: NDArray[Any], netw
     few = preprocess(images[:_COMPARED], origin.contract)
     answer = keras.tree.flatten(model(few, training=False))[0]
     expected = keras.ops.convert_to_numpy(keras.ops.cast(answer, "float32"))
+    if not np.isfinite(expected).all():
+        raise UnsupportedModel(
+            f"the model {model.name!r} answers NaN or infinity.",
+            kind="not-finite",
+            hint="its training diverged; or do rescale, mean and std match it?",
+        )
     network = network or Network(origin.architecture, origin.weights)
     features = keras.ops.convert_to_numpy(network.run(few))
     logits = features @ origin.weights["head/kernel"] + origin.weights["head/bias"]
@@ -118,7 +125,7 @@ def _better_rescale(
 
 
 def check_weights_finite(weights: Weights) -> None:
-    """Raise UnsupportedModel naming the first weight with NaN or infinity."""
+    """Raise UnsupportedModel naming the first weight with NaN or infinity, or a variance below zero."""
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise UnsupportedModel(
@@ -126,3 +133,9 @@ def check_weights_finite(weights: Weights) -> None:
                 kind="not-finite",
                 hint="the training diverged; train it again.",
             )
+    if (negative := negative_variance(weights)) is not None:
+        raise UnsupportedModel(
+            f"the weight {negative} holds a variance below zero, of which there is no root.",
+            kind="not-finite",
+            hint="was the file damaged, or written by another program? train or save the model again.",
+        )

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data.arrays import channel_values
+from modhub.data.arrays import channel_values, rescale_factor
 from modhub.data.classes import output_names
 from modhub.engine.run.network import preprocess
-from modhub.errors import InvalidData, UnsupportedModel, UsageError
+from modhub.errors import InvalidData, UnsupportedModel
 from modhub.evaluation.answers import Answers
 from modhub.spec.contract import check_images, contract_of
 
@@ -40,10 +40,8 @@ class KerasClassifier:
         self._model = _checked(model)
         width = int(model.outputs[0].shape[-1])
         self.classes = output_names(classes, max(width, 2))
-        if not np.isfinite(rescale) or rescale == 0:
-            raise UsageError(f"rescale is {rescale!r}.", hint="use the factor of the training, for example 1/255.")
         self._contract = contract_of(
-            images, rescale=float(rescale), mean=channel_values(mean, "mean"), std=channel_values(std, "std")
+            images, rescale=rescale_factor(rescale), mean=channel_values(mean, "mean"), std=channel_values(std, "std")
         )
         wanted = tuple(model.inputs[0].shape[1:])
         if any(extent not in (None, actual) for extent, actual in zip(wanted, images.shape[1:], strict=True)):
