@@ -20,6 +20,8 @@ PROCESSES.set_forkserver_preload(
         "modhub.cache.cache",
         "modhub.registry.writer",
         "modhub.settings.parse",
+        "modhub.project.session",
+        "tomlkit",
     ]
 )
 

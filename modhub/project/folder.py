@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from modhub.errors import Conflict, IntegrityError, NotFound, StorageError, UsageError
+from modhub.errors import Conflict, Incompatible, IntegrityError, NotFound, StorageError, UsageError
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.project.manifest import LOCK_FILE, PROJECT_FILE, ProjectFile, read_project
 from modhub.resolve.lockfile import Lock, LockedProject, read_lock
@@ -94,13 +94,37 @@ def read_state(folder: Path) -> ProjectState:
     return ProjectState(folder, data, _read(folder / LOCK_FILE))
 
 
+def check_new_project(folder: Path, name: str) -> None:
+    """Raise Conflict, kind ``project-exists``, where no project ``name`` can be made, before anything is looked up.
+
+    What a project of that name that was not finished left behind is not in the way; ``write_state`` looks closer.
+    """
+    data, lock_data = _read(folder / PROJECT_FILE), _read(folder / LOCK_FILE)
+    try:
+        if data is not None and read_project(data).project.name != name:
+            raise _project_exists(folder, PROJECT_FILE)
+    except UsageError as error:
+        raise _project_exists(folder, PROJECT_FILE) from error
+    if lock_data is not None and _requests_of(lock_data) is None:
+        raise _project_exists(folder, LOCK_FILE)
+
+
 def write_state(before: ProjectState | None, folder: Path, text: str, lock: Lock | None) -> None:
     """Write both files; a project without classes has no lockfile. What is the same already is left alone.
 
-    Raises Conflict, kind ``changed-meanwhile``, when somebody else changed the project file since ``before`` was read,
-    and StorageError, after which both files are as they were.
+    ``before`` is None for a new project. Raises Conflict, kind ``changed-meanwhile``, when somebody else changed the
+    project file since ``before`` was read, or ``project-exists`` when a new project is not the one that lies there
+    unfinished; and StorageError, after which both files are as they were.
     """
-    if before is not None and _read(folder / PROJECT_FILE) != before.data:
+    if before is None:
+        data, lock_data = _read(folder / PROJECT_FILE), _read(folder / LOCK_FILE)
+        if data is not None and data != text.encode():
+            raise _project_exists(folder, PROJECT_FILE)
+        wanted = None if lock is None or lock.project is None else lock.project.requests
+        if lock_data is not None and (wanted is None or _requests_of(lock_data) != wanted):
+            raise _project_exists(folder, LOCK_FILE)
+        before = None if data is lock_data is None else ProjectState(folder, data or b"", lock_data)
+    elif _read(folder / PROJECT_FILE) != before.data:
         raise Conflict(
             f"{folder / PROJECT_FILE} was changed by somebody else meanwhile.",
             kind="changed-meanwhile",
@@ -116,6 +140,26 @@ def write_state(before: ProjectState | None, folder: Path, text: str, lock: Lock
     except StorageError:
         _put(lock_path, lock_before, lock_data)
         raise
+
+
+def _requests_of(lock_data: bytes) -> str | None:
+    """The digest of the requests that a project's lockfile answers; None for one that is damaged, or of names alone."""
+    try:
+        project = read_lock(lock_data, what=LOCK_FILE).project
+    except (IntegrityError, Incompatible):
+        return None
+    return None if project is None else project.requests
+
+
+def _project_exists(folder: Path, file: str) -> Conflict:
+    return Conflict(
+        f"there is a {file} in {folder} already.",
+        kind="project-exists",
+        hint="add classes to it with modhub add, or choose another folder."
+        if file == PROJECT_FILE
+        else "it pins something else: move it away if you need it, delete it if you do not; or choose another folder.",
+        path=str(folder),
+    )
 
 
 def _put(path: Path, data: bytes | None, before: bytes | None) -> None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from modhub.errors import Conflict, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.project import edits, views
-from modhub.project.folder import ProjectState, find_folder, read_state
+from modhub.project.folder import ProjectState, check_new_project, find_folder, read_state
 from modhub.project.lock import empty_project, releases_of
-from modhub.project.manifest import LOCK_FILE, PROJECT_FILE, ProjectFile, check_label
+from modhub.project.manifest import ProjectFile, check_label
 from modhub.project.session import Change, ProjectOptions, Session
 from modhub.resolve.lockfile import LockedProject
 from modhub.storage import files
@@ -69,20 +69,14 @@ class Project:
         """Make a project in ``folder``, which is made where it is missing, of the classes of ``refs``.
 
         Its name is the folder's by default; the rest is as for ``open``. Raises Conflict, kind ``project-exists``; when
-        ``refs`` cannot be had, nothing is made.
+        ``refs`` cannot be had, nothing is made. Where the same call was killed before, it goes on from there.
         """
         root = files.absolute(folder)
-        for file in (PROJECT_FILE, LOCK_FILE):
-            if (root / file).exists():
-                raise Conflict(
-                    f"there is a {file} in {root} already.",
-                    kind="project-exists",
-                    hint="add classes to it with modhub add, or choose another folder.",
-                    path=str(root),
-                )
         if root.exists() and not root.is_dir():
             raise Conflict(f"{root} is a file.", kind="not-a-folder", hint="choose another name.", path=str(root))
-        text = edits.new_text(check_label(name if name is not None else root.name))
+        name = check_label(name if name is not None else root.name)
+        check_new_project(root, name)
+        text = edits.new_text(name)
         project = cls(root, ProjectOptions(registry, cache, offline, progress))
         session = Session(root, project.options, ProjectState(root, text.encode(), None), is_new=True)
         session.commit(*session.added(refs, None)) if refs else session.commit(text, ())

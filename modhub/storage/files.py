@@ -114,8 +114,14 @@ def replace(root: Path, path: str, data: Payload, *, durable: bool) -> None:
 def overwrite(final: str | Path, data: Payload, *, durable: bool) -> None:
     """Commit a file whose path is trusted."""
     final = str(final)
-    with _temporary(final, data, durable=durable) as temporary:
+    temporary = _temporary_name(final)
+    try:
+        _prepare(temporary, data, durable=durable)
+        # The last change on the disk: nothing is left to do for whoever dies after it.
         os.replace(temporary, final)
+    except BaseException:
+        remove(temporary)
+        raise
     if durable:
         flush(os.path.dirname(final))
 
@@ -223,13 +229,17 @@ def _named(temporary: str, final: str) -> bool:
 def _temporary(final: str, data: Payload, *, durable: bool) -> Iterator[str]:
     temporary = _temporary_name(final)
     try:
-        changed = _write(temporary, data)
-        if durable:
-            for name in (temporary, *changed):
-                flush(name)
+        _prepare(temporary, data, durable=durable)
         yield temporary
     finally:
         remove(temporary)
+
+
+def _prepare(temporary: str, data: Payload, *, durable: bool) -> None:
+    changed = _write(temporary, data)
+    if durable:
+        for name in (temporary, *changed):
+            flush(name)
 
 
 def _temporary_name(final: str) -> str:

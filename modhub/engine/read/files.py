@@ -7,7 +7,6 @@ and not after seconds of import. A file with code of its own in it is never run.
 from __future__ import annotations
 
 import json
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from modhub.engine.export.formats import keras_bytes
 from modhub.errors import NotFound, StorageError, UnsupportedModel, UsageError, nearest
 from modhub.limits import MAX_MANIFEST_BYTES
+from modhub.storage import files
 
 if TYPE_CHECKING:
     import keras
@@ -117,10 +117,7 @@ def save_model(model: keras.Model, path: str | Path, description: Mapping[str, A
     """
     path = Path(path).absolute()
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as scratch:
-            written = Path(scratch) / path.name
-            written.write_bytes(keras_bytes(model, description))
-            written.replace(path)
+        files.overwrite(path, keras_bytes(model, description), durable=True)
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror or error}.",

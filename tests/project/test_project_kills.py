@@ -1,0 +1,148 @@
+"""Every project command, killed before each of its writes: the same command, run again, comes to what it would have."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from crashing import crashes
+from made_projects import both
+
+from modhub import Project
+from modhub.errors import Conflict, NotFound
+from modhub.project.session import ProjectOptions
+
+
+def new(project):
+    return Project.new(
+        project.folder, ["me/net:cat@^1", "me/two:bird"], registry=project.options.registry, cache=project.options.cache
+    )
+
+
+def new_without_classes(project):
+    return Project.new(project.folder, registry=project.options.registry)
+
+
+def upgrade(project):
+    return project.upgrade()
+
+
+def lock_again(project):
+    return project.lock()
+
+
+def sync(project):
+    return project.sync()
+
+
+def merge(project):
+    return project.merge(project.folder.parent / "other")
+
+
+COMMANDS = {
+    "new": new,
+    "new without classes": new_without_classes,
+    "add": lambda project: project.add("me/net:potters-wheel@^1"),
+    "add with a label": lambda project: project.add("me/two:dog", label="hound"),
+    "remove": lambda project: project.remove("cat"),
+    "remove all": lambda project: project.remove("cat", "dog", "bird"),
+    "swap": lambda project: project.swap({"cat": "me/two:cat"}),
+    "rename": lambda project: project.rename({"cat": "dog", "dog": "cat"}),
+    "restrict": lambda project: project.restrict(["bird", "cat"]),
+    "verify-with": lambda project: project.verify_with({("cat", "dog"): ["me/two:cat", "me/two:dog"]}),
+    "merge": merge,
+    "upgrade": upgrade,
+    "lock": lock_again,
+    "sync": sync,
+}
+#: Commands that find the project file changed by hand since it was locked.
+EDITED = ("lock", "sync", "upgrade")
+
+
+def act(command, folder, registry, cache):
+    COMMANDS[command](Project(Path(folder), ProjectOptions(registry, cache)))
+
+
+@pytest.fixture
+def start(project, tmp_path):
+    """Two projects, "pets" and "other" to merge, as files."""
+    Project.new(tmp_path / "other", ["me/net:potters-wheel@^1"], registry=project.options.registry)
+    return both(project)
+
+
+def restored(folder, files):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_killed_at_any_write_succeeds_when_it_is_run_again(start, project, tmp_path, command):
+    url, cache, folder = project.options.registry, str(tmp_path / "cache"), project.folder
+    if command.startswith("new"):
+        start = {}
+    elif command in EDITED:
+        start = start | {"modhub.toml": start["modhub.toml"].replace(b"me/two:bird@^1.0.0", b"me/two:cat@^1.0.0")}
+    # What it comes to when nobody kills it, which also fills the cache.
+    restored(folder, start)
+    act(command, str(folder), url, cache)
+    expected = both(project)
+    assert expected != start
+    restored(folder, start)
+    between = 0
+    for _ in crashes("kill", folder, act, command, str(folder), url, cache):
+        left = whole_files(folder)
+        between += left not in (start, expected)
+        act(command, str(folder), url, cache)
+        assert whole_files(folder) == expected
+        restored(folder, start)
+    assert whole_files(folder) == expected
+    if len({name for name in expected if expected[name] != start.get(name)}) > 1:
+        assert between > 0
+
+
+def build(folder, out):
+    Project(Path(folder)).build(out)
+
+
+def test_a_build_killed_at_any_write_leaves_the_old_file_or_the_new_one(tmp_path):
+    project = Project.new(tmp_path / "pets", ["cifar10/r20:cat", "cifar10/r20:dog"])
+    out = tmp_path / "out" / "pets.keras"
+    out.parent.mkdir()
+    project.build(out)
+    built = out.read_bytes()
+    out.write_bytes(b"old")
+    deaths = 0
+    for _ in crashes("kill", out.parent, build, str(project.folder), str(out)):
+        assert out.read_bytes() in (b"old", built)
+        deaths += 1
+    assert deaths == 2
+    assert out.read_bytes() == built
+
+
+def whole_files(folder):
+    """The files of a folder without those that a death left half written, which have names of their own."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.startswith(".")}
+
+
+def test_a_new_project_does_not_take_the_place_of_another_lock(project, tmp_path, registry):
+    """Only a lock of the very same requests is one that the same command left behind."""
+    (project.folder / "modhub.toml").unlink()
+    before = both(project)
+    with pytest.raises(
+        Conflict, match=r"there is a modhub\.lock in .* already\. Hint: it pins something else"
+    ) as caught:
+        Project.new(project.folder, ["me/net:cat"], registry=registry.url)
+    assert caught.value.kind == "project-exists"
+    assert both(project) == before
+    refs = ["me/net:cat@^1", "me/net:dog@^1", "me/two:bird"]
+    assert Project.new(project.folder, refs, registry=registry.url).file.classes.keys() == {"cat", "dog", "bird"}
+
+
+def test_a_project_that_stands_is_refused_before_anything_is_looked_up(project, registry):
+    with pytest.raises(Conflict, match=r"there is a modhub\.toml"):
+        Project.new(project.folder, ["me/net:emu"], name="zoo", registry=registry.url)
+    with pytest.raises(NotFound):
+        Project.new(project.folder, ["me/net:emu"], registry=registry.url)
