@@ -89,6 +89,12 @@ class IntegrityError(ModhubError):
     exit_code = 5
 
 
+class Untrusted(IntegrityError):
+    """Signatures are required, and no trusted key vouches for this: ask its publisher, or trust the key."""
+
+    kind = "unsigned"
+
+
 class RegistryUnreachable(ModhubError):
     """A registry cannot be read or written at all: mend the path, the permissions or the connection."""
 

@@ -1,4 +1,8 @@
-"""The local cache: everything that was installed, content-addressed and believed only after hashing it again."""
+"""The local cache: everything that was installed, content-addressed and believed only after hashing it again.
+
+Where signatures are required, a manifest leaves the cache only when a trusted key vouches for it. Whatever else is
+known of a release (its classes, its contract, its blobs) is known through its manifest, so nothing passes beside that.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ from typing import TYPE_CHECKING
 from modhub.cache import markers
 from modhub.cache.files import Folder
 from modhub.cache.markers import AGAIN, Installed, not_installed
-from modhub.errors import IntegrityError, NotFound
+from modhub.errors import IntegrityError, NotFound, Untrusted
 from modhub.limits import MAX_RECORD_BYTES
+from modhub.signing.policy import Trust
+from modhub.signing.statements import Statement
 from modhub.spec.layout import blob_path, signature_path
 from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.storage.verify import verified_chunks
@@ -24,10 +30,22 @@ if TYPE_CHECKING:
 
 
 class Cache:
-    """The cache in one folder, which is created by the first write. Any number of processes and threads may use it."""
+    """The cache in one folder, which is created by the first write. Any number of processes and threads may use it.
 
-    def __init__(self, root: str | Path) -> None:
+    ``trust`` decides which releases are believed, by the signatures kept here; ``is_bundled`` tells those that came
+    with the package, which are believed as the package is.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        trust: Trust | None = None,
+        is_bundled: Callable[[ModelRef, str], bool] = lambda ref, digest: False,
+    ) -> None:
         self._folder = Folder(root)
+        self._trust = trust if trust is not None and trust.required else None
+        self._is_bundled = is_bundled
 
     @property
     def root(self) -> Path:
@@ -92,12 +110,31 @@ class Cache:
         """The manifest of an installed release, by its content digest, verified.
 
         Where registries stored the same content in different bytes, its blob table names those that are cached.
-        Raises NotFound, kind ``not-installed``, and IntegrityError naming the file.
+        Raises NotFound, kind ``not-installed``, IntegrityError naming the file, and Untrusted where signatures are
+        required.
         """
         read, problems = markers.read_manifests(self._folder, digest)
         if not read:
             raise problems[0] if problems else not_installed(f"the release {digest}")
-        return markers.merged_manifest(self._folder, read.values())
+        manifest = markers.merged_manifest(self._folder, read.values())
+        if self._trust is not None:
+            self._require_signature(self._trust, manifest)
+        return manifest
+
+    def _require_signature(self, trust: Trust, manifest: Manifest) -> None:
+        content = manifest.content
+        ref = ModelRef(content.namespace, content.model, str(content.version))
+        try:
+            trust.require(
+                Statement("release", str(ref), manifest.digest),
+                {content.namespace},
+                read=lambda key: self.signature(manifest.digest, key),
+                # A revocation that was published is not in the cache; one of the user's own is in the trust itself.
+                is_revoked=lambda key: None,
+            )
+        except Untrusted:
+            if not self._is_bundled(ref, manifest.digest):
+                raise
 
     def add_manifest(self, manifest: Manifest, data: bytes) -> None:
         """Keep a verified manifest, as the bytes in which its registry stores it."""
@@ -200,6 +237,6 @@ class Cache:
         return prune(self._folder, max_bytes=max_size, dry_run=dry_run)
 
 
-def cache_of(cache: str | Path | None, config: Config) -> Cache:
-    """The cache in a folder that was named, else in the configured one."""
-    return Cache(Path(cache) if cache is not None else config.cache_folder)
+def cache_folder(cache: str | Path | None, config: Config) -> Path:
+    """The folder of the cache that was named, else of the configured one."""
+    return Path(cache) if cache is not None else config.cache_folder

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modhub.cache.cache import Cache, cache_of
+from modhub.cache.cache import Cache, cache_folder
 from modhub.cache.catalog import CacheCatalog
 from modhub.cache.markers import Installed
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation.install import install_pinned
-from modhub.installation.registries import is_starter, registries
+from modhub.installation.registries import is_bundled, registries
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.registry.reader import RegistryReader
 from modhub.resolve.catalog import Catalog, NamedModules, Pinned
@@ -55,7 +55,7 @@ class Places:
         """``offline`` leaves only the cache. Raises RegistryUnreachable when a registry does not exist."""
         config = load_config()
         trust = load_trust(config, required=require_signature)
-        own = cache_of(cache, config)
+        own = _cache(cache, config, trust)
         found = [] if offline or config.offline else registries(registry, config, trust=trust)
         return cls(config, found, own, [*found, CacheCatalog(own)], trust)
 
@@ -66,7 +66,8 @@ class Places:
             return cls.open(registry, cache)
         except RegistryUnreachable as error:
             config = load_config()
-            own, trust = cache_of(cache, config), load_trust(config)
+            trust = load_trust(config)
+            own = _cache(cache, config, trust)
             if not own.marked():
                 raise
             warnings.warn(f"{error.message} Using what is installed.", stacklevel=5)
@@ -158,33 +159,20 @@ class Places:
         return self.cache.find(pin.ref, pin.digest) is not None
 
     def _vouch(self, pinned: Sequence[Pinned]) -> None:
-        """Keep the signatures of what comes from registries, and demand them of what is in the cache already."""
+        """Keep the signatures of what comes from registries, so that the cache can ask for them ever after."""
         if not self.trust.required:
             return
         sources = {registry.url: registry for registry in self.registries}
         for pin in dict.fromkeys(pinned):
-            statement = Statement("release", str(pin.ref.release), pin.digest)
             source = sources.get(pin.registry)
-            if source is not None and source.trust is None:
-                continue
-            if source is not None:
+            if source is not None and source.trust is not None:
+                statement = Statement("release", str(pin.ref.release), pin.digest)
                 for key, data in source.signatures_of(statement, {pin.ref.namespace}):
                     self.cache.add_signature(pin.digest, key, data)
-            elif not self._came_from_starter(pin):
-                self._vouch_from_cache(statement, pin.ref.namespace)
 
-    def _vouch_from_cache(self, statement: Statement, namespace: str) -> None:
-        self.trust.require(
-            statement,
-            {namespace},
-            read=lambda key: self.cache.signature(statement.digest, key),
-            # A revocation that was published is not in the cache; one of the user's own is in the trust itself.
-            is_revoked=lambda key: None,
-        )
 
-    def _came_from_starter(self, pin: Pinned) -> bool:
-        installed = self.cache.find(pin.ref, pin.digest)
-        return installed is not None and is_starter(installed.registry)
+def _cache(folder: str | Path | None, config: Config, trust: Trust) -> Cache:
+    return Cache(cache_folder(folder, config), trust=trust, is_bundled=is_bundled)
 
 
 def _gone(pin: Pinned, registry: RegistryReader, withdrawal: Withdrawal) -> NotFound:

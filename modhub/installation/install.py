@@ -18,7 +18,7 @@ from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
 from modhub.cache.fetch import LARGE, FetchProgress, Wanted, fetch_blobs
 from modhub.cache.markers import Installed
-from modhub.errors import IntegrityError, NotFound, StorageError
+from modhub.errors import IntegrityError, NotFound, StorageError, Untrusted
 from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.storage.parallel import each
 from modhub.storage.progress import Progress
@@ -85,6 +85,8 @@ def _verified(cache: Cache, digest: str, pins: Sequence[Pinned], *, offline: boo
             results[pin] = installed
         cache.touch_release(digest)
         needed = _needed(cache.manifest(digest), [pin.ref for pin in pins])
+    except Untrusted:
+        raise
     except (NotFound, IntegrityError) as error:
         raise _not_whole(pin, error, offline=offline) from error
     parts = {blob.sha256: (pin, blob) for pin, blobs in zip(pins, needed, strict=True) for blob in blobs}

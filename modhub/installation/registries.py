@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from modhub.errors import RegistryUnreachable, UsageError
+from modhub.errors import ModhubError, RegistryUnreachable, UsageError
 from modhub.registry.reader import RegistryReader
 from modhub.settings.values import Config
 from modhub.signing.policy import Trust
 from modhub.spec.layout import MARKER
+from modhub.spec.refs import ModelRef
 from modhub.spec.url import RegistryUrl
 from modhub.storage import files
 from modhub.storage.local import LocalStore
@@ -49,7 +50,7 @@ def registries(
             if error.kind != "no-registry" or not is_default:
                 raise
         found.append(registry)
-    starter = RegistryReader(LocalStore(STARTER_FOLDER, writable=False), name="starter")
+    starter = _starter()
     if (STARTER_FOLDER / MARKER).is_file() and starter.url not in {registry.url for registry in found}:
         found.append(starter)
     return found
@@ -69,6 +70,18 @@ def publishing_registry(given: str | Sequence[str] | None, config: Config) -> Re
     from modhub.registry.writer import Registry  # few write, and reading needs half of it
 
     return Registry(_chosen(given, config)[0][0])
+
+
+def is_bundled(ref: ModelRef, digest: str) -> bool:
+    """Whether the registry inside the package has this very release, whatever a marker in a cache says."""
+    try:
+        return _starter().manifest(ref).digest == digest
+    except ModhubError:
+        return False
+
+
+def _starter() -> RegistryReader:
+    return RegistryReader(LocalStore(STARTER_FOLDER, writable=False), name="starter")
 
 
 def is_starter(url: str) -> bool:

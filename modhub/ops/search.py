@@ -78,9 +78,9 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
 
 def list_installed(*, cache: str | Path | None = None) -> list[Installed]:
     """The modules in the local cache."""
-    from modhub.cache.cache import cache_of
+    from modhub.cache.cache import Cache, cache_folder
 
-    return cache_of(cache, load_config()).installed()
+    return Cache(cache_folder(cache, load_config())).installed()
 
 
 def list_available(*, registry: RegistryUrls = None) -> list[Hit]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable
+from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, Untrusted
 from modhub.installation.context import Places
 from modhub.project.measuring import (
     accuracy_differences,
@@ -121,6 +121,8 @@ def _in_cache(places: Places, pins: Sequence[Pinned]) -> Copy:
         own = {module.slug: module.blob for module in manifest.content.modules}
         for digest in dict.fromkeys([manifest.content.origin.weights, *(own[pin.ref.cls] for pin in installed)]):
             cache.check_blob(manifest.blobs[digest])
+    except Untrusted as error:
+        return Copy(where, "wrong", error)
     except (IntegrityError, NotFound) as error:
         problem = IntegrityError(
             f"{pins[0].ref.release} is damaged in the cache: {error.message}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modhub.errors import NotFound
+from modhub.errors import IntegrityError, NotFound
 from modhub.installation.context import Places
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import Pinned
@@ -64,17 +64,24 @@ class Age:
 
 
 def manifest_of(places: Places, pin: Pinned) -> Manifest:
-    """The manifest of a pinned release: the cache's, else a registry's that has the same digest. Raises NotFound."""
+    """The manifest of a pinned release: the cache's, else a registry's that has the same digest. Raises NotFound, and
+    IntegrityError for one in the cache that is damaged or not believed, where no registry has it either."""
+    problem: IntegrityError | None = None
     try:
         return places.cache.manifest(pin.digest)
     except NotFound:
-        for registry in places.registries:
-            try:
-                manifest = registry.manifest(pin.ref.release)
-            except NotFound:
-                continue
-            if manifest.digest == pin.digest:
-                return manifest
+        pass
+    except IntegrityError as error:
+        problem = error
+    for registry in places.registries:
+        try:
+            manifest = registry.manifest(pin.ref.release)
+        except NotFound:
+            continue
+        if manifest.digest == pin.digest:
+            return manifest
+    if problem is not None:
+        raise problem
     raise NotFound(
         f"{pin.ref.release}, which is locked, is neither installed nor in any of the registries searched.",
         kind="no-release",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from modhub.errors import IntegrityError
+from modhub.errors import IntegrityError, Untrusted
 from modhub.signing.statements import Statement
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Trust:
         """Ids of trusted keys and files of their signatures that together cover every one of ``namespaces``.
 
         ``read`` gives the signature by a key id, ``is_revoked`` the reason for which a registry says that a key was
-        revoked. Raises IntegrityError: ``untrusted-namespace`` when no key is trusted for a namespace,
+        revoked. Raises Untrusted: ``untrusted-namespace`` when no key is trusted for a namespace,
         ``bad-signature`` when a trusted key's does not verify, ``revoked-key`` when only revoked keys signed, else
         ``unsigned``.
         """
@@ -94,7 +94,7 @@ def _finding_of(
     return _Finding(key, "good", data=data) if reason is None else _Finding(key, "revoked", reason)
 
 
-def _explained(statement: Statement, namespace: str, findings: list[_Finding]) -> IntegrityError:
+def _explained(statement: Statement, namespace: str, findings: list[_Finding]) -> Untrusted:
     """Why no trusted key vouches for it: the nearest thing to a good signature that was found."""
     trust = f"modhub key trust PUBLIC_KEY --namespace {namespace}"
     holding = [finding for finding in findings if finding.key.revoked is None]
@@ -122,8 +122,8 @@ def _explained(statement: Statement, namespace: str, findings: list[_Finding]) -
 
 def _refusal(
     kind: str, statement: Statement, namespace: str | None, reason: str, hint: str | None, key: TrustedKey | None = None
-) -> IntegrityError:
-    return IntegrityError(
+) -> Untrusted:
+    return Untrusted(
         f"{reason}.",
         kind=kind,
         hint=hint,
