@@ -1,4 +1,4 @@
-"""The local cache: everything that was installed, content-addressed and believed only after hashing it again.
+"""The local cache: everything that was installed, content-addressed and trusted only after hashing it again.
 
     blobs/sha256/<2 hex>/<62 hex>                                             stored bytes, as in a registry
     manifests/<release digest>/<file digest>.json                             two registries may store one content twice
@@ -9,6 +9,7 @@
 Any number of processes may work in it at once without locks: every file is written under a temporary name and then
 renamed, its content follows from its name, and each class has a marker of its own. ``compose`` reads only from here.
 
-From the ground up: ``folder`` knows files, ``contents`` what they mean, ``usage`` who needs which, ``checking`` and
-``pruning`` take care of all of them, ``Cache`` is what the rest of modhub holds, ``CacheCatalog`` what resolving asks.
+From the bottom: ``files`` writes and reads files, ``markers`` knows what they mean, ``usage`` what needs which,
+``verify`` and ``prune`` work on all of them, ``Cache`` is what the rest of modhub holds, ``CacheCatalog`` what
+resolving asks.
 """

@@ -205,7 +205,7 @@ class Cache:
         names = map(markers.alias_at, self._folder.paths(markers.ALIASES))
         return [name for name in names if name is not None]
 
-    # Care, which is imported when somebody asks for it: installing and listing do not
+    # Maintenance, imported on use: installing and listing do not need it
 
     def size(self) -> int:
         """The bytes of all files, also of those that are hard links to a registry's."""
@@ -220,7 +220,7 @@ class Cache:
         return usage.cached_releases(self._folder)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> CacheCheck:
-        """Hash every file again. ``progress`` is told the bytes done and in all."""
+        """Hash every file again. ``progress`` is called with the bytes done and in all."""
         from modhub.cache.verify import check
 
         return check(self._folder, progress)
@@ -228,8 +228,8 @@ class Cache:
     def prune(self, *, max_size: int | None = None, dry_run: bool = False) -> Pruned:
         """Delete what no installed module needs and, when ``max_size`` (bytes) is given, modules until the rest fits.
 
-        The least recently used go first, and none that was used within the last hour. Safe beside installers, who
-        fetch again what this takes from under them. Raises IntegrityError, and deletes nothing, when a damaged
+        The least recently used go first, and none that was used within the last hour. Safe while installers run: they
+        fetch again what this deletes. Raises IntegrityError, and deletes nothing, when a damaged
         manifest hides what a module needs.
         """
         from modhub.cache.prune import prune

@@ -75,7 +75,7 @@ def fetch_blob(
 ) -> None:
     """Bring one blob into the cache, verified: a large one as a hard link to a local registry's file, else a copy.
 
-    ``seen`` is told how many of its bytes have come. Raises IntegrityError, RegistryUnreachable, StorageError.
+    ``seen`` is called with how many of its bytes have come. Raises IntegrityError, RegistryUnreachable, StorageError.
     """
     if record.size < LARGE or not _linked(registry, record, cache):
         cache.add_blob(record, _counted(registry.blob_stream(record), seen))
@@ -115,7 +115,7 @@ def fetch_blobs(
             future.result()
             arrived(left.pop(future))
     except Exception:
-        # What others have brought by now is not thrown away.
+        # What other threads have fetched by now is kept.
         pool.shutdown(wait=True, cancel_futures=True)
         for future, one in left.items():
             if _succeeded(future):
@@ -127,7 +127,7 @@ def fetch_blobs(
 
 
 def _is_quick(one: Wanted) -> bool:
-    """Whether handing the blob to another thread would take longer than bringing it."""
+    """Whether handing the blob to another thread would take longer than fetching it."""
     return one.record.size < LARGE and isinstance(one.registry.store, LocalStore)
 
 

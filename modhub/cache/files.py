@@ -1,8 +1,9 @@
 """Files of the cache: written whole or not at all, linked, touched, set aside; what they mean is known elsewhere.
 
 Any number of processes work in one folder without locks. Whatever is written has a temporary name of its own, starting
-with a dot, until it is whole, and gets its final name by a rename. Nothing is flushed to the disk: what a power cut
-takes is noticed by its hash and fetched again. Folders are never removed: somebody may be about to write in one.
+with a dot, until it is whole, and gets its final name by a rename. Nothing is flushed to the disk: what a power failure
+destroys is noticed by its hash and fetched again. Folders are never removed: another process may be about to write in
+one.
 
 What is to be deleted is set aside first, under a name from which it can be put back: see ``modhub.cache.prune``.
 Every OSError leaves as a StorageError, but for a file that is not there to be read, which is FileNotFoundError.
@@ -102,7 +103,7 @@ class Folder:
         return sorted(result, key=lambda found: found.path)
 
     def now(self) -> float:
-        """The time by the clock of this file system, which tells what ``touched`` means (seconds since 1970)."""
+        """The time by the clock of this file system, to compare ``touched`` with (seconds since 1970)."""
         temporary = self._temporary_beside("")
         with self._explained(""):
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -163,7 +164,8 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            # Somebody else's file, or a cache on a disk that cannot be written: it is as good, only as old as before.
+            # Another user's file, or a cache on a disk that cannot be written: the file is still good, only as old as
+            # before.
             return self.exists(path)
         return True
 
@@ -184,7 +186,8 @@ class Folder:
         return Found(aside, found.st_size, found.st_mtime)
 
     def put_back(self, aside: Found) -> None:
-        """Give a file that was set aside its name again, unless a new one has taken it or somebody else was faster."""
+        """Give a file that was set aside its name again, unless a new one has taken it or another process was
+        faster."""
         path = aside.set_aside_from
         assert path is not None
         with self._explained(path):
@@ -206,7 +209,7 @@ class Folder:
             files.remove(self._full(path))
 
     def _full(self, path: str) -> str:
-        # No path is checked here: whoever spells them checks what they are made of.
+        # No path is checked here: the callers check the parts that they make paths of.
         return f"{self._text}/{path}"
 
     def _temporary_beside(self, path: str) -> str:
@@ -223,7 +226,7 @@ class Folder:
             try:
                 return temporary, os.open(temporary, flags, 0o666)
             except FileNotFoundError:
-                # Somebody removed the folder since this object made it.
+                # The folder was removed since this object made it.
                 self._ready.clear()
                 self._make(folder)
                 return temporary, os.open(temporary, flags, 0o666)

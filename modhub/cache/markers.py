@@ -43,7 +43,7 @@ class Installed:
     """One module in the cache.
 
     ``name`` is the class as the data set spells it, ``digest`` the release's content digest, ``registry`` the URL it
-    came from. ``fetched`` counts the bytes that this installation brought for it (what modules share counts at the
+    came from. ``fetched`` counts the bytes that this installation fetched for it (what modules share counts at the
     first); ``already`` is True when nothing of it was missing or damaged.
     """
 
@@ -57,7 +57,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Marked:
-    """A class that is marked as installed, as far as its marker's name and age tell (seconds since 1970)."""
+    """A class that is marked as installed, as its marker's name and age (seconds since 1970) say."""
 
     ref: ModuleRef
     digest: str
@@ -174,7 +174,7 @@ def manifest_path(digest: str, data: bytes) -> str:
 def read_manifests(folder: Folder, digest: str) -> tuple[dict[str, Manifest], list[ModhubError]]:
     """The verified manifests of a release by their paths, and what was wrong with others.
 
-    A damaged one beside a good one counts for nothing: what only it says is not there then, and is fetched again.
+    A damaged one next to a good one is ignored: what only it says is not there then, and is fetched again.
     """
     read: dict[str, Manifest] = {}
     problems: list[ModhubError] = []

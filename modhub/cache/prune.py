@@ -1,10 +1,10 @@
 """Making the cache smaller without taking anything from a module that is installed, or just being installed.
 
 There are no locks. An installer touches every file that it relies on, writes its marker after all of them, and then
-looks whether all are still there. This side deletes only what nobody needs and nobody touched for a while, and in three
-steps: it takes the files' names away, reads the markers again, and then deletes, or puts back what is needed by now. So
-whatever the order, the marker is seen here or the missing file is seen there. A process that dies in between leaves
-files that are set aside, and the next pruning ends what it began.
+looks whether all are still there. This side deletes only what nothing needs and no process touched for a while, and in
+three steps: it takes the files' names away, reads the markers again, and then deletes them, or puts back what is needed
+by now. So whatever the order, the marker is seen here or the missing file is seen there. A process that dies in between
+leaves files that are set aside, and the next pruning finishes the work.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from modhub.spec.refs import ModuleRef
 
 #: Seconds during which a file or a module that was used is left alone, needed or not.
 GRACE: Final = 60 * 60
-#: Seconds after which a file that nobody went on writing counts as left behind.
+#: Seconds after which an unfinished file that no process writes to counts as left behind.
 LEFT_BEHIND: Final = 24 * 60 * 60
 
 
@@ -32,7 +32,7 @@ class Pruned:
     """What was deleted, or would be. ``modules`` are those that had to go for the size, least recently used first.
 
     ``files`` are the paths of all files, ``freed`` their bytes, ``left`` the bytes that stay, ``waiting`` those among
-    them that nobody needs but that are too young to be deleted.
+    them that nothing needs but that are too young to be deleted.
     """
 
     modules: tuple[ModuleRef, ...] = ()
@@ -46,8 +46,9 @@ class Pruned:
 class _Plan:
     """What to delete. ``recent``: nothing that was touched since then (seconds since 1970).
 
-    ``modules`` go for the size, ``files`` because nobody needs them without those modules, ``left_behind`` and
-    ``aside`` because whoever wrote them, or set them aside, has died. ``total`` is the bytes of everything there.
+    ``modules`` go for the size, ``files`` because nothing needs them without those modules, ``left_behind`` and
+    ``aside`` because the process that wrote them, or set them aside, has died. ``total`` is the bytes of everything
+    there.
     """
 
     recent: float
@@ -118,7 +119,7 @@ def _too_many(
 
 
 def _carried_out(folder: Folder, plan: _Plan) -> list[Found]:
-    """Delete what the plan says, unless somebody needs it by now. Gives what was deleted."""
+    """Delete what the plan says, unless something needs it by now. Gives what was deleted."""
     aside = {file.path: file for file in plan.aside}
     try:
         for path in (*(mark.path for mark in plan.modules), *(file.path for file in plan.files)):
@@ -143,7 +144,7 @@ def _carried_out(folder: Folder, plan: _Plan) -> list[Found]:
 
 
 def _needed_now(folder: Folder, aside: Mapping[str, Found], recent: float) -> set[str]:
-    """The files that installed modules need at this moment; what tells it is put back first."""
+    """The files that installed modules need at this moment; what that is read from is put back first."""
     markers = f"{INSTALLED}/"
     for file in aside.values():
         if str(file.set_aside_from).startswith(markers) and file.touched >= recent:
@@ -165,7 +166,7 @@ def _needs(folder: Folder, marks: Iterable[Marked]) -> dict[Marked, frozenset[st
         except (NotFound, IntegrityError) as error:
             names = " ".join(str(mark.ref) for mark in own)
             raise IntegrityError(
-                f"nothing was deleted, because nobody can tell what {own[0].ref.release} needs: {error.message}",
+                f"nothing was deleted, because it is unknown what {own[0].ref.release} needs: {error.message}",
                 kind="unknown-needs",
                 hint=f"install it again: modhub install {names}",
                 release=str(own[0].ref.release),

@@ -22,7 +22,7 @@ from modhub.errors import Incompatible, IntegrityError, NotFound
 from modhub.spec.layout import blob_path
 from modhub.spec.refs import ModelRef, parse_version
 
-#: What may be deleted when nobody needs it. Anything else in the cache's folder was put there by somebody else.
+#: What may be deleted when nothing needs it. modhub wrote nothing else into the cache's folder.
 _OURS: Final = re.compile(
     r"blobs/sha256/[0-9a-f]{2}/[0-9a-f]{62}|(manifests|signatures)/[0-9a-f]{64}/[0-9a-f]{64}\.json"
 )

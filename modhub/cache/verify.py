@@ -1,4 +1,4 @@
-"""Hashing the whole cache again: what is damaged or missing, and who is hurt by it."""
+"""Hashing the whole cache again: what is damaged or missing, and which modules that affects."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CacheCheck:
     damaged: tuple[Damage, ...]
 
     @property
-    def hurt(self) -> tuple[ModuleRef, ...]:
+    def affected(self) -> tuple[ModuleRef, ...]:
         """The modules that have to be installed again."""
         return tuple(sorted({module for damage in self.damaged for module in damage.modules}))
 
@@ -94,9 +94,9 @@ def _damaged_releases(
         if own and not good and not bad:
             path = f"{markers.manifests_folder(digest)}/"
             bad = [(path, markers.not_installed(f"the manifest of {own[0].ref.release}"))]
-        # A damaged manifest beside a good one hurts nobody: what only it says counts as missing.
-        hurt = () if good else tuple(mark.ref for mark in own)
-        yield from (Damage(path, error.kind, error.message, hurt) for path, error in bad)
+        # A damaged manifest next to a good one affects no module: what only it says counts as missing.
+        affected = () if good else tuple(mark.ref for mark in own)
+        yield from (Damage(path, error.kind, error.message, affected) for path, error in bad)
         if good:
             needed = needed_blobs(markers.merged_manifest(folder, good), [mark.ref.cls for mark in own])
             for mark in own:

@@ -1,7 +1,7 @@
-"""Batches of labelled images, from any iterable, set down in a temporary file as they pass.
+"""Batches of labelled images, from any iterable, written to a temporary file as they pass.
 
 Which inputs are observed, and in which order, is known only when all labels are; so what cannot be kept in memory
-waits on disk. One pass is enough, so a generator will do. The file has no name and goes when the images go.
+waits on disk. One pass is enough, so a generator will do. The file has no name and is deleted with the images.
 
 Pipelines for training often repeat for ever. Where batches say how many make one pass, no more are read; where they
 say that they never end, they are refused; where they say nothing, reading stops with an error at a stated number.
@@ -31,7 +31,7 @@ _BOUND: Final = (
 )
 
 
-def set_down(batches: Any, classes: Sequence[str], *, what: str = "", steps: int | None = None) -> Source:
+def spool_batches(batches: Any, classes: Sequence[str], *, what: str = "", steps: int | None = None) -> Source:
     """Everything that ``batches`` gives, an iterable of (x, y) as ``check_labelled`` takes them, as a source.
 
     Memory: one batch, and eight bytes an image for labels. Disk: all images, where temporary files go (TMPDIR).

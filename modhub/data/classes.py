@@ -176,7 +176,7 @@ def as_labels(y: object, classes: Sequence[str], *, count: int, what: str = "y")
 
 
 def labels_are_names(y: object) -> bool:
-    """Whether ``y`` holds text, so that the classes can be told from it."""
+    """Whether ``y`` holds text, so that the classes can be read from it."""
     labels = np.asarray(y)
     named = labels.dtype.kind in "UST"
     return named or (labels.dtype.kind == "O" and any(isinstance(each, str | bytes) for each in labels.ravel()))

@@ -177,7 +177,7 @@ def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:
         raise InvalidData(
             f"{path} holds no images.",
             kind="no-images",
-            hint=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))} and lie directly in the folder.",
+            hint=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))} and are directly in the folder.",
         )
     return _read_images(files, root=path), tuple(file.name for file in files)
 
@@ -206,7 +206,9 @@ def _load_npz(path: Path, classes: Sequence[str] | None) -> ImageData:
 def _read_npz(path: Path, *, required: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
     """The arrays ``x``, ``y`` and ``classes`` as far as the file has them; never unpickles."""
     if not zipfile.is_zipfile(path):
-        raise InvalidData(f"{path} is not an .npz file, or cut short.", kind="bad-file", hint="write it with np.savez.")
+        raise InvalidData(
+            f"{path} is no .npz file, or incomplete.", kind="bad-file", hint="write it with np.savez."
+        )
     arrays: dict[str, NDArray[np.generic]] = {}
     key = "the list of arrays"
     try:

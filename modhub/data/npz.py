@@ -1,6 +1,6 @@
 """One .npz file of labelled images at any URL that fsspec reads, without ever holding its images in memory.
 
-A file on this machine whose images lie there uncompressed is read where it lies. Others are unpacked into a temporary
+A file on this machine whose images are uncompressed is read in place. Others are unpacked into a temporary
 file first, as they pass. Nothing is ever unpickled.
 """
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data.arrays import check_labelled
-from modhub.data.batches import set_down
+from modhub.data.batches import spool_batches
 from modhub.data.classes import as_labels, class_names
 from modhub.data.npz import file_system, read_rows, read_small
 from modhub.data.raw import RawRows
@@ -174,7 +174,7 @@ def source_of(x: Any, y: Any, classes: Sequence[str], *, what: str = "", steps: 
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1):
         raise UsageError(f"{what}steps is {steps!r}.", kind="bad-option", hint="give a number of batches, 1 or more.")
     if y is None and not hasattr(x, "ndim"):
-        return set_down(x, classes, what=what, steps=steps)
+        return spool_batches(x, classes, what=what, steps=steps)
     check_no_steps(steps, what)
     data = check_labelled(x, y, classes, what=what)
     return in_memory(data.images, data.labels, classes)

@@ -2,8 +2,8 @@
 
 A module counts as installed when its marker is there, and the marker is written after everything that it needs. So an
 installation that is interrupted at any point leaves whole modules, and bytes that the next one uses. What the cache has
-already is hashed again and repaired, never believed. Pruning may run beside: what is relied on is touched first, and
-after the last marker everything is looked for once more, and fetched again where it is gone.
+already is hashed again and repaired, never trusted. Pruning may run at the same time: what is relied on is touched
+first, and after the last marker everything is looked for once more, and fetched again where it is gone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from modhub.resolve.catalog import Pinned
     from modhub.spec.manifest import Manifest, StoredBlob
 
-#: How often what somebody deleted meanwhile is fetched again.
+#: How often what was deleted in the meantime is fetched again.
 _ROUNDS: Final = 5
 #: Cached blobs that are hashed at once.
 _AT_ONCE: Final = 4
@@ -169,8 +169,8 @@ class _Installation:
     def run(self) -> None:
         left = self._releases
         for number in range(_ROUNDS):
-            each(partial(self._look, first=number == 0), left, at_once=self._at_once)
-            self._bring(left)
+            each(partial(self._find_missing, first=number == 0), left, at_once=self._at_once)
+            self._fetch_and_mark(left)
             left = [release for release in left if not self._is_there(release)]
             if not left:
                 return
@@ -181,17 +181,17 @@ class _Installation:
             path=str(self._cache.root),
         )
 
-    def _look(self, release: _Release, *, first: bool) -> None:
+    def _find_missing(self, release: _Release, *, first: bool) -> None:
         """Learn what is missing: from the cached manifest when that is enough, else from the registry's."""
         cached = self._cached(release)
         if not cached or release.is_lacking:
             manifest, data = self._fetched(release)
             self._cache.add_manifest(manifest, data)
             self._compare(release, manifest)
-            hurt = [module for module in release.modules if not cached or module.lacking]
-            for module in hurt:
+            incomplete = [module for module in release.modules if not cached or module.lacking]
+            for module in incomplete:
                 module.broken = True
-            (hurt or release.modules)[0].fetched += len(data)
+            (incomplete or release.modules)[0].fetched += len(data)
         marked = self._cache.marked_of(release.ref, release.digest)
         for module in release.modules:
             module.registry = self._marked(module.pin) if module.pin.ref.cls in marked else None
@@ -212,7 +212,7 @@ class _Installation:
             raise IntegrityError(
                 f"{release.ref} in {release.source.name} was {release.digest} and is now {manifest.digest}.",
                 kind="release-changed",
-                hint="releases never change: do not use this registry before its keeper has explained it.",
+                hint="releases never change: do not use this registry before its administrator has explained it.",
                 expected=release.digest,
                 actual=manifest.digest,
             )
@@ -239,7 +239,7 @@ class _Installation:
             return None
         return found.registry if found is not None else None
 
-    def _bring(self, releases: Sequence[_Release]) -> None:
+    def _fetch_and_mark(self, releases: Sequence[_Release]) -> None:
         """Fetch what is lacking, and mark each module as soon as it is whole."""
         wanted: dict[str, Wanted] = {}
         waiting: defaultdict[str, list[_Module]] = defaultdict(list)

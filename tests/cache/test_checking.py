@@ -35,7 +35,7 @@ def damages(checked):
 def test_a_sound_cache(installed):
     seen = []
     checked = installed.verify(lambda done, total: seen.append((done, total)))
-    assert (checked.files, checked.size, checked.damaged, checked.hurt) == (8, installed.size(), (), ())
+    assert (checked.files, checked.size, checked.damaged, checked.affected) == (8, installed.size(), (), ())
     assert seen[-1] == (5000 + 300 + 301,) * 2
     assert seen == sorted(seen)
 
@@ -66,7 +66,7 @@ def test_a_damaged_blob(installed, registry, damage, key, hurt):
     assert damages(checked) == [(damage, hurt)]
     assert checked.damaged[0].path == file.relative_to(installed.root).as_posix()
     assert str(file) in checked.damaged[0].message
-    get([str(module) for module in checked.hurt], registry, installed)
+    get([str(module) for module in checked.affected], registry, installed)
     assert installed.verify().damaged == ()
 
 
@@ -94,7 +94,7 @@ def test_a_damaged_document(installed, registry, pattern, damage, kind, hurt):
     checked = installed.verify()
     assert damages(checked) == [(kind, hurt)]
     if hurt:
-        get([str(module) for module in checked.hurt], registry, installed)
+        get([str(module) for module in checked.affected], registry, installed)
         assert installed.verify().damaged == ()
 
 
@@ -110,7 +110,7 @@ def test_damage_to_what_nobody_needs_hurts_nobody(installed):
     manifest, _ = release()
     blob_file(installed, manifest.blobs[manifest.content.modules[1].blob]).write_bytes(b"")
     checked = installed.verify()
-    assert (damages(checked), checked.hurt) == ([("truncated", [])], ())
+    assert (damages(checked), checked.affected) == ([("truncated", [])], ())
     assert checked.damaged[0].message.endswith(" has not the bytes that its name promises.")
 
 
@@ -126,7 +126,7 @@ def test_one_content_stored_twice_is_sound_as_long_as_one_copy_is_there(installe
         manifest.write_bytes(b"")
         checked = installed.verify()
         assert ("bad-json", []) in damages(checked)
-        assert checked.hurt
+        assert checked.affected
         manifest.write_bytes(data)
 
 

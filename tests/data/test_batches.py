@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modhub.data.batches import set_down
+from modhub.data.batches import spool_batches
 from modhub.data.rows import Piece, Pieced, RowSlice
 from modhub.data.shards import source_of
 from modhub.errors import InvalidData, StorageError, UsageError
@@ -33,7 +33,7 @@ def batches(x, y, size):
 @given(st.sampled_from([np.uint8, np.float32, np.float64]), st.integers(1, 60), st.integers(1, 25), st.data())
 def test_any_rows_of_batches_are_those_of_the_array(dtype, count, size, draw):
     x, y = data(count, dtype)
-    source, expected = set_down(batches(x, y, size), CLASSES), source_of(x, y, CLASSES)
+    source, expected = spool_batches(batches(x, y, size), CLASSES), source_of(x, y, CLASSES)
     rows = np.array(draw.draw(st.lists(st.integers(0, count - 1), max_size=20)), np.int64)
     start = draw.draw(st.integers(0, count))
     for taken in (rows, slice(start, start + 7), slice(None)):
@@ -47,7 +47,7 @@ def test_any_rows_of_batches_are_those_of_the_array(dtype, count, size, draw):
 
 def test_rows_are_read_by_several_threads_at_once():
     x, y = data(400)
-    images = set_down(batches(x, y, 64), CLASSES).images
+    images = spool_batches(batches(x, y, 64), CLASSES).images
     chosen = [np.random.default_rng(n).integers(0, 400, 64) for n in range(64)]
     with ThreadPoolExecutor(8) as pool:
         for rows, found in zip(chosen, pool.map(images.__getitem__, chosen), strict=True):
@@ -77,7 +77,7 @@ def test_what_can_only_be_indexed_is_taken_batch_by_batch():
         def __getitem__(self, number):
             return x[number * 10 : number * 10 + 10], y[number * 10 : number * 10 + 10]
 
-    np.testing.assert_array_equal(set_down(Numbered(), CLASSES).images[:], x)
+    np.testing.assert_array_equal(spool_batches(Numbered(), CLASSES).images[:], x)
 
 
 WRONG = [
@@ -96,7 +96,7 @@ WRONG = [
 @pytest.mark.parametrize(("make", "kind", "message"), WRONG)
 def test_wrong_batches_are_refused(make, kind, message):
     with pytest.raises(kind) as caught:
-        set_down(make(*data()), CLASSES)
+        spool_batches(make(*data()), CLASSES)
     assert message in str(caught.value)
 
 
@@ -112,7 +112,7 @@ def test_a_full_disk_is_said_to_be_one(monkeypatch):
 
     monkeypatch.setattr(tempfile, "TemporaryFile", fails)
     with pytest.raises(StorageError) as caught:
-        set_down(batches(*data(), 10), CLASSES)
+        spool_batches(batches(*data(), 10), CLASSES)
     assert "images cannot be written in" in str(caught.value)
     assert "No space left on device" in str(caught.value)
     assert "TMPDIR" in str(caught.value)
@@ -153,7 +153,7 @@ class Pipeline(Endless):
 def test_batches_that_know_their_number_are_read_once():
     x, y = data(20)
     for made in (Endless(x, y, 3), Pipeline(x, y, 3)):
-        assert len(set_down(made, CLASSES).labels) == 60
+        assert len(spool_batches(made, CLASSES).labels) == 60
         assert made.read == 3
 
 
@@ -173,10 +173,10 @@ def test_what_says_nothing_of_its_length_ends_at_a_stated_number(make):
     x, y = np.zeros((100_000, 1, 1, 1), np.uint8), np.zeros(100_000, np.int64)
     made = make(x, y, None if make is Endless else -2)
     with pytest.raises(InvalidData, match="gave more than 2,000,000 images in 21 batches") as caught:
-        set_down(made, CLASSES)
+        spool_batches(made, CLASSES)
     assert (caught.value.kind, made.read) == ("endless-data", 21)
     assert "steps=N" in caught.value.hint
-    assert len(set_down(make(x, y, -2), CLASSES, steps=22).labels) == 2_200_000
+    assert len(spool_batches(make(x, y, -2), CLASSES, steps=22).labels) == 2_200_000
 
 
 def test_half_of_the_free_disk_is_enough_for_what_says_nothing_of_its_length(monkeypatch):
@@ -184,14 +184,14 @@ def test_half_of_the_free_disk_is_enough_for_what_says_nothing_of_its_length(mon
     free = shutil.disk_usage(tempfile.gettempdir())._replace(free=6 * x.nbytes)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
     with pytest.raises(InvalidData, match=r"more than half of the [0-9,]+ bytes that were free in .* in 4 batches"):
-        set_down(Endless(x, y, None), CLASSES)
-    assert len(set_down(Endless(x, y, None), CLASSES, steps=7).labels) == 70
+        spool_batches(Endless(x, y, None), CLASSES)
+    assert len(spool_batches(Endless(x, y, None), CLASSES, steps=7).labels) == 70
 
 
 def test_a_full_disk_says_that_the_data_may_be_endless(monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
     with pytest.raises(StorageError) as caught:
-        set_down(batches(*data(), 10), CLASSES)
+        spool_batches(batches(*data(), 10), CLASSES)
     assert "After 10 images: if the data never ends, say how many batches to read with steps=N" in caught.value.hint
 
 

@@ -59,7 +59,7 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("given_as", WAYS, ids=lambda way: f"{type(way).__name__} {way!r:.30}")
+@pytest.mark.parametrize("given_as", WAYS, ids=lambda way: type(way).__name__)
 def test_names_are_the_same_however_they_are_given(given_as):
     names = class_names(given_as)
     assert names == NAMES
@@ -107,7 +107,7 @@ def test_series_of_pandas_are_names_or_a_mapping():
         ["cat", b"cat"],
         ["cat", " "],
     ],
-    ids=lambda way: f"{way!r:.40}",
+    ids=lambda way: type(way).__name__,
 )
 def test_what_is_no_list_of_names_is_refused(given_as):
     with pytest.raises(InvalidData) as caught:
@@ -145,7 +145,7 @@ def test_text_and_its_bytes_are_one_name_in_nfc(text):
         Tensor([0, 1, 0]),
         [Pet.CAFE, Pet.DOG, Pet.CAFE],
     ],
-    ids=lambda way: f"{way!r:.40}",
+    ids=lambda way: type(way).__name__,
 )
 @pytest.mark.parametrize("classes", [NAMES, (NFD, "dog", "fox")])
 def test_labels_are_the_same_however_they_are_given(y, classes):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import modhub
-from modhub.data.batches import set_down
+from modhub.data.batches import spool_batches
 from modhub.data.images import ImageData, load_data
 from modhub.data.rows import data_fingerprint
 from modhub.data.shards import labelled_shards, open_shards, source_of
@@ -57,7 +57,7 @@ def test_it_is_the_same_wherever_the_data_lies(tmp_path, dtype):
     batches = [(x[:7], y[:7]), (x[7:], y[7:])]
     found = {
         source_of(x, y, CLASSES).fingerprint,
-        set_down(batches, CLASSES).fingerprint,
+        spool_batches(batches, CLASSES).fingerprint,
         open_shards(*labelled_shards(tmp_path / "one.npz", None, None)).fingerprint,
         load_data(tmp_path / "one.npz").fingerprint,
         ImageData(x, y, CLASSES, "another name", paths=("p",) * 40).fingerprint,

@@ -263,8 +263,8 @@ def _read_install(case: Case) -> bool:
                 done += attempt(partial(install_pinned, pins, [registry], cache))
         # What got in is whole.
         for checked in (cache.verify(),):
-            if checked.hurt:
-                raise WrongAnswer(f"installed and damaged: {checked.hurt}")
+            if checked.affected:
+                raise WrongAnswer(f"installed and damaged: {checked.affected}")
         return bool(done)
 
 

@@ -205,13 +205,13 @@ def _fields(cache: Cache, pruned: Pruned, dry_run: bool) -> dict[str, Any]:
 
 
 def _damaged(cache: Cache, checked: CacheCheck) -> IntegrityError:
-    hurt = [str(ref) for ref in checked.hurt]
-    again = f"install again what needs them: modhub install {' '.join(hurt)}"
+    affected = [str(ref) for ref in checked.affected]
+    again = f"install again what needs them: modhub install {' '.join(affected)}"
     return IntegrityError(
         f"{len(checked.damaged)} of {_files(checked.files)} in the cache {cache.root} "
         f"{'is' if len(checked.damaged) == 1 else 'are'} damaged or missing.",
         kind="damaged-cache",
-        hint=again if hurt else "nothing installed needs them: delete those files.",
+        hint=again if affected else "nothing installed needs them: delete those files.",
         damaged=[
             {
                 "path": damage.path,
@@ -221,7 +221,7 @@ def _damaged(cache: Cache, checked: CacheCheck) -> IntegrityError:
             }
             for damage in checked.damaged
         ],
-        modules=hurt,
+        modules=affected,
     )
 
 
