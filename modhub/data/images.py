@@ -206,9 +206,7 @@ def _load_npz(path: Path, classes: Sequence[str] | None) -> ImageData:
 def _read_npz(path: Path, *, required: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
     """The arrays ``x``, ``y`` and ``classes`` as far as the file has them; never unpickles."""
     if not zipfile.is_zipfile(path):
-        raise InvalidData(
-            f"{path} is no .npz file, or incomplete.", kind="bad-file", hint="write it with np.savez."
-        )
+        raise InvalidData(f"{path} is no .npz file, or incomplete.", kind="bad-file", hint="write it with np.savez.")
     arrays: dict[str, NDArray[np.generic]] = {}
     key = "the list of arrays"
     try:
