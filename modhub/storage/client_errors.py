@@ -49,6 +49,7 @@ _NETWORK: Final = frozenset(
         "urllib3.HTTPError",
     }
 )
+_TOO_SLOW: Final = frozenset({"modhub.TooSlow"})
 _CREDENTIALS: Final = frozenset(
     {
         "azure.ClientAuthenticationError",
@@ -71,7 +72,9 @@ def is_transient(error: BaseException) -> bool:
     causes = list(_causes(error))
     if is_throttled(error):
         return True
-    if is_forbidden(error) or any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+    # What took too long once takes as long again.
+    stays = any(isinstance(cause, ssl.SSLCertVerificationError) or _is_named(cause, _TOO_SLOW) for cause in causes)
+    if stays or is_forbidden(error):
         return False
     reported = False
     for cause in causes:
@@ -93,8 +96,8 @@ def requested_wait(error: BaseException) -> float | None:
     for cause in _causes(error):
         headers = _headers(cause)
         text = str(headers.get("Retry-After") or headers.get("retry-after") or "").strip()
-        if re.fullmatch(r"[0-9]{1,10}", text):
-            return float(text)
+        if re.fullmatch(r"[0-9]+", text):
+            return float(text[:12])
         if until := _moment(text):
             # By the server's own clock, where it says what time it has.
             now = _moment(str(headers.get("Date") or headers.get("date") or "")) or datetime.now(UTC)

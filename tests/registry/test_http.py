@@ -9,6 +9,7 @@ import ipaddress
 import itertools
 import socketserver
 import ssl
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from servers import LOOPBACK, StaticHandler, fault_proxy, serving, static_server
 
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
+from modhub.limits import MAX_RETRY_AFTER_SECONDS
 from modhub.storage.http import MAX_REDIRECTS, HttpStore
+from modhub.storage.patience import Patience
 from modhub.storage.retry import Retry
 from modhub.storage.store import CHUNK_BYTES
 from modhub.storage.testing_reads import ReadOnlySuite
@@ -170,9 +173,11 @@ def scripted():
 
 def answer(status, body=b"", **headers):
     def send(handler):
+        if "Date" in headers:
+            handler.date_time_string = lambda: headers["Date"]
         handler.send_response(status)
         for name, value in {"Content_Length": str(len(body)), "Connection": "close", **headers}.items():
-            if value is not None:
+            if value is not None and name != "Date":
                 handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         if handler.command != "HEAD":
@@ -307,6 +312,85 @@ def test_what_is_no_answer_at_all_is_an_error_of_ours(scripted):
     with pytest.raises(RegistryUnreachable) as caught:
         HttpStore(url, retry=SOON).get("a", max_bytes=10)
     assert caught.value.kind == "unreachable"
+
+
+# Time
+
+
+@pytest.mark.parametrize("status", [429, 503, 403])
+def test_a_server_that_says_how_long_to_wait_is_given_that_time(scripted, status):
+    waited = []
+    date = {"Date": "Sun, 29 Nov 2026 10:00:00 GMT"}
+    url, asked = scripted(
+        answer(status, Retry_After="7"),
+        answer(status, Retry_After="Sun, 29 Nov 2026 10:00:30 GMT", **date),
+        answer(status, Retry_After="Sun, 29 Nov 2026 09:00:00 GMT", **date),
+        answer(200, b"data"),
+    )
+    store = HttpStore(url, retry=Retry(attempts=5, delay=0.5, wait=waited.append))
+    assert store.get("a", max_bytes=10) == b"data"
+    assert waited == [7, 30, 2.0]
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("wait", ["61", "3600", "Sun, 29 Nov 2037 10:00:00 GMT", "9" * 400])
+def test_a_wait_beyond_the_bound_is_not_waited_but_told(scripted, wait):
+    url, asked = scripted(answer(429, Retry_After=wait))
+    store = HttpStore(url, retry=Retry(wait=lambda seconds: pytest.fail("longer than anybody waits")))
+    for read in (lambda: store.get("a", max_bytes=10), lambda: store.exists("a")):
+        asked.clear()
+        with pytest.raises(RegistryUnreachable, match=r"asks to be left alone for \d+ seconds") as caught:
+            read()
+        assert caught.value.kind == "busy"
+        assert caught.value.data["retry_after"] > MAX_RETRY_AFTER_SECONDS
+        assert len(asked) == 1
+
+
+@pytest.mark.parametrize("wait", ["soon", "-5", "", "1.5", "Sun, 99 Nov 2026 10:00:00 GMT"])
+def test_a_wait_that_is_no_time_is_none(scripted, wait):
+    waited = []
+    url, _ = scripted(answer(503, Retry_After=wait), answer(200, b"data"))
+    assert HttpStore(url, retry=Retry(delay=0.5, wait=waited.append)).get("a", max_bytes=10) == b"data"
+    assert waited == [0.5]
+
+
+def dripping(head, piece):
+    """A server that sends a little again and again, so that no pause is ever long."""
+
+    def send(handler):
+        handler.wfile.write(head)
+        while not gone.wait(0.02):
+            handler.wfile.write(piece)
+            handler.wfile.flush()
+
+    gone = threading.Event()
+    return send
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["one header", "headers", "body", "body of a length", "chunks"],
+)
+def test_an_answer_that_drips_ends_after_a_time_in_all(scripted, head, piece):
+    url, asked = scripted(dripping(head, piece))
+    store = HttpStore(url, retry=SOON, patience=Patience(answer=0.3, rate=1 << 30))
+    with pytest.raises(RegistryUnreachable, match=r"it took more than|took more than 0.3 seconds to begin") as caught:
+        store.get("a", max_bytes=200_000)
+    assert caught.value.kind == "unreachable"
+    assert len(asked) == 1
+
+
+def test_a_slow_answer_that_keeps_its_rate_is_read(scripted):
+    """The time of a whole body grows with its size, so that a thin line can carry a large blob."""
+    url, _ = scripted(answer(200, b"x" * 5000))
+    assert len(HttpStore(url, patience=Patience(answer=60, rate=1)).get("a", max_bytes=5000)) == 5000
 
 
 # Redirects
