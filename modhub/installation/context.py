@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from modhub.installation.install import install_pinned
 from modhub.installation.registries import is_bundled, registries
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.registry.reader import RegistryReader
+from modhub.registry.unreachable import UnreachableRegistry
 from modhub.resolve.catalog import Catalog, NamedModules, Pinned
 from modhub.resolve.resolver import resolve
 from modhub.settings.config import load_config, load_trust
@@ -51,19 +52,28 @@ class Places:
         *,
         offline: bool = False,
         require_signature: bool | None = None,
+        locked: bool = False,
     ) -> Places:
-        """``offline`` leaves only the cache. Raises RegistryUnreachable when a registry does not exist."""
+        """``offline`` leaves only the cache. Raises RegistryUnreachable when no registry can be read; with ``locked``,
+        for what is known by its digest and may be in the cache, only when one is needed."""
         config = load_config()
         trust = load_trust(config, required=require_signature)
         own = _cache(cache, config, trust)
-        found = [] if offline or config.offline else registries(registry, config, trust=trust)
+        found = [] if offline or config.offline else registries(registry, config, stand_ins=locked, trust=trust)
         return cls(config, found, own, [*found, CacheCatalog(own)], trust)
 
     @classmethod
     def open_or_cached(cls, registry: RegistryUrls, cache: str | Path | None) -> Places:
-        """As ``open``, but what is installed stands in, first and with a warning, for a registry that is gone."""
+        """As ``open``, but what is installed stands in, with a warning, for a registry that cannot be read: in its
+        place among those that can, or first."""
         try:
-            return cls.open(registry, cache)
+            places = cls.open(registry, cache)
+            unread = next((each for each in places.registries if isinstance(each, UnreachableRegistry)), None)
+            if unread is None or not places.cache.marked():
+                return places
+            *nearer, installed = places.catalogs
+            nearer[nearer.index(unread)] = installed
+            return replace(places, catalogs=[each for each in nearer if not isinstance(each, UnreachableRegistry)])
         except RegistryUnreachable as error:
             config = load_config()
             trust = load_trust(config)
@@ -117,17 +127,21 @@ class Places:
         return [Pinned(pin.ref, pin.name, pin.digest, places[pin.ref.release], pin.aliases) for pin in lock.modules]
 
     def _locked_place(self, pin: Pinned) -> str:
-        ref, other = pin.ref.release, None
+        ref, other, unread = pin.ref.release, None, None
         nearest = sorted(self.registries, key=lambda registry: registry.url != pin.registry)
         for registry in nearest:
             try:
                 found = registry.manifest(ref).digest
+                withdrawal = registry.withdrawal(ref) if found == pin.digest else None
             except NotFound:
+                continue
+            except RegistryUnreachable as error:
+                # Whoever else has the digest has the release.
+                unread = unread or error
                 continue
             if found != pin.digest:
                 other = (registry.name, found)
                 continue
-            withdrawal = registry.withdrawal(ref)
             if withdrawal is None or withdrawal.kind == "yanked":
                 if withdrawal is not None:
                     warnings.warn(f"{ref} is yanked, but locked: {withdrawal.reason}", stacklevel=4)
@@ -136,6 +150,8 @@ class Places:
                 raise _gone(pin, registry, withdrawal)
         if self._is_cached(pin):
             return CacheCatalog(self.cache).url
+        if unread is not None:
+            raise unread
         if other is not None:
             raise IntegrityError(
                 f"{ref} is locked as {pin.digest}, but {other[0]} has {other[1]} under that name and version.",

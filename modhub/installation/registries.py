@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ import platformdirs
 
 from modhub.errors import ModhubError, RegistryUnreachable, UsageError
 from modhub.registry.reader import RegistryReader
+from modhub.registry.unreachable import UnreachableRegistry
 from modhub.settings.values import Config
 from modhub.signing.policy import Trust
 from modhub.spec.layout import MARKER
@@ -28,18 +30,24 @@ STARTER_FOLDER: Final = Path(__file__).parents[1] / "starter" / "registry"
 
 
 def registries(
-    given: str | Sequence[str] | None, config: Config, *, skip_missing: bool = False, trust: Trust | None = None
+    given: str | Sequence[str] | None,
+    config: Config,
+    *,
+    skip_missing: bool = False,
+    stand_ins: bool = False,
+    trust: Trust | None = None,
 ) -> list[RegistryReader]:
     """The registries to read, in the order in which they are searched; the starter comes last.
 
     ``given``, else MODHUB_REGISTRY, else the configured ones, else the user's local one, which counts as empty until
-    something is published there. Raises RegistryUnreachable, kind ``no-registry``, for any other that does not exist;
-    ``skip_missing`` leaves out such, and those that the network does not reach, for work that the cache may be able to
-    do alone. ``trust`` is whom to believe when signatures are required; the starter is believed as the package is in
-    which it came.
+    something is published there. One that cannot be read, among others that can, is warned of and becomes an
+    UnreachableRegistry: what nearer ones have is had all the same. Raises RegistryUnreachable, kind ``no-registry``
+    among others, when none can be read. ``stand_ins`` accepts that too, and ``skip_missing`` leaves out those that do
+    not exist or that the network does not reach, for work that the cache may be able to do alone. ``trust`` is whom to
+    believe when signatures are required; the starter is believed as the package is in which it came.
     """
     stores, is_default = _chosen(given, config)
-    found = []
+    found: list[RegistryReader] = []
     for store in stores:
         registry = RegistryReader(store, trust=trust)
         try:
@@ -48,8 +56,13 @@ def registries(
             if skip_missing and error.kind in ("no-registry", "unreachable"):
                 continue
             if error.kind != "no-registry" or not is_default:
-                raise
+                registry = UnreachableRegistry(store.url, error)
         found.append(registry)
+    unread = [registry for registry in found if isinstance(registry, UnreachableRegistry)]
+    if unread and len(unread) == len(found) and not stand_ins:
+        raise unread[0].error
+    for registry in unread:
+        warnings.warn(f"{registry.error.message} Going on without it.", stacklevel=3)
     starter = _starter()
     if (STARTER_FOLDER / MARKER).is_file() and starter.url not in {registry.url for registry in found}:
         found.append(starter)

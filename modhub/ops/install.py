@@ -35,7 +35,9 @@ def install(
 
     Raises NotFound, IntegrityError, RegistryUnreachable, StorageError.
     """
-    places = Places.open(registry, cache, offline=offline, require_signature=require_signature)
+    places = Places.open(
+        registry, cache, offline=offline, require_signature=require_signature, locked=locked is not None
+    )
     pinned = all_modules(places.resolve(_as_list(refs))) if locked is None else places.unlock(load_lock(locked))
     return places.install(pinned, progress)
 

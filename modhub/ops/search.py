@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from modhub.errors import ModhubError
 from modhub.installation.registries import registries
+from modhub.registry.unreachable import reachable
 from modhub.settings.config import load_config, load_trust
 from modhub.spec.refs import ModelRef
 
@@ -92,7 +93,7 @@ def _shown(registry: RegistryUrls) -> list[SearchEntry]:
     """Of each model the release that its plain name gives, from the first registry that has it."""
     config = load_config()
     found: dict[str, SearchEntry] = {}
-    for place in registries(registry, config, trust=load_trust(config)):
+    for place in reachable(registries(registry, config, trust=load_trust(config))):
         for entry in place.entries(_warn_of):
             found.setdefault(entry.ref.name, entry)
     return [found[name] for name in sorted(found)]

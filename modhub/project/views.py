@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modhub.errors import IntegrityError, NotFound
+from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation.context import Places
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import Pinned
@@ -66,7 +66,7 @@ class Age:
 def manifest_of(places: Places, pin: Pinned) -> Manifest:
     """The manifest of a pinned release: the cache's, else a registry's that has the same digest. Raises NotFound, and
     IntegrityError for one in the cache that is damaged or not believed, where no registry has it either."""
-    problem: IntegrityError | None = None
+    problem: IntegrityError | RegistryUnreachable | None = None
     try:
         return places.cache.manifest(pin.digest)
     except NotFound:
@@ -77,6 +77,9 @@ def manifest_of(places: Places, pin: Pinned) -> Manifest:
         try:
             manifest = registry.manifest(pin.ref.release)
         except NotFound:
+            continue
+        except RegistryUnreachable as error:
+            problem = problem or error
             continue
         if manifest.digest == pin.digest:
             return manifest

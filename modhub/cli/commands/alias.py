@@ -79,11 +79,12 @@ def remove_alias(name: str, sign: Signer | None, registry: str | None, as_json: 
 def list_aliases(registry: tuple[str, ...] | None, as_json: bool) -> None:
     """List all aliases in the order in which they count: yours, then those of every registry."""
     from modhub.installation.registries import registries
+    from modhub.registry.unreachable import reachable
     from modhub.settings.config import load_config
 
     config = load_config()
     rows = [(name, config.aliases[name], str(config.path)) for name in sorted(config.aliases)]
-    for place in registries(registry, config):
+    for place in reachable(registries(registry, config)):
         rows += [(name, target, place.url) for name, target in sorted(place.aliases().items())]
     if as_json:
         printing.document({"aliases": [{"name": name, "target": target, "in": url} for name, target, url in rows]})
