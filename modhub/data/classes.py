@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from modhub.errors import InvalidData, did_you_mean, plain, shown
 from modhub.limits import MAX_CLASSES, MAX_DISPLAY_NAME_CHARS
-from modhub.spec.refs import slug_of
+from modhub.spec.refs import is_portable, slug_of
 from modhub.spec.text import composed
 
 _HINT: Final = "give the list of class names, in output order."
@@ -295,6 +295,9 @@ def slugs_of(classes: Sequence[str]) -> tuple[str, ...]:
                 hint="give it a short name without control characters.",
             )
         slug = slug_of(name) or f"class-{index}"
+        if not is_portable(slug):
+            # In the cache a slug names a file.
+            slug = f"{slug}-class"
         if slug in seen:
             raise InvalidData(
                 f"the classes {shown(seen[slug])} and {shown(name)} would both be called {slug!r}.",

@@ -16,7 +16,7 @@ from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
 from modhub.spec.digests import sha256
 from modhub.spec.layout import release_path
-from modhub.spec.refs import ModelRef, parse_model_name
+from modhub.spec.refs import ModelRef, check_new_name, parse_model_name
 from modhub.spec.registry_files import (
     RECORD_FORMAT,
     AliasRecord,
@@ -51,6 +51,8 @@ class RecordKeeper(WritableRegistry):
             raise NotFound(
                 f"there is no alias {name!r} in {self.name}.", kind="no-alias", hint="see modhub alias list", name=name
             )
+        if not seen:
+            check_new_name(name, "alias")
         record = self._append(AliasRecord, name, seen, signer, target=target)
         update_aliases(self, name)
         return record

@@ -29,7 +29,7 @@ from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
 from modhub.spec.layout import blob_path, release_path, signature_path
 from modhub.spec.manifest import Manifest, StoredBlob, write_manifest
-from modhub.spec.refs import ModelRef
+from modhub.spec.refs import ModelRef, parse_new_model_name
 from modhub.spec.registry_files import Withdrawal
 from modhub.storage.parallel import Item, each
 from modhub.storage.progress import Progress
@@ -53,12 +53,18 @@ class Registry(RecordKeeper):
 
         ``blobs`` maps the sha256 of stored bytes to those bytes, for every entry of the manifest's blob table. Equal
         content under this version is a no-op (whose damaged blobs are repaired); other content raises Conflict, kind
-        ``version-exists``. Raises IntegrityError when manifest and blobs do not fit together, and RegistryUnreachable,
+        ``version-exists``, and so does a version that differs from another only in case, kind ``version-case``. Raises
+        InvalidRef for a new name that some file system cannot hold, IntegrityError when manifest and blobs do not fit
+        together, and RegistryUnreachable,
         kind ``unknown-outcome``, when the store became unreachable before it was known whether the release is there.
         """
         if manifest.content.version is None:
             raise UsageError("the release has no version.", kind="no-version", hint="give one, for example 1.0.0.")
-        return self.publish_stored(manifest, checked_bytes(manifest, blobs), blobs, signer=signer, progress=progress)
+        data = checked_bytes(manifest, blobs)
+        self.prepare()
+        content = manifest.content
+        self._require_portable(ModelRef(content.namespace, content.model, str(content.version)))
+        return self.publish_stored(manifest, data, blobs, signer=signer, progress=progress)
 
     def publish_stored(
         self,
@@ -72,7 +78,8 @@ class Registry(RecordKeeper):
     ) -> Published:
         """Publish a release in the very bytes in which another registry stores it; ``data`` and blobs are verified.
 
-        ``signatures`` are the files that came with it, by key id.
+        Its name is taken as it is: what exists elsewhere can be mirrored and imported. ``signatures`` are the files
+        that came with it, by key id.
         """
         self.prepare()
         content = manifest.content
@@ -113,6 +120,8 @@ class Registry(RecordKeeper):
         namespace, model = manifest.content.namespace, manifest.content.model
         checked_bytes(versioned(manifest, "1.0.0"), blobs)
         self.prepare()
+        if not self.versions(namespace, model):
+            parse_new_model_name(f"{namespace}/{model}")
         seen: set[str] = set()
         lost: set[str] = set()
         while True:
@@ -132,6 +141,22 @@ class Registry(RecordKeeper):
             if self.store.put_if_absent(release_path(ref), data):
                 return self._finish(ref, candidate, data, blobs, signer)
             lost.add(ref.version)
+
+    def _require_portable(self, ref: ModelRef) -> None:
+        """Raise InvalidRef or Conflict for a new release that not every file system could hold beside the others."""
+        versions = self.versions(ref.namespace, ref.model)
+        if not versions:
+            parse_new_model_name(ref.name)
+        same = [version for version in versions if version.lower() == ref.version.lower()]
+        if same and ref.version not in same:
+            raise Conflict(
+                f"{ref} differs from {ref.name}@{same[0]}, which is published in {self.name}, only in case; many file "
+                "systems cannot hold both.",
+                kind="version-case",
+                hint="choose another version.",
+                release=str(ref),
+                published=same[0],
+            )
 
     def _existing(self, ref: ModelRef) -> Manifest | None:
         try:

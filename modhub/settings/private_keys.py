@@ -31,7 +31,7 @@ from modhub.signing.keys import (
     write_private_key,
 )
 from modhub.signing.trusted_key import TrustedKey
-from modhub.spec.refs import check_name
+from modhub.spec.refs import check_name, check_new_name
 from modhub.storage import files
 from modhub.storage.fsync import flush
 
@@ -68,7 +68,7 @@ def create_key(name: str, passphrase: str | None = None) -> Signer:
 
     Raises Conflict, kind ``key-exists``, UsageError for an unusable passphrase, StorageError.
     """
-    path = key_path(name)
+    path = key_path(check_new_name(name, "key"))
     if passphrase is not None and not 1 <= len(passphrase.encode("utf-8", "surrogateescape")) <= _MAX_PASSPHRASE_BYTES:
         raise UsageError(
             f"the passphrase has {len(passphrase)} characters; it must have 1 to {_MAX_PASSPHRASE_BYTES} bytes.",

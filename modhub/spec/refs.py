@@ -25,6 +25,7 @@ VERSION_PATTERN: Final = (
     r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
     r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
 )
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])\Z", re.IGNORECASE)
 _NAME = re.compile(NAME_PATTERN + r"\Z")
 _VERSION = re.compile(VERSION_PATTERN + r"\Z")
 _CARET_ZERO: Final = r"\^(0(?:\.0)?)(?:\.\*)*(?=,|\Z)"
@@ -48,6 +49,37 @@ def check_name(text: str, what: str) -> str:
             name=text,
         )
     return text
+
+
+def check_new_name(text: str, what: str) -> str:
+    """``text`` when a new namespace, model, alias or key may be called so: on every file system, a name becomes a file.
+
+    Names that exist are read by ``check_name``, which accepts more. Raises InvalidRef, kind ``unportable-name`` among
+    others.
+    """
+    check_name(text, what)
+    if reason := _unportable(text):
+        raise InvalidRef(
+            f"the {what} {text!r} {reason}, so some file systems cannot hold it.",
+            kind="unportable-name",
+            hint="choose another name.",
+            name=text,
+        )
+    return text
+
+
+def is_portable(name: str) -> bool:
+    """Whether every file system can hold a file or folder of this name."""
+    return _unportable(name) is None
+
+
+def _unportable(name: str) -> str | None:
+    if name.endswith("."):
+        return "ends in a dot"
+    # Windows means the device, whatever stands behind the first dot.
+    if _DEVICE.match(name.partition(".")[0]):
+        return f"begins with {name.partition('.')[0]!r}, which Windows takes for a device"
+    return None
 
 
 def check_version(text: str) -> str:
@@ -257,6 +289,12 @@ def parse_model_name(text: str) -> tuple[str, str]:
         )
     namespace, model = request.base.split("/")
     return namespace, model
+
+
+def parse_new_model_name(text: str) -> tuple[str, str]:
+    """As ``parse_model_name``, for a model that is to be made: both parts as ``check_new_name`` says."""
+    namespace, model = parse_model_name(text)
+    return check_new_name(namespace, "namespace"), check_new_name(model, "model")
 
 
 def is_model_name(text: str) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from modhub.errors import NotFound, UsageError
 from modhub.package.decomposition import Decomposition, with_digests
 from modhub.package.module import Module
-from modhub.spec.refs import parse_model_name
+from modhub.spec.refs import parse_new_model_name
 from modhub.updating.choosing import Approach, Tried
 
 _DRAWS = 2000
@@ -106,7 +106,7 @@ class Update:
         base = self._base(chosen[0])
         own = base.origin
         if name is not None:
-            namespace, model = parse_model_name(name)
+            namespace, model = parse_new_model_name(name)
             own = replace(own, namespace=namespace, model=model)
         modules = [replace(module, origin=own) for module in sorted(chosen, key=lambda module: module.index)]
         return replace(base, origin=own, modules=with_digests(modules))

@@ -11,7 +11,7 @@ from servers import static_server
 from synthetic import release
 
 from modhub.cache.cache import Cache
-from modhub.errors import Conflict, IntegrityError, InvalidRef, NotFound, RegistryUnreachable, UsageError
+from modhub.errors import Conflict, IntegrityError, InvalidRef, NotFound, RegistryUnreachable, Untrusted, UsageError
 from modhub.installation.install import install_pinned
 from modhub.registry.admin.fsck import fsck
 from modhub.registry.admin.mirror import mirror
@@ -262,7 +262,7 @@ def test_two_copies_at_once_agree(source, target):
 def test_a_registry_that_is_not_believed_is_not_copied(source, target):
     source.publish(*release("you/net", "1.1.0", classes=("owl", "bat")))
     done = mirror(RegistryReader(source.store, trust=TRUST), target)
-    assert told(done) == [(IntegrityError, "unsigned")]
+    assert told(done) == [(Untrusted, "unsigned")]
     assert set(done.copied) == {REF, NEWER, YOURS}
     # Everything that the signatures are needed for came along.
     reader = RegistryReader(target.store, trust=TRUST)

@@ -133,9 +133,9 @@ def command(
     """
     from modhub.engine.read.files import check_model_file, load_model
     from modhub.ops.decompose import decompose
-    from modhub.spec.refs import parse_model_name
+    from modhub.spec.refs import parse_new_model_name
 
-    _, short = parse_model_name(name)
+    _, short = parse_new_model_name(name)
     out = out or Path(f"{short}.modules")
     check_model_file(model)
     _check_out(out)

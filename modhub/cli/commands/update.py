@@ -86,10 +86,10 @@ def command(
     calibrate  fits the modules' heads to the images, as near to the present ones as these allow
     """
     from modhub.ops.update import update
-    from modhub.spec.refs import parse_model_name
+    from modhub.spec.refs import parse_new_model_name
 
     if name is not None:
-        parse_model_name(name)
+        parse_new_model_name(name)
     if out is not None:
         _check_out(out)
     with ProgressLine("reading data") as progress:

@@ -34,7 +34,7 @@ from modhub.package.module import Module, Origin
 from modhub.spec.contract import check_images, contract_of
 from modhub.spec.digests import sha256
 from modhub.spec.manifest import Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
-from modhub.spec.refs import parse_model_name
+from modhub.spec.refs import parse_new_model_name
 
 _OBSERVED = " (observed)"
 
@@ -60,7 +60,7 @@ def decompose_model(
     validation_steps: int | None = None,
 ) -> Decomposition:
     """See ``modhub.decompose``, whose arguments these are."""
-    namespace, model_name = parse_model_name(name)
+    namespace, model_name = parse_new_model_name(name)
     chosen = _options(options)
     _check_data_names(data_name, validation_name)
     architecture, weights = read_model(model)
