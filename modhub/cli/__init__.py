@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with quiet.warnings_as_lines(everything=debug):
             code = root.main(given, prog_name="modhub", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    # click ends the process itself where whoever read our output has gone.
+    # click ends the process itself where the reader of our output has closed it.
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except BaseException as error:

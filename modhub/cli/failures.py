@@ -1,7 +1,7 @@
 """Whatever ends a command early, as one message, one hint and one exit code.
 
 In text: ``error: ...`` and ``hint: ...`` on stderr. With ``--json``: one JSON object on stderr, with the keys ``error``
-(the stable kind), ``message``, ``hint``, and the error's own data; stdout then holds nothing or is cut short.
+(the stable kind), ``message``, ``hint``, and the error's own data; stdout is then empty or incomplete.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def mirrored_fields(done: Mirrored) -> dict[str, Any]:
     }
 
 
-def tell(problems: Sequence[ModhubError]) -> None:
+def print_problems(problems: Sequence[ModhubError]) -> None:
     """Warn of everything but the gravest, which ends the command with its exit code."""
     if not problems:
         return

@@ -22,7 +22,7 @@ def signer(name: str) -> Signer:
 
 
 def ask(name: str) -> str:
-    """The passphrase of an existing key, from whoever sits at the terminal. Raises UsageError when nobody does."""
+    """The passphrase of an existing key, asked at the terminal. Raises UsageError when there is none."""
     return _prompt(name, confirm=False)
 
 

@@ -23,7 +23,7 @@ def let_backends_talk() -> None:
 
 
 def load_engine() -> None:
-    """Import keras and its backend, without what they say of themselves; whoever has set a log level hears it."""
+    """Import keras and its backend, without what they log about themselves, unless the user has set a log level."""
     if _LEVEL in os.environ:
         import_module("modhub.engine.run.network")
         return

@@ -14,13 +14,13 @@ from modhub.errors import UsageError, did_you_mean
 #: Section -> command -> what it is for, as ``modhub --help`` shows them. ``commands/<command>.py`` has it.
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "See it work": {
-        "demo": "Train three small networks, cut them, compose their classes.",
+        "demo": "Train three small networks, decompose them, compose their classes.",
     },
     "Make modules": {
-        "decompose": "Cut a trained Keras classifier into one module per class.",
+        "decompose": "Make one module per class of a trained Keras classifier.",
         "update": "Adapt modules to classes that their origin never saw.",
         "publish": "Publish a folder of modules as an immutable release.",
-        "yank": "Let nobody choose a release any more.",
+        "yank": "Let resolution skip a release from now on.",
     },
     "Use modules": {
         "search": "Find modules by name, class or data set.",
@@ -127,7 +127,7 @@ def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) 
 )
 @click.pass_context
 def root(ctx: click.Context) -> None:
-    """Cut a trained Keras image classifier into one module per class; publish, install and compose modules.
+    """Decompose a trained Keras image classifier into one module per class; publish, install and compose modules.
 
     \b
     modhub decompose net.keras --data data.npz --rescale 1/255 --as me/net --out net.modules

@@ -144,7 +144,7 @@ def test_prune(run, filled):
     for marker in (filled.root / "installed").rglob("cat.json"):
         marker.unlink()
     assert (
-        run("cache", "prune").err == "300 bytes that nobody needs were used within the last hour; prune again later.\n"
+        run("cache", "prune").err == "300 bytes that nothing needs were used within the last hour; prune again later.\n"
     )
     make_older(filled.root, 2 * HOUR)
     left = filled.size() - 300

@@ -85,7 +85,7 @@ def test_a_decomposition_keeps_what_it_took(workshop, run, tmp_path: Path) -> No
     assert energy.seconds < made.document["energy"]["seconds"]
     modhub.publish(tmp_path / "net.modules", version="1.0.0", registry=str(tmp_path / "registry"))
     shown = run("info", "me/metered", "--registry", tmp_path / "registry")
-    assert f"{energy.kwh:.3g} kWh, {energy.co2e_kg:.3g} kg CO2e, to cut it in {energy.seconds:.1f} s" in shown.out
+    assert f"{energy.kwh:.3g} kWh, {energy.co2e_kg:.3g} kg CO2e, decomposed in {energy.seconds:.1f} s" in shown.out
     assert "CPU: estimate: 4 W" in shown.out
     document = run("info", "me/metered", "--registry", tmp_path / "registry", "--json").document
     assert document["provenance"]["energy"]["kwh"] == energy.kwh

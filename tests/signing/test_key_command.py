@@ -72,7 +72,7 @@ def test_new_tells_others_what_to_run(run: Run) -> None:
         0, f"made the key team-ci, in {path}\n  public key  {made.public}\n  id          {made.id}\n",
     )  # fmt: skip
     assert result.err == (
-        "whoever is to believe it, for the namespaces that you publish in, runs:\n"
+        "anyone who should trust it, for the namespaces that you publish in, runs:\n"
         f"  modhub key trust {made.public} --name team-ci --namespace NAMESPACE\n"
     )
     assert run(*result.err.splitlines()[1].split()[1:-1], "team").code == 0
@@ -235,7 +235,7 @@ def test_what_cannot_be_revoked_changes_nothing(run: Run, tmp_path: Path) -> Non
     assert (nothing.code, nothing.err) == (
         2,
         "error: you do not trust the key 'mine', so there is nothing to revoke here.\n"
-        "hint: tell those who do: --registry URL.\n",
+        "hint: publish that: --registry URL.\n",
     )
     theirs = run("key", "revoke", "team", "--reason", "x", "--registry", tmp_path / "registry")
     assert (theirs.code, theirs.err) == (

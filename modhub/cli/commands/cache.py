@@ -154,7 +154,7 @@ def verify_command(folder: Path | None, as_json: bool) -> None:
 @command.command(
     "prune",
     cls=Command,
-    short_help="Delete what nobody needs, or more.",
+    short_help="Delete what nothing needs, or more.",
     examples=["modhub cache prune --dry-run", "modhub cache prune --max-size 2GB"],
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
@@ -183,7 +183,7 @@ def prune_command(dry_run: bool, max_size: int | None, folder: Path | None, as_j
     printing.line(f"{freed}; {printing.bytes_text(pruned.left)} {'would stay' if dry_run else 'stay'}.")
     if pruned.waiting:
         printing.note(
-            f"{printing.bytes_text(pruned.waiting)} that nobody needs were used within the last hour; "
+            f"{printing.bytes_text(pruned.waiting)} that nothing needs were used within the last hour; "
             "prune again later."
         )
     if max_size is not None and pruned.left - pruned.waiting > max_size:

@@ -90,7 +90,7 @@ def command(
         printing.document(document)
         return
     printing.line(plan.summary)
-    # Thresholds decide only where it may answer none of the classes.
+    # Thresholds decide only where the classifier may reject an image.
     columns = [Column("label", wraps=True), Column("module"), Column("threshold", right=True)]
     rows = [
         (label, module.ref, f"{module.threshold:.3f}") for label, module in zip(plan.labels, plan.modules, strict=True)

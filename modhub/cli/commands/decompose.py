@@ -114,7 +114,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Cut a trained Keras image classifier into one module per class (Pan & Rajan, ICSE 2022).
+    """Make one module per class of a trained Keras image classifier (Pan & Rajan, ICSE 2022).
 
     DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, a folder with
     one folder of images a class, or the URL of an .npz or of a folder of them. Files that would fill more than half

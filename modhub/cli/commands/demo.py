@@ -39,12 +39,12 @@ _FIGURES: Final = ("accuracy", "balanced", "origin", "time")
 )
 @json_option
 def command(keep: Path | None, as_json: bool) -> None:
-    """Train three small networks, cut them into modules, publish, install, compose, swap; in about a minute, offline.
+    """Train three small networks, decompose them, publish, install, compose, swap; in about a minute, offline.
 
     \b
     accuracy  on test images of exactly the classes that can be answered
     balanced  the same, every class counting equally
-    origin    the network that the modules were cut from, on the same images
+    origin    the network that the modules come from, on the same images
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 

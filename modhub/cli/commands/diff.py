@@ -87,7 +87,7 @@ def _print_settings(settings: Any) -> None:
 
 
 def _short(value: str | None) -> str:
-    """A setting as people read it: the start of a digest tells enough."""
+    """A setting as people read it: the start of a digest is enough."""
     return "-" if value is None else value[:19] if value.startswith("sha256:") else value
 
 

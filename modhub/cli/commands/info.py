@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @cache_option
 @json_option
 def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
-    """Show what a release, or one module of it, is: origin, input, how it was cut, and figures.
+    """Show what a release, or one module of it, is: origin, input, how it was decomposed, and figures.
 
     \b
     kept      share of the network's nodes that the module keeps
@@ -82,7 +82,7 @@ def _print(details: Details) -> None:
         *([("network", _accuracies(content))] if content.origin.accuracy else []),
         ("input", _input(content.contract)),
         (
-            "cut with",
+            "made with",
             f"observe {options.observe}, backtrack {options.backtrack}, rule {options.rule}, delta {options.delta}",
         ),
         ("", f"{options.samples_per_class:,} samples per class, seed {options.seed}"),
@@ -108,7 +108,9 @@ def _accuracies(content: Content) -> str:
 
 
 def _energy(energy: EnergySpent) -> str:
-    return f"{energy.kwh:.3g} kWh, {energy.co2e_kg:.3g} kg CO2e, to cut it in {energy.seconds:.1f} s\n{energy.source}"
+    return (
+        f"{energy.kwh:.3g} kWh, {energy.co2e_kg:.3g} kg CO2e, decomposed in {energy.seconds:.1f} s\n{energy.source}"
+    )
 
 
 def _derived(modules: list[ModuleRecord]) -> str:

@@ -56,7 +56,7 @@ def new_key(name: str, locked: bool, as_json: bool) -> None:
         return
     printing.line(f"made the key {name}, in {printing.place(path)}")
     printing.fields([("public key", str(made.public)), ("id", made.id)])
-    printing.note("whoever is to believe it, for the namespaces that you publish in, runs:")
+    printing.note("anyone who should trust it, for the namespaces that you publish in, runs:")
     printing.note(f"  modhub key trust {made.public} --name {name} --namespace NAMESPACE")
 
 
@@ -113,9 +113,9 @@ def list_keys(as_json: bool) -> None:
 @click.option("--name", metavar="NAME", help="What to call it.")
 @json_option
 def trust_command(key: str, namespaces: tuple[str, ...], name: str | None, as_json: bool) -> None:
-    """Believe what PUBLIC_KEY signs in the namespaces given, beside those that it is believed in already.
+    """Trust what PUBLIC_KEY signs in the namespaces given, in addition to those that it is trusted for already.
 
-    A key that you have or trust may be given by its name. Get others' keys in a way that you trust: whoever made the
+    A key that you have or trust may be given by its name. Get others' keys in a way that you trust: the maker of the
     key decides what you install.
     """
     from modhub.settings.config import config_path
@@ -133,7 +133,7 @@ def trust_command(key: str, namespaces: tuple[str, ...], name: str | None, as_js
 @command.command(
     "revoke",
     cls=Command,
-    short_help="Stop believing a key, and tell others to.",
+    short_help="Stop trusting a key, and publish that.",
     examples=[
         "modhub key revoke team-ci --reason 'its machine was broken into'",
         "modhub key revoke laptop --reason stolen --registry ~/team-registry",
@@ -146,7 +146,7 @@ def trust_command(key: str, namespaces: tuple[str, ...], name: str | None, as_js
 def revoke_key(key: str, reason: str, registry: str | None, as_json: bool) -> None:
     """Stop believing KEY (a name, a public key, or the first digits of its id), whatever it has signed.
 
-    With --registry, a key of your own also says in that registry that nobody is to believe it any more, which cannot be
+    With --registry, a key of your own also says in that registry that it must not be trusted any more, which cannot be
     taken back. What it signed can be published again with another key, for the signature alone.
     """
     from modhub.settings.trusted_keys import find_key, revoke_trusted
@@ -157,20 +157,20 @@ def revoke_key(key: str, reason: str, registry: str | None, as_json: bool) -> No
         raise UsageError(
             f"you do not trust the key {key!r}, so there is nothing to revoke here.",
             kind="not-trusted",
-            hint="tell those who do: --registry URL.",
+            hint="publish that: --registry URL.",
             key=key,
         )
     revoked = revoke_trusted(found.trusted, reason) if found.trusted is not None else None
-    url, told = _tell(signer, reason, registry) if signer is not None else (None, False)
+    url, added = _publish_revocation(signer, reason, registry) if signer is not None else (None, False)
     if as_json:
         fields = {"names": found.names, "id": found.public.id if found.public else signer.id if signer else None}
-        printing.document(fields | {"revoked": revoked.revoked if revoked else None, "registry": url, "told": told})
+        printing.document(fields | {"revoked": revoked.revoked if revoked else None, "registry": url, "told": added})
         return
     if revoked is not None:
         printing.line(f"the key {revoked} is revoked here: {revoked.revoked}")
     if url is not None:
         where = printing.place(url)
-        printing.line(f"said so in {where}" if told else f"{where} says so already")
+        printing.line(f"said so in {where}" if added else f"{where} says so already")
 
 
 def _own_signer(text: str, found: KnownKey) -> Signer:
@@ -186,7 +186,7 @@ def _own_signer(text: str, found: KnownKey) -> Signer:
     return load_private_key(found.own.name, passphrase.ask)
 
 
-def _tell(signer: Signer, reason: str, registry: str | None) -> tuple[str, bool]:
+def _publish_revocation(signer: Signer, reason: str, registry: str | None) -> tuple[str, bool]:
     from modhub.installation.registries import publishing_registry
     from modhub.settings.config import load_config
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
-from modhub.cli.findings import count, duration, mirrored_fields, print_findings, print_some, report_fields, tell
+from modhub.cli.findings import (
+    count,
+    duration,
+    mirrored_fields,
+    print_findings,
+    print_problems,
+    print_some,
+    report_fields,
+)
 from modhub.cli.options import Command, json_option, sign_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.root import CommandGroup, help_alone
@@ -79,7 +87,7 @@ def init(url: str | None, single_writer: bool, as_json: bool) -> None:
 def fsck_command(url: str | None, other: str | None, as_json: bool) -> None:
     """Read every manifest and record, hash every blob, and hold the index to the releases.
 
-    What any crash may leave behind is called untidy and harms nobody. Exit code 5 when something is damaged.
+    What any crash may leave behind is called untidy and does no harm. Exit code 5 when something is damaged.
     """
     from modhub.registry.admin.fsck import fsck as examine
 
@@ -96,7 +104,7 @@ def fsck_command(url: str | None, other: str | None, as_json: bool) -> None:
             f"{count(len(report.damage), 'thing')} in the registry {registry.url} "
             f"{'is' if len(report.damage) == 1 else 'are'} damaged.",
             kind="damaged-registry",
-            hint="mend it from another copy: modhub registry fsck --repair-from URL; or publish those releases again.",
+            hint="repair it from a copy: modhub registry fsck --repair-from URL; or publish those releases again.",
             **report_fields(report),
         )
 
@@ -119,7 +127,7 @@ def fsck_command(url: str | None, other: str | None, as_json: bool) -> None:
     show_default=True,
     metavar="TIME",
     callback=duration,
-    help="How long nothing must have needed it: 7d, 12h, 30m. With 0 nobody may be publishing meanwhile.",
+    help="How long nothing must have needed it: 7d, 12h, 30m. With 0 no publication may be running.",
 )
 @json_option
 def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> None:
@@ -178,7 +186,7 @@ def reindex_command(url: str | None, as_json: bool) -> None:
         )
     else:
         printing.line(f"rebuilt the index of {count(len(names), 'model')} in {printing.place(registry.url)}")
-    tell(problems)
+    print_problems(problems)
 
 
 @command.command(
@@ -211,7 +219,7 @@ def mirror_command(source: str, target: str, refs: tuple[str, ...], as_json: boo
             f"copied {count(len(done.copied), 'release')}, {printing.bytes_text(done.fetched)}; "
             f"{len(done.present)} were there, {len(done.taken_down)} are taken down."
         )
-    tell(done.problems)
+    print_problems(done.problems)
 
 
 @command.command(
@@ -229,7 +237,7 @@ def mirror_command(source: str, target: str, refs: tuple[str, ...], as_json: boo
 def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | None, as_json: bool) -> None:
     """Remove the bytes of a release that must not be there. This cannot be undone.
 
-    Its name and version stay taken for ever. To let nobody choose it, without removing anything: modhub yank.
+    Its name and version stay taken for ever. To let resolution skip it, without removing anything: modhub yank.
     """
     from modhub.registry.admin.takedown import take_down
     from modhub.spec.registry_files import check_reason

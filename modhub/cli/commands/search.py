@@ -14,7 +14,7 @@ from modhub.cli.options import Command, json_option, registry_option
     examples=["modhub search cat", "modhub search r20 apple", "modhub search --namespace cifar100 --limit 5"],
 )
 @click.argument("words", nargs=-1, metavar="[WORDS...]")
-@click.option("--dataset", metavar="NAME", help="Only what was cut with this data set.")
+@click.option("--dataset", metavar="NAME", help="Only what was decomposed with this data set.")
 @click.option("--namespace", metavar="NAME", help="Only what is in this namespace.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @registry_option

@@ -26,8 +26,8 @@ def command(project: Path | None, as_json: bool, **places: Any) -> None:
         printing.document(_document(tree))
         return
     usual = {"adapt": None, "mode": "isolated", "dtype": "float32"}
-    told = [f"{name} {getattr(tree, name)}" for name, value in usual.items() if getattr(tree, name) != value]
-    printing.line(f"{tree.name}  {', '.join([tree.input, *told])}")
+    unusual = [f"{name} {getattr(tree, name)}" for name, value in usual.items() if getattr(tree, name) != value]
+    printing.line(f"{tree.name}  {', '.join([tree.input, *unusual])}")
     for number, branch in enumerate(tree.branches, 1):
         last = number == len(tree.branches)
         _print(branch, "└── " if last else "├── ", "    " if last else "│   ")

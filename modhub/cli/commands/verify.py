@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.findings import tell
+from modhub.cli.findings import print_problems
 from modhub.cli.options import Command
 from modhub.cli.printing import Column
 from modhub.cli.project_options import project_options, working
@@ -34,7 +34,7 @@ def command(accuracy: bool, project: Path | None, as_json: bool, **places: Any) 
         printing.document(_document(replay))
     else:
         _print(replay)
-    tell(replay.problems)
+    print_problems(replay.problems)
 
 
 def _document(replay: Replay) -> dict[str, Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @one_registry_option
 @json_option
 def command(ref: str, reason: str, undo: bool, sign: Signer | None, registry: str | None, as_json: bool) -> None:
-    """Let nobody choose a release any more, without taking it away.
+    """Let resolution skip a release from now on, without removing it.
 
     Names and ranges skip it from now on; lockfiles that pin it still install it, with a warning. Nothing is deleted.
     """
