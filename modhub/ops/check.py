@@ -170,7 +170,7 @@ def _fell(
         f"{name} is not published: its recall of {worst.cls!r} on {data} is {now}, that of {against} "
         f"{worst.before / worst.images:.1%} ({worst.images:,} images), a fall of more than {check.margin:.1%}.{others}",
         kind="recall-fell",
-        hint="mend it, or accept the fall with a larger --margin, or publish it as another model.",
+        hint="fix it, or accept the fall with a larger --margin, or publish it as another model.",
         cls=worst.cls,
         before=worst.before / worst.images,
         after=worst.after / worst.images,

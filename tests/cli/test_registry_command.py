@@ -70,7 +70,7 @@ def test_fsck_names_what_is_damaged_and_repairs_it(run: Run, registry: Registry,
     done = run("registry", "fsck", registry.url)
     assert done.code == 5
     assert f"{weights_file(registry)} is truncated: it has 2 bytes instead of 5000 bytes." in done.out
-    assert done.err.startswith(f"error: 1 thing in the registry {registry.url} is damaged.\nhint: repair it from a copy")
+    assert done.err.startswith(f"error: 1 thing in the registry {registry.url} is damaged.\nhint: repair it")
     failed = run("registry", "fsck", registry.url, "--json")
     assert (failed.code, failed.out) == (5, "")
     assert json.loads(failed.err)["error"] == "damaged-registry"

@@ -108,9 +108,7 @@ def _accuracies(content: Content) -> str:
 
 
 def _energy(energy: EnergySpent) -> str:
-    return (
-        f"{energy.kwh:.3g} kWh, {energy.co2e_kg:.3g} kg CO2e, decomposed in {energy.seconds:.1f} s\n{energy.source}"
-    )
+    return f"{energy.kwh:.3g} kWh, {energy.co2e_kg:.3g} kg CO2e, decomposed in {energy.seconds:.1f} s\n{energy.source}"
 
 
 def _derived(modules: list[ModuleRecord]) -> str:
