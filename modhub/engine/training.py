@@ -30,18 +30,24 @@ def small_cnn(input_shape: tuple[int, int, int], classes: int, *, seed: int) -> 
     def he() -> keras.initializers.Initializer:
         return keras.initializers.HeNormal(seed=int(next(seeds)))
 
-    layers = keras.layers
+    layers, single = keras.layers, "float32"
     return keras.Sequential(
         [
-            keras.Input(input_shape),
-            layers.Conv2D(16, 3, padding="same", activation="relu", kernel_initializer=he(), name="conv_1"),
-            layers.MaxPooling2D(2, name="pool_1"),
-            layers.Conv2D(32, 3, padding="same", activation="relu", kernel_initializer=he(), name="conv_2"),
-            layers.MaxPooling2D(2, name="pool_2"),
-            layers.Conv2D(32, 3, padding="same", activation="relu", kernel_initializer=he(), name="conv_3"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(48, activation="relu", kernel_initializer=he(), name="dense"),
-            layers.Dense(classes, activation="softmax", kernel_initializer=he(), name="head"),
+            keras.Input(input_shape, dtype=single),
+            layers.Conv2D(
+                16, 3, padding="same", activation="relu", kernel_initializer=he(), name="conv_1", dtype=single
+            ),
+            layers.MaxPooling2D(2, name="pool_1", dtype=single),
+            layers.Conv2D(
+                32, 3, padding="same", activation="relu", kernel_initializer=he(), name="conv_2", dtype=single
+            ),
+            layers.MaxPooling2D(2, name="pool_2", dtype=single),
+            layers.Conv2D(
+                32, 3, padding="same", activation="relu", kernel_initializer=he(), name="conv_3", dtype=single
+            ),
+            layers.Flatten(name="flatten", dtype=single),
+            layers.Dense(48, activation="relu", kernel_initializer=he(), name="dense", dtype=single),
+            layers.Dense(classes, activation="softmax", kernel_initializer=he(), name="head", dtype=single),
         ],
         name="small_cnn",
     )

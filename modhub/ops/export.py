@@ -211,6 +211,8 @@ def _compared(composite: Composite, kind: Format, artifact: Path, images: NDArra
         raise _differs(kind, f"it names the classes {list(found.classes)}, not {composite.classes}")
     if found.margins.shape != expected.shape:
         raise _differs(kind, f"its margins have the shape {found.margins.shape}, not {expected.shape}")
+    if found.dtype != "float32":
+        raise _differs(kind, f"its margins are {found.dtype}, not float32")
     # A NaN is no difference in size, but one all the same.
     gaps = np.nan_to_num(np.abs(found.margins - expected), nan=np.inf)
     image, column = np.unravel_index(int(gaps.argmax()), gaps.shape)

@@ -1,5 +1,6 @@
 """A plan as one keras.Model made of standard layers only, so that it loads in an interpreter without modhub.
 
+Every layer states its dtype, because the process's policy (mixed precision, another floatx) would decide otherwise.
 Masks are frozen EinsumDense layers that multiply by a constant: a Lambda or a custom layer would need code to load.
 """
 
@@ -42,10 +43,10 @@ def to_keras(plan: Plan, *, name: str = "composite") -> keras.Model:
         own = images if adapter is None else through_layers(images, adapter, prefix)
         _add_origin(own, prefix, modules, positions, columns, fused=way.fused)
     members = columns[: len(plan.members)]
-    margins = members[0] if len(members) == 1 else keras.layers.Concatenate(name="margins")(members)
+    margins = members[0] if len(members) == 1 else keras.layers.Concatenate(dtype="float32", name="margins")(members)
     start = len(members)
     for verifier in plan.verifiers:
-        votes = keras.layers.Concatenate()(columns[start : start + len(verifier.columns)])
+        votes = keras.layers.Concatenate(dtype="float32")(columns[start : start + len(verifier.columns)])
         margins = _decided(margins, votes, verifier.columns)
         start += len(verifier.columns)
     return keras.Model(images, margins, name=name)

@@ -36,7 +36,10 @@ if kind == "keras":
     with zipfile.ZipFile(artifact) as archive:
         classes = json.loads(archive.read({KERAS_MEMBER!r}))[{KERAS_KEY!r}]["classes"]
     model = keras.models.load_model(artifact, compile=False, safe_mode=True)
-    margins = model.predict(images, batch_size={_BATCH}, verbose=0)
+    # Called and not predicted, since predict brings images to floatx first, whatever this machine has set that to.
+    parts = [model(images[start : start + {_BATCH}], training=False) for start in range(0, len(images), {_BATCH})]
+    dtype = keras.backend.standardize_dtype(parts[0].dtype)
+    margins = np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(part, "float32")) for part in parts])
     labels = [classes[column] for column in margins.argmax(axis=1)]
 else:
     import tensorflow as tf
@@ -44,22 +47,27 @@ else:
     signatures = tf.saved_model.load(artifact).signatures
     batches = [images[start : start + {_BATCH}] for start in range(0, len(images), {_BATCH})]
     parts = [signatures["serving_default"](images=tf.constant(batch)) for batch in batches]
-    margins = np.concatenate([part["margins"].numpy() for part in parts])
+    dtype = parts[0]["margins"].dtype.name
+    margins = np.concatenate([part["margins"].numpy().astype(np.float32) for part in parts])
     labels = [label.decode() for part in parts for label in part["labels"].numpy()]
     classes = [name.decode() for name in signatures["classes"]()["classes"].numpy()]
 if "modhub" in sys.modules:
     sys.exit("modhub was loaded")
-np.savez(answers, margins=margins, labels=labels, classes=classes)
+np.savez(answers, margins=margins, labels=labels, classes=classes, dtype=dtype)
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Reloaded:
-    """What an artifact answers by itself: margins float32 (N, k), a label an image, and the classes it names."""
+    """What an artifact answers by itself: margins (N, k), a label an image, and the classes it names.
+
+    ``dtype`` is what the margins were, which are float32 here.
+    """
 
     margins: NDArray[np.float32]
     labels: tuple[str, ...]
     classes: tuple[str, ...]
+    dtype: str
 
 
 def reloaded(kind: Format, artifact: Path, images: NDArray[Any]) -> Reloaded:
@@ -84,7 +92,7 @@ def _in_new_interpreter(kind: Format, artifact: Path, images: NDArray[np.float32
             raise _unreadable(kind, (done.stderr.strip().splitlines() or ["no reason was given"])[-1])
         with np.load(answers) as found:
             labels, classes = found["labels"], found["classes"]
-            return Reloaded(found["margins"], tuple(map(str, labels)), tuple(map(str, classes)))
+            return Reloaded(found["margins"], tuple(map(str, labels)), tuple(map(str, classes)), str(found["dtype"]))
 
 
 def _in_onnxruntime(artifact: Path, images: NDArray[np.float32]) -> Reloaded:
@@ -101,7 +109,8 @@ def _in_onnxruntime(artifact: Path, images: NDArray[np.float32]) -> Reloaded:
         raise _unreadable("onnx", str(error)) from error
     classes = json.loads(session.get_modelmeta().custom_metadata_map[ONNX_CLASSES])
     margins = np.concatenate(parts)
-    return Reloaded(margins, tuple(classes[column] for column in margins.argmax(axis=1)), tuple(classes))
+    labels = tuple(classes[column] for column in margins.argmax(axis=1))
+    return Reloaded(margins.astype(np.float32), labels, tuple(classes), str(margins.dtype))
 
 
 def _unreadable(kind: Format, reason: str) -> UnsupportedModel:
