@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.errors import UsageError
+from modhub.ops.compose import compose
+from modhub.project.project import Project
 
 if TYPE_CHECKING:
     from modhub.composition.agreement import Agreement
@@ -51,8 +53,6 @@ def composite_of_options(
     """
     mode, dtype = way_asked(refs, shape)
     if refs:
-        from modhub.ops.compose import compose
-
         composite = compose(
             refs,
             registry=registry,
@@ -85,8 +85,6 @@ def way_asked(refs: Sequence[str], shape: ComposeOptions) -> tuple[str, str]:
     """
     mode, dtype = EXACT
     if not refs:
-        from modhub.project.project import Project
-
         project = Project.open().file.project
         mode, dtype = project.mode, project.dtype
     return shape.mode or mode, shape.dtype or dtype
@@ -98,8 +96,6 @@ def agreement_line(agreement: Agreement | str) -> str:
 
 
 def _of_project(shape: ComposeOptions, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
-    from modhub.project.project import Project
-
     if shape.adapt or shape.size or shape.reject:
         raise UsageError(
             "--adapt, --size and --reject were given without a REF.",

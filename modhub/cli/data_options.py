@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from modhub.data.images import ImageData, load_data
+from modhub.engine.datasets import load_dataset
 from modhub.errors import NotFound, UsageError
-
-if TYPE_CHECKING:
-    from modhub.data.images import ImageData
 
 
 def class_names_option(text: str | None) -> list[str] | None:
@@ -34,7 +33,4 @@ def class_names_option(text: str | None) -> list[str] | None:
 
 def labelled(spec: str, split: Any, classes: Any = None) -> ImageData:
     """Labelled images by ``spec``, named data sets among them. Raises as ``load_data`` does."""
-    from modhub.data.images import load_data
-    from modhub.engine.datasets import load_dataset
-
     return load_data(spec, split=split, classes=classes, datasets=load_dataset)

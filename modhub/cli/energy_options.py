@@ -11,6 +11,8 @@ import click
 from modhub.cli import printing
 from modhub.cli.options import number
 from modhub.cli.progress import ProgressLine
+from modhub.energy.machine import meter as open_meter
+from modhub.energy.meter import active
 from modhub.errors import UsageError
 
 _WAYS: Final = ("auto", "counter")
@@ -26,7 +28,6 @@ def metered(command: Callable[..., None]) -> Callable[..., None]:
             _refuse_without_meter(factors)
             command(**values)
             return
-        from modhub.energy.machine import meter as open_meter
 
         running = open_meter(require_counter=meter == "counter", **factors)
         with ProgressLine("measuring the power of the machine at rest"):
@@ -45,8 +46,6 @@ def metered(command: Callable[..., None]) -> Callable[..., None]:
 
 def with_energy(document: dict[str, Any]) -> dict[str, Any]:
     """A command's JSON document, with what the command drew so far when it is metered."""
-    from modhub.energy.meter import active
-
     running = active()
     return document if running is None else {**document, "energy": running.result.to_dict()}
 

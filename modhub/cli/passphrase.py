@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.errors import UsageError
+from modhub.settings.private_keys import load_signer
 
 if TYPE_CHECKING:
     from modhub.signing.keys import Signer
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 def signer(name: str) -> Signer:
     """The user's private key ``name``, ready to sign; asks for the passphrase of a locked one."""
-    from modhub.settings.private_keys import load_signer
-
     return load_signer(name, ask)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,10 +17,10 @@ from modhub.cli.options import cache_option, json_option, registry_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
+from modhub.project.project import Project
 from modhub.spec.text import percent
 
 if TYPE_CHECKING:
-    from modhub.project.project import Project
     from modhub.project.session import Change
     from modhub.resolve.lockfile import LockedProject
 
@@ -50,9 +51,6 @@ def project_options(function: _Command) -> _Command:
 @contextmanager
 def working(doing: str, project: Path | None, **places: Any) -> Iterator[Project]:
     """The project, while one line says what is being done. ``places`` are registry, cache and offline."""
-    from dataclasses import replace
-
-    from modhub.project.project import Project
 
     with ProgressLine(doing) as progress:
         found = Project.open(project, progress=progress.at, **places)

@@ -11,6 +11,10 @@ from modhub.cli.options import Command, json_option, one_registry_option, regist
 from modhub.cli.printing import Column
 from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import NotFound, did_you_mean
+from modhub.installation.registries import publishing_registry, registries
+from modhub.registry.unreachable import reachable
+from modhub.settings.config import load_config, write_alias
+from modhub.spec.refs import parse_model_name
 
 if TYPE_CHECKING:
     from modhub.registry.writer import Registry
@@ -78,10 +82,6 @@ def remove_alias(name: str, sign: Signer | None, registry: str | None, as_json: 
 @json_option
 def list_aliases(registry: tuple[str, ...] | None, as_json: bool) -> None:
     """List all aliases in the order in which they count: yours, then those of every registry."""
-    from modhub.installation.registries import registries
-    from modhub.registry.unreachable import reachable
-    from modhub.settings.config import load_config
-
     config = load_config()
     rows = [(name, config.aliases[name], str(config.path)) for name in sorted(config.aliases)]
     for place in reachable(registries(registry, config)):
@@ -108,9 +108,6 @@ def list_aliases(registry: tuple[str, ...] | None, as_json: bool) -> None:
 @json_option
 def log_alias(name: str, registry: tuple[str, ...] | None, as_json: bool) -> None:
     """Show the history of NAME in the first registry that has one, oldest first. It is never overwritten."""
-    from modhub.installation.registries import registries
-    from modhub.settings.config import load_config
-
     places = registries(registry, load_config())
     found = next(((place, history) for place in places if (history := place.alias_history(name))), None)
     if found is None:
@@ -135,8 +132,6 @@ def log_alias(name: str, registry: tuple[str, ...] | None, as_json: bool) -> Non
 def _write(name: str, target: str | None, registry: str | None, sign: Signer | None) -> str:
     """Write it where it belongs, and say where that is."""
     if registry is None:
-        from modhub.settings.config import write_alias
-
         return str(write_alias(name, target).path)
     place = _registry(registry)
     place.set_alias(name, target, signer=sign)
@@ -146,8 +141,6 @@ def _write(name: str, target: str | None, registry: str | None, sign: Signer | N
 def _known(registry: str | None) -> tuple[dict[str, str], str]:
     """The aliases in the registry, or the user's own, and where they are."""
     if registry is None:
-        from modhub.settings.config import load_config
-
         config = load_config()
         return dict(config.aliases), str(config.path)
     place = _registry(registry)
@@ -156,16 +149,9 @@ def _known(registry: str | None) -> tuple[dict[str, str], str]:
 
 
 def _registry(url: str) -> Registry:
-    from modhub.installation.registries import publishing_registry
-    from modhub.settings.config import load_config
-
     return publishing_registry(url, load_config())
 
 
 def _exists(target: str, registry: str | None) -> bool:
-    from modhub.installation.registries import registries
-    from modhub.settings.config import load_config
-    from modhub.spec.refs import parse_model_name
-
     places = registries(registry, load_config(), skip_missing=True)
     return any(place.versions(*parse_model_name(target)) for place in places)

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from modhub.cache.cache import Cache
 from modhub.cli import printing
 from modhub.cli.options import Command, json_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import IntegrityError
+from modhub.settings.config import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modhub.cache.cache import Cache
     from modhub.cache.prune import Pruned
     from modhub.cache.verify import CacheCheck
 
@@ -234,7 +235,4 @@ def _files(count: int) -> str:
 
 
 def _cache(folder: Path | None) -> Cache:
-    from modhub.cache.cache import Cache
-    from modhub.settings.config import load_config
-
     return Cache(folder if folder is not None else load_config().cache_folder)

@@ -21,6 +21,9 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.data.images import load_images
+from modhub.engine.export.formats import plan_description
+from modhub.engine.read.files import check_place, save_model
 from modhub.errors import UsageError
 
 
@@ -63,8 +66,6 @@ def command(
     positive where no margin exceeds its threshold. It loads without modhub.
     """
     if out is not None:
-        from modhub.engine.read.files import check_place
-
         check_place(out)
     agreement = None
     with ProgressLine("finding modules") as progress:
@@ -75,9 +76,6 @@ def command(
             load_engine()
             agreement = composite.agreement(images)
         if out is not None:
-            from modhub.engine.export.formats import plan_description
-            from modhub.engine.read.files import save_model
-
             progress.doing("building the model")
             load_engine()
             save_model(composite.to_keras(), out, plan_description(composite.plan))
@@ -121,6 +119,5 @@ def _images(check: str | None, refs: Sequence[str], shape: ComposeOptions) -> An
             kind="bad-option",
             hint="add --mode fused, --mode auto or --dtype bfloat16.",
         )
-    from modhub.data.images import load_images
 
     return load_images(check)[0]

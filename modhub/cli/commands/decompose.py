@@ -16,7 +16,12 @@ from modhub.cli.options import Command, delta, json_option, number, numbers_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.data.large import streamed
+from modhub.engine.read.files import check_model_file, load_model
+from modhub.engine.run.memory import free
 from modhub.errors import Conflict, StorageError
+from modhub.ops.decompose import decompose
+from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
 
 if TYPE_CHECKING:
@@ -131,10 +136,6 @@ def command(
     recall    share of the class's validation images that it wins
     prec.     share of what it wins that is of its class
     """
-    from modhub.engine.read.files import check_model_file, load_model
-    from modhub.ops.decompose import decompose
-    from modhub.spec.refs import parse_new_model_name
-
     _, short = parse_new_model_name(name)
     out = out or Path(f"{short}.modules")
     check_model_file(model)
@@ -179,9 +180,6 @@ class _Data(NamedTuple):
 
 
 def _data(spec: str, split: Any, classes: Sequence[str] | None, engine: str) -> _Data:
-    from modhub.data.large import streamed
-    from modhub.engine.run.memory import free
-
     if large := streamed(spec, split, classes, free=free(), for_workers=engine != "local"):
         return _Data(large.data, None, large.classes, large.name)
     images = labelled(spec, split, classes)

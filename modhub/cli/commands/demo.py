@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -19,11 +19,9 @@ from modhub.cli import printing
 from modhub.cli.options import Command, json_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.demo.story import Step, run
 from modhub.errors import Conflict
 from modhub.spec.text import percent
-
-if TYPE_CHECKING:
-    from modhub.demo.story import Step
 
 _STEP: Final = 9
 _FIGURE: Final = 8
@@ -59,7 +57,6 @@ def command(keep: Path | None, as_json: bool) -> None:
         started = time.perf_counter()
         progress = stack.enter_context(ProgressLine("starting"))
         load_engine()
-        from modhub.demo.story import run
 
         steps = run(workdir, emit, doing=progress.doing)
         seconds = time.perf_counter() - started

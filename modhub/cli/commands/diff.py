@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,10 +12,8 @@ from modhub.cli.options import Command
 from modhub.cli.printing import Column
 from modhub.cli.project_options import move_text, place_options
 from modhub.errors import UsageError
+from modhub.project.diff import LockDifference, ReleaseDifference, compared_locks, compared_releases
 from modhub.spec.text import percent
-
-if TYPE_CHECKING:
-    from modhub.project.diff import LockDifference, ReleaseDifference
 
 
 @click.command(
@@ -36,8 +34,6 @@ def command(first: str, second: str, as_json: bool, **places: Any) -> None:
     Of releases: input, data, origin's accuracy, and for each class threshold, nodes kept, JI and figures. A module's
     blob, its masks and head, is equal to the byte or not; so are the weights of the networks.
     """
-    from modhub.project.diff import compared_locks, compared_releases
-
     is_lock = [Path(each).is_file() or (Path(each) / "modhub.lock").is_file() for each in (first, second)]
     if is_lock[0] != is_lock[1]:
         lock, other = (first, second) if is_lock[0] else (second, first)

@@ -17,6 +17,12 @@ from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
+from modhub.evaluation import evaluation as text
+from modhub.evaluation.intervals import Resampling
+from modhub.ops.evaluate import Composing, EvaluateOptions, Preprocessing, evaluate_all, place_of
+from modhub.ops.publish import load
+from modhub.plots.drawing import check_folder
+from modhub.plots.evaluation import save_plots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,8 +105,6 @@ def command(
     precision     share of such answers that are right
     own           the same for the class's module alone, at its own threshold
     """
-    from modhub.ops.evaluate import evaluate_all
-
     _check_plots(plots, force)
     with ProgressLine("reading data") as progress:
         images = labelled(data, split)
@@ -116,8 +120,6 @@ def command(
         comparison = first.compare(evaluations[1]) if compare is not None else None
         drawn: Sequence[Path] = ()
         if plots is not None:
-            from modhub.plots.evaluation import save_plots
-
             progress.doing("drawing")
             drawn = save_plots(first, plots)
     if as_json:
@@ -134,9 +136,6 @@ def command(
 
 def _subject(refs: Sequence[str], shape: ComposeOptions, settings: dict[str, Any]) -> tuple[str | None, Any]:
     """What to evaluate, with its name. Raises UsageError for changes to what has none."""
-    from modhub.ops.evaluate import place_of
-    from modhub.ops.publish import load
-
     places = [place_of(ref) for ref in refs]
     name = " ".join(refs)
     if len(refs) > 1 and any(places):
@@ -161,9 +160,6 @@ def _subject(refs: Sequence[str], shape: ComposeOptions, settings: dict[str, Any
 
 
 def _options(settings: dict[str, Any]) -> Any:
-    from modhub.evaluation.intervals import Resampling
-    from modhub.ops.evaluate import Composing, EvaluateOptions, Preprocessing
-
     classes = class_names_option(settings["classes"])
     return EvaluateOptions(
         Preprocessing(classes, settings["rescale"], settings["mean"], settings["std"]),
@@ -180,7 +176,6 @@ def _check_plots(plots: Path | None, force: bool) -> None:
         if force:
             raise UsageError("--force was given without --plots.", kind="bad-option", hint="add --plots FOLDER.")
         return
-    from modhub.plots.drawing import check_folder
 
     check_folder(plots, force=force)
 
@@ -195,8 +190,6 @@ def _document(
 
 
 def _print(evaluation: Evaluation, layers: bool) -> None:
-    from modhub.evaluation import evaluation as text
-
     printing.line(text.heading(evaluation))
     printing.fields(text.summary(evaluation))
     printing.line()

@@ -13,6 +13,8 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.ops.explain import explained_by, one_image
+from modhub.plots.explanation import check_out, save_explanation
 
 if TYPE_CHECKING:
     from modhub.composition.explanation import Explanation
@@ -51,11 +53,7 @@ def command(
     calibrated probability. The picture shows the image, the margins, and the share of the kept nodes that fired in each
     layer, also of the whole network's.
     """
-    from modhub.ops.explain import explained_by, one_image
-
     if out is not None:
-        from modhub.plots.explanation import check_out
-
         check_out(out)
     with ProgressLine("reading the image") as progress:
         pixels = one_image(image, index)
@@ -65,8 +63,6 @@ def command(
         load_engine()
         explanation = explained_by(composite, pixels)
         if out is not None:
-            from modhub.plots.explanation import save_explanation
-
             progress.doing("drawing")
             save_explanation(explanation, pixels, composite.plan.contract, out)
     if as_json:

@@ -11,6 +11,7 @@ import click
 from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
+from modhub.ops import search
 from modhub.spec.text import percent
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
     recall    share of the class's images that it wins, on the last data set under network
     prec.     share of what it wins there that is of its class
     """
-    from modhub.ops import search
-
     details = search.info(ref, registry=registry, cache=cache)
     if as_json:
         printing.document(_document(details))

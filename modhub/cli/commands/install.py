@@ -12,6 +12,7 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.errors import UsageError
+from modhub.ops.install import install
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
@@ -58,7 +59,6 @@ def command(
         raise UsageError("name modules, or give a lockfile with --locked.", hint="see modhub search for what there is.")
     if locked is not None and refs:
         raise UsageError("give either names or a lockfile.", hint="a lockfile says itself which modules it pins.")
-    from modhub.ops.install import install
 
     with ProgressLine("looking up names") as progress:
         installed = install(

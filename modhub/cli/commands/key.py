@@ -11,9 +11,13 @@ from modhub.cli.options import Command, json_option
 from modhub.cli.printing import Column
 from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import UsageError
+from modhub.installation.registries import publishing_registry
+from modhub.settings.config import config_path, load_config
+from modhub.settings.private_keys import create_key, key_path, load_private_key
+from modhub.settings.trusted_keys import KnownKey, find_key, known_keys, revoke_trusted, trust_key
+from modhub.signing.trusted_key import EVERY_NAMESPACE
 
 if TYPE_CHECKING:
-    from modhub.settings.trusted_keys import KnownKey
     from modhub.signing.keys import Signer
 
 #: Digits of an id in a table: enough to tell keys apart, and what messages about signatures show.
@@ -47,8 +51,6 @@ def command(ctx: click.Context) -> None:
 @json_option
 def new_key(name: str, locked: bool, as_json: bool) -> None:
     """Make a private key and keep it under NAME, readable by you alone. It is never overwritten."""
-    from modhub.settings.private_keys import create_key, key_path
-
     path = str(key_path(name))
     made = create_key(name, passphrase.choose_passphrase(name) if locked else None)
     if as_json:
@@ -69,8 +71,6 @@ def new_key(name: str, locked: bool, as_json: bool) -> None:
 @json_option
 def list_keys(as_json: bool) -> None:
     """List your own keys, then those of others that you trust, and the namespaces that you trust them for."""
-    from modhub.settings.trusted_keys import known_keys
-
     known = known_keys()
     if as_json:
         printing.document({"keys": [_fields(key) for key in known]})
@@ -118,10 +118,6 @@ def trust_command(key: str, namespaces: tuple[str, ...], name: str | None, as_js
     A key that you have or trust may be given by its name. Get others' keys in a way that you trust: the maker of the
     key decides what you install.
     """
-    from modhub.settings.config import config_path
-    from modhub.settings.trusted_keys import find_key, trust_key
-    from modhub.signing.trusted_key import EVERY_NAMESPACE
-
     trusted = trust_key(key, namespaces, name=name)
     if as_json:
         printing.document(_fields(find_key(trusted.key)))
@@ -149,8 +145,6 @@ def revoke_key(key: str, reason: str, registry: str | None, as_json: bool) -> No
     With --registry, a key of your own also says in that registry that it must not be trusted any more, which cannot be
     taken back. What it signed can be published again with another key, for the signature alone.
     """
-    from modhub.settings.trusted_keys import find_key, revoke_trusted
-
     found = find_key(key)
     signer = _own_signer(key, found) if registry is not None else None
     if signer is None and found.trusted is None:
@@ -174,8 +168,6 @@ def revoke_key(key: str, reason: str, registry: str | None, as_json: bool) -> No
 
 
 def _own_signer(text: str, found: KnownKey) -> Signer:
-    from modhub.settings.private_keys import load_private_key
-
     if found.own is None:
         raise UsageError(
             f"only the key {text!r} itself can say in a registry that it is revoked, and its private half is not here.",
@@ -187,9 +179,6 @@ def _own_signer(text: str, found: KnownKey) -> Signer:
 
 
 def _publish_revocation(signer: Signer, reason: str, registry: str | None) -> tuple[str, bool]:
-    from modhub.installation.registries import publishing_registry
-    from modhub.settings.config import load_config
-
     place = publishing_registry(registry, load_config())
     return place.url, place.revoke_key(signer, reason)
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from modhub.cli import printing
+from modhub.cli.hits import hit_fields, print_hits
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.errors import UsageError
+from modhub.ops import search
 
 
 @click.command("list", cls=Command, examples=["modhub list", "modhub list --available", "modhub list --json"])
@@ -30,9 +32,6 @@ def command(available: bool, registry: tuple[str, ...] | None, cache: Path | Non
 
 
 def _list_available(registry: tuple[str, ...] | None, as_json: bool) -> None:
-    from modhub.cli.hits import hit_fields, print_hits
-    from modhub.ops import search
-
     hits = search.list_available(registry=registry)
     if as_json:
         printing.document({"available": [hit_fields(hit) for hit in hits]})
@@ -43,8 +42,6 @@ def _list_available(registry: tuple[str, ...] | None, as_json: bool) -> None:
 
 
 def _list_installed(cache: Path | None, as_json: bool) -> None:
-    from modhub.ops import search
-
     installed = search.list_installed(cache=cache)
     if as_json:
         rows = [

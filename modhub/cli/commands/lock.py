@@ -12,6 +12,7 @@ from modhub.cli.compose_options import agreement_line
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.project_options import accuracy_text, change_fields, print_change, project_option, working
 from modhub.errors import UsageError
+from modhub.ops.install import lock
 
 
 @click.command(
@@ -104,8 +105,6 @@ def _own_file(out: Path | None) -> Path:
 def _lock_names(
     refs: tuple[str, ...], out: Path, registry: tuple[str, ...] | None, cache: Path | None, *, as_json: bool
 ) -> None:
-    from modhub.ops.install import lock
-
     locked = lock(refs, out, registry=registry, cache=cache)
     if as_json:
         rows = [

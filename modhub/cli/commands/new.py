@@ -13,6 +13,7 @@ from modhub.cli.options import Command
 from modhub.cli.progress import ProgressLine
 from modhub.cli.project_options import locked_fields, move_text, place_options
 from modhub.errors import UsageError
+from modhub.project.project import Project
 
 
 @click.command(
@@ -37,7 +38,6 @@ def command(name: str | None, refs: tuple[str, ...], here: bool, as_json: bool, 
         )
     if not name.strip():
         raise UsageError("a project's name cannot be empty.", kind="bad-label", hint="for example modhub new pets.")
-    from modhub.project.project import Project
 
     with ProgressLine("finding modules") as progress:
         project = Project.new(Path(name), refs, progress=progress.at, **places)

@@ -14,6 +14,7 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.data.images import load_images
 from modhub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ def command(
     module's own calibrated probability that the image is of its class, whatever the others say, so the scores of one
     image need not add up to 1.
     """
-    from modhub.data.images import load_images
-
     with ProgressLine("reading images") as progress:
         x, names = load_images(images)
         progress.doing("finding modules")

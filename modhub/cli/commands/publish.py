@@ -12,9 +12,10 @@ from modhub.cli.options import Command, json_option, one_registry_option, sign_o
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
+from modhub.ops.check import Check
+from modhub.ops.publish import publish
 
 if TYPE_CHECKING:
-    from modhub.ops.check import Check
     from modhub.signing.keys import Signer
 
 
@@ -52,8 +53,6 @@ def command(
     With --check, all modules of FOLDER and all of the newest release of the model in the registry vote on DATA, and
     nothing is published when the recall of a class falls by more than the margin (0.02: two points of a hundred).
     """
-    from modhub.ops.publish import publish
-
     wanted = _check(check, data, margin)
     with ProgressLine("reading the package") as progress:
         if wanted is not None:
@@ -90,6 +89,5 @@ def _check(check: bool, data: str | None, margin: float | None) -> Check | None:
         return None
     if data is None:
         raise UsageError("--check needs images.", kind="bad-option", hint="give them with --data.")
-    from modhub.ops.check import Check
 
     return Check(data) if margin is None else Check(data, margin)

@@ -23,9 +23,21 @@ from modhub.cli.options import Command, json_option, sign_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import IntegrityError, UsageError
+from modhub.installation.registries import publishing_registry, registries
+from modhub.ops.publish import release_named
+from modhub.registry.admin.archive import export_release, import_release
+from modhub.registry.admin.fsck import fsck as examine
+from modhub.registry.admin.gc import collect
+from modhub.registry.admin.mirror import mirror as copy
+from modhub.registry.admin.takedown import take_down
+from modhub.registry.reader import RegistryReader
+from modhub.registry.reindex import reindex as rebuild
+from modhub.resolve.resolver import resolve
+from modhub.settings.config import load_config, load_trust
+from modhub.spec.registry_files import check_reason
+from modhub.storage.urls import open_store
 
 if TYPE_CHECKING:
-    from modhub.registry.reader import RegistryReader
     from modhub.registry.writer import Registry
     from modhub.signing.keys import Signer
     from modhub.spec.refs import ModelRef
@@ -89,8 +101,6 @@ def fsck_command(url: str | None, other: str | None, as_json: bool) -> None:
 
     What any crash may leave behind is called untidy and does no harm. Exit code 5 when something is damaged.
     """
-    from modhub.registry.admin.fsck import fsck as examine
-
     registry = _registry(url)
     with ProgressLine(f"reading {printing.place(registry.url)}") as progress:
         source = None if other is None else _source(other)
@@ -135,8 +145,6 @@ def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> 
 
     The first run writes down what nothing needs; a run after TIME deletes what still is not needed.
     """
-    from modhub.registry.admin.gc import collect
-
     registry = _registry(url)
     with ProgressLine("looking for what nothing needs") as progress:
         done = collect(registry, older_than=older_than, dry_run=dry_run, progress=progress.at)
@@ -173,8 +181,6 @@ def gc(url: str | None, dry_run: bool, older_than: timedelta, as_json: bool) -> 
 @json_option
 def reindex_command(url: str | None, as_json: bool) -> None:
     """Rebuild the index from the releases, so that hosts that cannot list serve the registry by it alone."""
-    from modhub.registry.reindex import reindex as rebuild
-
     registry = _registry(url)
     registry.check()
     with ProgressLine("reading releases"):
@@ -207,8 +213,6 @@ def mirror_command(source: str, target: str, refs: tuple[str, ...], as_json: boo
 
     Signatures, aliases, yanks and takedowns come along. Run it again to continue, or to catch up.
     """
-    from modhub.registry.admin.mirror import mirror as copy
-
     with ProgressLine("looking at both registries") as progress:
         done = copy(_source(source), _registry(target), refs, keys=_trusted_keys(), progress=progress.at)
     if as_json:
@@ -239,9 +243,6 @@ def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | N
 
     Its name and version stay taken for ever. To let resolution skip it, without removing anything: modhub yank.
     """
-    from modhub.registry.admin.takedown import take_down
-    from modhub.spec.registry_files import check_reason
-
     registry, release = _registry(url), _release(ref)
     check_reason(reason)
     registry.check()
@@ -288,8 +289,6 @@ def export_command(ref: str, file: Path, url: str | None, as_json: bool) -> None
 
     Without a version the newest. There: modhub registry import FILE.
     """
-    from modhub.registry.admin.archive import export_release
-
     registry, release = _found(ref, url)
     with ProgressLine(f"exporting {release}") as progress:
         manifest = export_release(registry, release, file, keys=_trusted_keys(), progress=progress.at)
@@ -311,8 +310,6 @@ def export_command(ref: str, file: Path, url: str | None, as_json: bool) -> None
 @json_option
 def import_file(file: Path, url: str | None, as_json: bool) -> None:
     """Publish the release that modhub registry export wrote into FILE, after checking every byte of it."""
-    from modhub.registry.admin.archive import import_release
-
     registry = _registry(url)
     with ProgressLine(f"reading {file}") as progress:
         done = import_release(file, registry, progress=progress.at)
@@ -327,40 +324,25 @@ def import_file(file: Path, url: str | None, as_json: bool) -> None:
 
 
 def _registry(url: str | None) -> Registry:
-    from modhub.installation.registries import publishing_registry
-    from modhub.settings.config import load_config
-
     return publishing_registry(url, load_config())
 
 
 def _source(url: str) -> RegistryReader:
     """A registry to read, with signatures demanded where the configuration says so."""
-    from modhub.registry.reader import RegistryReader
-    from modhub.settings.config import load_config, load_trust
-    from modhub.storage.urls import open_store
-
     return RegistryReader(open_store(url), trust=load_trust(load_config()))
 
 
 def _trusted_keys() -> list[str]:
     """Ids of the keys whose signatures are looked for where they cannot be listed."""
-    from modhub.settings.config import load_config
-
     return [key.id for key in load_config().trust]
 
 
 def _release(ref: str) -> ModelRef:
-    from modhub.ops.publish import release_named
-
     return release_named(ref)
 
 
 def _found(ref: str, url: str | None) -> tuple[RegistryReader, ModelRef]:
     """The release that a name means, and the first registry that has it."""
-    from modhub.installation.registries import registries
-    from modhub.resolve.resolver import resolve
-    from modhub.settings.config import load_config, load_trust
-
     config = load_config()
     places = registries(url, config, trust=load_trust(config))
     first = resolve([ref], places, config.aliases)[0].modules[0]

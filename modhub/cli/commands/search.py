@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from modhub.cli import printing
+from modhub.cli.hits import hit_fields, print_hits
 from modhub.cli.options import Command, json_option, registry_option
+from modhub.ops import search
 
 
 @click.command(
@@ -31,9 +33,6 @@ def command(
 
     A model whose own name matches is one line, else each of its classes that matches is one.
     """
-    from modhub.cli.hits import hit_fields, print_hits
-    from modhub.ops import search
-
     hits = search.search(" ".join(words), registry=registry, dataset=dataset, namespace=namespace, limit=limit)
     if as_json:
         printing.document({"hits": [hit_fields(hit) for hit in hits]})

@@ -15,6 +15,7 @@ from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict, UsageError
+from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
 
 if TYPE_CHECKING:
@@ -86,7 +87,6 @@ def command(
     calibrate  fits the modules' heads to the images, as near to the present ones as these allow
     """
     from modhub.ops.update import update
-    from modhub.spec.refs import parse_new_model_name
 
     if name is not None:
         parse_new_model_name(name)

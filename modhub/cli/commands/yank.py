@@ -8,6 +8,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import Command, json_option, one_registry_option, sign_option
+from modhub.ops.publish import yank
 
 if TYPE_CHECKING:
     from modhub.signing.keys import Signer
@@ -32,8 +33,6 @@ def command(ref: str, reason: str, undo: bool, sign: Signer | None, registry: st
 
     Names and ranges skip it from now on; lockfiles that pin it still install it, with a warning. Nothing is deleted.
     """
-    from modhub.ops.publish import yank
-
     changed = yank(ref, reason, undo=undo, sign=sign, registry=registry)
     if as_json:
         printing.document({"release": ref, "yanked": not undo, "reason": reason, "changed": changed})
