@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modhub.installation.context import Places, RegistryUrls
+from modhub.package.decomposition import modules_from
 from modhub.resolve.catalog import Pinned, all_modules
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ class InstalledBackend:
 
     def modules_of(self, pinned: Sequence[Pinned], places: Places | None = None) -> list[Module]:
         """The modules that were pinned, in order, installed first where they are not."""
-        from modhub.package.decomposition import modules_from
-
         places = places or Places.open_or_cached(self._registry, self._cache)
         places.install(pinned)
         found: dict[Pinned, Module] = {}

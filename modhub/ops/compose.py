@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from modhub.composition.adapters import check_adapt
+from modhub.composition.composite import Composite, parts_of
+from modhub.composition.modes import check_dtype, check_mode
+from modhub.composition.plan import make_plan
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import RegistryUrls
-
-if TYPE_CHECKING:
-    from modhub.composition.composite import Composite
 
 
 def compose(
@@ -39,11 +40,6 @@ def compose(
 
     Raises NotFound, Incompatible, Conflict, UsageError.
     """
-    from modhub.composition.adapters import check_adapt
-    from modhub.composition.composite import Composite, parts_of
-    from modhub.composition.modes import check_dtype, check_mode
-    from modhub.composition.plan import make_plan
-
     check_adapt(adapt, size)
     check_mode(mode)
     check_dtype(dtype)

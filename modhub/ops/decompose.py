@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from modhub.energy.meter import lap
+
 if TYPE_CHECKING:
     from modhub.package.decomposition import Decomposition
 
@@ -56,7 +58,6 @@ def decompose(
 
     Raises UnsupportedModel, InvalidData, UsageError.
     """
-    from modhub.energy.meter import lap
     from modhub.engine.decompose.decompose import decompose_model
 
     spent = lap()

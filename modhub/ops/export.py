@@ -22,6 +22,8 @@ from modhub.composition.composite import Composite
 from modhub.data.arrays import as_images
 from modhub.data.images import load_images
 from modhub.engine.export.formats import FORMATS, Format, plan_description, write_format
+from modhub.engine.export.onnx import check_onnx_installed
+from modhub.engine.export.verify import reloaded
 from modhub.errors import Conflict, Incompatible, StorageError, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import compose
@@ -144,8 +146,6 @@ def _format_of(out: Path, format: str | None) -> Format:
 def _check_place(out: Path, kind: Format, force: bool) -> None:
     """Before any work, and once more before the end: may it go there?"""
     if kind == "onnx":
-        from modhub.engine.export.onnx import check_onnx_installed
-
         check_onnx_installed()
     if not out.absolute().parent.is_dir():
         raise UsageError(
@@ -203,8 +203,6 @@ def _interpolation(extent: int) -> NDArray[np.float64]:
 
 def _compared(composite: Composite, kind: Format, artifact: Path, images: NDArray[Any]) -> float:
     """The largest difference of a margin. Raises Incompatible, kind ``export-differs``, when it is too large."""
-    from modhub.engine.export.verify import reloaded
-
     expected = composite.predict(images).margins
     found = reloaded(kind, artifact, images)
     if found.classes != composite.plan.labels:

@@ -12,12 +12,17 @@ from modhub.settings.config import load_config
 from modhub.spec.refs import ModelRef, check_version, is_exact, parse
 
 if TYPE_CHECKING:
-    from modhub.ops.check import Check, CheckResult
-    from modhub.package.decomposition import Decomposition
     from modhub.signing.keys import Signer
     from modhub.storage.progress import Progress
 
+from modhub.data.images import as_image_data
+from modhub.engine.datasets import load_dataset
+from modhub.ops.check import Check, CheckResult, check_replacement
 from modhub.ops.compose import compose
+from modhub.package.decomposition import Decomposition, decomposition_from
+from modhub.package.folder import load_blob, load_manifest, load_package
+from modhub.registry.publication import versioned
+from modhub.settings.private_keys import load_signer
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,6 @@ class Release:
 
 def load(folder: str | Path) -> Decomposition:
     """Read back what ``Decomposition.save`` wrote. Raises NotFound, IntegrityError, Incompatible."""
-    from modhub.package.decomposition import decomposition_from
-    from modhub.package.folder import load_blob, load_manifest
-
     root = Path(folder)
     return decomposition_from(load_manifest(root), lambda digest, record: load_blob(root, record))
 
@@ -59,10 +61,6 @@ def publish(
     whose recall of a class falls, see ``Check``. ``progress`` is told what, bytes done and in all. Raises Conflict when
     the version has other content, and kind ``recall-fell``.
     """
-    from modhub.package.decomposition import decomposition_from
-    from modhub.package.folder import load_package
-    from modhub.registry.publication import versioned
-
     if version is not None:
         check_version(version)
     signer = _signer(sign)
@@ -76,10 +74,6 @@ def publish(
     target = publishing_registry(registry, load_config())
     checked = None
     if check is not None:
-        from modhub.data.images import as_image_data
-        from modhub.engine.datasets import load_dataset
-        from modhub.ops.check import check_replacement
-
         data = as_image_data(check.data, split="test", datasets=load_dataset)
         checked = check_replacement(decomposition, version, target, check, data, compose)
     if version is None:
@@ -128,6 +122,5 @@ def _signer(sign: str | Signer | None) -> Signer | None:
     """One of the user's keys by its name; None and keys are given back. Raises NotFound, UsageError."""
     if not isinstance(sign, str):
         return sign
-    from modhub.settings.private_keys import load_signer
 
     return load_signer(sign)

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import tomlkit
+from tomlkit import TOMLDocument
+from tomlkit.exceptions import TOMLKitError
 
 from modhub.errors import Conflict, NotFound, UsageError, did_you_mean, shown
 from modhub.project.manifest import ProjectFile, check_label, check_stage, read_project
@@ -26,16 +30,11 @@ from modhub.project.toml_edit import (
 )
 from modhub.spec.text import composed, find_class
 
-if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
-
 _Values = dict[str, Any]
 
 
 def new_text(name: str) -> str:
     """The text of a project without classes."""
-    import tomlkit
-
     document = tomlkit.document()
     project = tomlkit.table()
     project.add("name", name)
@@ -110,8 +109,6 @@ def with_module(text: str, label: str, ref: str) -> str:
         value["classes"][label] = ref
 
     def document(document: TOMLDocument) -> None:
-        import tomlkit
-
         classes: Any = document["classes"]
         # A text in single quotes stays one.
         literal = classes[label].as_string().startswith("'") and "'" not in ref
@@ -180,8 +177,6 @@ def with_stage(text: str, classes: Sequence[str], modules: Sequence[str]) -> str
         value.setdefault("verify", []).append({"classes": list(classes), "modules": list(modules)})
 
     def document(document: TOMLDocument) -> None:
-        import tomlkit
-
         stage = tomlkit.table()
         stage.add("classes", list(classes))
         stage.add("modules", list(modules))
@@ -221,8 +216,6 @@ def without_stage(text: str, classes: Sequence[str]) -> str:
 
 def comments_of(text: str) -> dict[str, str]:
     """The comment behind each class, with its sign; without those that have none."""
-    import tomlkit
-
     classes = tomlkit.parse(text).get("classes", {})
     found = {str(label): classes.item(label).trivia for label in classes} if classes else {}
     return {label: trivia.comment for label, trivia in found.items() if trivia.comment}
@@ -314,8 +307,6 @@ def _used_models(file: ProjectFile) -> set[str]:
 def _edited(text: str, values: Callable[[_Values], None], document: Callable[[TOMLDocument], None]) -> str:
     """``text`` after both edits, which must come to the same."""
     # 25 ms to import, for the few calls that write.
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
 
     expected = tomllib.loads(text)
     values(expected)

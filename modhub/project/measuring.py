@@ -11,6 +11,7 @@ import numpy as np
 
 from modhub.composition.agreement import Agreement, agreement_of
 from modhub.data.images import DATASETS, ImageData, load_data
+from modhub.engine.datasets import load_dataset
 from modhub.errors import InvalidData
 from modhub.evaluation.metrics import among_best
 from modhub.resolve.lockfile import LockedProject, MeasuredAccuracy
@@ -38,8 +39,6 @@ def load_measured(folder: Path, spec: str) -> ImageData:
 
     Raises NotFound, InvalidData.
     """
-    from modhub.engine.datasets import load_dataset
-
     where = spec if spec in DATASETS else folder / Path(spec).expanduser()
     return load_data(where, split="test", datasets=load_dataset)
 

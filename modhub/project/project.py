@@ -13,20 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modhub.engine.export.formats import plan_description
+from modhub.engine.read.files import check_place, save_model
 from modhub.errors import Conflict, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.project import edits, views
 from modhub.project.folder import ProjectState, check_new_project, find_folder, read_state
 from modhub.project.lock import empty_project, releases_of
 from modhub.project.manifest import ProjectFile, check_label
+from modhub.project.merge import merged_project_text
 from modhub.project.session import Change, ProjectOptions, Session
+from modhub.project.verify import Replay, replayed
 from modhub.resolve.lockfile import LockedProject
 from modhub.storage import files
 from modhub.storage.progress import Progress
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
-    from modhub.project.verify import Replay
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,6 @@ class Project:
 
         Classes that are the same in both stay once. Raises Conflict for a label that means another module here.
         """
-        from modhub.project.merge import merged_project_text
-
         session, theirs = self._session(), read_state(find_folder(other))
         keep = releases_of(session.state.lock) | releases_of(theirs.lock)
         return session.commit(merged_project_text(session.state, theirs), keep)
@@ -197,9 +198,6 @@ class Project:
         A fused classifier is written as the one network that it is. One in bfloat16 is written in float32, with a
         warning: its modules have no other weights, and bfloat16 is a way to run them. Gives what was written.
         """
-        from modhub.engine.export.formats import plan_description
-        from modhub.engine.read.files import check_place, save_model
-
         check_place(out)
         composite = self.compose(frozen=frozen)
         plan = composite.plan
@@ -217,8 +215,6 @@ class Project:
         What differs is in the result's ``problems``. Raises only what keeps it from looking at all: no lockfile, or one
         that was changed by hand. ``progress`` is told images done and in all.
         """
-        from modhub.project.verify import replayed
-
         return replayed(self._session(), measure=measure, progress=progress)
 
     def tree(self) -> views.Tree:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from modhub.cache.markers import Installed
 from modhub.composition.composite import Composite
 from modhub.composition.plan import Member, Verifier, make_plan
+from modhub.data.images import DATASETS
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError, did_you_mean, shown
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
@@ -24,6 +25,7 @@ from modhub.project.diff import Move, Setting, changed_settings, moves
 from modhub.project.folder import ProjectState, write_state
 from modhub.project.lock import Locker, registry_url, releases_of, reused
 from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
+from modhub.project.measuring import load_measured, measured_accuracy
 from modhub.resolve.catalog import Pinned, all_modules
 from modhub.resolve.lockfile import Lock, LockedProject
 from modhub.spec.refs import ModelRef, ModuleRef, parse
@@ -260,8 +262,6 @@ class Session:
 
         Nothing is measured where neither the classifier nor the data changed.
         """
-        from modhub.project.measuring import load_measured, measured_accuracy
-
         data = load_measured(self.folder, spec)
         kept = _with_accuracy_of(before, locked).accuracy
         if kept is not None and kept.data == spec and kept.fingerprint == data.fingerprint:
@@ -275,8 +275,6 @@ class Session:
 
     def _spec(self, data: str) -> str:
         """Data that was named from the current folder, as it is named from the project's."""
-        from modhub.data.images import DATASETS
-
         path = files.absolute(data)
         if data in DATASETS:
             return data

@@ -8,12 +8,13 @@ here, since it looks at bodies alone; whoever asks by key again parses the text 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import tomlkit
+from tomlkit import TOMLDocument
+from tomlkit.items import SingleKey, Whitespace
 
 from modhub.errors import UsageError
-
-if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
 
 Body = list[tuple[Any, Any]]
 
@@ -29,8 +30,6 @@ def uneditable() -> UsageError:
 
 def body_of(document: TOMLDocument, table: str) -> Body:
     """The body of ``[table]``, which is added behind [project] when it is missing."""
-    import tomlkit
-
     if table not in document:
         _add_table(document, table)
     found: Any = {key.key: item for key, item in document.body if key is not None}[table]
@@ -43,9 +42,6 @@ def body_of(document: TOMLDocument, table: str) -> Body:
 
 def _add_table(document: TOMLDocument, table: str) -> None:
     """An empty table behind [project]; the comments that led to the next table lead to it as before."""
-    import tomlkit
-    from tomlkit.items import Whitespace
-
     position = next(i for i, (key, _) in enumerate(document.body) if key is not None and key.key == "project")
     project = document.body[position][1].value.body
     keys = [i for i, (key, _) in enumerate(project) if key is not None]
@@ -82,8 +78,6 @@ def _take_over(document: TOMLDocument, position: int, removed: Body, before: Bod
 
     ``before`` is the body in front of it; by default that of whatever stands in front of ``position``.
     """
-    from tomlkit.items import Whitespace
-
     keys = [i for i, (key, _) in enumerate(removed) if key is not None]
     tail = removed[keys[-1] + 1 :] if keys else removed
     if before is None:
@@ -114,17 +108,12 @@ def last_body(body: Body) -> Body:
 
 def end_with_blank_line(body: Body) -> None:
     """Let a blank line stand at the end."""
-    from tomlkit.items import Whitespace
-
     if not body or not isinstance(body[-1][1], Whitespace) or not body[-1][1].s.endswith("\n"):
         body.append((None, Whitespace("\n")))
 
 
 def append(body: Body, name: str, value: Any, comment: str = "") -> None:
     """A key behind the last one, indented and ended as that is."""
-    import tomlkit
-    from tomlkit.items import SingleKey
-
     keys = [i for i, (key, _) in enumerate(body) if key is not None]
     item = tomlkit.item(value)
     if keys:
@@ -137,7 +126,5 @@ def append(body: Body, name: str, value: Any, comment: str = "") -> None:
 
 def key_like(key: Any, name: str) -> Any:
     """Another key, spaced as ``key`` is."""
-    from tomlkit.items import SingleKey
-
     original = key.as_string()
     return SingleKey(name, sep=original[len(original.rstrip()) :] + key.sep)

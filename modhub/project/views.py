@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from modhub.composition.adapters import Adapter, adapter_between, joint_contract
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation.context import Places
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import Pinned
 from modhub.resolve.lockfile import LockedProject
+from modhub.spec.contract import range_text, size_text
 from modhub.spec.manifest import Manifest
 from modhub.spec.refs import ModelRef, in_order, select_version
-
-if TYPE_CHECKING:
-    from modhub.composition.adapters import Adapter
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,6 @@ def manifest_of(places: Places, pin: Pinned) -> Manifest:
 
 def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_locked: bool) -> Tree:
     """The tree of a locked project; ``pins`` are all its modules."""
-    from modhub.composition.adapters import adapter_between, joint_contract
-    from modhub.spec.contract import range_text, size_text
-
     releases: dict[tuple[ModelRef, str], Pinned] = {}
     for pin in pins:
         releases.setdefault((pin.ref.release, pin.digest), pin)

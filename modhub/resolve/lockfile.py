@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
+import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
 from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
@@ -141,7 +142,6 @@ class Lock:
     def to_text(self) -> str:
         """The file's text; equal modules give equal text."""
         # 25 ms to import, for the one call that writes.
-        import tomlkit
 
         body = _body(self)
         document = tomlkit.document()
@@ -276,8 +276,6 @@ def _body(lock: Lock) -> dict[str, Any]:
 
 
 def _tables(rows: Sequence[Mapping[str, Any]]) -> Any:
-    import tomlkit
-
     tables = tomlkit.aot()
     for fields in rows:
         table = tomlkit.table()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import tomlkit
 from pydantic import ValidationError
+from tomlkit import TOMLDocument
+from tomlkit.items import Comment, Table, Whitespace
 
 from modhub.errors import Conflict, NotFound, UsageError, did_you_mean
 from modhub.settings.config import edit_config, load_config
@@ -15,10 +18,6 @@ from modhub.settings.private_keys import OwnKey, load_private_key, own_keys, rev
 from modhub.signing.keys import PREFIX, PublicKey, parse_public_key
 from modhub.signing.trusted_key import TrustedKey
 from modhub.spec.registry_files import check_reason
-
-if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
-    from tomlkit.items import Table
 
 #: The least number of an id's first digits that may stand for it.
 _LEAST_DIGITS: Final = 8
@@ -153,8 +152,6 @@ def _write_trusted(old: TrustedKey | None, new: TrustedKey) -> None:
 
 
 def _add_table(document: TOMLDocument, new: TrustedKey) -> None:
-    import tomlkit
-
     table = tomlkit.table()
     table.update(new.model_dump(mode="json", exclude_none=True))
     if document.body:
@@ -171,8 +168,6 @@ def _add_table(document: TOMLDocument, new: TrustedKey) -> None:
 
 def _change_table(table: Any, new: TrustedKey) -> None:
     """Bring a ``[[trust]]`` table to ``new``, touching only what differs."""
-    import tomlkit
-
     if table["name"] != new.name:
         table["name"] = new.name
     for namespace in new.namespaces:
@@ -189,8 +184,6 @@ def _without_tail(table: Table) -> list[Any]:
 
     tomlkit counts it to the table above, and would write what is added below it.
     """
-    from tomlkit.items import Comment, Whitespace
-
     body = table.value.body
     tail: list[Any] = []
     while body and isinstance(body[-1][1], (Comment, Whitespace)):

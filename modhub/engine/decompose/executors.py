@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from modhub.data.rows import Piece
 from modhub.engine.decompose.observe import LocalObserver, Observer
 from modhub.engine.decompose.probe import StepProgress
+from modhub.engine.decompose.ray_cluster import opened_cluster
 from modhub.engine.run.network import Network
 from modhub.errors import UsageError, did_you_mean
 from modhub.package.module import Origin
@@ -58,7 +59,6 @@ def opened_engine(name: str, workers: int | None) -> Iterator[Engine]:
             )
         yield Local()
         return
-    from modhub.engine.decompose.ray_cluster import opened_cluster
 
     with opened_cluster(workers) as cluster:
         yield cluster
