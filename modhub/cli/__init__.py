@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # pydantic would look through every installed distribution for plugins that no model of ours has.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
+        # Here, so that a Ctrl-C while click is imported passes through ``failures`` too.
         from modhub.cli import printing, quiet
         from modhub.cli.root import root
 

@@ -78,7 +78,7 @@ one_registry_option = click.option(
 def _signer(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Signer | None:
     if value is None:
         return None
-    from modhub.cli import passphrase
+    from modhub.cli import passphrase  # keys, which only signing needs
 
     return passphrase.signer(value)
 

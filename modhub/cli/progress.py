@@ -19,6 +19,7 @@ class ProgressLine:
         self._bar: RichProgress | None = None
         self._terminal: TextIO | None = None
         if sys.stderr.isatty():
+            # 30 ms, which only a terminal is worth.
             from rich.console import Console
             from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as RichProgress

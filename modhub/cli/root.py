@@ -115,7 +115,7 @@ class Root(CommandGroup):
 
 def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
-        from importlib.metadata import version
+        from importlib.metadata import version  # for --version alone
 
         click.echo(f"modhub {version('modhub')}")
         ctx.exit()

@@ -166,7 +166,7 @@ def _resampling(given: tuple[int, int], wanted: tuple[int, int], adapt: Adapt) -
 @cache
 def _resize_matrix(given: int, wanted: int, box: tuple[float, float] | None = None) -> Matrix:
     """What Pillow's bilinear, antialiased resize of one axis is as a matrix (wanted, given): its answer to a unit."""
-    from PIL import Image
+    from PIL import Image  # only where images are resized
 
     low, high = box or (0, given)
     unit = Image.fromarray(np.eye(given, dtype=np.float32))

@@ -28,7 +28,7 @@ _HINT: Final = "write it with np.savez(path, x=..., y=..., classes=...); Python 
 
 def file_system(url: str) -> tuple[Any, str]:
     """The fsspec file system of ``url``, and the path in it. Raises UsageError, kind ``missing-extra``."""
-    from fsspec.core import url_to_fs
+    from fsspec.core import url_to_fs  # a file here needs no fsspec
 
     try:
         files, path = url_to_fs(url)

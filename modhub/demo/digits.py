@@ -20,7 +20,7 @@ def load_digits(*, seed: int = 0) -> Splits:
     validate, 25 % to test. Raises ModhubError (``missing-extra``) without scikit-learn.
     """
     try:
-        from sklearn import datasets
+        from sklearn import datasets  # in the extra ``demo``
     except ImportError as error:
         raise missing_extra("scikit-learn") from error
     bunch = datasets.load_digits()

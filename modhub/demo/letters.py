@@ -42,7 +42,7 @@ def load_letters(*, seed: int = 0, per_class: tuple[int, int, int] = (110, 27, 4
 
 def _fonts() -> list[ImageFont.FreeTypeFont]:
     try:
-        from matplotlib import get_data_path
+        from matplotlib import get_data_path  # in the extra ``demo``
     except ImportError as error:
         raise missing_extra("matplotlib") from error
     folder = Path(get_data_path()) / "fonts" / "ttf"

@@ -100,7 +100,7 @@ def _busy_seconds() -> float:
 
 def _peak_gib() -> float:
     try:
-        import resource
+        import resource  # not on every system
     except ImportError:
         return _UNKNOWN_MEMORY_GIB
     unit = 1 if sys.platform == "darwin" else 1024

@@ -17,7 +17,7 @@ _MILLI: Final = 1e-3
 def nvml_counters() -> tuple[list[Counter], str]:
     """The counters of all NVIDIA GPUs, and when there are none, why."""
     try:
-        import pynvml
+        import pynvml  # in the extra ``energy``
     except ImportError:
         if _DRIVER.exists():
             return [], MISSING

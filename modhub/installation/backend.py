@@ -45,7 +45,7 @@ class InstalledBackend:
         return [found[pin] for pin in pinned]
 
     def runner(self, plan: Plan) -> Any:
-        from modhub.engine.run.plan import PlanRunner
+        from modhub.engine.run.plan import PlanRunner  # here and below keras, which a plan can do without
 
         return PlanRunner(plan)
 

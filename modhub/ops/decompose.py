@@ -58,7 +58,7 @@ def decompose(
 
     Raises UnsupportedModel, InvalidData, UsageError.
     """
-    from modhub.engine.decompose.decompose import decompose_model
+    from modhub.engine.decompose.decompose import decompose_model  # keras takes seconds to import
 
     spent = lap()
     decomposition = decompose_model(

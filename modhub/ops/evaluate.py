@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from modhub.composition.composite import Composite
 from modhub.data.images import ImageData, Split, as_image_data
 from modhub.engine.datasets import load_dataset
+from modhub.engine.read.files import load_model
 from modhub.errors import NotFound, UsageError
 from modhub.evaluation.answers import Answers
 from modhub.evaluation.evaluation import Evaluation, Timing, evaluated
@@ -236,8 +237,6 @@ def _opened(path: Path, kind: Place, composing: Composing) -> Any:
     if kind == "project":
         folder = path.parent if path.name == PROJECT_FILE else path
         return Project.open(folder, registry=composing.registry, cache=composing.cache)
-    from modhub.engine.read.files import load_model
-
     return load_model(path)
 
 
@@ -249,7 +248,7 @@ def _of_modules(composite: Composite, name: str) -> Subject:
 
 
 def _of_model(model: Any, data: ImageData, options: EvaluateOptions, name: str | None) -> Subject:
-    from modhub.engine.run.keras_model import KerasClassifier
+    from modhub.engine.run.keras_model import KerasClassifier  # imports keras, which data and names need not wait for
 
     given = options.preprocessing
     classes = data.classes if given.classes is None else given.classes

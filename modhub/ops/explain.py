@@ -46,7 +46,7 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
             dtype=composite.plan.dtype,
         )
     check_images(image[None], composite.plan.contract, what="the pixels of the image")
-    from modhub.engine.explain import watched
+    from modhub.engine.explain import watched  # imports keras, after all that can be refused
 
     margins, firings = watched(composite.plan, image)
     return explanation_of(composite.plan, margins, firings, reject=composite.reject)

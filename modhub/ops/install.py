@@ -13,7 +13,7 @@ from modhub.storage import files
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
-    from modhub.resolve.lockfile import Lock
+    from modhub.resolve.lockfile import Lock  # TOML, which installing by name needs not
     from modhub.storage.progress import Progress
 
 

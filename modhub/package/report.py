@@ -93,7 +93,7 @@ class Report:
         }
 
     def __str__(self) -> str:
-        from rich.console import Console
+        from rich.console import Console  # rich is for printing a report alone
         from rich.table import Table
 
         table = Table(title=f"{self.name}: {len(self.modules)} modules, mean JI {self.jaccard:.3f}")

@@ -72,7 +72,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
 @contextmanager
 def look() -> Iterator[None]:
     """Draw with modhub's settings, none of the user's."""
-    import matplotlib
+    import matplotlib  # in the extra ``plot``
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()

@@ -147,7 +147,7 @@ def _matrix(
     digits: int = 0,
 ) -> tuple[Any, Any]:
     """Figure and axes of a heat map, (rows, columns), NaN grey. ``stretched`` lets small values be seen among many."""
-    from matplotlib import colormaps
+    from matplotlib import colormaps  # in the extra ``plot``
     from matplotlib.colors import Normalize, PowerNorm
 
     many = len(values) > _NUMBERED

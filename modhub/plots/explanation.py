@@ -129,7 +129,7 @@ def _draw_margins(axes: Any, explanation: Explanation, shown: list[Said], rows: 
 
 def _explain_signs(axes: Any, *, moved: bool) -> None:
     """The legend, below the numbers, where it covers nothing."""
-    from matplotlib.lines import Line2D
+    from matplotlib.lines import Line2D  # in the extra ``plot``
     from matplotlib.patches import Patch
 
     handles: list[Any] = [

@@ -209,7 +209,7 @@ def _decoded(text: str) -> bytes | None:
 def _library() -> Any:
     """The names of ``cryptography`` that are used here. Raises UsageError, kind ``missing-extra``, without it."""
     try:
-        from modhub.signing import library
+        from modhub.signing import library  # cryptography, in the extra ``sign``
     except ImportError as error:
         raise UsageError(
             "keys and signatures need the library cryptography, which is not installed.",

@@ -92,7 +92,7 @@ def connected(backend: RemoteKind, url: str, options: Mapping[str, Any]) -> tupl
 
 
 def _configured(protocol: str) -> Mapping[str, Any]:
-    import fsspec.config
+    import fsspec.config  # here and below: no folder needs fsspec
 
     found = fsspec.config.conf.get(protocol, {})
     return found if isinstance(found, dict) else {}

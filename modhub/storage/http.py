@@ -202,7 +202,7 @@ class HttpStore:
         accepted: tuple[int, ...] = (),
     ) -> Iterator[Response]:
         """The answer with an unread body. Raises NotFound, and requests' errors for every other refusal."""
-        import requests
+        import requests  # here and below: 60 ms, which only a request needs
 
         headers = dict(_HEADERS)
         if start or end is not None:

@@ -86,8 +86,6 @@ def command(
     remove     takes away nodes that new classes activate and the module's own does not
     calibrate  fits the modules' heads to the images, as near to the present ones as these allow
     """
-    from modhub.ops.update import update
-
     if name is not None:
         parse_new_model_name(name)
     if out is not None:
@@ -97,6 +95,9 @@ def command(
         other = None if report is None else labelled(report, "test")
         progress.doing(f"updating {refs[0]}{' ...' if len(refs) > 1 else ''}")
         load_engine()
+        # Imports keras, after load_engine has silenced it and after what can be refused without.
+        from modhub.ops.update import update
+
         made = update(list(refs), against=list(against), data=images, report=other, **options)
         written = [] if out is None or not made.changed else _save(made, name, out)
     if as_json:

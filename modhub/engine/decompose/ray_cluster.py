@@ -77,7 +77,7 @@ def opened_cluster(workers: int | None) -> Iterator[Cluster]:
 
 def _library() -> Any:
     try:
-        import ray
+        import ray  # in the extra ``ray``
     except ImportError as error:
         raise UsageError(
             "the engine ray needs the library ray, which is not installed.",

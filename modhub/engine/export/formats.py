@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 if TYPE_CHECKING:
-    import keras
+    import keras  # seconds, which checking and naming a format need not cost
 
     from modhub.composition.plan import Plan
 

@@ -37,6 +37,7 @@ def onnx_bytes(model: Any, metadata: Mapping[str, str]) -> bytes:
     ``metadata`` goes into ``metadata_props``. Raises UnsupportedModel, kind ``unsupported-operator``.
     """
     check_onnx_installed()
+    # The extra ``onnx`` has tf2onnx and onnx; what traces a network imports keras.
     import tf2onnx
 
     from modhub.engine.export.tensorflow import traced

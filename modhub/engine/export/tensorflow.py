@@ -27,7 +27,7 @@ def traced(model: keras.Model) -> tuple[Any, Any]:
             hint="set KERAS_BACKEND=tensorflow, or choose --format keras.",
             backend=keras.backend.backend(),
         )
-    import tensorflow as tf
+    import tensorflow as tf  # keras may run on another backend
 
     plain = keras.models.clone_model(model, clone_function=_plain)
     images = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32, name="images")

@@ -96,7 +96,7 @@ def _in_new_interpreter(kind: Format, artifact: Path, images: NDArray[np.float32
 
 
 def _in_onnxruntime(artifact: Path, images: NDArray[np.float32]) -> Reloaded:
-    import onnxruntime
+    import onnxruntime  # in the extra ``onnx``
 
     try:
         session = onnxruntime.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])

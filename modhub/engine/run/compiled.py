@@ -49,7 +49,7 @@ def fetched(results: Iterable[Any]) -> Iterator[Any]:
 
 
 def _by_tensorflow(function: Function) -> Function:
-    import tensorflow as tf
+    import tensorflow as tf  # one backend of three is installed, maybe
 
     run: Function = tf.function(function, autograph=False, reduce_retracing=True, jit_compile=False)
     # It takes several networks that are compiled once each for one that is traced again and again, and says so.
