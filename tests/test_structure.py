@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import html
 import json
+import os
 import re
+import resource
+import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -156,34 +160,8 @@ def _bases(tree: ast.Module, cls: ast.ClassDef, method: str) -> list[tuple[Path,
     ]
 
 
-LIGHT = [
-    ["--help"],
-    ["list"],
-    ["list", "--available"],
-    ["search", "cat"],
-    ["info", "cifar10/r56"],
-    ["install", "cifar10/r56:cat"],
-    ["alias", "list"],
-]
-
-
-@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
-def test_light_commands_load_no_network_library(arguments: list[str]) -> None:
-    """In a fresh interpreter, by what is in sys.modules when the command ends."""
-    code = (
-        "import runpy, sys\n"
-        f"sys.argv = ['modhub', *{arguments!r}]\n"
-        "try:\n    runpy.run_module('modhub', run_name='__main__')\n"
-        "except SystemExit as end:\n    assert not end.code, end.code\n"
-        f"print('LOADED', sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "LOADED []" in done.stdout
-
-
 #: What no light command needs, as modules or as the packages that they lie in.
-UNNEEDED = {
+UNNEEDED = HEAVY | {
     "asyncio",
     "concurrent",
     "cryptography",
@@ -234,6 +212,8 @@ NO_RELEASE = {
 
 #: Command -> what else it must not load.
 LEAN = {
+    "--help": {"modhub.ops", "modhub.registry", "modhub.settings", "modhub.spec.schema", "modhub.storage"},
+    "alias list": NO_RELEASE | {"modhub.cache", "modhub.ops"},
     "list": NO_RELEASE,
     "list --available": NO_RELEASE | {"modhub.cache"},
     "search cat": NO_RELEASE | {"modhub.cache"},
@@ -260,18 +240,51 @@ print("LOADED", json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
+@pytest.fixture
+def one_installed(own_home: Path) -> None:
+    """What is installed is found as it is: an installation that fetches has reasons to load more."""
+    subprocess.run([sys.executable, "-m", "modhub", "install", "cifar10/r56:cat"], capture_output=True, check=True)
+
+
 @pytest.mark.parametrize("command", LEAN)
+@pytest.mark.usefixtures("one_installed")
 def test_light_commands_load_little(command: str) -> None:
-    """What a start costs, in what it loads, because seconds depend on the machine."""
-    # What is installed is to be found as it is: an installation that fetches has reasons to load more.
-    install = [sys.executable, "-m", "modhub", "install", "cifar10/r56:cat"]
-    subprocess.run(install, capture_output=True, check=True)
+    """In a fresh interpreter, by what is in sys.modules when the command ends."""
     code = LOADING.format(arguments=command.split())
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     loaded = json.loads(done.stdout.rpartition("LOADED")[2])
     refused = UNNEEDED | LEAN[command]
     assert not [name for name in loaded if any(f"{name}.".startswith(f"{each}.") for each in refused)]
+
+
+#: A light command takes at most 1.5 times as long as this, see benchmarks/startup.py on a quiet machine.
+YARDSTICK = "import click, pydantic, fsspec"
+ROUNDS = 3
+#: What other work on the machine may add.
+BOUND = 1.9
+
+
+def processor_seconds(bytecode: Path, *arguments: str) -> float:
+    """User's and system's time of one Python process, which keeps its compiled files in ``bytecode``."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.usefixtures("one_installed")
+def test_light_commands_start_nearly_as_fast_as_their_libraries(tmp_path: Path) -> None:
+    """Processor time, as a ratio to a process that runs in turn with them: neither the machine nor its load counts."""
+    yardstick = partial(processor_seconds, tmp_path, "-c", YARDSTICK)
+    commands = {name: partial(processor_seconds, tmp_path, "-m", "modhub", *name.split()) for name in LEAN}
+    for compiling in (yardstick, *commands.values()):
+        compiling()
+    rounds = [(yardstick(), {name: seconds() for name, seconds in commands.items()}) for _ in range(ROUNDS)]
+    ratios = {name: statistics.median(own[name] / yard for yard, own in rounds) for name in commands}
+    assert max(ratios.values()) < BOUND, ratios
 
 
 def test_importing_modhub_is_nearly_free() -> None:
