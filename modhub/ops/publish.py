@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modhub.errors import InvalidRef
 from modhub.installation.registries import publishing_registry
 from modhub.settings.config import load_config
-from modhub.spec.refs import ModelRef, check_version, is_exact, parse
+from modhub.spec.refs import ModelRef, check_version, release_named
 
 if TYPE_CHECKING:
     from modhub.signing.keys import Signer
@@ -103,19 +102,6 @@ def yank(
     """
     target = publishing_registry(registry, load_config())
     return target.yank(release_named(ref), reason, undo=undo, signer=_signer(sign))
-
-
-def release_named(ref: str) -> ModelRef:
-    """The one release that ``namespace/model@version`` names. Raises InvalidRef."""
-    request = parse(ref)
-    if not request.is_qualified or request.cls is not None or not is_exact(request.version or ""):
-        raise InvalidRef(
-            f"{ref!r} is not a release's name.",
-            hint="write namespace/model@version, for example me/net@1.0.0.",
-            name=ref,
-        )
-    namespace, model = request.base.split("/")
-    return ModelRef(namespace, model, str(request.version))
 
 
 def _signer(sign: str | Signer | None) -> Signer | None:

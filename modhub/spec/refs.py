@@ -297,6 +297,19 @@ def parse_new_model_name(text: str) -> tuple[str, str]:
     return check_new_name(namespace, "namespace"), check_new_name(model, "model")
 
 
+def release_named(ref: str) -> ModelRef:
+    """The one release that ``namespace/model@version`` names. Raises InvalidRef."""
+    request = parse(ref)
+    if not request.is_qualified or request.cls is not None or not is_exact(request.version or ""):
+        raise InvalidRef(
+            f"{ref!r} is not a release's name.",
+            hint="write namespace/model@version, for example me/net@1.0.0.",
+            name=ref,
+        )
+    namespace, model = request.base.split("/")
+    return ModelRef(namespace, model, str(request.version))
+
+
 def is_model_name(text: str) -> bool:
     """Whether ``parse_model_name`` accepts ``text``."""
     try:

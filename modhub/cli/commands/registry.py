@@ -24,7 +24,6 @@ from modhub.cli.progress import ProgressLine
 from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import IntegrityError, UsageError
 from modhub.installation.registries import publishing_registry, registries
-from modhub.ops.publish import release_named
 from modhub.registry.admin.archive import export_release, import_release
 from modhub.registry.admin.fsck import fsck as examine
 from modhub.registry.admin.gc import collect
@@ -34,6 +33,7 @@ from modhub.registry.reader import RegistryReader
 from modhub.registry.reindex import reindex as rebuild
 from modhub.resolve.resolver import resolve
 from modhub.settings.config import load_config, load_trust
+from modhub.spec.refs import release_named
 from modhub.spec.registry_files import check_reason
 from modhub.storage.urls import open_store
 
