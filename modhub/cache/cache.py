@@ -19,7 +19,7 @@ from modhub.signing.policy import Trust
 from modhub.signing.statements import Statement
 from modhub.spec.layout import blob_path, signature_path
 from modhub.spec.refs import ModelRef, ModuleRef
-from modhub.storage.verify import verified_chunks
+from modhub.storage.verify import VerifiedBlob, VerifiedBlobs, verified_chunks
 
 if TYPE_CHECKING:
     from modhub.cache.prune import Pruned
@@ -53,19 +53,30 @@ class Cache:
 
     # Blobs
 
-    def blob(self, record: StoredBlob) -> bytes:
+    def blob(self, record: StoredBlob) -> VerifiedBlob:
         """The stored (compressed) bytes, hashed now. Raises NotFound, kind ``not-installed``, and IntegrityError."""
-        return b"".join(self._verified(record))
+        into = VerifiedBlobs()
+        self.check_blob(record, into)
+        found = into.take(record)
+        assert found is not None
+        return found
 
-    def check_blob(self, record: StoredBlob) -> None:
-        """As ``blob``, without holding the bytes."""
-        for _ in self._verified(record):
-            pass
-
-    def holds(self, record: StoredBlob) -> bool:
-        """Whether ``blob`` would give the bytes: there, and right when hashed now."""
+    def check_blob(self, record: StoredBlob, into: VerifiedBlobs | None = None) -> None:
+        """As ``blob``, without holding the bytes, or holding them in ``into``."""
+        path = blob_path(record.sha256)
+        what = f"the cached blob {self.root / path}"
+        chunks = self._folder.stream(path, max_bytes=record.size)
+        hint = f"{AGAIN} the modules of this release."
         try:
-            self.check_blob(record)
+            for _ in verified_chunks(chunks, record, what=what, hint=hint, into=into):
+                pass
+        except FileNotFoundError as error:
+            raise not_installed(str(self.root / path)) from error
+
+    def holds(self, record: StoredBlob, into: VerifiedBlobs | None = None) -> bool:
+        """Whether ``blob`` would give the bytes: there, and right when hashed now; they are held in ``into`` then."""
+        try:
+            self.check_blob(record, into)
         except (NotFound, IntegrityError):
             return False
         return True
@@ -82,27 +93,18 @@ class Cache:
         """Keep a blob, over whatever damaged file has its name. ``chunks`` must raise when the bytes are wrong."""
         self._folder.write(blob_path(record.sha256), chunks)
 
-    def link_blob(self, record: StoredBlob, source: str) -> bool:
+    def link_blob(self, record: StoredBlob, source: str, into: VerifiedBlobs | None = None) -> bool:
         """Keep a blob as one more name of the file ``source``. False where that cannot be or the bytes are wrong."""
 
         def right(chunks: Iterator[bytes]) -> bool:
             try:
-                for _ in verified_chunks(chunks, record, what=source, hint=""):
+                for _ in verified_chunks(chunks, record, what=source, hint="", into=into):
                     pass
             except IntegrityError:
                 return False
             return True
 
         return self._folder.link(blob_path(record.sha256), source, record.size, right)
-
-    def _verified(self, record: StoredBlob) -> Iterator[bytes]:
-        path = blob_path(record.sha256)
-        chunks = self._folder.stream(path, max_bytes=record.size)
-        what = f"the cached blob {self.root / path}"
-        try:
-            yield from verified_chunks(chunks, record, what=what, hint=f"{AGAIN} the modules of this release.")
-        except FileNotFoundError as error:
-            raise not_installed(str(self.root / path)) from error
 
     # Releases
 

@@ -1,4 +1,4 @@
-"""Bytes from registries into the cache: several blobs at once, none of them ever held whole."""
+"""Bytes from registries into the cache: several blobs at once, held whole only for a call that decodes them too."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from modhub.registry.reader import RegistryReader
     from modhub.spec.manifest import StoredBlob
+    from modhub.storage.verify import VerifiedBlobs
 
 #: Bytes from which on a blob is worth a hard link, and a thread of its own where the registry is on this machine. Links
 #: share one fate when something other than modhub writes into the file, so they have to save something.
@@ -71,20 +72,31 @@ class _Interrupted(Exception):
 
 
 def fetch_blob(
-    registry: RegistryReader, record: StoredBlob, cache: Cache, seen: Callable[[int], None] | None = None
+    registry: RegistryReader,
+    record: StoredBlob,
+    cache: Cache,
+    seen: Callable[[int], None] | None = None,
+    into: VerifiedBlobs | None = None,
 ) -> None:
     """Bring one blob into the cache, verified: a large one as a hard link to a local registry's file, else a copy.
 
-    ``seen`` is called with how many of its bytes have come. Raises IntegrityError, RegistryUnreachable, StorageError.
+    ``seen`` is called with how many of its bytes have come; what was verified is held in ``into``. Raises IntegrityError,
+    RegistryUnreachable, StorageError.
     """
-    if record.size < LARGE or not _linked(registry, record, cache):
-        cache.add_blob(record, _counted(registry.blob_stream(record), seen))
+    if record.size < LARGE or not _linked(registry, record, cache, into):
+        cache.add_blob(record, _counted(registry.blob_stream(record, into), seen))
     elif seen is not None:
         seen(record.size)
 
 
 def fetch_blobs(
-    wanted: Sequence[Wanted], cache: Cache, meter: FetchProgress, arrived: Callable[[Wanted], None], *, at_once: int
+    wanted: Sequence[Wanted],
+    cache: Cache,
+    meter: FetchProgress,
+    arrived: Callable[[Wanted], None],
+    *,
+    at_once: int,
+    into: VerifiedBlobs | None = None,
 ) -> None:
     """``fetch_blob`` for many, ``at_once`` at a time; ``arrived`` is called, in this thread, for each that is there.
 
@@ -101,7 +113,7 @@ def fetch_blobs(
                 raise _Interrupted
             meter.at(one, count)
 
-        fetch_blob(one.registry, one.record, cache, seen)
+        fetch_blob(one.registry, one.record, cache, seen, into)
 
     slow = [one for one in wanted if not _is_quick(one)]
     pool = ThreadPoolExecutor(max(1, min(at_once, len(slow))), thread_name_prefix="modhub")
@@ -135,7 +147,7 @@ def _succeeded(future: Future[None]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _linked(registry: RegistryReader, record: StoredBlob, cache: Cache) -> bool:
+def _linked(registry: RegistryReader, record: StoredBlob, cache: Cache, into: VerifiedBlobs | None) -> bool:
     # A link is safe because a registry's files are replaced by others and never written in place. Nobody promises that
     # of the starter, whose files belong to whatever installed this package; and read-only means not even touched.
     store = registry.store
@@ -145,7 +157,7 @@ def _linked(registry: RegistryReader, record: StoredBlob, cache: Cache) -> bool:
         source = files.resolved(store.root, blob_path(record.sha256))
     except IntegrityError:
         return False
-    return cache.link_blob(record, source)
+    return cache.link_blob(record, source, into)
 
 
 def _counted(chunks: Iterable[bytes], seen: Callable[[int], None] | None) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from modhub.engine.run.adapters import prepared
 from modhub.engine.run.compiled import compiled, to_numpy
 from modhub.engine.run.isolated import equal_masks
 from modhub.engine.run.masks import mask_tensors, masking
-from modhub.engine.run.network import Network
+from modhub.engine.run.trunks import trunk_of
 from modhub.package.module import Module, PackedMasks
 
 
@@ -61,7 +61,7 @@ class _Watched:
     def __init__(self, modules: Sequence[Module], adapter: Adapter | None) -> None:
         origin = modules[0].origin
         self.shapes = {site: shape for module in modules for site, shape in module.keep.shapes.items()}
-        network = Network(origin.architecture, origin.weights)
+        network = trunk_of(origin)
 
         def run(images: Any, masks: Mapping[str, Any]) -> Any:
             keep, fired = masking(masks), {}

@@ -25,6 +25,7 @@ from modhub.decomposition.sites import Site
 from modhub.engine.decompose.probe import observe
 from modhub.engine.run.isolated import MaskedNetwork, equal_masks, masked_sites
 from modhub.engine.run.network import Network
+from modhub.engine.run.trunks import trunk_of
 from modhub.evaluation.metrics import Labels
 from modhub.package.module import Masks, Module, PackedMasks
 from modhub.spec.manifest import DecomposeOptions
@@ -133,7 +134,7 @@ class JointNetworks:
     def _trunk(self, module: Module) -> tuple[Network, MaskedNetwork]:
         origin = module.origin
         if origin.fingerprint not in self.trunks:
-            network = Network(origin.architecture, origin.weights)
+            network = trunk_of(origin)
             own = [other for other in self.modules if other.origin.fingerprint == origin.fingerprint]
             sites = list(module.keep) if self._any_masks else masked_sites(own)
             self.trunks[origin.fingerprint] = network, MaskedNetwork(network, origin.contract, sites)

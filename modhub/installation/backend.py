@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modhub.installation.context import Places, RegistryUrls
 from modhub.package.decomposition import modules_from
 from modhub.resolve.catalog import Pinned, all_modules
+from modhub.storage.verify import VerifiedBlob, VerifiedBlobs
 
 if TYPE_CHECKING:
+    from modhub.cache.cache import Cache
     from modhub.composition.plan import Plan
     from modhub.package.module import Module
     from modhub.spec.contract import Standing
+    from modhub.spec.manifest import StoredBlob
+
+
+def _verified(cache: Cache, into: VerifiedBlobs, weights: str, digest: str, record: StoredBlob) -> VerifiedBlob:
+    """A blob as this call has verified it; one that pruning had taken meanwhile is read once more."""
+    # Weights are large, and whatever else needs them finds them decoded.
+    return (into.take(record) if digest == weights else into.get(record)) or cache.blob(record)
 
 
 class InstalledBackend:
-    """How composites find and run modules: through the verified cache, on the engine."""
+    """How composites find and run modules: through the verified cache, on the engine.
 
-    def __init__(self, registry: RegistryUrls, cache: str | Path | None) -> None:
+    ``into`` is for one call that looks up names several times: what it has verified is not verified again.
+    """
+
+    def __init__(self, registry: RegistryUrls, cache: str | Path | None, into: VerifiedBlobs | None = None) -> None:
         self._registry = registry
         self._cache = cache
+        self._into = into
 
     def find(
         self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False
@@ -32,15 +46,23 @@ class InstalledBackend:
         found = iter(self.modules_of(all_modules(named), places))
         return [[next(found) for _ in each.modules] for each in named]
 
-    def modules_of(self, pinned: Sequence[Pinned], places: Places | None = None) -> list[Module]:
-        """The modules that were pinned, in order, installed first where they are not."""
+    def modules_of(
+        self, pinned: Sequence[Pinned], places: Places | None = None, *, into: VerifiedBlobs | None = None
+    ) -> list[Module]:
+        """The modules that were pinned, in order, installed first where they are not.
+
+        Their blobs are decoded as installing verified them, or as a step before did that held them in ``into``.
+        """
         places = places or Places.open_or_cached(self._registry, self._cache)
-        places.install(pinned)
+        into = into or self._into or VerifiedBlobs()
+        places.install(pinned, into=into)
+
         found: dict[Pinned, Module] = {}
         for digest in dict.fromkeys(pin.digest for pin in pinned):
             own = [pin for pin in dict.fromkeys(pinned) if pin.digest == digest]
             manifest = places.cache.manifest(digest)
-            modules = modules_from(manifest, lambda _, record: places.cache.blob(record), [pin.ref.cls for pin in own])
+            verified = partial(_verified, places.cache, into, manifest.content.origin.weights)
+            modules = modules_from(manifest, verified, [pin.ref.cls for pin in own])
             found |= dict(zip(own, modules, strict=True))
         return [found[pin] for pin in pinned]
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from modhub.spec.contract import Standing
     from modhub.spec.registry_files import Withdrawal
     from modhub.storage.progress import Progress
+    from modhub.storage.verify import VerifiedBlobs
 
 RegistryUrls = str | Sequence[str] | None
 
@@ -109,10 +110,15 @@ class Places:
                 **error.data,
             ) from error
 
-    def install(self, pinned: Sequence[Pinned], progress: Progress | None = None) -> list[Installed]:
-        """Bring modules into the cache, and the signatures that vouch for them when those are required."""
+    def install(
+        self, pinned: Sequence[Pinned], progress: Progress | None = None, *, into: VerifiedBlobs | None = None
+    ) -> list[Installed]:
+        """Bring modules into the cache, and the signatures that vouch for them when those are required.
+
+        The blobs are held in ``into`` as they are verified, for whoever decodes them next.
+        """
         self._vouch(pinned)
-        return install_pinned(pinned, self.registries, self.cache, progress)
+        return install_pinned(pinned, self.registries, self.cache, progress, into=into)
 
     def unlock(self, lock: Lock) -> list[Pinned]:
         """Where the modules of a lockfile are to be had, by digest: the registry it names first, then all others.

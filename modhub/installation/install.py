@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from modhub.registry.reader import RegistryReader
     from modhub.resolve.catalog import Pinned
     from modhub.spec.manifest import Manifest, StoredBlob
+    from modhub.storage.verify import VerifiedBlobs
 
 #: How often what was deleted in the meantime is fetched again.
 _ROUNDS: Final = 5
@@ -35,13 +36,19 @@ _AT_ONCE: Final = 4
 
 
 def install_pinned(
-    pinned: Sequence[Pinned], registries: Sequence[RegistryReader], cache: Cache, progress: Progress | None = None
+    pinned: Sequence[Pinned],
+    registries: Sequence[RegistryReader],
+    cache: Cache,
+    progress: Progress | None = None,
+    *,
+    into: VerifiedBlobs | None = None,
 ) -> list[Installed]:
     """Bring modules into the cache: for each release its manifest and one weights blob, for each module its own blob.
 
     ``registries`` are those that ``pinned`` was resolved with, none when offline; a module pinned to the cache itself
-    is only verified. Gives one result for each of ``pinned``, in order. Raises IntegrityError, RegistryUnreachable,
-    StorageError, and NotFound, kind ``not-installed``, for what only the cache could have had.
+    is only verified. What was verified is held in ``into``, and what it has verified already is not read again. Gives
+    one result for each of ``pinned``, in order. Raises IntegrityError, RegistryUnreachable, StorageError, and NotFound,
+    kind ``not-installed``, for what only the cache could have had.
     """
     sources = {registry.url: registry for registry in registries}
     grouped: dict[tuple[str, ModelRef, str], list[Pinned]] = {}
@@ -53,24 +60,27 @@ def install_pinned(
         if url in sources:
             releases.append(_Release(sources[url], ref, digest, [_Module(pin) for pin in pins]))
         elif url == CacheCatalog(cache).url:
-            results |= _verified(cache, digest, pins, offline=not registries)
+            results |= _verified(cache, digest, pins, offline=not registries, into=into)
         else:
             raise NotFound(
                 f"{ref} was found in {url}, which is not among the registries given.", kind="no-registry", registry=url
             )
     if releases:
-        _Installation(cache, releases, progress).run()
+        _Installation(cache, releases, progress, into).run()
     results |= {module.pin: module.result() for release in releases for module in release.modules}
     return [results[pin] for pin in pinned]
 
 
-def _verified(cache: Cache, digest: str, pins: Sequence[Pinned], *, offline: bool) -> dict[Pinned, Installed]:
+def _verified(
+    cache: Cache, digest: str, pins: Sequence[Pinned], *, offline: bool, into: VerifiedBlobs | None
+) -> dict[Pinned, Installed]:
     """Modules of one release that the cache has to have: hashed, and nothing fetched."""
 
     def check(part: tuple[Pinned, StoredBlob]) -> None:
         cache.touch_blob(part[1])
         try:
-            cache.check_blob(part[1])
+            if into is None or part[1] not in into:
+                cache.check_blob(part[1], into)
         except (NotFound, IntegrityError) as error:
             raise _not_whole(part[0], error, offline=offline) from error
 
@@ -157,13 +167,18 @@ class _Release:
 class _Installation:
     """Releases on their way into the cache."""
 
-    def __init__(self, cache: Cache, releases: list[_Release], progress: Progress | None) -> None:
+    def __init__(
+        self, cache: Cache, releases: list[_Release], progress: Progress | None, into: VerifiedBlobs | None
+    ) -> None:
         self._cache = cache
         self._releases = releases
         self._meter = FetchProgress(progress)
         self._at_once = max(release.source.store.capabilities.parallel for release in releases)
+        self._into = into
         # Digests of blobs that were hashed, or fetched, by this installation.
         self._sound: set[str] = set()
+        # Those that were found damaged in the cache, which are fetched without another look.
+        self._damaged: set[str] = set()
         self._remembered: set[str] = set()
 
     def run(self) -> None:
@@ -223,13 +238,17 @@ class _Installation:
         needed = _needed(manifest, [module.pin.ref for module in release.modules])
         blobs = {blob.sha256: blob for blobs in needed for blob in blobs}
         there = {digest: blob for digest, blob in blobs.items() if self._cache.touch_blob(blob)}
-        unknown = [blob for digest, blob in there.items() if digest not in self._sound]
-        right = each(self._cache.holds, unknown, at_once=_hashed_at_once(unknown))
-        self._sound.update(blob.sha256 for blob, good in zip(unknown, right, strict=True) if good)
+        unknown = [blob for digest, blob in there.items() if digest not in self._sound | self._damaged]
+        right = each(self._is_sound, unknown, at_once=_hashed_at_once(unknown))
+        for blob, good in zip(unknown, right, strict=True):
+            (self._sound if good else self._damaged).add(blob.sha256)
         lacking = blobs.keys() - (there.keys() & self._sound)
         for module, own in zip(release.modules, needed, strict=True):
             module.needed = own
             module.lacking = {blob.sha256 for blob in own if blob.sha256 in lacking}
+
+    def _is_sound(self, blob: StoredBlob) -> bool:
+        return (self._into is not None and blob in self._into) or self._cache.holds(blob, self._into)
 
     def _marked(self, pin: Pinned) -> str | None:
         """The registry that the module's marker names; None when the marker is damaged."""
@@ -264,7 +283,9 @@ class _Installation:
 
         if wanted:
             self._meter.expect(wanted.values())
-            fetch_blobs(list(wanted.values()), self._cache, self._meter, arrived, at_once=self._at_once)
+            fetch_blobs(
+                list(wanted.values()), self._cache, self._meter, arrived, at_once=self._at_once, into=self._into
+            )
 
     def _mark(self, module: _Module) -> None:
         pin = module.pin

@@ -41,7 +41,7 @@ class Release:
 def load(folder: str | Path) -> Decomposition:
     """Read back what ``Decomposition.save`` wrote. Raises NotFound, IntegrityError, Incompatible."""
     root = Path(folder)
-    return decomposition_from(load_manifest(root), lambda digest, record: load_blob(root, record))
+    return decomposition_from(load_manifest(root), lambda _, record: load_blob(root, record))
 
 
 def publish(

@@ -34,6 +34,7 @@ from modhub.package.module import Module
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import DecomposeOptions, Derivation
 from modhub.spec.text import composed
+from modhub.storage.verify import VerifiedBlobs
 from modhub.updating.choosing import (
     FOLDS,
     ORIGINAL,
@@ -94,7 +95,7 @@ def update_modules(
         )
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
-    backend, given = InstalledBackend(registry, cache), _Given()
+    backend, given = InstalledBackend(registry, cache, VerifiedBlobs()), _Given()
     wanted = given.members(modules, backend)
     plan = _joint_plan(wanted, given.members(against, backend))
     examples, name = _examples(data, plan, "the data")

@@ -22,36 +22,42 @@ from modhub.package.module import Head, Module, PackedMasks, Weights
 from modhub.spec.architecture import Architecture, Shape, shapes_of, weight_shapes
 from modhub.spec.digests import Digest, sha256
 from modhub.spec.manifest import StoredBlob
+from modhub.storage.verify import VerifiedBlob
 
 _LEVEL = 19
 
 
 @dataclass(frozen=True, eq=False)
 class Blob:
-    """Encoded arrays: ``digest`` of the decoded bytes, the ``stored`` bytes, and their record."""
+    """Encoded arrays: ``digest`` of the decoded bytes, the ``stored`` bytes that were hashed, and their record."""
 
     digest: Digest
-    stored: bytes
-    record: StoredBlob
+    verified: VerifiedBlob
+
+    @property
+    def stored(self) -> bytes:
+        return self.verified.stored
+
+    @property
+    def record(self) -> StoredBlob:
+        return self.verified.record
 
 
 def encode(decoded: bytes) -> Blob:
     """Compress decoded bytes and describe the result."""
     stored = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compress(decoded)
     record = StoredBlob(sha256=sha256(stored), size=len(stored), decoded_size=len(decoded))
-    return Blob(sha256(decoded), stored, record)
+    return Blob(sha256(decoded), VerifiedBlob(record, stored))
 
 
-def decode(stored: bytes, record: StoredBlob, digest: str, *, most: int) -> bytes:
-    """The decoded bytes of a stored blob, of which there may be ``most``.
+def decode(blob: VerifiedBlob, digest: str, *, most: int) -> bytes:
+    """The decoded bytes of a blob whose stored bytes were verified; there may be ``most``.
 
-    Raises IntegrityError unless size and sha256 of the stored bytes, the decoded size, and the decoded digest all hold.
-    Nothing is decompressed before the first two are checked, and never more than ``record.decoded_size`` bytes.
+    The digest of a release covers decoded digests and not its table of stored blobs, so this second check is no
+    repetition of the first. Raises IntegrityError unless the decoded size and the decoded digest hold; never more than
+    ``decoded_size`` bytes are decompressed.
     """
-    if len(stored) != record.size or sha256(stored) != record.sha256:
-        raise _damaged(
-            digest, f"stored are {len(stored)} bytes of {sha256(stored)}, wanted {record.size} of {record.sha256}"
-        )
+    record, stored = blob.record, blob.stored
     if record.decoded_size > most:
         raise _damaged(digest, f"it claims to hold {record.decoded_size} bytes where at most {most} fit what it is")
     if record.decoded_size > MAX_DECODED_RATIO * record.size:
@@ -169,6 +175,15 @@ def _arrays(decoded: bytes, wanted: Mapping[str, tuple[str, Shape]], what: str) 
         raise IntegrityError(
             f"the {what} blob is no safetensors file: {plain(str(error))}.", kind="bad-blob"
         ) from error
+    check_arrays(arrays, wanted, what)
+    for name, array in arrays.items():
+        if array.dtype == "float32" and not np.isfinite(array).all():
+            raise IntegrityError(f"the {what} blob's array {shown(name)} holds NaN or infinity.", kind="bad-blob")
+    return arrays
+
+
+def check_arrays(arrays: Mapping[str, NDArray], wanted: Mapping[str, tuple[str, Shape]], what: str) -> None:  # type: ignore[type-arg]
+    """Raise IntegrityError unless the arrays of ``what`` are those wanted, by name, type and shape."""
     if arrays.keys() != wanted.keys():
         odd = sorted(arrays.keys() ^ wanted.keys())[0]
         raise IntegrityError(f"the {what} blob lacks, or has too many of, the array {shown(odd)}.", kind="bad-blob")
@@ -179,9 +194,6 @@ def _arrays(decoded: bytes, wanted: Mapping[str, tuple[str, Shape]], what: str) 
                 f"not {dtype} {shape}.",
                 kind="bad-blob",
             )
-        if dtype == "float32" and not np.isfinite(arrays[name]).all():
-            raise IntegrityError(f"the {what} blob's array {shown(name)} holds NaN or infinity.", kind="bad-blob")
-    return arrays
 
 
 def _damaged(digest: str, reason: str) -> IntegrityError:

@@ -11,6 +11,7 @@ from modhub.errors import IntegrityError
 from modhub.package.codec import (
     Blob,
     Expected,
+    check_arrays,
     decode,
     decode_module,
     decode_weights,
@@ -24,6 +25,7 @@ from modhub.package.codec import (
 from modhub.package.folder import Package, save_package
 from modhub.package.module import Module, Origin
 from modhub.package.report import Report
+from modhub.package.weights import shared_weights
 from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.manifest import (
@@ -42,8 +44,10 @@ from modhub.spec.manifest import (
     StoredBlob,
     digest_of,
 )
+from modhub.storage.verify import VerifiedBlob
 
-ReadBlob = Callable[[str, StoredBlob], bytes]
+#: Verified stored bytes of a blob, by its decoded digest and its record.
+ReadBlob = Callable[[str, StoredBlob], VerifiedBlob]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,7 @@ class Decomposition:
             blobs={digest: blob.record for digest, blob in stored.items()},
             provenance=self.provenance,
         )
-        return Package(manifest, {blob.record.sha256: blob.stored for blob in stored.values()})
+        return Package(manifest, {blob.record.sha256: blob.verified for blob in stored.values()})
 
 
 def trunk_fingerprint(architecture: Architecture, weights: str, contract: InputContract) -> str:
@@ -115,7 +119,7 @@ def trunk_fingerprint(architecture: Architecture, weights: str, contract: InputC
 
 
 def origin_from(manifest: Manifest, read_blob: ReadBlob) -> Origin:
-    """The origin of a release. ``read_blob`` gets a decoded digest and its record and returns stored bytes."""
+    """The origin of a release, sharing its weights with every other of the same; read only where none has them."""
     content = manifest.content
     record = content.origin
     if tuple(record.architecture.input_shape) != content.contract.shape:
@@ -125,13 +129,16 @@ def origin_from(manifest: Manifest, read_blob: ReadBlob) -> Origin:
             kind="bad-architecture",
         )
     wanted = wanted_weights(record.architecture, len(record.classes))
-    decoded = _decoded(manifest, record.weights, read_blob, wanted)
+    weights = shared_weights(
+        record.weights, lambda: decode_weights(_decoded(manifest, record.weights, read_blob, wanted), wanted)
+    )
+    check_arrays(weights, wanted, "weights")
     return Origin(
         namespace=content.namespace,
         model=content.model,
         classes=record.classes,
         architecture=record.architecture,
-        weights=decode_weights(decoded, wanted),
+        weights=weights,
         contract=content.contract,
         fingerprint=trunk_fingerprint(record.architecture, record.weights, content.contract),
         accuracy=record.accuracy,
@@ -181,7 +188,7 @@ def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition
 
 def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob, wanted: Expected) -> bytes:
     record = manifest.blobs[digest]
-    return decode(read_blob(digest, record), record, digest, most=most_bytes(wanted, record.size))
+    return decode(read_blob(digest, record), digest, most=most_bytes(wanted, record.size))
 
 
 def _fused(modules: Sequence[Module]) -> FusedAgreement | None:

@@ -18,19 +18,19 @@ from pathlib import Path
 
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.limits import MAX_MANIFEST_BYTES
-from modhub.spec.digests import sha256
 from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest, write_manifest
+from modhub.storage.verify import VerifiedBlob, verified_blob
 
 MANIFEST_FILE = "manifest.json"
 
 
 @dataclass(frozen=True, eq=False)
 class Package:
-    """A manifest and its blobs: stored bytes by stored sha256."""
+    """A manifest and its blobs, verified, by stored sha256."""
 
     manifest: Manifest
-    blobs: Mapping[str, bytes]
+    blobs: Mapping[str, VerifiedBlob]
 
 
 def save_package(package: Package, folder: Path) -> Path:
@@ -68,10 +68,10 @@ def _holds_something_else(folder: Path) -> bool:
 
 def _write(package: Package, folder: Path) -> None:
     folder.chmod(0o755)
-    for stored, data in package.blobs.items():
+    for stored, blob in package.blobs.items():
         path = folder / blob_path(stored)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        path.write_bytes(blob.stored)
     (folder / MANIFEST_FILE).write_bytes(write_manifest(package.manifest))
 
 
@@ -104,18 +104,10 @@ def load_manifest(folder: Path) -> Manifest:
     return read_manifest(_read(path, MAX_MANIFEST_BYTES), what=str(path))
 
 
-def load_blob(folder: Path, record: StoredBlob) -> bytes:
+def load_blob(folder: Path, record: StoredBlob) -> VerifiedBlob:
     """One blob's stored bytes, verified. Raises IntegrityError naming the file."""
     path = folder / blob_path(record.sha256)
-    data = _read(path, record.size)
-    if len(data) != record.size or sha256(data) != record.sha256:
-        raise IntegrityError(
-            f"{path} is damaged: {len(data)} bytes of {sha256(data)}, wanted {record.size} of {record.sha256}.",
-            kind="bad-blob",
-            hint="decompose the model again.",
-            path=str(path),
-        )
-    return data
+    return verified_blob([_read(path, record.size)], record, what=str(path), hint="decompose the model again.")
 
 
 def load_package(folder: Path) -> Package:

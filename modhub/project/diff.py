@@ -19,6 +19,7 @@ from modhub.spec.architecture import shapes_of
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.manifest import Content, Manifest, ModuleRecord, StoredBlob
 from modhub.spec.refs import parse
+from modhub.storage.verify import VerifiedBlob
 
 
 def compared_locks(first: str | Path, second: str | Path) -> LockDifference:
@@ -84,13 +85,13 @@ def _parts(places: Places, source: str, manifest: Manifest, record: ModuleRecord
     features = shapes[content.origin.architecture.features][0]
     stored = manifest.blobs[record.blob]
     most = most_bytes(wanted_module(sites, features), stored.size)
-    decoded = decode(_blob(places, source, stored), stored, record.blob, most=most)
+    decoded = decode(_blob(places, source, stored), record.blob, most=most)
     head, keep, _ = decode_module(decoded, sites, features)
     masks = sha256(canonical_json({site: sha256(keep[site].tobytes()) for site in sites}))
     return masks, sha256(head.kernel.tobytes() + head.bias.tobytes())
 
 
-def _blob(places: Places, source: str, record: StoredBlob) -> bytes:
+def _blob(places: Places, source: str, record: StoredBlob) -> VerifiedBlob:
     """The stored bytes of a blob: the cache's, else its registry's."""
     try:
         return places.cache.blob(record)

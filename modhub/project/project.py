@@ -27,6 +27,7 @@ from modhub.project.verify import Replay, replayed
 from modhub.resolve.lockfile import LockedProject
 from modhub.storage import files
 from modhub.storage.progress import Progress
+from modhub.storage.verify import VerifiedBlobs
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
@@ -184,13 +185,13 @@ class Project:
 
         ``compose().in_mode()`` runs it exactly, whatever the project says.
         """
-        session = self._session()
+        session, into = self._session(), VerifiedBlobs()
         locked = session.current(frozen=frozen)
         if locked is None:
-            locked = session.commit(session.state.text, releases_of(session.state.lock)).locked
+            locked = session.commit(session.state.text, releases_of(session.state.lock), into=into).locked
         if locked is None:
             raise empty_project()
-        return session.composite(locked)
+        return session.composite(locked, into)
 
     def build(self, out: str | Path, *, frozen: bool = False) -> Composite:
         """Write the classifier as one Keras model, which needs no modhub to load. Equal locks give equal bytes.

@@ -32,6 +32,7 @@ from modhub.spec.refs import ModelRef, ModuleRef, parse
 from modhub.spec.text import find_class
 from modhub.storage import files
 from modhub.storage.progress import Progress
+from modhub.storage.verify import VerifiedBlobs
 
 if TYPE_CHECKING:
     from modhub.composition.agreement import Agreement
@@ -206,9 +207,12 @@ class Session:
 
     # Locking and writing
 
-    def commit(self, text: str, keep: Collection[ModelRef], *, anew: bool = False) -> Change:
+    def commit(
+        self, text: str, keep: Collection[ModelRef], *, anew: bool = False, into: VerifiedBlobs | None = None
+    ) -> Change:
         """Lock what ``text`` asks for, install it, and write both files. ``keep`` are releases to choose where they
-        satisfy it; ``anew`` looks everything up, also where nothing new is asked for."""
+        satisfy it; ``anew`` looks everything up, also where nothing new is asked for; ``into`` holds what was verified
+        for ``composite``."""
         before = self.state.locked
         file = read_project(text.encode(), what=str(self.folder / PROJECT_FILE))
         if not file.classes:
@@ -219,7 +223,7 @@ class Session:
         if locked is None:
             locked = Locker(self.folder, places, self.state.lock).locked(file, keep=keep)
         locked = _with_accuracy_of(before, locked)
-        installed = self.install(locked, places)
+        installed = self.install(locked, places, into)
         self._write(text, locked)
         return Change(before, locked, installed)
 
@@ -232,31 +236,35 @@ class Session:
             lock = before = None
         file, places = self.state.file, self.places()
         locked = Locker(self.folder, places, lock).locked(file, keep=releases_of(lock))
-        installed = self.install(locked, places)
         spec = self._spec(data) if data is not None else file.project.data
+        into = None if spec is None or not measure else VerifiedBlobs()
+        installed = self.install(locked, places, into)
         agreement = None
-        if spec is None or not measure:
+        if spec is None or into is None:
             locked = _with_accuracy_of(before, locked)
         else:
-            locked, agreement = self._measured(locked, spec, before)
+            locked, agreement = self._measured(locked, spec, before, into)
         self._write(self.state.text, locked)
         return Change(before, locked, installed, agreement)
 
-    def install(self, locked: LockedProject, places: Places | None = None) -> tuple[Installed, ...]:
+    def install(
+        self, locked: LockedProject, places: Places | None = None, into: VerifiedBlobs | None = None
+    ) -> tuple[Installed, ...]:
         """Bring all modules of a lock into the cache."""
         places = places or self.places(or_cached=True)
-        return tuple(places.install(places.unlock(Lock.of_project(locked)), self.options.progress))
+        return tuple(places.install(places.unlock(Lock.of_project(locked)), self.options.progress, into=into))
 
-    def composite(self, locked: LockedProject) -> Composite:
-        """The classifier of a lock; its modules are installed where they are not."""
+    def composite(self, locked: LockedProject, into: VerifiedBlobs | None = None) -> Composite:
+        """The classifier of a lock; its modules are installed where they are not. ``into`` has what this call verified
+        already."""
         backend = InstalledBackend(self.registry(), self.options.cache)
         pins = Lock.of_project(locked)
         places = self.places(or_cached=True)
-        modules = backend.modules_of(places.unlock(pins), places)
+        modules = backend.modules_of(places.unlock(pins), places, into=into)
         return composite_of_lock(locked, dict(zip((pin.ref for pin in pins.modules), modules, strict=True)), backend)
 
     def _measured(
-        self, locked: LockedProject, spec: str, before: LockedProject | None
+        self, locked: LockedProject, spec: str, before: LockedProject | None, into: VerifiedBlobs
     ) -> tuple[LockedProject, Agreement | None]:
         """With the accuracy on the data ``spec``, and how exact the classifier is where it does not run exactly.
 
@@ -270,7 +278,7 @@ class Session:
             self.options.before_running()
         progress = self.options.progress
         told = None if progress is None else lambda done, total: progress("measuring", done, total)
-        found = measured_accuracy(self.composite(locked), data, spec=spec, compare=True, progress=told)
+        found = measured_accuracy(self.composite(locked, into), data, spec=spec, compare=True, progress=told)
         return replace(locked, accuracy=found.accuracy), found.agreement
 
     def _spec(self, data: str) -> str:

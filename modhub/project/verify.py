@@ -19,6 +19,7 @@ from modhub.registry.reader import RegistryReader
 from modhub.resolve.catalog import Pinned
 from modhub.resolve.lockfile import MeasuredAccuracy
 from modhub.spec.refs import ModelRef
+from modhub.storage.verify import VerifiedBlobs
 
 CheckState = Literal["right", "wrong", "absent"]
 
@@ -57,8 +58,8 @@ class Replay:
     problems: tuple[ModhubError, ...]
 
 
-def checked_releases(pins: Sequence[Pinned], places: Places) -> list[CheckedRelease]:
-    """Every release of ``pins`` in every registry and in the cache."""
+def checked_releases(pins: Sequence[Pinned], places: Places, into: VerifiedBlobs | None = None) -> list[CheckedRelease]:
+    """Every release of ``pins`` in every registry and in the cache, whose blobs are held in ``into``."""
     grouped: dict[tuple[ModelRef, str], list[Pinned]] = {}
     for pin in pins:
         grouped.setdefault((pin.ref.release, pin.digest), []).append(pin)
@@ -66,7 +67,7 @@ def checked_releases(pins: Sequence[Pinned], places: Places) -> list[CheckedRele
         CheckedRelease(
             ref,
             digest,
-            (*(_in_registry(registry, ref, digest) for registry in places.registries), _in_cache(places, own)),
+            (*(_in_registry(registry, ref, digest) for registry in places.registries), _in_cache(places, own, into)),
         )
         for (ref, digest), own in grouped.items()
     ]
@@ -109,7 +110,7 @@ def _in_registry(registry: RegistryReader, ref: ModelRef, digest: str) -> Copy:
     return Copy(registry.url, "wrong", problem)
 
 
-def _in_cache(places: Places, pins: Sequence[Pinned]) -> Copy:
+def _in_cache(places: Places, pins: Sequence[Pinned], into: VerifiedBlobs | None) -> Copy:
     """All bytes of the modules that are installed, hashed now."""
     cache = places.cache
     where = str(cache.root)
@@ -120,7 +121,8 @@ def _in_cache(places: Places, pins: Sequence[Pinned]) -> Copy:
         manifest = cache.manifest(pins[0].digest)
         own = {module.slug: module.blob for module in manifest.content.modules}
         for digest in dict.fromkeys([manifest.content.origin.weights, *(own[pin.ref.cls] for pin in installed)]):
-            cache.check_blob(manifest.blobs[digest])
+            if into is None or manifest.blobs[digest] not in into:
+                cache.check_blob(manifest.blobs[digest], into)
     except Untrusted as error:
         return Copy(where, "wrong", error)
     except (IntegrityError, NotFound) as error:
@@ -138,7 +140,9 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
     """Replay the lock of a project; ``measure`` includes its data and accuracy, where it names any."""
     locked, lock = session.locked(), session.state.lock
     places = session.places(or_cached=True)
-    releases = checked_releases(() if lock is None else lock.modules, places)
+    # Where the classifier runs afterwards, it runs on the bytes that were found to be right.
+    into = VerifiedBlobs() if measure and locked.accuracy is not None else None
+    releases = checked_releases(() if lock is None else lock.modules, places, into)
     problems = problems_of(releases)
     if not session.state.is_locked:
         try:
@@ -158,7 +162,9 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
                 if session.options.before_running is not None:
                     session.options.before_running()
                 spec = locked.accuracy.data
-                accuracy = measured_accuracy(session.composite(locked), images, spec=spec, progress=progress).accuracy
+                accuracy = measured_accuracy(
+                    session.composite(locked, into), images, spec=spec, progress=progress
+                ).accuracy
                 differing = accuracy_differences(locked.accuracy, accuracy, tolerance_of(locked))
         except NotFound as error:
             data = "absent"

@@ -15,6 +15,7 @@ from modhub.spec.manifest import Manifest, StoredBlob, digest_of, read_manifest,
 from modhub.spec.refs import ModelRef, check_version, parse_model_name, parse_version
 from modhub.storage.progress import Progress
 from modhub.storage.store import Payload
+from modhub.storage.verify import VerifiedBlob
 
 #: Called with what is being done, the bytes done and the bytes in all.
 
@@ -47,8 +48,11 @@ def same_content(one: Manifest, other: Manifest) -> bool:
     return one.digest == other.digest or digest_of(one.content) == digest_of(other.content)
 
 
-def checked_bytes(manifest: Manifest, blobs: Mapping[str, Payload]) -> bytes:
-    """The manifest's bytes, after reading them as any client will, and after checking the blobs against the table."""
+def checked_bytes(manifest: Manifest, blobs: Mapping[str, Payload | VerifiedBlob]) -> bytes:
+    """The manifest's bytes, after reading them as any client will, and after checking the blobs against the table.
+
+    What was verified is not hashed again.
+    """
     name = manifest.content.name
     parse_model_name(name)
     check_version(str(manifest.content.version))
@@ -68,11 +72,18 @@ def checked_bytes(manifest: Manifest, blobs: Mapping[str, Payload]) -> bytes:
     return data
 
 
-def _measured(data: Payload) -> tuple[int, str]:
+def _measured(data: Payload | VerifiedBlob) -> tuple[int, str]:
+    if isinstance(data, VerifiedBlob):
+        return data.record.size, data.record.sha256
     if isinstance(data, bytes):
         return len(data), sha256(data)
     with data.open("rb") as file:
         return data.stat().st_size, f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def payloads(blobs: Mapping[str, Payload | VerifiedBlob]) -> dict[str, Payload]:
+    """What is written for each of the blobs."""
+    return {digest: data.stored if isinstance(data, VerifiedBlob) else data for digest, data in blobs.items()}
 
 
 def next_minor(versions: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ from modhub.spec.registry_files import (
 )
 from modhub.storage.parallel import each
 from modhub.storage.store import Store
-from modhub.storage.verify import verified_chunks
+from modhub.storage.verify import VerifiedBlob, VerifiedBlobs, verified_chunks
 
 if TYPE_CHECKING:
     from modhub.signing.keys import PublicKey
@@ -155,16 +155,23 @@ class RegistryReader:
         """The images that a release takes, from its verified manifest."""
         return self.manifest(ref).content.contract
 
-    def blob(self, record: StoredBlob) -> bytes:
+    def blob(self, record: StoredBlob) -> VerifiedBlob:
         """The stored (compressed) bytes of a blob, bounded and hashed. Raises IntegrityError."""
-        return b"".join(self.blob_stream(record))
+        into = VerifiedBlobs()
+        for _ in self.blob_stream(record, into):
+            pass
+        found = into.take(record)
+        assert found is not None
+        return found
 
-    def blob_stream(self, record: StoredBlob) -> Iterator[bytes]:
-        """As ``blob``, in pieces. Only when the last one has come without an error are they the right bytes."""
+    def blob_stream(self, record: StoredBlob, into: VerifiedBlobs | None = None) -> Iterator[bytes]:
+        """As ``blob``, in pieces. Only when the last one has come without an error are they the right bytes, and held
+        in ``into``."""
         path = blob_path(record.sha256)
         what = f"the blob {self.url}/{path}"
         try:
-            yield from verified_chunks(self.store.stream(path, max_bytes=record.size), record, what=what, hint=_REPAIR)
+            chunks = self.store.stream(path, max_bytes=record.size)
+            yield from verified_chunks(chunks, record, what=what, hint=_REPAIR, into=into)
         except NotFound as error:
             status = error.data.get("status")
             raise IntegrityError(

@@ -19,6 +19,7 @@ from modhub.registry.publication import (
     UploadProgress,
     checked_bytes,
     next_minor,
+    payloads,
     same_content,
     upload_batches,
     versioned,
@@ -34,6 +35,7 @@ from modhub.spec.registry_files import Withdrawal
 from modhub.storage.parallel import Item, each
 from modhub.storage.progress import Progress
 from modhub.storage.store import Payload
+from modhub.storage.verify import VerifiedBlob
 
 
 class Registry(RecordKeeper):
@@ -44,7 +46,7 @@ class Registry(RecordKeeper):
     def publish(
         self,
         manifest: Manifest,
-        blobs: Mapping[str, Payload],
+        blobs: Mapping[str, Payload | VerifiedBlob],
         *,
         signer: Signer | None = None,
         progress: Progress | None = None,
@@ -64,7 +66,7 @@ class Registry(RecordKeeper):
         self.prepare()
         content = manifest.content
         self._require_portable(ModelRef(content.namespace, content.model, str(content.version)))
-        return self.publish_stored(manifest, data, blobs, signer=signer, progress=progress)
+        return self.publish_stored(manifest, data, payloads(blobs), signer=signer, progress=progress)
 
     def publish_stored(
         self,
@@ -108,7 +110,7 @@ class Registry(RecordKeeper):
     def publish_next(
         self,
         manifest: Manifest,
-        blobs: Mapping[str, Payload],
+        blobs: Mapping[str, Payload | VerifiedBlob],
         *,
         signer: Signer | None = None,
         progress: Progress | None = None,
@@ -119,6 +121,7 @@ class Registry(RecordKeeper):
         """
         namespace, model = manifest.content.namespace, manifest.content.model
         checked_bytes(versioned(manifest, "1.0.0"), blobs)
+        written = payloads(blobs)
         self.prepare()
         if not self.versions(namespace, model):
             parse_new_model_name(f"{namespace}/{model}")
@@ -130,16 +133,16 @@ class Registry(RecordKeeper):
                 existing = self.manifest(ref)
                 if same_content(versioned(existing, None), versioned(manifest, None)):
                     self._sign(ref, existing.digest, signer)
-                    return self._repair(ref, existing, blobs)
+                    return self._repair(ref, existing, written)
             seen.update(fresh)
             ref = ModelRef(namespace, model, next_minor(seen | lost))
             candidate = versioned(manifest, ref.version)
             if not lost:
-                self._put_blobs(candidate, blobs, progress)
+                self._put_blobs(candidate, written, progress)
             self._sign(ref, candidate.digest, signer)
             data = write_manifest(candidate)
             if self.store.put_if_absent(release_path(ref), data):
-                return self._finish(ref, candidate, data, blobs, signer)
+                return self._finish(ref, candidate, data, written, signer)
             lost.add(ref.version)
 
     def _require_portable(self, ref: ModelRef) -> None:

@@ -73,6 +73,6 @@ def whole_modules(cache):
         manifest = cache.manifest(installed.digest)
         module = next(module for module in manifest.content.modules if module.slug == installed.ref.cls)
         for key in (manifest.content.origin.weights, module.blob):
-            assert len(cache.blob(manifest.blobs[key])) == manifest.blobs[key].size
+            assert len(cache.blob(manifest.blobs[key]).stored) == manifest.blobs[key].size
         names.append(str(installed.ref))
     return names

@@ -111,7 +111,7 @@ def test_many_that_meet_a_damaged_blob_repair_it_once_and_for_all(large, cache):
         file.unlink()
         file.write_bytes(bytes(record.size))
         assert race(_install_all, [(large.url, str(cache.root))] * 4)
-        assert cache.blob(record) == blobs[record.sha256]
+        assert cache.blob(record).stored == blobs[record.sha256]
         assert len(whole_modules(cache)) == 6
 
 

@@ -14,12 +14,13 @@ import pytest
 import modhub
 from modhub.composition.modes import DTYPES
 from modhub.engine.read.reader import read_model
-from modhub.engine.run.bfloat16 import ReducedNetwork, trunk_of
+from modhub.engine.run.bfloat16 import ReducedNetwork
 from modhub.engine.run.fused import FusedRunner
 from modhub.engine.run.isolated import MaskedNetwork, OriginRunner
 from modhub.engine.run.masks import margin_head, on_all_sites, union_of
 from modhub.engine.run.network import Network, preprocess
 from modhub.engine.run.plan import PlanRunner
+from modhub.engine.run.trunks import trunk_of
 from modhub.errors import UsageError
 from modhub.ops.explain import explain
 from modhub.package.decomposition import with_digests

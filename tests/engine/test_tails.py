@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from modhub.engine.run import shared_prefix
-from modhub.engine.run.bfloat16 import trunk_of
 from modhub.engine.run.isolated import OriginRunner
 from modhub.engine.run.network import Network
 from modhub.engine.run.shared_prefix import Tails, first_difference, share_before
+from modhub.engine.run.trunks import trunk_of
 from modhub.package.decomposition import with_digests
 from modhub.package.module import PackedMasks
 from tests.engine.test_fused import conv_modules

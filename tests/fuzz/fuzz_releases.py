@@ -27,6 +27,7 @@ from modhub.spec.contract import check_same_input
 from modhub.spec.digests import sha256
 from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
+from modhub.storage.verify import VerifiedBlob, verified_blob
 
 _MANIFEST = write_manifest(samples.manifest())
 
@@ -104,10 +105,14 @@ def _blob(chance: Random) -> Case:
     return {"stored": stored, "record": record.model_dump_json().encode(), "digest": digest.encode()}
 
 
+def _verified(stored: bytes, record: StoredBlob) -> VerifiedBlob:
+    return verified_blob([stored], record, what="the blob", hint="")
+
+
 def _read_blob(case: Case) -> bool:
     record = StoredBlob.model_validate_json(case["record"])
     digest = case["digest"].decode()
-    read = attempt(lambda: decode(case["stored"], record, digest, most=MIB))
+    read = attempt(lambda: decode(_verified(case["stored"], record), digest, most=MIB))
     for decoded in read:
         if sha256(decoded) != digest:
             raise WrongAnswer(f"{digest} decodes to {sha256(decoded)}")
@@ -121,7 +126,7 @@ def _read_blob(case: Case) -> bool:
 def _decoded() -> dict[str, bytes]:
     """The decoded bytes of every blob of the sample, by their digest."""
     manifest, blobs = samples.manifest(), samples.package().blobs
-    return {digest: decode(blobs[record.sha256], record, digest, most=MIB) for digest, record in manifest.blobs.items()}
+    return {digest: decode(blobs[record.sha256], digest, most=MIB) for digest, record in manifest.blobs.items()}
 
 
 def _decoded_weights() -> bytes:
@@ -165,7 +170,7 @@ def _release(chance: Random) -> Case:
     """A manifest and its blobs; whatever was changed is in the table with its true size and digests."""
     value = json.loads(_MANIFEST)
     content, table = value["content"], value["blobs"]
-    stored = {blob_path(digest): data for digest, data in samples.package().blobs.items()}
+    stored = {blob_path(digest): data for digest, data in samples.stored().items()}
     match chance.randrange(6):
         case 0 | 1:
             network_spoilt(chance, content["origin"]["architecture"])
@@ -246,8 +251,8 @@ def _read_release(case: Case) -> bool:
 
 
 def _decomposition(manifest: Manifest, case: Case) -> Decomposition:
-    def read_blob(digest: str, record: StoredBlob) -> bytes:
-        return case.get(blob_path(record.sha256), b"")
+    def read_blob(digest: str, record: StoredBlob) -> VerifiedBlob:
+        return _verified(case.get(blob_path(record.sha256), b""), record)
 
     return decomposition_from(manifest, read_blob)
 

@@ -154,6 +154,11 @@ def package() -> Package:
     return Package(versioned(made.manifest, "1.0.0"), made.blobs)
 
 
+def stored() -> dict[str, bytes]:
+    """The stored bytes of the sample's blobs, by their sha256."""
+    return {digest: blob.stored for digest, blob in package().blobs.items()}
+
+
 def _module(origin: Origin, index: int, chance: np.random.Generator) -> Module:
     shapes = shapes_of(origin.architecture)
     masks = [PackedMasks.of({site: chance.random(shapes[site]) < share for site in SITES}) for share in (0.7, 0.5)]
@@ -271,7 +276,7 @@ def registry_files() -> dict[str, bytes]:
         ref = ModelRef(each.content.namespace, each.content.model, str(each.content.version))
         files[release_path(ref)] = write_manifest(each)
         files |= _signed(Statement("release", str(ref), each.digest))
-    files |= {blob_path(digest): data for digest, data in package().blobs.items()}
+    files |= {blob_path(digest): data for digest, data in stored().items()}
     for kind, history in (
         ("alias", ALIASES),
         ("yank", YANKS),

@@ -86,7 +86,7 @@ def test_installing_one_class_fetches_one_weights_blob_and_its_own(registry, cac
     )
     assert cache.manifest(manifest.digest) == manifest
     for key in wanted:
-        assert cache.blob(manifest.blobs[key]) == blobs[manifest.blobs[key].sha256]
+        assert cache.blob(manifest.blobs[key]).stored == blobs[manifest.blobs[key].sha256]
     with pytest.raises(NotFound, match="modhub install") as caught:
         cache.blob(manifest.blobs[manifest.content.modules[0].blob])
     assert caught.value.kind == "not-installed"
@@ -193,7 +193,7 @@ def test_a_damaged_cache_is_noticed_and_repaired_by_installing_again(registry, c
         install_pinned(offline, [], cache)
     [result] = get(["n:cat"], registry, cache)
     assert (result.already, result.fetched > record.size) == (False, True)
-    assert cache.blob(record) == blobs[record.sha256]
+    assert cache.blob(record).stored == blobs[record.sha256]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\xff", None])

@@ -11,15 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from modhub.composition.modes import Dtype
 from modhub.engine.run.network import Network, Visitor
-from modhub.package.module import Origin
-
-
-def trunk_of(origin: Origin, dtype: Dtype = "float32") -> Network:
-    """The origin's trunk, computing in ``dtype``."""
-    make = Network if dtype == "float32" else ReducedNetwork
-    return make(origin.architecture, origin.weights)
 
 
 class ReducedNetwork(Network):

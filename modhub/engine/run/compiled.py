@@ -10,6 +10,7 @@ which other masks and margins follow than from the same network on another machi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import keras
@@ -24,13 +25,30 @@ Function = Callable[..., Any]
 JIT_COMPILE: Final = keras.backend.backend() == "jax"
 
 
-def compiled(function: Function) -> Function:
+#: Calls that a function which may be called only once or twice runs op by op: compiling takes as long as several.
+FEW: Final = 2
+
+
+def compiled(function: Function, *, after: int = 0) -> Function:
     """``function`` of tensors, or trees of them, compiled; it takes numpy arrays too.
 
     Variables that it reads are constants of it, and must not change. It is traced once for each shape of its arguments
     and, where the backend can, only once more for all numbers of images. torch runs it as it is, without gradients.
+
+    TensorFlow compiles it ``after`` so many calls, which run op by op.
     """
-    return _COMPILERS[keras.backend.backend()](function)
+    backend = keras.backend.backend()
+    run = _COMPILERS[backend](function)
+    if not after or backend != "tensorflow":
+        return run
+    left = iter(range(after))
+    return lambda *arguments: run(*arguments) if next(left, None) is None else _plainly(function, *arguments)
+
+
+def _plainly(function: Function, *arguments: Any) -> Any:
+    """Op by op by TensorFlow."""
+    with _exact_factors():
+        return function(*arguments)
 
 
 def to_numpy(tensors: Any) -> Any:
@@ -58,14 +76,26 @@ def _by_tensorflow(function: Function) -> Function:
         return run
 
     def exactly(*arguments: Any) -> Any:
-        before = tf.config.experimental.tensor_float_32_execution_enabled()
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-        try:
+        with _exact_factors():
             return run(*arguments)
-        finally:
-            tf.config.experimental.enable_tensor_float_32_execution(before)
 
     return exactly
+
+
+@contextmanager
+def _exact_factors() -> Iterator[None]:
+    """TensorFlow without TensorFloat-32, where there is an accelerator to have it."""
+    if not has_accelerator():
+        yield
+        return
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _by_jax(function: Function) -> Function:

@@ -17,10 +17,10 @@ from modhub.composition.adapters import Adapter
 from modhub.composition.modes import Dtype
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import batch_that_fits, in_batches, live_bytes
-from modhub.engine.run.bfloat16 import trunk_of
 from modhub.engine.run.compiled import Function, compiled
 from modhub.engine.run.masks import margin_head, mask_tensors, masking, on_all_sites, union_of
 from modhub.engine.run.network import Network
+from modhub.engine.run.trunks import trunk_of
 from modhub.package.module import Head, Masks, Module, Origin
 from modhub.spec.manifest import InputContract
 

@@ -18,13 +18,13 @@ from modhub.composition.modes import Dtype
 from modhub.engine.run import memory
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import batch_that_fits, in_batches, live_bytes
-from modhub.engine.run.bfloat16 import trunk_of
-from modhub.engine.run.compiled import compiled
+from modhub.engine.run.compiled import FEW, compiled
 from modhub.engine.run.masks import margin_head, mask_tensors, masking, on_all_sites
 from modhub.engine.run.memory import images_in_chunk
 from modhub.engine.run.network import Network
 from modhub.engine.run.shared_pass import WatchedNetwork, is_worth_watching
 from modhub.engine.run.shared_prefix import Tails, first_difference, share_before
+from modhub.engine.run.trunks import trunk_of
 from modhub.package.module import Masks, Module, Origin
 from modhub.spec.manifest import InputContract
 
@@ -44,7 +44,7 @@ class MaskedNetwork:
         def run(images: Any, masks: Mapping[str, Any]) -> Any:
             return network.run(prepared(images, contract, adapter), masking(masks))
 
-        self._run = compiled(run)
+        self._run = compiled(run, after=FEW)
 
     def set_masks(self, masks: Masks) -> None:
         """Use ``masks`` from the next batch on; sites that carry no mask here must be full."""
@@ -103,8 +103,11 @@ class OriginRunner:
             part = images[start:stop]
             shared = watched.watch(part, batch) if watched else None
             is_spared = shared is not None and shared[1].mean() < self._most_hits
-            watched = watched if is_spared else None
-            if shared is not None and is_spared:
+            if watched is not None and not is_spared:
+                # Looked at in vain. They are asked again with the rest, since other numbers of images compile again.
+                watched = None
+                continue
+            if shared is not None:
                 self._fill_spared(part, batch, result[start:stop], *shared)
             else:
                 self._fill_each(part, batch, result[start:stop])

@@ -8,7 +8,8 @@ interpreter yields a functional Keras model, so what is exported computes what w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -31,7 +32,7 @@ class Network:
     """
 
     def __init__(self, architecture: Architecture, weights: Weights, *, prefix: str = "") -> None:
-        self.architecture = architecture
+        self.architecture, self.weights = architecture, weights
         self.shapes = arch.shapes_of(architecture)
         self._last_reader = {
             source: position for position, call in enumerate(architecture.calls) for source in call.inputs
@@ -109,10 +110,26 @@ def _built_layer(label: str, name: str, spec: Any, shapes: Sequence[arch.Shape],
         layer = _make(spec, label)
     layer.trainable = False
     batched = [(None, *shape) for shape in shapes]
-    layer.build(batched if isinstance(layer, _MERGES) else batched[0])
-    for key, value in values.items():
-        getattr(layer, key).assign(value)
+    with _holding(layer, values):
+        layer.build(batched if isinstance(layer, _MERGES) else batched[0])
     return layer
+
+
+@contextmanager
+def _holding(layer: keras.Layer, values: Mapping[str, Any]) -> Iterator[None]:
+    """A layer that is built meanwhile begins with ``values``, instead of being filled with zeros before."""
+    initializers = {f"{key}_initializer": _given(value) for key, value in values.items()}
+    before = {name: getattr(layer, name) for name in initializers}
+    for name, initializer in initializers.items():
+        # Keras' own way looks for variables in whatever a layer is given.
+        object.__setattr__(layer, name, initializer)
+    yield
+    for name, initializer in before.items():
+        object.__setattr__(layer, name, initializer)
+
+
+def _given(value: Any) -> Callable[..., Any]:
+    return lambda shape, dtype=None: keras.ops.convert_to_tensor(value, dtype)
 
 
 def _make(spec: Any, name: str) -> keras.Layer:

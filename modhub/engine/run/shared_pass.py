@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from modhub.composition.adapters import Adapter
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import in_batches
-from modhub.engine.run.compiled import compiled
+from modhub.engine.run.compiled import FEW, compiled
 from modhub.engine.run.network import Network
 from modhub.limits import MIB
 from modhub.package.module import Masks
@@ -51,7 +51,7 @@ class WatchedNetwork:
             features = network.run(prepared(images, contract, adapter), visit)
             return {"features": features, "hits": ops.any(ops.stack(hits), axis=0)}
 
-        self._run = compiled(run)
+        self._run = compiled(run, after=FEW)
 
     def watch(self, images: NDArray[Any], batch_size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Features float32 (N, F) and hits bool (N, masks) of all images, N >= 1."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from modhub.composition.adapters import Adapter
 from modhub.engine.run.adapters import prepared
-from modhub.engine.run.compiled import compiled, fetched
+from modhub.engine.run.compiled import FEW, compiled, fetched
 from modhub.engine.run.devices import has_accelerator
 from modhub.engine.run.masks import mask_tensors, masking
 from modhub.engine.run.network import Network
@@ -46,7 +46,9 @@ class Tails:
             tensors = network.advance(live, masking(own), start=start)
             return ops.cast(tensors[network.architecture.features], "float32")
 
-        self._beginning, self._tail = compiled(beginning), compiled(tail)
+        self._beginning = compiled(beginning, after=FEW)
+        # Called for each of the masks, so that already the first images are worth compiling for, unless those are few.
+        self._tail = compiled(tail, after=0 if len(masks) > FEW else FEW)
         # An accelerator has room for all of them, and would wait for each.
         self._each = [mask_tensors(mask, self._lacking) for mask in masks] if has_accelerator() else None
         self._masks = masks
