@@ -81,7 +81,7 @@ def test_the_beginning_runs_once_a_batch(monkeypatch):
 
     monkeypatch.setattr(Network, "advance", counting)
     # Without compiling, so that every run is seen.
-    monkeypatch.setattr(shared_prefix, "compiled", lambda function: function)
+    monkeypatch.setattr(shared_prefix, "compiled", lambda function, after=0: function)
     running = Tails(trunk_of(origin), origin.contract, [module.keep for module in modules])
     given = [(place.start, number) for place, number, _ in running.features(IMAGES, 20)]
     assert given == [(first, number) for first in (0, 20) for number in range(4)]

@@ -33,10 +33,19 @@ _FIRST: Final = 8
 
 
 class MaskedNetwork:
-    """Raw images (N, H, W, C) to the features (N, F) of the module whose masks were set last."""
+    """Raw images (N, H, W, C) to the features (N, F) of the module whose masks were set last.
+
+    Compiled ``after`` so many calls: at once where what it gives is kept, so that every call rounds alike.
+    """
 
     def __init__(
-        self, network: Network, contract: InputContract, sites: Iterable[str], adapter: Adapter | None = None
+        self,
+        network: Network,
+        contract: InputContract,
+        sites: Iterable[str],
+        adapter: Adapter | None = None,
+        *,
+        after: int = 0,
     ) -> None:
         self._network = network
         self._masks: Mapping[str, Any] = {site: np.ones(network.shapes[site], bool) for site in sites}
@@ -44,7 +53,7 @@ class MaskedNetwork:
         def run(images: Any, masks: Mapping[str, Any]) -> Any:
             return network.run(prepared(images, contract, adapter), masking(masks))
 
-        self._run = compiled(run, after=FEW)
+        self._run = compiled(run, after=after)
 
     def set_masks(self, masks: Masks) -> None:
         """Use ``masks`` from the next batch on; sites that carry no mask here must be full."""
@@ -84,7 +93,7 @@ class OriginRunner:
         self._groups = equal_masks(modules)
         trunk = trunk_of(origin, dtype)
         masks = [modules[members[0]].keep for members in self._groups]
-        self._network = MaskedNetwork(trunk, origin.contract, masked_sites(modules), adapter)
+        self._network = MaskedNetwork(trunk, origin.contract, masked_sites(modules), adapter, after=FEW)
         self._make_tails = partial(Tails, trunk, origin.contract, masks, adapter)
         before = share_before(origin.architecture, first_difference(origin.architecture, masks))
         # Watching takes a pass, and a pass more for each pair that runs again; tails take their beginning once.
