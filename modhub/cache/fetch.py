@@ -80,8 +80,8 @@ def fetch_blob(
 ) -> None:
     """Bring one blob into the cache, verified: a large one as a hard link to a local registry's file, else a copy.
 
-    ``seen`` is called with how many of its bytes have come; what was verified is held in ``into``. Raises IntegrityError,
-    RegistryUnreachable, StorageError.
+    ``seen`` is called with how many of its bytes have come; what was verified is held in ``into``. Raises
+    IntegrityError, RegistryUnreachable, StorageError.
     """
     if record.size < LARGE or not _linked(registry, record, cache, into):
         cache.add_blob(record, _counted(registry.blob_stream(record, into), seen))
