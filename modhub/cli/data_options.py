@@ -8,6 +8,7 @@ from typing import Any
 from modhub.data.images import ImageData, load_data
 from modhub.engine.datasets import load_dataset
 from modhub.errors import NotFound, UsageError
+from modhub.spec.text import text_of
 
 
 def class_names_option(text: str | None) -> list[str] | None:
@@ -16,7 +17,7 @@ def class_names_option(text: str | None) -> list[str] | None:
         return None
     if Path(text).is_file():
         try:
-            lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
+            lines = text_of(Path(text).read_bytes()).split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
                 f"--classes {text} cannot be read: {error}.", hint="give a text file, a name a line."

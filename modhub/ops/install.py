@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from modhub.errors import StorageError
 from modhub.installation.context import Places, RegistryUrls, load_lock
 from modhub.resolve.catalog import all_modules
+from modhub.spec.url import holds_secrets
 from modhub.storage import files
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def lock(
 
     found = Lock.of(all_modules(Places.open(registry, cache).resolve(_as_list(refs))))
     try:
-        files.overwrite(files.absolute(file), found.to_text().encode(), durable=True)
+        data = found.to_text().encode()
+        files.overwrite(files.absolute(file), data, durable=True, private=holds_secrets(data))
     except OSError as error:
         raise StorageError(
             f"the lockfile {file} cannot be written: {error.strerror or error}.",

@@ -15,6 +15,8 @@ from modhub.errors import Conflict, Incompatible, IntegrityError, NotFound, Stor
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.project.manifest import LOCK_FILE, PROJECT_FILE, ProjectFile, read_project
 from modhub.resolve.lockfile import Lock, LockedProject, read_lock
+from modhub.spec.text import bytes_like, text_of
+from modhub.spec.url import holds_secrets
 from modhub.storage import files
 
 
@@ -28,7 +30,7 @@ class ProjectState:
 
     @property
     def text(self) -> str:
-        return self.data.decode("utf-8")
+        return text_of(self.data)
 
     @cached_property
     def file(self) -> ProjectFile:
@@ -88,7 +90,7 @@ def read_state(folder: Path) -> ProjectState:
     if data is None:
         raise NotFound(f"there is no {folder / PROJECT_FILE}.", kind="no-project", path=str(folder))
     try:
-        data.decode("utf-8")
+        text_of(data)
     except UnicodeDecodeError:
         read_project(data, what=str(folder / PROJECT_FILE))
     return ProjectState(folder, data, _read(folder / LOCK_FILE))
@@ -133,13 +135,18 @@ def write_state(before: ProjectState | None, folder: Path, text: str, lock: Lock
     path, lock_path = folder / PROJECT_FILE, folder / LOCK_FILE
     lock_before = None if before is None else before.lock_data
     lock_data = None if lock is None else lock.to_text().encode()
-    data = text.encode()
+    data = text.encode() if before is None or not before.data else _as_before(text, before)
     _put(lock_path, lock_data, lock_before)
     try:
         _put(path, data, None if before is None else before.data)
     except StorageError:
         _put(lock_path, lock_before, lock_data)
         raise
+
+
+def _as_before(text: str, before: ProjectState) -> bytes:
+    """The project file's bytes for ``text``: as they are where nothing changed, else written as they were written."""
+    return before.data if text == before.text else bytes_like(text, before.data)
 
 
 def _requests_of(lock_data: bytes) -> str | None:
@@ -169,8 +176,7 @@ def _put(path: Path, data: bytes | None, before: bytes | None) -> None:
         if data is None:
             files.remove(str(path))
         else:
-            # A file that is a link to one elsewhere stays a link.
-            files.overwrite(path.resolve(), data, durable=True)
+            files.overwrite(path, data, durable=True, private=holds_secrets(data))
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror or error}.",

@@ -42,7 +42,7 @@ from modhub.resolve.toml_read import TooCostly, line_of, load_toml, repeated_key
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import Request, check_name, parse
 from modhub.spec.schema import TEXT_PATTERN, DisplayName
-from modhub.spec.text import composed, find_class
+from modhub.spec.text import composed, find_class, text_of
 
 PROJECT_FILE: Final = "modhub.toml"
 LOCK_FILE: Final = "modhub.lock"
@@ -164,8 +164,8 @@ def read_project(data: bytes, *, what: str = PROJECT_FILE) -> ProjectFile:
     except UnicodeDecodeError as error:
         raise _bad(what, data[: error.start].count(b"\n") + 1, "it is not UTF-8 text", "save it as UTF-8.") from error
     except ValueError as error:
-        raise _not_toml(data.decode("utf-8"), error, what) from error
-    text = data.decode("utf-8")
+        raise _not_toml(text_of(data), error, what) from error
+    text = text_of(data)
     for place, name, known in _unknown_keys(value):
         where = ".".join(map(str, place))
         hint = did_you_mean(name, known) or f"there {'are' if place else 'is'} {', '.join(known)}."

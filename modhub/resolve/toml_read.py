@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from modhub.limits import MAX_LOCK_BYTES, MAX_LOCK_DOTS, MAX_LOCK_FIELDS, MAX_LOCK_LINES
+from modhub.spec.text import text_of
 
 _HEADER = re.compile(r"\s*\[(\[)?\s*(?P<name>[^\[\]]+?)\s*\](?(1)\])\s*(#.*)?$")
 _KEY = re.compile(r"""\s*(?P<key>"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)\s*[=.]""")
@@ -77,7 +78,7 @@ def load_toml(data: bytes, *, kind: str) -> dict[str, Any]:
     """
     if len(data) > MAX_LOCK_BYTES:
         raise TooCostly(f"it has {len(data)} bytes, and {kind} has at most {MAX_LOCK_BYTES}")
-    text = data.decode("utf-8")
+    text = text_of(data)
     _check_cheap(text, kind)
     try:
         return tomllib.loads(text)

@@ -35,6 +35,7 @@ from modhub.errors import StorageError, UsageError
 from modhub.settings.values import Config, broken
 from modhub.signing.policy import Trust
 from modhub.spec.refs import check_name, parse_model_name
+from modhub.spec.text import bytes_like, text_of
 from modhub.storage import files
 
 if TYPE_CHECKING:
@@ -96,13 +97,15 @@ def edit_config(change: Callable[[TOMLDocument], None], path: Path | None = None
 
     path = path or config_path()
     load_config(path)
+    before = _bytes_of(path)
     document = tomlkit.parse(_text_of(path))
     change(document)
     text = tomlkit.dumps(document)
     config = _config(text, path)
     try:
-        # A configuration that is a link to a file under version control stays one.
-        files.overwrite(path.resolve(), text.encode(), durable=True)
+        # Registries may be written with passwords.
+        files.make_private_folder(path.parent)
+        files.overwrite(path, bytes_like(text, before), durable=True, private=True)
     except OSError as error:
         raise StorageError(
             f"the configuration {path} cannot be written: {error.strerror or error}.",
@@ -114,12 +117,17 @@ def edit_config(change: Callable[[TOMLDocument], None], path: Path | None = None
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
+        return text_of(_bytes_of(path))
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise broken(path, line, "it is not UTF-8 text", "save it as UTF-8.") from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
     except OSError as error:
         raise UsageError(
             f"the configuration {path} cannot be read: {error.strerror or error}.",

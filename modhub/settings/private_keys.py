@@ -7,6 +7,7 @@ overwritten. MODHUB_KEY_PASSPHRASE opens locked keys where there is no terminal 
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 import tempfile
@@ -159,8 +160,8 @@ def _is_key_name(text: str) -> bool:
 
 def _create_private(path: Path, data: bytes) -> bool:
     """Write a file that only its owner can read, whole or not at all. False when the name is taken."""
-    path.parent.parent.mkdir(parents=True, exist_ok=True)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    files.make_private_folder(path.parent.parent)
+    files.make_private_folder(path.parent)
     # mkstemp opens it for its owner only, from the start.
     descriptor, temporary = tempfile.mkstemp(prefix=files.TEMPORARY, dir=path.parent)
     try:
@@ -207,4 +208,5 @@ def _read_private(path: Path, name: str) -> bytes:
     if os.name == "posix" and found.st_mode & 0o077:
         mode = stat.S_IMODE(found.st_mode)
         warnings.warn(f"others can read the private key {path} (mode {mode:04o}): chmod 600 {path}", stacklevel=3)
-    return data
+    # What an editor put in front of it is not the key's.
+    return data.removeprefix(codecs.BOM_UTF8)

@@ -1,9 +1,42 @@
-"""How text is compared, and how shares are written where people read them."""
+"""How text files of any editor are read, how text is compared, and how shares are written where people read them."""
 
 from __future__ import annotations
 
+import codecs
 import unicodedata
 from collections.abc import Iterable
+from typing import Final
+
+#: What some editors begin a file with, and the encoding that it stands for; UTF-32's begin with those of UTF-16.
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"", "utf-8"),
+)
+
+
+def text_of(data: bytes) -> str:
+    """The text of a file that any editor wrote, its lines ended by ``\\n``: UTF-8, or what its byte order mark says.
+
+    Raises UnicodeDecodeError.
+    """
+    mark, encoding = _written_in(data)
+    return data.removeprefix(mark).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def bytes_like(text: str, data: bytes) -> bytes:
+    """``text`` as the file that held ``data`` writes it: with its byte order mark and its ends of lines."""
+    mark, encoding = _written_in(data)
+    before = data.removeprefix(mark).decode(encoding)
+    ended = text.replace("\n", "\r\n") if 2 * before.count("\r\n") > before.count("\n") else text
+    return mark + ended.encode(encoding)
+
+
+def _written_in(data: bytes) -> tuple[bytes, str]:
+    return next((mark, encoding) for mark, encoding in _MARKS if data.startswith(mark))
 
 
 def composed(text: str) -> str:

@@ -66,6 +66,12 @@ def without_secrets(text: str) -> str:
     return _QUERY_IN_TEXT.sub(f"?{HIDDEN}", _IN_TEXT.sub(shown, text))
 
 
+def holds_secrets(data: bytes) -> bool:
+    """Whether a text file has a URL in it with what could be a password or a token."""
+    text = data.decode("utf-8", "replace")
+    return without_secrets(text) != text
+
+
 def is_ambiguous(rest: str) -> bool:
     """Whether an ``@`` behind ``https://`` may end a password with a ``/`` in it as well as stand in a path."""
     host, _, path = rest.partition("/")

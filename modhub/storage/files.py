@@ -108,15 +108,37 @@ def create_all(root: Path, objects: Mapping[str, Payload]) -> dict[str, bool]:
 
 def replace(root: Path, path: str, data: Payload, *, durable: bool) -> None:
     """Commit ``root/path`` over whatever has the name."""
-    overwrite(resolved(root, path, parent_only=True), data, durable=durable)
+    _replace(resolved(root, path, parent_only=True), data, durable=durable)
 
 
-def overwrite(final: str | Path, data: Payload, *, durable: bool) -> None:
-    """Commit a file whose path is trusted."""
-    final = str(final)
+def overwrite(final: str | Path, data: Payload, *, durable: bool, private: bool = False) -> None:
+    """Commit a file of the user's own, whose path is trusted. A link stays one: what it leads to is replaced.
+
+    A file that stands there keeps its permissions and, where the system lets us, its owner and group; a new one is its
+    owner's alone when it is ``private``. Raises PermissionError for a file that is read-only.
+    """
+    final = os.path.realpath(final)
+    try:
+        before = os.stat(final)
+    except FileNotFoundError:
+        _replace(final, data, durable=durable, mode=0o600 if private else 0o666)
+        return
+    if not stat.S_ISREG(before.st_mode):
+        raise OSError(errno.EINVAL, "it is not a plain file", final)
+    # A process that may do everything, as root, respects a file without any such permission all the same.
+    if not before.st_mode & 0o222 or not os.access(final, os.W_OK):
+        raise PermissionError(errno.EACCES, "it is read-only", final)
+    _replace(final, data, durable=durable, mode=0o600, before=before)
+
+
+def _replace(
+    final: str, data: Payload, *, durable: bool, mode: int = 0o666, before: os.stat_result | None = None
+) -> None:
     temporary = _temporary_name(final)
     try:
-        _prepare(temporary, data, durable=durable)
+        _prepare(temporary, data, durable=durable, mode=mode)
+        if before is not None:
+            _permit_as(temporary, before)
         # The last change on the disk: nothing is left to do for whoever dies after it.
         os.replace(temporary, final)
     except BaseException:
@@ -124,6 +146,20 @@ def overwrite(final: str | Path, data: Payload, *, durable: bool) -> None:
         raise
     if durable:
         flush(os.path.dirname(final))
+
+
+def _permit_as(path: str, before: os.stat_result) -> None:
+    """Give ``path`` the owner and the permissions of the file that was ``before``."""
+    mode = stat.S_IMODE(before.st_mode)
+    if os.name == "posix":
+        own = os.stat(path)
+        if (own.st_uid, own.st_gid) != (before.st_uid, before.st_gid):
+            try:
+                os.chown(path, before.st_uid, before.st_gid)
+            except OSError:
+                # It stays ours; another group is not the one that the permissions were meant for.
+                mode &= 0o777 if own.st_gid == before.st_gid else 0o707
+    os.chmod(path, mode)
 
 
 def delete(root: Path, path: str) -> None:
@@ -235,8 +271,8 @@ def _temporary(final: str, data: Payload, *, durable: bool) -> Iterator[str]:
         remove(temporary)
 
 
-def _prepare(temporary: str, data: Payload, *, durable: bool) -> None:
-    changed = _write(temporary, data)
+def _prepare(temporary: str, data: Payload, *, durable: bool, mode: int = 0o666) -> None:
+    changed = _write(temporary, data, mode)
     if durable:
         for name in (temporary, *changed):
             flush(name)
@@ -246,14 +282,18 @@ def _temporary_name(final: str) -> str:
     return f"{os.path.dirname(final)}/{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
 
 
-def _write(temporary: str, data: Payload) -> list[str]:
+def _write(temporary: str, data: Payload, mode: int = 0o666) -> list[str]:
     """Write a new file, and give the folders that changed because folders had to be made for it."""
     changed: list[str] = []
+
+    def opener(path: str, flags: int) -> int:
+        return os.open(path, flags, mode)
+
     try:
-        file = open(temporary, "xb", buffering=0)  # noqa: SIM115 - closed below, whichever of the two opened it
+        file = open(temporary, "xb", buffering=0, opener=opener)  # noqa: SIM115 - closed below, whichever opened it
     except FileNotFoundError:
         changed = make_folder(os.path.dirname(temporary))
-        file = open(temporary, "xb", buffering=0)  # noqa: SIM115
+        file = open(temporary, "xb", buffering=0, opener=opener)  # noqa: SIM115
     with file:
         if isinstance(data, Path):
             with data.open("rb") as source:
@@ -277,6 +317,19 @@ def make_folder(folder: str) -> list[str]:
         changed = make_folder(os.path.dirname(folder))
     # Some file systems, /proc for one, say so again although the folder above is there.
     return changed + _made(folder)
+
+
+def make_private_folder(folder: str | Path) -> None:
+    """Create a folder that only its owner can enter, whatever the umask; one that stands there stays as it is."""
+    folder = os.path.realpath(folder)
+    if os.path.isdir(folder):
+        return
+    make_folder(os.path.dirname(folder))
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        return
+    os.chmod(folder, 0o700)
 
 
 def _made(folder: str) -> list[str]:
