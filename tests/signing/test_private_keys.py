@@ -99,7 +99,8 @@ def test_a_killed_process_leaves_a_whole_key_or_none(tmp_path: Path) -> None:
         if left.exists():
             assert re.fullmatch(r"[0-9a-f]{64}", in_process(_id_in, str(tmp_path / "keys"), "mine")[1])
             left.unlink()
-    assert steps >= 4
+    # With the folder already there: open, link, remove.
+    assert steps >= 3
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
