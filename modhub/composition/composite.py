@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition import operations
 from modhub.composition.agreement import Agreement, agreement_of
@@ -22,6 +22,7 @@ from modhub.composition.votes import Prediction, check_margins, decided
 from modhub.errors import UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import Standing, check_images
+from modhub.spec.keras_model import KerasModel
 
 
 class Runner(Protocol):
@@ -45,13 +46,22 @@ class Backend(Protocol):
     def runner(self, plan: Plan) -> Runner:
         """Something that runs ``plan``."""
 
-    def to_keras(self, plan: Plan) -> Any:
+    def to_keras(self, plan: Plan) -> KerasModel:
         """``plan`` as one keras.Model."""
 
 
 @dataclass(frozen=True, eq=False)
 class Composite:
-    """Modules voting as one classifier. ``reject`` lets it answer "none of these"."""
+    """Modules voting as one classifier. ``reject`` lets it answer "none of these".
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> pets = modhub.compose(["cifar10/r20:cat", "cifar10/r20:dog"]).add("cifar100/r20:apple").rename("cat", "kitty")
+    >>> pets.restrict(["apple", "kitty"]).classes
+    ['apple', 'kitty']
+    >>> pets.predict(np.zeros((2, 32, 32, 3), np.uint8)).margins.shape
+    (2, 3)
+    """
 
     plan: Plan
     backend: Backend
@@ -67,7 +77,7 @@ class Composite:
         """The modules, in column order."""
         return list(self.plan.modules)
 
-    def predict(self, images: NDArray[Any], batch_size: int = 256) -> Prediction:
+    def predict(self, images: ArrayLike, batch_size: int = 256) -> Prediction:
         """Answers for raw images (N, H, W, C), uint8 or float, in the value range of ``plan.contract``.
 
         Every module preprocesses by itself. Raises InvalidData for images that the composite does not take, and
@@ -94,7 +104,7 @@ class Composite:
         """The same modules, run another way: ``mode`` and ``dtype`` as in ``compose``. Raises UsageError."""
         return self._with(replace(self.plan, mode=check_mode(mode), dtype=check_dtype(dtype)))
 
-    def agreement(self, images: NDArray[Any], batch_size: int = 256) -> Agreement:
+    def agreement(self, images: ArrayLike, batch_size: int = 256) -> Agreement:
         """How far this composite answers ``images`` as it would isolated in float32, which is exact.
 
         Runs both, so it takes as long as the exact way and more. Raises as ``predict``.
@@ -151,7 +161,7 @@ class Composite:
             plan = operations.verified(plan, labels, modules_of(parts, self.backend, plan.members, plan))
         return self._with(plan)
 
-    def to_keras(self) -> Any:
+    def to_keras(self) -> KerasModel:
         """The composite as one keras.Model, which needs no modhub to load.
 
         Input raw images (N, H, W, C), output margins float32 (N, k) in the order of ``classes``.

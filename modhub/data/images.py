@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from modhub.data.classes import (
     labels_are_names,
     unknown_class,
 )
+from modhub.data.given import ClassNames
 from modhub.data.rows import data_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
 from modhub.spec.text import composed, find_class
@@ -84,6 +85,11 @@ class ImageData:
         return _reordered(self.take(wanted[self.y]), names)
 
 
+#: Labelled images as ``as_image_data`` takes them: the name of a data set, an .npz, a folder of class folders, or
+#: arrays (x, y, classes), of which ``classes`` may be left out when ``y`` holds names.
+LabelledData = ImageData | str | Path | tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ClassNames]
+
+
 def load_data(
     spec: str | Path,
     *,
@@ -125,7 +131,7 @@ def load_data(
 
 
 def as_image_data(
-    data: ImageData | str | Path | Sequence[Any],
+    data: LabelledData,
     *,
     split: Split = "train",
     datasets: Callable[[str, Split], ImageData] | None = None,

@@ -31,10 +31,8 @@ from modhub.spec.architecture import (
     ZeroPadding2D,
     shapes_of,
 )
+from modhub.spec.manifest import Delta, Rule
 
-Backtrack = Literal["none", "last-conv", "input"]
-Rule = Literal["text", "printed"]
-Delta = float | str
 Dead = NDArray[np.bool_]
 
 

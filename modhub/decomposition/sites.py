@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
 
 from modhub.spec.architecture import (
     INPUT,
@@ -19,8 +18,7 @@ from modhub.spec.architecture import (
     is_relu,
     shapes_of,
 )
-
-Observe = Literal["relu", "conv"]
+from modhub.spec.manifest import Observe
 
 
 @dataclass(frozen=True)

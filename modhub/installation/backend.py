@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from modhub.composition.plan import Plan
     from modhub.package.module import Module
     from modhub.spec.contract import Standing
+    from modhub.spec.keras_model import KerasModel
     from modhub.spec.manifest import StoredBlob
 
 
@@ -71,7 +72,7 @@ class InstalledBackend:
 
         return PlanRunner(plan)
 
-    def to_keras(self, plan: Plan) -> Any:
+    def to_keras(self, plan: Plan) -> KerasModel:
         from modhub.engine.export.to_keras import to_keras
 
         return to_keras(plan)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from modhub.composition.composite import Composite
-from modhub.data.images import ImageData
+from modhub.data.images import ImageData, LabelledData
 from modhub.errors import Conflict, UsageError
 from modhub.evaluation.labels import columns_of, match_labels
 from modhub.package.decomposition import Decomposition, modules_from
@@ -24,9 +24,19 @@ class Check:
     """What ``publish`` checks first: on ``data``, no class's recall may fall by more than ``margin``.
 
     ``data`` as ``evaluate`` takes them. Raises UsageError unless 0 <= margin < 1.
+
+    With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
+
+    >>> import modhub
+    >>> classes = ["left", "middle", "right"]
+    >>> stripes = modhub.decompose(model, x, y, classes=classes, name="me/stripes", rescale=1 / 255)
+    >>> first = modhub.publish(stripes, version="1.0.0", registry="team")
+    >>> second = modhub.publish(stripes, version="1.1.0", registry="team", check=modhub.Check((x, y, classes)))
+    >>> second.checked.against
+    'me/stripes@1.0.0'
     """
 
-    data: Any
+    data: LabelledData
     margin: float = 0.02
     batch_size: int = 256
 

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
+from numpy.typing import ArrayLike
+
+from modhub.data.given import ChannelNumbers, ClassNames, TrainingData, ValidationData
+from modhub.decomposition.settings import DecomposeSettings, EngineName, decompose_options
 from modhub.energy.meter import lap
-
-if TYPE_CHECKING:
-    from modhub.package.decomposition import Decomposition
+from modhub.package.decomposition import Decomposition
+from modhub.spec.keras_model import KerasModel
+from modhub.spec.manifest import Backtrack, Delta, Observe, Rule
 
 
 def decompose(
-    model: Any,
-    x: Any,
-    y: Any = None,
+    model: KerasModel,
+    x: TrainingData,
+    y: ArrayLike | None = None,
     *,
-    classes: Sequence[str] | None = None,
+    classes: ClassNames | None = None,
     name: str,
     rescale: float = 1.0,
-    mean: float | Sequence[float] | None = None,
-    std: float | Sequence[float] | None = None,
-    validation: Any = None,
+    mean: ChannelNumbers | None = None,
+    std: ChannelNumbers | None = None,
+    validation: ValidationData | None = None,
     samples_per_class: int = 1000,
-    observe: str = "relu",
-    backtrack: str = "last-conv",
-    rule: str = "text",
-    delta: float | str = 0.5,
+    observe: Observe = "relu",
+    backtrack: Backtrack = "last-conv",
+    rule: Rule = "text",
+    delta: Delta = 0.5,
     seed: int = 0,
     batch_size: int = 256,
     dataset: str = "data",
     validation_dataset: str | None = None,
     progress: Callable[[int, int], None] | None = None,
-    engine: str = "local",
+    engine: EngineName = "local",
     workers: int | None = None,
     steps: int | None = None,
     validation_steps: int | None = None,
@@ -57,35 +60,49 @@ def decompose(
     workers read the shards. The modules are the same, bit by bit.
 
     Raises UnsupportedModel, InvalidData, UsageError.
-    """
-    from modhub.engine.decompose.decompose import decompose_model  # keras takes seconds to import
 
-    spent = lap()
-    decomposition = decompose_model(
-        model,
-        x,
-        y,
-        classes=classes,
+    >>> import keras
+    >>> import modhub
+    >>> import numpy as np
+    >>> y = np.arange(300) % 3
+    >>> x = np.random.default_rng(0).integers(0, 90, (300, 8, 8, 1), np.uint8)
+    >>> x[np.arange(300), :, 1 + 2 * y] += 150  # a bright column, whose place is the class
+    >>> keras.utils.set_random_seed(0)
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 1)),
+    ...     keras.layers.Conv2D(8, 3, activation="relu"),
+    ...     keras.layers.Flatten(),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> model.compile("adam", "sparse_categorical_crossentropy")
+    >>> history = model.fit(x / 255, y, epochs=15, verbose=0)
+    >>> stripes = modhub.decompose(model, x, y, classes=["left", "middle", "right"], name="me/stripes", rescale=1 / 255)
+    >>> [module.name for module in stripes.modules]
+    ['left', 'middle', 'right']
+    """
+    settings = DecomposeSettings(
         name=name,
+        dataset=dataset,
+        validation_dataset=validation_dataset or f"{dataset} (validation)",
+        options=decompose_options(
+            observe=observe,
+            backtrack=backtrack,
+            rule=rule,
+            delta=delta,
+            samples_per_class=samples_per_class,
+            seed=seed,
+            batch_size=batch_size,
+        ),
         rescale=rescale,
         mean=mean,
         std=std,
-        validation=validation,
-        data_name=dataset,
-        validation_name=validation_dataset or f"{dataset} (validation)",
-        options={
-            "observe": observe,
-            "backtrack": backtrack,
-            "rule": rule,
-            "delta": delta,
-            "samples_per_class": samples_per_class,
-            "seed": seed,
-            "batch_size": batch_size,
-        },
-        progress=progress,
         engine=engine,
         workers=workers,
         steps=steps,
         validation_steps=validation_steps,
     )
+    from modhub.engine.decompose.decompose import decompose_model  # keras takes seconds to import
+
+    spent = lap()
+    decomposition = decompose_model(model, x, y, classes, settings, validation=validation, progress=progress)
     return decomposition.with_energy(spent.record())

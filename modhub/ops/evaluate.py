@@ -11,13 +11,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.composite import Composite
-from modhub.data.images import ImageData, Split, as_image_data
+from modhub.data.images import ImageData, LabelledData, Split, as_image_data
 from modhub.engine.datasets import load_dataset
 from modhub.engine.read.files import load_model
 from modhub.errors import NotFound, UsageError
@@ -26,17 +26,20 @@ from modhub.evaluation.evaluation import Evaluation, Timing, evaluated
 from modhub.evaluation.intervals import Resampling
 from modhub.evaluation.labels import match_labels
 from modhub.installation.context import RegistryUrls
-from modhub.ops.compose import compose
+from modhub.ops.compose import Composable, compose
 from modhub.ops.publish import load
 from modhub.package.decomposition import Decomposition
 from modhub.package.folder import MANIFEST_FILE
 from modhub.package.module import Module
 from modhub.project.manifest import PROJECT_FILE
 from modhub.project.project import Project
+from modhub.spec.keras_model import KerasModel
 
 #: How the names of model files end.
 MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 
+#: What can be evaluated: what ``compose`` takes, a project, a Keras model, or a path of one of these.
+Evaluable = Composable | Sequence[Composable] | Project | KerasModel | Path
 #: What can lie at a path.
 Place = Literal["model", "project", "decomposition"]
 
@@ -87,8 +90,8 @@ class Subject:
 
 
 def evaluate(
-    what: Any,
-    data: Any,
+    what: Evaluable,
+    data: LabelledData,
     *,
     name: str | None = None,
     split: Split = "test",
@@ -119,6 +122,14 @@ def evaluate(
     ``a.compare(b)`` of two evaluations on the same images says whether their difference is more than noise.
 
     Raises InvalidData, NotFound, Incompatible, UnsupportedModel, UsageError.
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)
+    >>> names = ["cat", "ship"] * 10
+    >>> first = modhub.evaluate(["cifar10/r20:cat", "cifar10/r20:ship"], (images, names))
+    >>> first.images, [row.name for row in first.classes]
+    (20, ['cat', 'ship'])
     """
     options = EvaluateOptions(
         Preprocessing(classes, rescale, mean, std),
@@ -131,7 +142,7 @@ def evaluate(
 
 
 def evaluate_all(
-    whats: Sequence[tuple[str | None, Any]], data: ImageData, options: EvaluateOptions
+    whats: Sequence[tuple[str | None, Evaluable]], data: ImageData, options: EvaluateOptions
 ) -> list[Evaluation]:
     """Evaluations of several classifiers on the same images: those of classes that all of them know.
 
@@ -184,7 +195,7 @@ def evaluate_all(
     return result
 
 
-def subject_of(what: Any, data: ImageData, options: EvaluateOptions, name: str | None = None) -> Subject:
+def subject_of(what: Evaluable, data: ImageData, options: EvaluateOptions, name: str | None = None) -> Subject:
     """What is to be evaluated, as one kind of thing."""
     if isinstance(what, (str, Path)) and (kind := place_of(what)) is not None:
         name, what = name or _name_of(what), _opened(Path(what), kind, options.composing)
@@ -192,12 +203,12 @@ def subject_of(what: Any, data: ImageData, options: EvaluateOptions, name: str |
         name, what = name or str(what.folder), what.compose()
     if isinstance(what, Decomposition):
         name, what = name or what.name, what.modules
-    if isinstance(what, (str, Module, list, tuple)):
-        parts = list(what) if isinstance(what, (list, tuple)) else [what]
+    if isinstance(what, (str, Module, Sequence)):
+        parts = [what] if isinstance(what, (str, Module)) else list(what)
         name = name or " ".join(part if isinstance(part, str) else getattr(part, "ref", "composite") for part in parts)
         what = compose(parts, **vars(options.composing))
     if not isinstance(what, Composite):
-        return _of_model(what, data, options, name)
+        return _of_model(cast(KerasModel, what), data, options, name)
     return _of_modules(what, name or repr(what))
 
 
@@ -231,7 +242,7 @@ def _name_of(place: str | Path) -> str:
     return str(path) if path.name not in ("", "..") else path.resolve().name
 
 
-def _opened(path: Path, kind: Place, composing: Composing) -> Any:
+def _opened(path: Path, kind: Place, composing: Composing) -> Decomposition | Project | KerasModel:
     if kind == "decomposition":
         return load(path)
     if kind == "project":
@@ -247,7 +258,7 @@ def _of_modules(composite: Composite, name: str) -> Subject:
     return Subject(name, tuple(composite.classes), answer, tuple(composite.modules))
 
 
-def _of_model(model: Any, data: ImageData, options: EvaluateOptions, name: str | None) -> Subject:
+def _of_model(model: KerasModel, data: ImageData, options: EvaluateOptions, name: str | None) -> Subject:
     from modhub.engine.run.keras_model import KerasClassifier  # imports keras, which data and names need not wait for
 
     given = options.preprocessing

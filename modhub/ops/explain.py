@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition.composite import Composite
 from modhub.composition.explanation import Explanation, explanation_of
 from modhub.data.images import load_images
 from modhub.errors import InvalidData, UsageError
 from modhub.installation.context import RegistryUrls
-from modhub.ops.compose import compose
+from modhub.ops.compose import Composable, compose
 from modhub.spec.contract import check_images
 
 
 def explain(
-    what: Any, image: Any, *, index: int | None = None, registry: RegistryUrls = None, cache: str | Path | None = None
+    what: Composable | Iterable[Composable],
+    image: ArrayLike | str | Path,
+    *,
+    index: int | None = None,
+    registry: RegistryUrls = None,
+    cache: str | Path | None = None,
 ) -> Explanation:
     """Which module said what about one image, how the vote went, and which share of its kept nodes fired in each layer.
 
@@ -26,6 +32,12 @@ def explain(
     an .npz with x, of which ``index`` chooses one. ``print(explanation.verdict)`` says it in words.
 
     Raises InvalidData, NotFound, UsageError.
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> explanation = modhub.explain(["cifar10/r20:cat", "cifar10/r20:ship"], np.zeros((32, 32, 3), np.uint8))
+    >>> sorted(said.label for said in explanation.ranked())
+    ['cat', 'ship']
     """
     composite = what if isinstance(what, Composite) else compose(what, registry=registry, cache=cache)
     return explained_by(composite, one_image(image, index))
@@ -52,7 +64,7 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
     return explanation_of(composite.plan, margins, firings, reject=composite.reject)
 
 
-def one_image(image: Any, index: int | None = None) -> NDArray[Any]:
+def one_image(image: ArrayLike | str | Path, index: int | None = None) -> NDArray[Any]:
     """One raw image (H, W, C) from an array or a path. Raises InvalidData, NotFound, UsageError."""
     if isinstance(image, (str, Path)):
         images, what = load_images(image)[0], str(image)

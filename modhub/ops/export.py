@@ -9,14 +9,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition.composite import Composite
 from modhub.data.arrays import as_images
@@ -26,7 +26,7 @@ from modhub.engine.export.onnx import check_onnx_installed
 from modhub.engine.export.verify import reloaded
 from modhub.errors import Conflict, Incompatible, StorageError, UsageError
 from modhub.installation.context import RegistryUrls
-from modhub.ops.compose import compose
+from modhub.ops.compose import Composable, compose
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import InputContract
 
@@ -63,11 +63,11 @@ class Exported:
 
 
 def export(
-    what: Any,
+    what: Composable | Iterable[Composable],
     path: str | Path,
     *,
     format: Format | None = None,
-    check: str | Path | NDArray[Any] | None = None,
+    check: str | Path | ArrayLike | None = None,
     force: bool = False,
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
@@ -83,6 +83,11 @@ def export(
 
     Raises Incompatible, kind ``export-differs``, when a margin differs by more than 1e-4; UnsupportedModel, kind
     ``unsupported-operator``, for an operator that the format lacks; Conflict, UsageError, InvalidData, StorageError.
+
+    >>> import modhub
+    >>> written = modhub.export(["cifar10/r20:cat", "cifar10/r20:ship"], "both.keras")
+    >>> written.format, written.classes, written.difference <= 1e-4
+    ('keras', ('cat', 'ship'), True)
     """
     doing = doing or (lambda text: None)
     out = Path(path)
@@ -106,14 +111,14 @@ def export(
     return Exported(out, kind, _size(out), composite.plan.labels, len(images), checked_on, difference)
 
 
-def check_export(out: Path, format: str | None, *, force: bool = False) -> Format:
+def check_export(out: Path, format: Format | None, *, force: bool = False) -> Format:
     """The format that would be written to ``out``. Raises what would keep it from that, before any work."""
     kind = _format_of(out, format)
     _check_place(out, kind, force)
     return kind
 
 
-def _format_of(out: Path, format: str | None) -> Format:
+def _format_of(out: Path, format: Format | None) -> Format:
     """The format that was named or that the suffix tells. Raises UsageError where they contradict each other."""
     if format is not None and format not in FORMATS:
         raise UsageError(
@@ -167,14 +172,13 @@ def _check_place(out: Path, kind: Format, force: bool) -> None:
     )
 
 
-def _images(check: Any, contract: InputContract) -> tuple[NDArray[Any], str]:
+def _images(check: str | Path | ArrayLike | None, contract: InputContract) -> tuple[NDArray[Any], str]:
     """The images to compare on, and which they are."""
     if check is None:
         return synthetic_images(contract), f"{_SYNTHETIC} synthetic images"
-    is_path = isinstance(check, (str, Path))
-    images = load_images(check)[0] if is_path else as_images(check)
+    images = load_images(check)[0] if isinstance(check, (str, Path)) else as_images(check)
     check_images(images, contract, what="the images to check on")
-    count, what = len(images), f"images of {check}" if is_path else "images"
+    count, what = len(images), f"images of {check}" if isinstance(check, (str, Path)) else "images"
     if count <= MOST_IMAGES:
         return images, f"{count:,} {what}"
     return images[np.linspace(0, count - 1, MOST_IMAGES).astype(int)], f"{MOST_IMAGES} of {count:,} {what}"

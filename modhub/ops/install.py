@@ -35,6 +35,11 @@ def install(
     None leaves it to the configuration. ``progress`` is told what, bytes done and in all.
 
     Raises NotFound, IntegrityError, RegistryUnreachable, StorageError.
+
+    >>> import modhub
+    >>> [installed] = modhub.install("cifar10/r56:cat")
+    >>> installed.ref.release.name, installed.name, installed.registry.endswith("starter/registry")
+    ('cifar10/r56', 'cat', True)
     """
     places = Places.open(
         registry, cache, offline=offline, require_signature=require_signature, locked=locked is not None
@@ -50,7 +55,13 @@ def lock(
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
 ) -> Lock:
-    """Write down exactly which modules names mean now; ``install(locked=file)`` installs the same anywhere."""
+    """Write down exactly which modules names mean now; ``install(locked=file)`` installs the same anywhere.
+
+    >>> import modhub
+    >>> locked = modhub.lock(["cifar10/r56:cat", "cifar100/r20:apple"], "pets.lock")
+    >>> [installed.name for installed in modhub.install(locked="pets.lock")]
+    ['cat', 'apple']
+    """
     from modhub.resolve.lockfile import Lock
 
     found = Lock.of(all_modules(Places.open(registry, cache).resolve(_as_list(refs))))

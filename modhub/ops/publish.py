@@ -39,7 +39,16 @@ class Release:
 
 
 def load(folder: str | Path) -> Decomposition:
-    """Read back what ``Decomposition.save`` wrote. Raises NotFound, IntegrityError, Incompatible."""
+    """Read back what ``Decomposition.save`` wrote. Raises NotFound, IntegrityError, Incompatible.
+
+    With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
+
+    >>> import modhub
+    >>> classes = ["left", "middle", "right"]
+    >>> stripes = modhub.decompose(model, x, y, classes=classes, name="me/stripes", rescale=1 / 255)
+    >>> modhub.load(stripes.save("stripes.modules")).name
+    'me/stripes'
+    """
     root = Path(folder)
     return decomposition_from(load_manifest(root), lambda _, record: load_blob(root, record))
 
@@ -59,6 +68,17 @@ def publish(
     equal content again changes nothing. ``sign`` names one of the user's keys, or is one. ``check`` refuses a release
     whose recall of a class falls, see ``Check``. ``progress`` is told what, bytes done and in all. Raises Conflict when
     the version has other content, and kind ``recall-fell``.
+
+    With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
+
+    >>> import modhub
+    >>> classes = ["left", "middle", "right"]
+    >>> stripes = modhub.decompose(model, x, y, classes=classes, name="me/stripes", rescale=1 / 255)
+    >>> release = modhub.publish(stripes, version="1.0.0", registry="team")
+    >>> str(release.ref), release.created
+    ('me/stripes@1.0.0', True)
+    >>> modhub.compose("me/stripes:left", registry="team").classes
+    ['left']
     """
     if version is not None:
         check_version(version)
@@ -99,6 +119,15 @@ def yank(
     """Let resolution skip the release ``namespace/model@version`` (or with ``undo``, find it again).
 
     Lockfiles still install it, with a warning. False when it was so already. Raises NotFound, UsageError.
+
+    With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
+
+    >>> import modhub
+    >>> classes = ["left", "middle", "right"]
+    >>> stripes = modhub.decompose(model, x, y, classes=classes, name="me/stripes", rescale=1 / 255)
+    >>> release = modhub.publish(stripes, version="1.0.0", registry="team")
+    >>> modhub.yank("me/stripes@1.0.0", "trained on the wrong images", registry="team")
+    True
     """
     target = publishing_registry(registry, load_config())
     return target.yank(release_named(ref), reason, undo=undo, signer=_signer(sign))

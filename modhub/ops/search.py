@@ -53,6 +53,10 @@ def search(
 
     Filters by ``dataset`` and ``namespace``; at most ``limit`` hits. A release whose own name matches is one hit; else
     each class that matches is one.
+
+    >>> import modhub
+    >>> [hit.ref for hit in modhub.search("apple")]
+    ['cifar100/r20:apple']
     """
     words = query.lower().split()
     hits: list[Hit] = []
@@ -66,7 +70,13 @@ def search(
 
 
 def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details:
-    """Everything a release says of itself, or of one of its classes. Raises NotFound."""
+    """Everything a release says of itself, or of one of its classes. Raises NotFound.
+
+    >>> import modhub
+    >>> details = modhub.info("cifar10/r56:cat")
+    >>> details.slugs, details.manifest.content.contract.shape
+    (('cat',), (32, 32, 3))
+    """
     from modhub.installation.context import Places  # resolving and installing, which searching does not need
 
     places = Places.open(registry, cache)

@@ -11,15 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from modhub.composition.composite import parts_of
+from modhub.composition.composite import Composite, parts_of
 from modhub.composition.plan import Member, Plan, make_plan
 from modhub.data.arrays import check_labelled
 from modhub.data.classes import check_every_class, class_names, unknown_class
+from modhub.data.given import ClassNames
 from modhub.data.images import ImageData
 from modhub.decomposition.calibration import Margins
 from modhub.engine.decompose.decompose import provenance_now
@@ -29,6 +30,7 @@ from modhub.errors import IntegrityError, InvalidData, NotFound, UsageError, did
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
+from modhub.ops.compose import Composable, Ref, listed
 from modhub.package.decomposition import Decomposition, with_digests
 from modhub.package.module import Module
 from modhub.spec.contract import check_images
@@ -49,14 +51,16 @@ from modhub.updating.fitting import Views, fit
 from modhub.updating.result import Update, balanced_gain, measured
 from modhub.updating.splitting import first_of_each, folds, set_aside
 
-STRATEGIES: Final = ("tangle", "remove", "calibrate", "auto")
+#: How modules are updated; see ``update``.
+Strategy = Literal["tangle", "remove", "calibrate", "auto"]
+STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
 FEWEST_EXAMPLES: Final = 4
 #: Examples on which new masks are judged, which costs a run of every module each: of a class, and of all.
 _JUDGED_OF_CLASS: Final = 20
 _JUDGED_OF_ALL: Final = 200
 
-Data = ImageData | tuple[Any, Any, Sequence[str]]
-Composable = Any
+#: Images with the class names of both sides.
+ExampleData = ImageData | tuple[ArrayLike, ArrayLike, ClassNames]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,7 @@ class UpdateRequest:
 
     plan: Plan
     changing: tuple[bool, ...]
-    strategy: str
+    strategy: Strategy
     keep_origin: bool
     seed: int
     batch_size: int
@@ -74,12 +78,12 @@ class UpdateRequest:
 
 
 def update_modules(
-    modules: Composable,
-    against: Composable,
-    data: Data,
+    modules: Composable | Iterable[Composable],
+    against: Composable | Iterable[Composable],
+    data: ExampleData,
     *,
-    strategy: str,
-    report: Data | None,
+    strategy: Strategy,
+    report: ExampleData | None,
     seed: int,
     batch_size: int,
     keep_origin: bool,
@@ -122,10 +126,9 @@ class _Given:
     def __init__(self) -> None:
         self.sources: dict[str, Decomposition] = {}
 
-    def members(self, parts: Composable, backend: InstalledBackend) -> list[Member]:
-        every = parts if isinstance(parts, Iterable) and not isinstance(parts, str) else [parts]
-        flat: list[Any] = []
-        for part in every:
+    def members(self, parts: Composable | Iterable[Composable], backend: InstalledBackend) -> list[Member]:
+        flat: list[Ref | Module | Composite] = []
+        for part in listed(parts):
             if isinstance(part, Decomposition):
                 self.sources[part.origin.fingerprint] = part
                 flat += part.modules
@@ -157,7 +160,7 @@ def _key(module: Module) -> tuple[str, str, int]:
     return module.origin.fingerprint, module.digest, module.index
 
 
-def _examples(data: Data, plan: Plan, what: str) -> tuple[Examples, str]:
+def _examples(data: ExampleData, plan: Plan, what: str) -> tuple[Examples, str]:
     """The examples with labels that count in the plan's columns, and the data's name. Raises InvalidData."""
     if isinstance(data, ImageData):
         x, y, classes, name = data.x, data.y, data.classes, data.name
@@ -346,12 +349,12 @@ class UpdateRun:
 
 
 def update(
-    modules: Any,
+    modules: Composable | Iterable[Composable],
     *,
-    against: Any,
-    data: Any,
-    strategy: str = "auto",
-    report: Any = None,
+    against: Composable | Iterable[Composable],
+    data: ExampleData,
+    strategy: Strategy = "auto",
+    report: ExampleData | None = None,
     seed: int = 0,
     batch_size: int = 256,
     keep_origin: bool = False,
@@ -369,6 +372,14 @@ def update(
     ``strategy``: ``tangle`` (tangling again, against the unseen classes; with ``keep_origin`` beside the origin's own),
     ``remove`` (nodes active for the unseen classes and not for the module's go), ``calibrate`` (heads fitted to the
     examples), or ``auto``, which tries them all. Raises InvalidData, UsageError, Incompatible, NotFound.
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
+    >>> examples = (images, np.arange(16) % 2, ["cat", "apple"])
+    >>> made = modhub.update("cifar10/r20:cat", against="cifar100/r20:apple", data=examples, strategy="calibrate")
+    >>> [module.name for module in made.modules], made.strategy in ("original", "calibrate")
+    (['cat'], True)
     """
     return update_modules(
         modules,

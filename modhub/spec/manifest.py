@@ -96,12 +96,22 @@ class OriginRecord(Stored):
     accuracy: tuple[Accuracy, ...] = ()
 
 
+#: On what masks sit: every ReLU's output, or every convolution's own.
+Observe = Literal["relu", "conv"]
+#: How far nodes are removed that only other classes need: not at all, at the last convolution, back to the input.
+Backtrack = Literal["none", "last-conv", "input"]
+#: The paper's rule for dead features, as its text says it or as its algorithm is printed.
+Rule = Literal["text", "printed"]
+#: A number, or a quantile such as ``"q95"``.
+Delta = float | str
+
+
 class DecomposeOptions(Stored):
     """How the network was decomposed. ``delta`` is a number or a quantile such as ``q95``."""
 
-    observe: Literal["relu", "conv"] = "relu"
-    backtrack: Literal["none", "last-conv", "input"] = "last-conv"
-    rule: Literal["text", "printed"] = "text"
+    observe: Observe = "relu"
+    backtrack: Backtrack = "last-conv"
+    rule: Rule = "text"
     delta: Annotated[float, Field(ge=0)] | Annotated[str, StringConstraints(pattern=r"^q[0-9]{1,2}(\.[0-9]+)?$")] = 0.5
     samples_per_class: Annotated[int, Field(ge=1)] = 1000
     seed: Count = 0

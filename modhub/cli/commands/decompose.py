@@ -16,7 +16,9 @@ from modhub.cli.options import Command, delta, json_option, number, numbers_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.data.images import Split
 from modhub.data.large import streamed
+from modhub.decomposition.settings import EngineName
 from modhub.engine.read.files import check_model_file, load_model
 from modhub.engine.run.memory import free
 from modhub.errors import Conflict, StorageError
@@ -113,9 +115,9 @@ def command(
     name: str,
     out: Path | None,
     classes: str | None,
-    split: Any,
+    split: Split,
     validation: str | None,
-    engine: str,
+    engine: EngineName,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -179,7 +181,7 @@ class _Data(NamedTuple):
         return self.x if self.y is None else (self.x, self.y)
 
 
-def _data(spec: str, split: Any, classes: Sequence[str] | None, engine: str) -> _Data:
+def _data(spec: str, split: Split, classes: Sequence[str] | None, engine: EngineName) -> _Data:
     if large := streamed(spec, split, classes, free=free(), for_workers=engine != "local"):
         return _Data(large.data, None, large.classes, large.name)
     images = labelled(spec, split, classes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version as installed_version
 from typing import Any, cast
@@ -11,13 +10,16 @@ from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from modhub.data.arrays import Labelled, channel_values, rescale_factor
 from modhub.data.classes import check_every_class, output_names, slugs_of
+from modhub.data.given import ChannelNumbers, ClassNames, TrainingData, ValidationData
 from modhub.data.rows import ImageRows, Source
 from modhub.data.shards import check_no_steps, labelled_shards, open_shards, source_of
 from modhub.decomposition.sampling import Sample
+from modhub.decomposition.settings import DecomposeSettings
 from modhub.engine.decompose.executors import opened_engine
 from modhub.engine.decompose.metrics import validated
 from modhub.engine.decompose.observe import Logits
@@ -33,6 +35,7 @@ from modhub.package.decomposition import Decomposition, trunk_fingerprint, with_
 from modhub.package.module import Module, Origin
 from modhub.spec.contract import check_images, contract_of
 from modhub.spec.digests import sha256
+from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
 from modhub.spec.refs import parse_new_model_name
 
@@ -40,41 +43,31 @@ _OBSERVED = " (observed)"
 
 
 def decompose_model(
-    model: keras.Model,
-    x: Any,
-    y: Any,
+    model: KerasModel,
+    x: TrainingData,
+    y: ArrayLike | None,
+    classes: ClassNames | None,
+    settings: DecomposeSettings,
     *,
-    classes: Sequence[str] | None,
-    name: str,
-    rescale: float,
-    mean: float | Sequence[float] | None,
-    std: float | Sequence[float] | None,
-    validation: Any,
-    data_name: str,
-    validation_name: str,
-    options: dict[str, Any],
+    validation: ValidationData | None,
     progress: StepProgress | None,
-    engine: str = "local",
-    workers: int | None = None,
-    steps: int | None = None,
-    validation_steps: int | None = None,
 ) -> Decomposition:
-    """See ``modhub.decompose``, whose arguments these are."""
-    namespace, model_name = parse_new_model_name(name)
-    chosen = _options(options)
-    _check_data_names(data_name, validation_name)
+    """See ``modhub.decompose``, whose keywords ``settings`` are."""
+    namespace, model_name = parse_new_model_name(settings.name)
+    chosen, data_name = settings.options, settings.dataset
+    _check_data_names(data_name, settings.validation_dataset)
     architecture, weights = read_model(model)
     check_weights_finite(weights)
-    with opened_engine(engine, workers) as where:
+    with opened_engine(settings.engine, settings.workers) as where:
         shards, classes = labelled_shards(x, y, classes)
         names = output_names(classes, len(weights["head/bias"]))
         slugs = slugs_of(names)
         if shards:
-            check_no_steps(steps)
-        data = open_shards(shards, names, where.run) if shards else source_of(x, y, names, steps=steps)
+            check_no_steps(settings.steps)
+        data = open_shards(shards, names, where.run) if shards else source_of(x, y, names, steps=settings.steps)
         check_every_class(data.labels, names)
-        contract = _contract(data.images, architecture.input_shape, rescale, mean, std)
-        held_out = _validation(validation, names, contract, validation_steps)
+        contract = _contract(data.images, architecture.input_shape, settings.rescale, settings.mean, settings.std)
+        held_out = _validation(validation, names, contract, settings.validation_steps)
         fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
         origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
         network = _checked_network(model, origin, data.images)
@@ -87,7 +80,7 @@ def decompose_model(
         result = cut_with(observer, origin, slugs, data.labels, chosen, accept)
     modules: tuple[Module, ...] = result.modules
     if held_out is not None:
-        modules, own = validated(origin, modules, held_out, validation_name, chosen.batch_size)
+        modules, own = validated(origin, modules, held_out, settings.validation_dataset, chosen.batch_size)
         measured.append(own)
     return _assembled(origin, modules, tuple(measured), result, data, data_name, chosen)
 
@@ -106,18 +99,6 @@ def _checked_network(model: keras.Model, origin: Origin, images: Any) -> Network
     return network
 
 
-def _options(options: dict[str, Any]) -> DecomposeOptions:
-    try:
-        return DecomposeOptions(**options)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UsageError(
-            f"{first['loc'][0]} is {options[str(first['loc'][0])]!r}: {first['msg']}.",
-            kind="bad-option",
-            hint="see help(modhub.decompose).",
-        ) from None
-
-
 def _check_data_names(*names: str) -> None:
     longest = MAX_DISPLAY_NAME_CHARS - len(_OBSERVED)
     for name in names:
@@ -133,8 +114,8 @@ def _contract(
     images: ImageRows,
     input_shape: tuple[int, int, int],
     rescale: float,
-    mean: float | Sequence[float] | None,
-    std: float | Sequence[float] | None,
+    mean: ChannelNumbers | None,
+    std: ChannelNumbers | None,
 ) -> InputContract:
     if images.shape[1:] != tuple(input_shape):
         raise InvalidData(
@@ -155,7 +136,9 @@ def _contract(
         ) from None
 
 
-def _validation(validation: Any, names: tuple[str, ...], contract: InputContract, steps: int | None) -> Labelled | None:
+def _validation(
+    validation: ValidationData | None, names: tuple[str, ...], contract: InputContract, steps: int | None
+) -> Labelled | None:
     if validation is None:
         check_no_steps(steps, "validation ")
         return None

@@ -8,14 +8,13 @@ from itertools import starmap
 from typing import Any, Protocol
 
 from modhub.data.rows import Piece
+from modhub.decomposition.settings import ENGINES
 from modhub.engine.decompose.observe import LocalObserver, Observer
 from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.decompose.ray_cluster import opened_cluster
 from modhub.engine.run.network import Network
 from modhub.errors import UsageError, did_you_mean
 from modhub.package.module import Origin
-
-ENGINES = ("local", "ray")
 
 
 class Engine(Protocol):

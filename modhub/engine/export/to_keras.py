@@ -7,7 +7,7 @@ Masks are frozen EinsumDense layers that multiply by a constant: a Lambda or a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -21,12 +21,13 @@ from modhub.engine.run.masks import on_all_sites, union_of
 from modhub.engine.run.network import Network
 from modhub.errors import UsageError
 from modhub.package.module import Masks, Module
+from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import InputContract
 
 _AXES = "hwcd"
 
 
-def to_keras(plan: Plan, *, name: str = "composite") -> keras.Model:
+def to_keras(plan: Plan, *, name: str = "composite") -> KerasModel:
     """Raw images (N, H, W, C) to margins float32 (N, k), columns in the plan's order."""
     if plan.dtype != "float32":
         raise UsageError(
@@ -49,7 +50,7 @@ def to_keras(plan: Plan, *, name: str = "composite") -> keras.Model:
         votes = keras.layers.Concatenate(dtype="float32")(columns[start : start + len(verifier.columns)])
         margins = _decided(margins, votes, verifier.columns)
         start += len(verifier.columns)
-    return keras.Model(images, margins, name=name)
+    return cast(KerasModel, keras.Model(images, margins, name=name))
 
 
 def _decided(margins: Any, votes: Any, columns: Sequence[int]) -> Any:

@@ -11,15 +11,13 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, cast
 
 from modhub.engine.export.formats import keras_bytes
 from modhub.errors import NotFound, StorageError, UnsupportedModel, UsageError, nearest
 from modhub.limits import MAX_MANIFEST_BYTES
+from modhub.spec.keras_model import KerasModel
 from modhub.storage import files
-
-if TYPE_CHECKING:
-    import keras
 
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _SUFFIXES: Final = (".keras", ".h5", ".hdf5")
@@ -70,7 +68,7 @@ def check_model_file(path: str | Path) -> None:
         )
 
 
-def load_model(path: str | Path) -> keras.Model:
+def load_model(path: str | Path) -> KerasModel:
     """The model in a ``.keras`` or HDF5 file, uncompiled. Raises NotFound and UnsupportedModel."""
     check_model_file(path)
     import keras  # seconds, which a wrong path need not cost
@@ -93,7 +91,7 @@ def load_model(path: str | Path) -> keras.Model:
             hint=_HOW_TO_SAVE,
             path=str(path),
         )
-    return model
+    return cast(KerasModel, model)
 
 
 def check_place(path: str | Path) -> None:
@@ -110,7 +108,7 @@ def check_place(path: str | Path) -> None:
         )
 
 
-def save_model(model: keras.Model, path: str | Path, description: Mapping[str, Any] | None = None) -> None:
+def save_model(model: KerasModel, path: str | Path, description: Mapping[str, Any] | None = None) -> None:
     """Write ``model`` to a ``.keras`` file, over one that stands there; all of it or nothing. Raises StorageError.
 
     Equal models give equal bytes. With ``description`` the file says what it is, as an exported one does.

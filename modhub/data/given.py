@@ -1,0 +1,20 @@
+"""What people hand over, as types: images, labels, class names and batches in the forms that ``modhub.data`` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+#: Class names in the order of a model's outputs, or a mapping between names and indices, either way round.
+ClassNames = Sequence[str] | Mapping[str, int] | Mapping[int, str] | NDArray[Any]
+#: LabelledBatches (x, y) of raw images and labels, as a generator or a ``tf.data.Dataset`` gives them.
+LabelledBatches = Iterable[tuple[ArrayLike, ArrayLike]]
+#: Raw images (N, H, W, C), uint8 or float; or batches; or the URL of one .npz or of a folder of .npz shards.
+TrainingData = ArrayLike | LabelledBatches | str | Path
+#: Images and labels together: (x, y), batches, or a URL.
+ValidationData = tuple[ArrayLike, ArrayLike] | LabelledBatches | str | Path
+#: One number, or one for each channel.
+ChannelNumbers = float | Sequence[float]
