@@ -15,6 +15,13 @@ class ModhubError(Exception):
     """Base of all errors.
 
     ``kind`` is a stable identifier, ``hint`` one imperative sentence, ``data`` plain values (JSON types) for programs.
+
+    >>> import modhub
+    >>> try:
+    ...     modhub.install("cifar10/r56:unicorn")
+    ... except modhub.ModhubError as error:
+    ...     print(error.kind, error.exit_code)
+    no-class 3
     """
 
     kind: str = "error"

@@ -23,6 +23,13 @@ class Prediction:
     probability, which saturates and ties in float32. Where a verifier decided, its classes' margins changed places;
     ``own_margins`` are what each module itself said. ``scores`` float32 (N, k) are calibrated probabilities of each
     module alone, ``positive`` bool (N, k) whether its own margin exceeds its threshold.
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    >>> prediction = modhub.compose(["cifar10/r20:cat", "cifar10/r20:ship"]).predict(images)
+    >>> len(prediction), prediction.scores.shape, prediction.labels == [best for best, in prediction.top(1)]
+    (4, (4, 2), True)
     """
 
     classes: tuple[str, ...]

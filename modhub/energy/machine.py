@@ -29,6 +29,13 @@ def meter(
 
     Without a readable counter the figures are estimates that say so, with one EstimateWarning; ``require_counter``
     raises ModhubError, kind ``no-power-counter``, instead. Raises UsageError for a factor out of range.
+
+    >>> import modhub
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"), modhub.meter(background=0) as running:  # it may be an estimate
+    ...     total = sum(range(100_000))
+    >>> running.result.gross_kwh > 0
+    True
     """
     settings = load_config().energy
     return Meter(

@@ -74,6 +74,15 @@ class Evaluation:
     int64 (k, k + 1): images of class i answered as j, the last column "none of these". ``positives``, ``between``
     (Jaccard index of every two modules' masks, (k, k), NaN between origins) and ``layers`` are there for modules only.
     ``rows`` int64 (N,) are the images of the data that count, ``right`` bool (N,) which were answered rightly.
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)
+    >>> names = ["cat", "ship"] * 10
+    >>> small = modhub.evaluate(["cifar10/r20:cat", "cifar10/r20:ship"], (images, names))
+    >>> other = modhub.evaluate(["cifar10/r56:cat", "cifar10/r56:ship"], (images, names))
+    >>> small.confusion.shape, small.compare(other).images
+    ((2, 3), 20)
     """
 
     what: str

@@ -52,7 +52,20 @@ ReadBlob = Callable[[str, StoredBlob], VerifiedBlob]
 
 @dataclass(frozen=True, eq=False)
 class Decomposition:
-    """What ``decompose`` gives and ``load`` reads: the modules of one origin, in class order, not yet published."""
+    """What ``decompose`` gives and ``load`` reads: the modules of one origin, in class order, not yet published.
+
+    With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
+
+    >>> import modhub
+    >>> classes = ["left", "middle", "right"]
+    >>> stripes = modhub.decompose(model, x, y, classes=classes, name="me/stripes", rescale=1 / 255)
+    >>> stripes.save("stripes.modules").name
+    'stripes.modules'
+    >>> [module.name for module in modhub.load("stripes.modules").modules] == classes
+    True
+    >>> modhub.compose([stripes, "cifar10/r20:cat"], adapt="resize").classes
+    ['left', 'middle', 'right', 'cat']
+    """
 
     origin: Origin
     modules: tuple[Module, ...]

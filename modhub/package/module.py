@@ -100,6 +100,11 @@ class Module:
     ``keep`` is the mask, ``concern`` the activity of the class alone (needed by an update). ``version`` is None until
     the module is published. ``digest`` identifies the module's own blob (masks and head). ``fused`` was measured of all
     modules of its release together.
+
+    >>> import modhub
+    >>> cat = modhub.compose("cifar10/r20:cat").modules[0]
+    >>> cat.name, cat.origin.name, cat.origin.contract.shape
+    ('cat', 'cifar10/r20', (32, 32, 3))
     """
 
     origin: Origin

@@ -35,7 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """The project in ``folder``. Every method reads its files anew; ``options`` say where modules come from."""
+    """The project in ``folder``. Every method reads its files anew; ``options`` say where modules come from.
+
+    >>> import modhub
+    >>> pets = modhub.Project.new("pets", ["cifar10/r20:cat", "cifar10/r20:dog"])
+    >>> change = pets.add("cifar100/r20:apple", label="fruit")
+    >>> pets.compose().classes
+    ['cat', 'dog', 'fruit']
+    """
 
     folder: Path
     options: ProjectOptions = field(default_factory=ProjectOptions)

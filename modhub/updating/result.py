@@ -69,6 +69,14 @@ class Update:
     ``calibrate``, and ``way`` says it in full. ``before`` and ``after`` are measured on ``after.examples`` images that
     neither fitted nor chose anything. ``examples`` fitted and chose, in turns; ``reason`` says why this was kept.
     ``sources``: by fingerprint the decompositions that modules come from.
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
+    >>> examples = (images, np.arange(16) % 2, ["cat", "apple"])
+    >>> made = modhub.update("cifar10/r20:cat", against="cifar100/r20:apple", data=examples, strategy="calibrate")
+    >>> made.changed == (made.strategy != "original"), made.after.examples < 16
+    (True, True)
     """
 
     modules: tuple[Module, ...]
