@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from modhub.installation.lockfile import LockDocument
 from modhub.project.manifest import ProjectFile
-from modhub.resolve.lockfile import LockDocument
 from modhub.spec.manifest import Manifest
 from modhub.spec.registry_files import (
     AliasRecord,

@@ -195,7 +195,7 @@ UNNEEDED = HEAVY | {
     "modhub.registry.withdrawals",
     "modhub.registry.writer",
     "modhub.storage.client_errors",
-    "modhub.resolve.lockfile",
+    "modhub.installation.lockfile",
     "modhub.resolve.settle",
     "modhub.settings.parse",
     "modhub.signing.keys",

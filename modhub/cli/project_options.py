@@ -21,8 +21,8 @@ from modhub.project.project import Project
 from modhub.spec.text import percent
 
 if TYPE_CHECKING:
+    from modhub.installation.lockfile import LockedProject
     from modhub.project.session import Change
-    from modhub.resolve.lockfile import LockedProject
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -26,7 +26,7 @@ from modhub.signing.statements import Statement
 from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:
-    from modhub.resolve.lockfile import Lock
+    from modhub.installation.lockfile import Lock
     from modhub.spec.contract import Standing
     from modhub.spec.registry_files import Withdrawal
     from modhub.storage.progress import Progress
@@ -209,7 +209,7 @@ def _gone(pin: Pinned, registry: RegistryReader, withdrawal: Withdrawal) -> NotF
 
 def load_lock(file: str | Path) -> Lock:
     """A lockfile. Raises NotFound, kind ``no-lock``, and IntegrityError."""
-    from modhub.resolve.lockfile import read_lock
+    from modhub.installation.lockfile import read_lock
 
     try:
         with Path(file).open("rb") as opened:

@@ -14,7 +14,7 @@ from modhub.storage import files
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
-    from modhub.resolve.lockfile import Lock  # TOML, which installing by name needs not
+    from modhub.installation.lockfile import Lock  # TOML, which installing by name needs not
     from modhub.storage.progress import Progress
 
 
@@ -62,7 +62,7 @@ def lock(
     >>> [installed.name for installed in modhub.install(locked="pets.lock")]
     ['cat', 'apple']
     """
-    from modhub.resolve.lockfile import Lock
+    from modhub.installation.lockfile import Lock
 
     found = Lock.of(all_modules(Places.open(registry, cache).resolve(_as_list(refs))))
     try:

@@ -10,11 +10,11 @@ from typing import Any
 
 from modhub.errors import NotFound, UsageError
 from modhub.installation.context import Places, RegistryUrls, load_lock
+from modhub.installation.lockfile import LockedProject
 from modhub.package.codec import decode, decode_module, most_bytes, wanted_module
 from modhub.project.manifest import LOCK_FILE
 from modhub.project.views import manifest_of
 from modhub.resolve.catalog import Pinned
-from modhub.resolve.lockfile import LockedProject
 from modhub.spec.architecture import shapes_of
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.manifest import Content, Manifest, ModuleRecord, StoredBlob

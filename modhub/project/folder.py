@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 
 from modhub.errors import Conflict, Incompatible, IntegrityError, NotFound, StorageError, UsageError
+from modhub.installation.lockfile import Lock, LockedProject, read_lock
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.project.manifest import LOCK_FILE, PROJECT_FILE, ProjectFile, read_project
-from modhub.resolve.lockfile import Lock, LockedProject, read_lock
 from modhub.spec.text import bytes_like, text_of
 from modhub.spec.url import holds_secrets
 from modhub.storage import files

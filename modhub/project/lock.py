@@ -9,10 +9,10 @@ from pathlib import Path
 from modhub.cache.catalog import CacheCatalog
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.installation.context import Places
+from modhub.installation.lockfile import Lock, LockedProject, LockedStage
 from modhub.installation.registries import is_starter
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import NamedModules, Pinned, all_modules
-from modhub.resolve.lockfile import Lock, LockedProject, LockedStage
 from modhub.resolve.settle import settle
 from modhub.spec.refs import ModelRef, Request
 from modhub.spec.url import RegistryUrl

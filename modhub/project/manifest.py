@@ -36,13 +36,13 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from modhub.errors import Conflict, InvalidRef, ModhubError, UsageError, did_you_mean, plain, shown
+from modhub.installation.lockfile import AdaptText, DtypeText, ModeText, Url
 from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_EXTENT
-from modhub.resolve.lockfile import AdaptText, DtypeText, ModeText, Url
-from modhub.resolve.toml_read import TooCostly, line_of, load_toml, repeated_key
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import Request, check_name, parse
 from modhub.spec.schema import TEXT_PATTERN, DisplayName
 from modhub.spec.text import composed, find_class, text_of
+from modhub.spec.toml_read import TooCostly, line_of, load_toml, repeated_key
 
 PROJECT_FILE: Final = "modhub.toml"
 LOCK_FILE: Final = "modhub.lock"

@@ -14,7 +14,7 @@ from modhub.data.images import DATASETS, ImageData, load_data
 from modhub.engine.datasets import load_dataset
 from modhub.errors import InvalidData
 from modhub.evaluation.metrics import among_best
-from modhub.resolve.lockfile import LockedProject, MeasuredAccuracy
+from modhub.installation.lockfile import LockedProject, MeasuredAccuracy
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite

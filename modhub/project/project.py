@@ -17,6 +17,7 @@ from modhub.engine.export.formats import plan_description
 from modhub.engine.read.files import check_place, save_model
 from modhub.errors import Conflict, UsageError
 from modhub.installation.context import RegistryUrls
+from modhub.installation.lockfile import LockedProject
 from modhub.project import edits, views
 from modhub.project.folder import ProjectState, check_new_project, find_folder, read_state
 from modhub.project.lock import empty_project, releases_of
@@ -24,7 +25,6 @@ from modhub.project.manifest import ProjectFile, check_label
 from modhub.project.merge import merged_project_text
 from modhub.project.session import Change, ProjectOptions, Session
 from modhub.project.verify import Replay, replayed
-from modhub.resolve.lockfile import LockedProject
 from modhub.storage import files
 from modhub.storage.progress import Progress
 from modhub.storage.verify import VerifiedBlobs

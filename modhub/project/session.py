@@ -19,6 +19,7 @@ from modhub.data.images import DATASETS
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError, did_you_mean, shown
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
+from modhub.installation.lockfile import Lock, LockedProject
 from modhub.package.module import Module
 from modhub.project import edits, naming
 from modhub.project.diff import Move, Setting, changed_settings, moves
@@ -27,7 +28,6 @@ from modhub.project.lock import Locker, registry_url, releases_of, reused
 from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
 from modhub.project.measuring import load_measured, measured_accuracy
 from modhub.resolve.catalog import Pinned, all_modules
-from modhub.resolve.lockfile import Lock, LockedProject
 from modhub.spec.refs import ModelRef, ModuleRef, parse
 from modhub.spec.text import find_class
 from modhub.storage import files

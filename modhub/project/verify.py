@@ -8,6 +8,7 @@ from typing import Literal
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, Untrusted
 from modhub.installation.context import Places
+from modhub.installation.lockfile import MeasuredAccuracy
 from modhub.project.measuring import (
     accuracy_differences,
     load_measured,
@@ -17,7 +18,6 @@ from modhub.project.measuring import (
 from modhub.project.session import Session
 from modhub.registry.reader import RegistryReader
 from modhub.resolve.catalog import Pinned
-from modhub.resolve.lockfile import MeasuredAccuracy
 from modhub.spec.refs import ModelRef
 from modhub.storage.verify import VerifiedBlobs
 

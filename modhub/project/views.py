@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from modhub.composition.adapters import Adapter, adapter_between, joint_contract
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation.context import Places
+from modhub.installation.lockfile import LockedProject
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import Pinned
-from modhub.resolve.lockfile import LockedProject
 from modhub.spec.contract import range_text, size_text
 from modhub.spec.manifest import Manifest
 from modhub.spec.refs import ModelRef, in_order, select_version

@@ -23,8 +23,8 @@ from fuzz_mutators import ODD_CHARACTERS, ODD_TEXTS, bytes_spoilt, document_spoi
 from pydantic import BaseModel
 
 from modhub.errors import ModhubError
+from modhub.installation.lockfile import read_lock
 from modhub.project.manifest import ProjectFile, read_project
-from modhub.resolve.lockfile import read_lock
 from modhub.settings.config import load_config, load_trust
 from modhub.settings.values import Config
 from modhub.signing.keys import is_locked, parse_public_key, read_private_key

@@ -18,6 +18,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 
+from modhub.installation.lockfile import Lock
 from modhub.package.decomposition import Decomposition
 from modhub.package.folder import Package
 from modhub.package.module import Head, Module, Origin, PackedMasks
@@ -25,7 +26,6 @@ from modhub.registry.publication import versioned
 from modhub.registry.reindex import reindex
 from modhub.registry.writer import Registry
 from modhub.resolve.catalog import Pinned
-from modhub.resolve.lockfile import Lock
 from modhub.signing.keys import PublicKey, Signer, write_private_key
 from modhub.signing.statements import Statement
 from modhub.spec.architecture import Architecture, shapes_of, weight_shapes

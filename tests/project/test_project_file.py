@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from modhub.composition.adapters import ADAPTS
 from modhub.composition.modes import DTYPES, MODES
 from modhub.errors import UsageError
+from modhub.installation.lockfile import AdaptText, DtypeText, ModeText
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.project.manifest import check_label, read_project
-from modhub.resolve.lockfile import AdaptText, DtypeText, ModeText
 from modhub.spec.digests import canonical_json, sha256
 from scripts.build_schemas import FOLDER
 

@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_projects import both, lock, refs, toml
 from synthetic import release
+from tests.resolve.test_lockfile import PINS, rewritten
 
 from modhub import Project
 from modhub.cli import main
 from modhub.composition.adapters import ADAPTS
 from modhub.composition.modes import DTYPES, MODES
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
+from modhub.installation.lockfile import Lock, read_lock
 from modhub.ops.install import install
 from modhub.ops.install import lock as write_lock
-from modhub.resolve.lockfile import Lock, read_lock
 from modhub.spec.refs import ModelRef
 from scripts.build_schemas import FOLDER
-from tests.resolve.test_lockfile import PINS, rewritten
 
 SAMPLES = Path(__file__).parent / "samples"
 FIRST = ModelRef("me", "net", "1.1.0")

@@ -19,8 +19,8 @@ from sklearn.datasets import load_sample_images
 
 from modhub import Project
 from modhub.errors import InvalidData, NotFound
+from modhub.installation.lockfile import Lock, MeasuredAccuracy
 from modhub.project.measuring import TOLERANCE, accuracy_differences
-from modhub.resolve.lockfile import Lock, MeasuredAccuracy
 from modhub.spec.digests import sha256
 from tests.cli.running import plain_environment
 

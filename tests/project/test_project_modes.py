@@ -17,8 +17,8 @@ from modhub import Project
 from modhub.cli import main
 from modhub.composition.agreement import Agreement
 from modhub.errors import Conflict
+from modhub.installation.lockfile import Lock, MeasuredAccuracy
 from modhub.project.measuring import REDUCED_TOLERANCE, TOLERANCE
-from modhub.resolve.lockfile import Lock, MeasuredAccuracy
 from modhub.spec.digests import sha256
 from tests.cli.running import Result
 from tests.small_origins import Data, bar_modules, quadrant_modules, quadrants, with_random_masks

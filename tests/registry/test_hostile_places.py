@@ -22,10 +22,10 @@ import fuzz_samples as samples
 from fuzz_formats import TOML_BOMBS
 
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable, UsageError
+from modhub.installation.lockfile import read_lock
 from modhub.limits import MAX_HISTORY_ENTRIES, MIB
 from modhub.package.folder import load_blob, load_manifest
 from modhub.registry.writer import Registry
-from modhub.resolve.lockfile import read_lock
 from modhub.settings.config import load_config
 from modhub.spec.digests import sha256
 from modhub.spec.layout import blob_path, record_path, release_path

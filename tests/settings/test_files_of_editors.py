@@ -10,10 +10,10 @@ import pytest
 
 from modhub.cli.data_options import class_names_option
 from modhub.errors import StorageError, UsageError
+from modhub.installation.lockfile import Lock, read_lock
 from modhub.project.folder import read_state, write_state
 from modhub.project.manifest import read_project
 from modhub.resolve.catalog import Pinned
-from modhub.resolve.lockfile import Lock, read_lock
 from modhub.settings.config import load_config, write_alias
 from modhub.spec.refs import ModuleRef
 from modhub.spec.text import bytes_like, text_of

@@ -20,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
 from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
 from modhub.resolve.catalog import Pinned
-from modhub.resolve.toml_read import TooCostly, load_toml
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import ModuleRef, check_name, is_exact, parse
 from modhub.spec.schema import DigestText, DisplayName, Extent, Share
+from modhub.spec.toml_read import TooCostly, load_toml
 from modhub.spec.url import RegistryUrl
 
 LOCK_FORMAT: Final = 1

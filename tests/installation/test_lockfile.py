@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modhub.errors import Incompatible, IntegrityError
+from modhub.installation.lockfile import Lock, read_lock
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.resolve.catalog import Pinned
-from modhub.resolve.lockfile import Lock, read_lock
 from modhub.spec.digests import sha256
 from modhub.spec.refs import ModuleRef
 
