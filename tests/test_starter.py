@@ -64,9 +64,9 @@ def test_its_modules_run(name: str) -> None:
     """All modules of a release decode, fit their architecture, and answer."""
     composite = modhub.compose(name)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    two = composite.plan.members[:2]
+    two = composite.modules[:2]
     assert len(composite) == {"cifar100/r20": 100}.get(name, 10)
-    margins = modhub.compose([member.module for member in two]).predict(images).margins
+    margins = modhub.compose(two).predict(images).margins
     assert margins.shape == (2, 2)
     assert np.isfinite(margins).all()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from modhub.composition.recipe import ADAPTS, DTYPES, MODES, ClassifierSettings, GivenSettings
 from modhub.errors import UsageError
 from modhub.ops.compose import compose
 from modhub.project.project import Project
@@ -20,28 +21,20 @@ if TYPE_CHECKING:
     from modhub.composition.composite import Composite
 
 
-#: The mode and dtype of what runs exactly, which is what runs by default.
-EXACT = ("isolated", "float32")
-
-
 @dataclass(frozen=True)
 class ComposeOptions:
-    """How a classifier differs from the plain vote of what was named; changes happen in the order of the fields.
+    """How a classifier differs from the plain vote of what was named; edits happen in the order of the fields.
 
-    Without a ``mode`` or ``dtype`` it is what the project says, and without a project what is exact.
+    Settings that were not ``given`` are what the project says, and without a project the default.
     """
 
-    adapt: str | None = None
-    size: tuple[int, int] | None = None
+    given: GivenSettings = field(default_factory=GivenSettings)
     swap: tuple[tuple[str, str], ...] = ()
     match: bool = False
     remove: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
     restrict: tuple[str, ...] = ()
     verify_with: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
-    mode: str | None = None
-    dtype: str | None = None
-    reject: bool = False
 
 
 def composite_of_options(
@@ -51,20 +44,11 @@ def composite_of_options(
 
     Raises as ``compose``, ``Project.open`` and the operations do.
     """
-    mode, dtype = way_asked(refs, shape)
+    settings = settings_asked(refs, shape)
     if refs:
-        composite = compose(
-            refs,
-            registry=registry,
-            cache=cache,
-            adapt=shape.adapt,
-            size=shape.size,
-            mode=mode,
-            dtype=dtype,
-            reject=shape.reject,
-        )
+        composite = compose(refs, registry=registry, cache=cache, **vars(shape.given))
     else:
-        composite = _of_project(shape, registry, cache).in_mode(mode, dtype)
+        composite = _of_project(shape.given, registry, cache).in_mode(settings.mode, settings.dtype)
     for label, ref in shape.swap:
         composite = composite.swap(label, ref, match=shape.match)
     for label in shape.remove:
@@ -78,16 +62,15 @@ def composite_of_options(
     return composite
 
 
-def way_asked(refs: Sequence[str], shape: ComposeOptions) -> tuple[str, str]:
-    """The mode and dtype of ``composite_of_options``: those of the options, else of the project that no ``refs`` means.
+def settings_asked(refs: Sequence[str], shape: ComposeOptions) -> ClassifierSettings:
+    """The settings of ``composite_of_options``: those given, over those of the project that no ``refs`` means.
 
-    Raises as ``Project.open``.
+    Raises as ``Project.open``, and UsageError for what cannot be.
     """
-    mode, dtype = EXACT
-    if not refs:
-        project = Project.open().file.project
-        mode, dtype = project.mode, project.dtype
-    return shape.mode or mode, shape.dtype or dtype
+    if refs:
+        return shape.given.over(ClassifierSettings())
+    named = replace(shape.given, adapt=None, size=None, reject=None)
+    return named.over(Project.open().file.project.settings)
 
 
 def agreement_line(agreement: Agreement | str) -> str:
@@ -95,8 +78,8 @@ def agreement_line(agreement: Agreement | str) -> str:
     return f"agreement with isolated in float32: {agreement}"
 
 
-def _of_project(shape: ComposeOptions, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
-    if shape.adapt or shape.size or shape.reject:
+def _of_project(given: GivenSettings, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
+    if given.adapt or given.size or given.reject:
         raise UsageError(
             "--adapt, --size and --reject were given without a REF.",
             kind="bad-option",
@@ -110,8 +93,11 @@ def shape_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_shape(**values: Any) -> None:
-        names = [option.name for option in _OPTIONS]
-        command(shape=ComposeOptions(**{str(name): values.pop(str(name)) for name in names}), **values)
+        shape = {str(option.name): values.pop(str(option.name)) for option in _OPTIONS}
+        given = {each.name: shape.pop(each.name) for each in fields(GivenSettings)}
+        # A flag that was not set says nothing.
+        given["reject"] = given["reject"] or None
+        command(shape=ComposeOptions(GivenSettings(**given), **shape), **values)
 
     # Where click's own decorators collect options, last first; a decorator makes new ones from declarations only.
     collected: list[click.Parameter] = getattr(command, "__click_params__", [])
@@ -148,8 +134,7 @@ def _each(read: Callable[[str], Any]) -> Callable[..., Any]:
 _OPTIONS: Sequence[click.Option] = (
     click.Option(
         ["--adapt"],
-        # Written out, because a help text should not wait for numpy; a test holds it to adapters.ADAPTS.
-        type=click.Choice(("resize", "crop", "letterbox")),
+        type=click.Choice(ADAPTS),
         help="Let modules of other sizes, colours or value ranges see the images through adapters.",
     ),
     click.Option(
@@ -186,14 +171,13 @@ _OPTIONS: Sequence[click.Option] = (
     ),
     click.Option(
         ["--mode"],
-        # Written out for the same reason; a test holds both to modes.MODES and modes.DTYPES.
-        type=click.Choice(("isolated", "fused", "auto")),
+        type=click.Choice(MODES),
         help="How modules of one network run: each under its own masks, all at once (faster, an approximation), or "
         "that only where their release records 99.9 % equal labels.  [default: isolated, or what modhub.toml says]",
     ),
     click.Option(
         ["--dtype"],
-        type=click.Choice(("float32", "bfloat16")),
+        type=click.Choice(DTYPES),
         help="What networks compute in.  [default: float32, or what modhub.toml says]",
     ),
     click.Option(["--reject"], is_flag=True, help='It may answer "none of these", where no module is positive.'),

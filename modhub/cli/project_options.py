@@ -97,18 +97,14 @@ def locked_fields(locked: LockedProject) -> dict[str, Any]:
     return {
         "name": locked.name,
         "requests": locked.requests,
-        "adapt": locked.adapt,
-        "size": None if locked.size is None else list(locked.size),
-        "reject": locked.reject,
-        "mode": locked.mode,
-        "dtype": locked.dtype,
+        **locked.settings.to_dict(),
         "classes": [
             {"label": label, "ref": str(pin.ref), "class": pin.name, "digest": pin.digest, "registry": pin.registry}
             for label, pin in locked.classes
         ],
         "verify": [
-            {"classes": list(stage.classes), "modules": [str(pin.ref) for pin in stage.modules]}
-            for stage in locked.stages
+            {"classes": list(classes), "modules": [str(pin.ref) for pin in modules]}
+            for classes, modules in locked.recipe.named_stages()
         ],
         "accuracy": None if locked.accuracy is None else locked.accuracy.model_dump(mode="json"),
     }

@@ -10,19 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.errors import Incompatible, UsageError
-from modhub.limits import MAX_EXTENT
+from modhub.composition.recipe import Adapt
+from modhub.errors import Incompatible
 from modhub.spec.contract import is_grey_or_colour, mismatches, range_text, size_text
 from modhub.spec.manifest import InputContract
-
-#: ``resize`` stretches to the size wanted, ``crop`` keeps the middle, ``letterbox`` keeps all and fills up with black.
-Adapt = Literal["resize", "crop", "letterbox"]
-ADAPTS: Final[tuple[Adapt, ...]] = get_args(Adapt)
 
 Matrix = NDArray[np.float64]
 
@@ -50,32 +46,6 @@ class Adapter:
 
     def __str__(self) -> str:
         return ", ".join(self.steps) + (f" ({'; '.join(self.costs)})" if self.costs else "")
-
-
-def check_adapt(adapt: str | None, size: tuple[int, int] | None) -> Adapt | None:
-    """``adapt`` as one of ``ADAPTS``. Raises UsageError for another, and for a ``size`` that cannot be."""
-    if adapt is not None and adapt not in ADAPTS:
-        raise UsageError(
-            f"adapt is {adapt!r}; it may be {', '.join(ADAPTS)} or nothing.",
-            kind="bad-adapt",
-            hint="resize stretches, crop keeps the middle, letterbox keeps all and fills up with black.",
-            adapt=str(adapt),
-        )
-    if size is None:
-        return adapt
-    if adapt is None:
-        raise UsageError(
-            f"the size {size[0]}x{size[1]} was given without adapt.",
-            kind="bad-adapt",
-            hint='add adapt="resize", or leave the size out.',
-        )
-    if len(size) != 2 or not all(isinstance(n, int) and 1 <= n <= MAX_EXTENT for n in size):
-        raise UsageError(
-            f"the size is {tuple(size)!r}; wanted height and width, 1 to {MAX_EXTENT} pixels each.",
-            kind="bad-size",
-            hint="for example (64, 64).",
-        )
-    return adapt
 
 
 def joint_contract(contracts: Iterable[InputContract], size: tuple[int, int] | None = None) -> InputContract:

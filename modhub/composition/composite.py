@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition import operations
 from modhub.composition.agreement import Agreement, agreement_of
-from modhub.composition.modes import check_dtype, check_mode
-from modhub.composition.plan import Member, Plan, Verifier
+from modhub.composition.plan import Plan, make_plan, natural_classes
+from modhub.composition.recipe import ClassifierSettings, Dtype, GivenSettings, Mode, Recipe, Stage
 from modhub.composition.votes import Prediction, check_margins, decided
 from modhub.errors import UsageError
 from modhub.package.module import Module
@@ -52,7 +52,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Composite:
-    """Modules voting as one classifier. ``reject`` lets it answer "none of these".
+    """Modules voting as one classifier.
 
     >>> import modhub
     >>> import numpy as np
@@ -65,7 +65,11 @@ class Composite:
 
     plan: Plan
     backend: Backend
-    reject: bool = False
+
+    @property
+    def reject(self) -> bool:
+        """Whether it may answer "none of these"."""
+        return self.plan.settings.reject
 
     @property
     def classes(self) -> list[str]:
@@ -93,16 +97,17 @@ class Composite:
         own = margins[:, : len(modules)]
         return Prediction(
             classes=plan.labels,
-            margins=decided(own, margins[:, len(modules) :], [verifier.columns for verifier in plan.verifiers]),
+            margins=decided(own, margins[:, len(modules) :], [stage.columns for stage in plan.recipe.stages]),
             thresholds=np.array([module.threshold for module in modules]),
             scales=np.array([module.scale for module in modules]),
             reject=self.reject,
             own_margins=own,
         )
 
-    def in_mode(self, mode: str = "isolated", dtype: str = "float32") -> Composite:
+    def in_mode(self, mode: Mode = "isolated", dtype: Dtype = "float32") -> Composite:
         """The same modules, run another way: ``mode`` and ``dtype`` as in ``compose``. Raises UsageError."""
-        return self._with(replace(self.plan, mode=check_mode(mode), dtype=check_dtype(dtype)))
+        recipe = self.plan.recipe
+        return self._with(Plan(replace(recipe, settings=GivenSettings(mode=mode, dtype=dtype).over(recipe.settings))))
 
     def agreement(self, images: ArrayLike, batch_size: int = 256) -> Agreement:
         """How far this composite answers ``images`` as it would isolated in float32, which is exact.
@@ -114,10 +119,12 @@ class Composite:
     def add(self, *parts: str | Module | Composite) -> Composite:
         """With further modules, behind the others; a composite brings its verifiers along.
 
-        Raises NotFound, Incompatible, Conflict.
+        Raises NotFound, Incompatible, and Conflict, also for a composite whose settings differ: ``compose([a, b])``
+        takes those that it is given.
         """
-        members, verifiers = parts_of(parts, self.backend, self.plan)
-        return self._with(operations.added(self.plan, members, verifiers))
+        joint_settings([self, *parts], GivenSettings())
+        classes, stages = parts_of(parts, self.backend, self.plan)
+        return self._with(operations.added(self.plan, classes, stages))
 
     def remove(self, label: str) -> Composite:
         """Without one class. Raises NotFound when there is none of that label."""
@@ -139,7 +146,7 @@ class Composite:
         often among those of another; alone it answers as before.
         """
         column = self.plan.column(label)
-        rest = self.plan.members[:column] + self.plan.members[column + 1 :]
+        rest = self.plan.modules[:column] + self.plan.modules[column + 1 :]
         modules = modules_of([part], self.backend, rest, self.plan)
         if len(modules) != 1:
             raise UsageError(
@@ -158,7 +165,7 @@ class Composite:
         """
         plan = self.plan
         for labels, parts in stages.items():
-            plan = operations.verified(plan, labels, modules_of(parts, self.backend, plan.members, plan))
+            plan = operations.verified(plan, labels, modules_of(parts, self.backend, plan.modules, plan))
         return self._with(plan)
 
     def to_keras(self) -> KerasModel:
@@ -173,19 +180,41 @@ class Composite:
         return self.backend.runner(self.plan)
 
     def _with(self, plan: Plan) -> Composite:
-        return Composite(plan, self.backend, self.reject)
+        return Composite(plan, self.backend)
 
     def __len__(self) -> int:
-        return len(self.plan.members)
+        return len(self.plan.labels)
 
     def __repr__(self) -> str:
         return f"<Composite of {', '.join(self.classes)}>"
 
+    def __str__(self) -> str:
+        """How messages call it."""
+        shown = self.classes[:3]
+        more = len(self.classes) - len(shown)
+        return f"the composite of {', '.join(shown)}{f' and {more} more' if more else ''}"
+
+
+def composite_of_parts(parts: Iterable[str | Module | Composite], backend: Backend, given: GivenSettings) -> Composite:
+    """Names, modules and composites as one composite, with the settings ``given``, else those of the composites.
+
+    Raises as ``compose`` does.
+    """
+    chosen = list(parts)
+    settings = joint_settings(chosen, given)
+    classes, stages = parts_of(chosen, backend, adapt=settings.adapt is not None)
+    return Composite(make_plan(Recipe(tuple(classes), tuple(stages), settings)), backend)
+
+
+def joint_settings(parts: Iterable[object], given: GivenSettings) -> ClassifierSettings:
+    """What the composites among ``parts`` have in common, and what was given. Raises Conflict, UsageError."""
+    return given.joined([(str(part), part.plan.settings) for part in parts if isinstance(part, Composite)])
+
 
 def parts_of(
     parts: Iterable[str | Module | Composite], backend: Backend, onto: Plan | None = None, *, adapt: bool = False
-) -> tuple[list[Member], list[Verifier]]:
-    """Members for names, modules and composites, in order, and the composites' verifiers, counting in those members.
+) -> tuple[list[tuple[str, Module]], list[Stage[Module]]]:
+    """The classes of names, modules and composites, in order, and the composites' stages, counting in those classes.
 
     All names are looked up together, so that their inputs fit each other, the modules given, and the plan ``onto``.
     """
@@ -196,38 +225,34 @@ def parts_of(
                 f"{part!r} is a {type(part).__name__}; compose takes names, modules and composites.", kind="bad-part"
             )
     names = [part for part in chosen if isinstance(part, str)]
-    standing = [*(onto.members if onto else ()), *(m for part in chosen for m in _members_given(part))]
-    adapt = adapt if onto is None else onto.adapt is not None
+    standing = [*(onto.modules if onto else ()), *(module for part in chosen for _, module in _classes_given(part))]
+    adapt = adapt if onto is None else onto.settings.adapt is not None
     found = iter(backend.find(names, standing=_standing(standing), adapt=adapt) if names else [])
-    members: list[Member] = []
-    verifiers: list[Verifier] = []
+    whole = Recipe[Module](())
     for part in chosen:
-        if isinstance(part, Composite):
-            shift = len(members)
-            verifiers += [
-                Verifier(tuple(shift + column for column in verifier.columns), verifier.modules)
-                for verifier in part.plan.verifiers
-            ]
-        members += [Member(module) for module in next(found)] if isinstance(part, str) else _members_given(part)
-    return members, verifiers
+        stages = part.plan.recipe.stages if isinstance(part, Composite) else ()
+        classes = natural_classes(next(found)) if isinstance(part, str) else _classes_given(part)
+        whole = whole.added(classes, stages)
+    return list(whole.classes), list(whole.stages)
 
 
-def modules_of(parts: Sequence[str | Module], backend: Backend, beside: Sequence[Member], plan: Plan) -> list[Module]:
-    """The modules that names stand for, or that were given, such that they fit the members ``beside`` them."""
+def modules_of(parts: Sequence[str | Module], backend: Backend, beside: Sequence[Module], plan: Plan) -> list[Module]:
+    """The modules that names stand for, or that were given, such that they fit the modules ``beside`` them."""
     if isinstance(parts, (str, Module)):
         parts = [parts]
     names = [part for part in parts if isinstance(part, str)]
-    found = iter(backend.find(names, standing=_standing(beside), adapt=plan.adapt is not None) if names else [])
+    adapt = plan.settings.adapt is not None
+    found = iter(backend.find(names, standing=_standing(beside), adapt=adapt) if names else [])
     return [module for part in parts for module in ([part] if isinstance(part, Module) else next(found))]
 
 
-def _members_given(part: str | Module | Composite) -> tuple[Member, ...]:
+def _classes_given(part: str | Module | Composite) -> tuple[tuple[str, Module], ...]:
     if isinstance(part, Composite):
-        return part.plan.members
-    return (Member(part),) if isinstance(part, Module) else ()
+        return part.plan.recipe.classes
+    return natural_classes([part]) if isinstance(part, Module) else ()
 
 
-def _standing(members: Sequence[Member]) -> list[Standing]:
-    """Of each origin one member: all of its modules take the same images."""
-    by_origin = {member.module.origin.fingerprint: member.module for member in reversed(members)}
+def _standing(modules: Sequence[Module]) -> list[Standing]:
+    """Of each origin one module: all of its modules take the same images."""
+    by_origin = {module.origin.fingerprint: module for module in reversed(modules)}
     return [Standing(module.ref, module.origin.contract) for module in reversed(by_origin.values())]

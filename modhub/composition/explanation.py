@@ -140,10 +140,10 @@ def explanation_of(
     plan: Plan, margins: NDArray[np.float32], firings: Sequence[tuple[Firing, ...]], *, reject: bool = False
 ) -> Explanation:
     """The explanation of one image from ``margins`` float32 (recognisers,) and each member's firings."""
-    width = len(plan.members)
+    width = len(plan.labels)
     check_margins(margins[None], plan.recognisers)
     own, verifying = margins[None, :width], margins[None, width:]
-    columns = [verifier.columns for verifier in plan.verifiers]
+    columns = [stage.columns for stage in plan.recipe.stages]
     prediction = Prediction(
         classes=plan.labels,
         margins=decided(own, verifying, columns),
@@ -188,9 +188,9 @@ def _verdict(prediction: Prediction) -> Verdict:
 
 def _stages(plan: Plan, own: NDArray[np.float32], verifying: NDArray[np.float32]) -> tuple[StageVote, ...]:
     found = []
-    columns = [verifier.columns for verifier in plan.verifiers]
+    columns = [stage.columns for stage in plan.recipe.stages]
     start = 0
-    for number, verifier in enumerate(plan.verifiers):
+    for number, verifier in enumerate(plan.recipe.stages):
         before, after = (int(decided(own, verifying, columns[:count])[0].argmax()) for count in (number, number + 1))
         stop = start + len(verifier.columns)
         found.append(

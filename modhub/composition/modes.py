@@ -9,17 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
-from modhub.errors import UsageError, did_you_mean
+from modhub.composition.recipe import Mode
 from modhub.package.module import Module
 from modhub.spec.manifest import FusedAgreement
-
-Mode = Literal["isolated", "fused", "auto"]
-MODES: Final[tuple[Mode, ...]] = get_args(Mode)
-#: What the trunks compute in; heads are always float32.
-Dtype = Literal["float32", "bfloat16"]
-DTYPES: Final[tuple[Dtype, ...]] = get_args(Dtype)
 
 #: ``auto`` fuses from this share of equal labels on; on fewer images such a share cannot be told.
 AGREES_FROM: Final = 0.999
@@ -39,31 +33,6 @@ class RunMode:
         return (
             f"{names} run{'s' if len(self.releases) == 1 else ''} {'fused' if self.fused else 'isolated'}: {self.why}"
         )
-
-
-def check_mode(mode: str) -> Mode:
-    """``mode`` when it is one. Raises UsageError, kind ``bad-mode``."""
-    for known in MODES:
-        if mode == known:
-            return known
-    raise _unknown("mode", mode, MODES)
-
-
-def check_dtype(dtype: str) -> Dtype:
-    """``dtype`` when trunks can compute in it. Raises UsageError, kind ``bad-dtype``."""
-    for known in DTYPES:
-        if dtype == known:
-            return known
-    raise _unknown("dtype", dtype, DTYPES)
-
-
-def _unknown(what: str, value: str, known: Sequence[str]) -> UsageError:
-    return UsageError(
-        f"{what} is {value!r}; there is {', '.join(known[:-1])} and {known[-1]}.",
-        kind=f"bad-{what}",
-        hint=did_you_mean(str(value), known) or f"{known[0]} is exact.",
-        **{what: str(value)},
-    )
 
 
 def way_of(mode: Mode, modules: Sequence[Module]) -> RunMode:

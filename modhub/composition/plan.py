@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from modhub.composition.adapters import Adapt, Adapter, adapter_between, check_adapt, joint_contract
-from modhub.composition.modes import Dtype, Mode, RunMode, check_dtype, check_mode, way_of
-from modhub.errors import Conflict, NotFound, UsageError, did_you_mean
+from modhub.composition.adapters import Adapter, adapter_between, joint_contract
+from modhub.composition.modes import RunMode, way_of
+from modhub.composition.recipe import ClassifierSettings, Recipe, no_such_class
+from modhub.errors import Conflict, UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import check_same_input, range_text, size_text
 from modhub.spec.manifest import InputContract
@@ -22,63 +23,43 @@ from modhub.spec.text import find_class
 
 
 @dataclass(frozen=True)
-class Member:
-    """One module in a composite. ``own_label`` was chosen, or kept by a swap; None means its class's name."""
-
-    module: Module
-    own_label: str | None = None
-
-
-@dataclass(frozen=True)
-class Verifier:
-    """When one of the members in ``columns`` wins, ``modules`` decide between these again; one module a column.
-
-    The paper's fourth option for a faulty class (section 2, Figure 1).
-    """
-
-    columns: tuple[int, ...]
-    modules: tuple[Module, ...]
-
-
-@dataclass(frozen=True)
 class Plan:
-    """Members in column order, with their labels; ``verifiers`` decide again, one after the other.
+    """A recipe of modules that can work together. ``labels`` are distinct, columns in their order."""
 
-    ``adapt`` names how images are made to fit modules that take others; None means that all take the same. ``mode`` and
-    ``dtype`` say how trunks run, see ``modes``.
-    """
+    recipe: Recipe[Module]
 
-    members: tuple[Member, ...]
-    labels: tuple[str, ...]
-    adapt: Adapt | None = None
-    size: tuple[int, int] | None = None
-    verifiers: tuple[Verifier, ...] = ()
-    mode: Mode = "isolated"
-    dtype: Dtype = "float32"
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The recipe's; where several are equal, the full names of their modules."""
+        return _distinct_labels(self.recipe)
 
     @property
     def modules(self) -> tuple[Module, ...]:
-        return tuple(member.module for member in self.members)
+        return self.recipe.modules
+
+    @property
+    def settings(self) -> ClassifierSettings:
+        return self.recipe.settings
 
     @cached_property
     def recognisers(self) -> tuple[Module, ...]:
-        """All modules that run: the members', then the verifiers' in order."""
-        return self.modules + tuple(module for verifier in self.verifiers for module in verifier.modules)
+        """All modules that run: the classes', then the stages' in order."""
+        return self.recipe.every_module
 
     @cached_property
     def contract(self) -> InputContract:
         """The raw images that the composite takes."""
         contracts = [module.origin.contract for module in self.recognisers]
-        return contracts[0] if self.adapt is None else joint_contract(contracts, self.size)
+        settings = self.settings
+        return contracts[0] if settings.adapt is None else joint_contract(contracts, settings.size)
 
     @cached_property
     def _adapters(self) -> dict[str, Adapter | None]:
-        if self.adapt is None:
+        adapt = self.settings.adapt
+        if adapt is None:
             return {}
         return {
-            module.origin.fingerprint: adapter_between(
-                self.contract, module.origin.contract, self.adapt, what=module.ref
-            )
+            module.origin.fingerprint: adapter_between(self.contract, module.origin.contract, adapt, what=module.ref)
             for module in {module.origin.fingerprint: module for module in self.recognisers}.values()
         }
 
@@ -96,7 +77,9 @@ class Plan:
     @cached_property
     def ways(self) -> tuple[RunMode, ...]:
         """How each of ``groups`` runs."""
-        return tuple(way_of(self.mode, [self.recognisers[position] for position in group]) for group in self.groups())
+        return tuple(
+            way_of(self.settings.mode, [self.recognisers[position] for position in group]) for group in self.groups()
+        )
 
     @property
     def is_exact(self) -> bool:
@@ -106,12 +89,13 @@ class Plan:
             for group, way in zip(self.groups(), self.ways, strict=True)
             if way.fused
         )
-        return same and self.dtype == "float32"
+        return same and self.settings.dtype == "float32"
 
     def running(self) -> list[str]:
         """How trunks run, a line each; nothing where all run isolated in float32 because that is the default."""
-        lines = [] if self.mode == "isolated" else [str(way) for way in self.ways]
-        return lines + ([] if self.dtype == "float32" else [f"trunks in {self.dtype}, heads in float32"])
+        mode, dtype = self.settings.mode, self.settings.dtype
+        lines = [] if mode == "isolated" else [str(way) for way in self.ways]
+        return lines + ([] if dtype == "float32" else [f"trunks in {dtype}, heads in float32"])
 
     def column(self, label: str) -> int:
         """The column of ``label``; also found by slug or full name when that names one member. Raises NotFound."""
@@ -124,12 +108,7 @@ class Plan:
         ]
         if len(found) == 1:
             return found[0]
-        raise NotFound(
-            f"the composite has no class {label!r}; it has {', '.join(self.labels)}.",
-            kind="unknown-class",
-            hint=did_you_mean(label, self.labels),
-            label=label,
-        )
+        raise no_such_class(label, self.labels)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values."""
@@ -142,10 +121,10 @@ class Plan:
                 "value_range": list(contract.value_range),
                 "colour": contract.colour,
             },
-            "adapt": self.adapt,
+            "adapt": self.settings.adapt,
             "trunks": len(self.groups()),
-            "mode": self.mode,
-            "dtype": self.dtype,
+            "mode": self.settings.mode,
+            "dtype": self.settings.dtype,
             "ways": [{"releases": list(w.releases), "fused": w.fused, "why": w.why} for w in self.ways],
             "members": [
                 {"label": label, **self._described(module)}
@@ -153,10 +132,10 @@ class Plan:
             ],
             "verifiers": [
                 {
-                    "classes": [self.labels[column] for column in verifier.columns],
-                    "modules": [self._described(module) for module in verifier.modules],
+                    "classes": [self.labels[column] for column in stage.columns],
+                    "modules": [self._described(module) for module in stage.modules],
                 }
-                for verifier in self.verifiers
+                for stage in self.recipe.stages
             ],
         }
 
@@ -174,7 +153,7 @@ class Plan:
         """One line: how many classes on how many networks, and what images they take."""
         contract = self.contract
         return (
-            f"{len(self.members)} classes on {len(self.groups())} trunk(s); "
+            f"{len(self.labels)} classes on {len(self.groups())} trunk(s); "
             f"input {size_text(contract)} {contract.colour}, {range_text(contract)}"
         )
 
@@ -197,10 +176,10 @@ class Plan:
         """For each verifier: the classes between which it decides, and its modules."""
         return [
             (
-                " | ".join(self.labels[column] for column in verifier.columns),
-                ", ".join(module.ref for module in verifier.modules),
+                " | ".join(self.labels[column] for column in stage.columns),
+                ", ".join(module.ref for module in stage.modules),
             )
-            for verifier in self.verifiers
+            for stage in self.recipe.stages
         ]
 
     def __str__(self) -> str:
@@ -213,46 +192,39 @@ class Plan:
         return "\n".join(lines)
 
 
-def make_plan(
-    members: Iterable[Member],
-    *,
-    adapt: str | None = None,
-    size: tuple[int, int] | None = None,
-    verifiers: Sequence[Verifier] = (),
-    mode: str = "isolated",
-    dtype: str = "float32",
-) -> Plan:
-    """Check that the members can work together and label them.
+def make_plan(recipe: Recipe[Module]) -> Plan:
+    """Check that the modules of ``recipe`` can work together.
 
-    Raises UsageError for an empty list, Conflict for a module named twice, and Incompatible for inputs that differ,
-    unless ``adapt`` (``resize``, ``crop`` or ``letterbox``) lets every module see the images through an adapter.
-    ``size`` is the height and width of the composite's images then, by default the largest that a module takes.
+    Raises UsageError for a recipe without classes, and for settings that cannot be; Conflict for a module named twice;
+    Incompatible for inputs that differ, unless ``adapt`` lets every module see the images through an adapter.
     """
-    chosen = tuple(members)
-    how, run_in, compute_in = check_adapt(adapt, size), check_mode(mode), check_dtype(dtype)
-    if not chosen:
+    settings = recipe.settings.checked()
+    if not recipe.classes:
         raise UsageError(
             "no modules were given.",
             kind="empty",
             hint='name at least one, for example compose(["c10:cat", "c100:apple"]).',
         )
-    shown_size = size and (size[0], size[1])
-    plan = Plan(chosen, _labels(chosen), how, shown_size, tuple(verifiers), run_in, compute_in)
-    if how is None:
-        first = chosen[0].module
+    plan = Plan(recipe)
+    if settings.adapt is None:
+        first = recipe.modules[0]
         for module in plan.recognisers[1:]:
             check_same_input(first.ref, first.origin.contract, module.ref, module.origin.contract)
     else:
         for module in plan.recognisers:
             plan.adapter(module)
-    _check_distinct(chosen)
+    _check_distinct(recipe.modules)
     return plan
 
 
-def _check_distinct(members: Sequence[Member]) -> None:
+def natural_classes(modules: Iterable[Module]) -> tuple[tuple[str, Module], ...]:
+    """Classes of a recipe: each module under its class's own name."""
+    return tuple((module.name, module) for module in modules)
+
+
+def _check_distinct(modules: Sequence[Module]) -> None:
     seen: dict[tuple[str, str, int], str] = {}
-    for member in members:
-        module = member.module
+    for module in modules:
         key = (module.origin.fingerprint, module.digest, module.index)
         if key in seen:
             raise Conflict(
@@ -264,11 +236,11 @@ def _check_distinct(members: Sequence[Member]) -> None:
         seen[key] = module.ref
 
 
-def _labels(members: Sequence[Member]) -> tuple[str, ...]:
-    wanted = [member.own_label or member.module.name for member in members]
+def _distinct_labels(recipe: Recipe[Module]) -> tuple[str, ...]:
+    wanted = list(recipe.labels)
     for name in (lambda m: m.ref.partition("@")[0], lambda m: m.ref, lambda m: f"{m.ref} {m.digest[7:19]}"):
         twice = {label for label, count in Counter(wanted).items() if count > 1}
         wanted = [
-            name(member.module) if label in twice else label for label, member in zip(wanted, members, strict=True)
+            name(module) if label in twice else label for label, module in zip(wanted, recipe.modules, strict=True)
         ]
     return tuple(wanted)

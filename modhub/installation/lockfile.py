@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Final
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
+from modhub.composition.recipe import Adapt, ClassifierSettings, Dtype, Mode, Recipe, Stage
 from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
 from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
 from modhub.resolve.catalog import Pinned
@@ -29,12 +30,6 @@ from modhub.spec.url import RegistryUrl
 LOCK_FORMAT: Final = 1
 _HEADER: Final = "# Written by modhub. A change by hand is refused; lock again instead.\n"
 
-#: How images are made to fit modules that take others; as ``modhub.composition.adapters.ADAPTS``, which
-#: takes numpy to import.
-AdaptText = Literal["resize", "crop", "letterbox"]
-#: How modules of one origin run, and what trunks compute in; as ``modhub.composition.modes.Mode`` and ``Dtype``.
-ModeText = Literal["isolated", "fused", "auto"]
-DtypeText = Literal["float32", "bfloat16"]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL_CHARS)]
 
 
@@ -78,47 +73,48 @@ class MeasuredAccuracy(_Table):
     balanced: Share
 
 
-class LockDocument(_Table):
+class SettingsTable(_Table):
+    """The settings of a classifier, as project files and lockfiles write them; what is left out is as by default."""
+
+    adapt: Adapt | None = None
+    size: tuple[Extent, Extent] | None = None
+    reject: StrictBool = False
+    mode: Mode = "isolated"
+    dtype: Dtype = "float32"
+
+    @property
+    def settings(self) -> ClassifierSettings:
+        return ClassifierSettings(**{each.name: getattr(self, each.name) for each in fields(ClassifierSettings)})
+
+
+class LockDocument(SettingsTable):
     """A lockfile without its checksum. Those of projects have ``project``, the digest of what was asked for."""
 
     format: int
     project: DigestText | None = None
     name: DisplayName | None = None
-    adapt: AdaptText | None = None
-    size: tuple[Extent, Extent] | None = None
-    reject: StrictBool = False
-    mode: ModeText = "isolated"
-    dtype: DtypeText = "float32"
     module: Annotated[tuple[LockedModule, ...], Field(min_length=1, max_length=MAX_LOCKED_MODULES)]
     verify: Annotated[tuple[StageTable, ...], Field(max_length=MAX_LOCKED_MODULES)] = ()
     accuracy: MeasuredAccuracy | None = None
 
 
 @dataclass(frozen=True)
-class LockedStage:
-    """When one of ``classes`` (labels) is answered, ``modules`` decide between these again, one module a class."""
-
-    classes: tuple[str, ...]
-    modules: tuple[Pinned, ...]
-
-
-@dataclass(frozen=True)
 class LockedProject:
-    """How modules become a project's classifier. ``requests`` is the digest of what the project file asks for.
-
-    ``classes`` are labels with their modules in column order. ``size`` is height and width in pixels.
-    """
+    """How modules become a project's classifier. ``requests`` is the digest of what the project file asks for."""
 
     requests: str
     name: str
-    classes: tuple[tuple[str, Pinned], ...]
-    stages: tuple[LockedStage, ...] = ()
-    adapt: AdaptText | None = None
-    size: tuple[int, int] | None = None
-    reject: bool = False
-    mode: ModeText = "isolated"
-    dtype: DtypeText = "float32"
+    recipe: Recipe[Pinned]
     accuracy: MeasuredAccuracy | None = None
+
+    @property
+    def classes(self) -> tuple[tuple[str, Pinned], ...]:
+        """Labels with their modules in column order."""
+        return self.recipe.classes
+
+    @property
+    def settings(self) -> ClassifierSettings:
+        return self.recipe.settings
 
 
 @dataclass(frozen=True)
@@ -136,8 +132,7 @@ class Lock:
     @classmethod
     def of_project(cls, project: LockedProject) -> Lock:
         """A project's modules, each once."""
-        verifying = [pin for stage in project.stages for pin in stage.modules]
-        return cls(tuple(dict.fromkeys([*(pin for _, pin in project.classes), *verifying])), project)
+        return cls(tuple(dict.fromkeys(project.recipe.every_module)), project)
 
     def to_text(self) -> str:
         """The file's text; equal modules give equal text."""
@@ -215,20 +210,10 @@ def _lock_of(document: LockDocument) -> Lock:
             raise ValueError("a stage verifies classes of the project, each once")
         if not set(stage.modules) <= set(by_name) or len(stage.modules) != len(stage.classes):
             raise ValueError("a stage has one module of the lockfile for each of its classes")
-        stages.append(LockedStage(stage.classes, tuple(by_name[ref] for ref in stage.modules)))
-    project = LockedProject(
-        requests=document.project,
-        name=document.name,
-        classes=tuple(labelled),
-        stages=tuple(stages),
-        adapt=document.adapt,
-        size=document.size,
-        reject=document.reject,
-        mode=document.mode,
-        dtype=document.dtype,
-        accuracy=document.accuracy,
-    )
-    return Lock(tuple(pins), project)
+        columns = tuple(labels.index(label) for label in stage.classes)
+        stages.append(Stage(columns, tuple(by_name[ref] for ref in stage.modules)))
+    recipe = Recipe(tuple(labelled), tuple(stages), document.settings)
+    return Lock(tuple(pins), LockedProject(document.project, document.name, recipe, document.accuracy))
 
 
 def _pinned(module: LockedModule) -> Pinned:
@@ -251,24 +236,14 @@ def _body(lock: Lock) -> dict[str, Any]:
         return {"format": LOCK_FORMAT, "module": modules}
     labels = {pin: label for label, pin in project.classes}
     body: dict[str, Any] = {"format": LOCK_FORMAT, "project": project.requests, "name": project.name}
-    if project.adapt is not None:
-        body["adapt"] = project.adapt
-    if project.size is not None:
-        body["size"] = list(project.size)
-    if project.reject:
-        body["reject"] = True
-    if project.mode != "isolated":
-        body["mode"] = project.mode
-    if project.dtype != "float32":
-        body["dtype"] = project.dtype
+    body |= project.settings.unusual()
     body["module"] = [
-        ({"label": labels[pin]} if pin in labels else {}) | fields
-        for pin, fields in zip(lock.modules, modules, strict=True)
+        ({"label": labels[pin]} if pin in labels else {}) | row for pin, row in zip(lock.modules, modules, strict=True)
     ]
-    if project.stages:
+    if project.recipe.stages:
         body["verify"] = [
-            {"classes": list(stage.classes), "modules": [str(pin.ref) for pin in stage.modules]}
-            for stage in project.stages
+            {"classes": list(classes), "modules": [str(pin.ref) for pin in modules]}
+            for classes, modules in project.recipe.named_stages()
         ]
     if project.accuracy is not None:
         body["accuracy"] = project.accuracy.model_dump(mode="json")
@@ -277,9 +252,9 @@ def _body(lock: Lock) -> dict[str, Any]:
 
 def _tables(rows: Sequence[Mapping[str, Any]]) -> Any:
     tables = tomlkit.aot()
-    for fields in rows:
+    for row in rows:
         table = tomlkit.table()
-        for key, value in fields.items():
+        for key, value in row.items():
             table.add(key, value)
         tables.append(table)
     return tables

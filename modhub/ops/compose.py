@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from modhub.composition.adapters import check_adapt
-from modhub.composition.composite import Composite, parts_of
-from modhub.composition.modes import check_dtype, check_mode
-from modhub.composition.plan import make_plan
+from modhub.composition.composite import Composite, composite_of_parts
+from modhub.composition.recipe import Adapt, Dtype, GivenSettings, Mode, Size
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import RegistryUrls
 from modhub.package.decomposition import Decomposition
@@ -25,11 +23,11 @@ def compose(
     *,
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
-    adapt: str | None = None,
-    size: tuple[int, int] | None = None,
-    mode: str = "isolated",
-    dtype: str = "float32",
-    reject: bool = False,
+    adapt: Adapt | None = None,
+    size: Size | None = None,
+    mode: Mode | None = None,
+    dtype: Dtype | None = None,
+    reject: bool | None = None,
 ) -> Composite:
     """A classifier of modules of any origins. No training.
 
@@ -44,23 +42,22 @@ def compose(
     approximation (``composite.agreement(images)`` measures it); ``auto`` fuses where the release records that at least
     99.9 % of labels stay, see ``print(composite.plan)``. ``dtype``: trunks compute in ``float32`` or ``bfloat16``.
 
+    What is not named stays as the composites among ``refs`` have it, and is ``isolated``, ``float32``, without adapters
+    and without rejecting where there are none. Where two composites differ in it, that is a Conflict, kind
+    ``settings-differ``.
+
     Raises NotFound, Incompatible, Conflict, UsageError.
 
     >>> import modhub
     >>> pets = modhub.compose(["cifar10/r20:cat", "cifar10/r20:dog", "cifar100/r20:apple"])
     >>> pets.classes
     ['cat', 'dog', 'apple']
-    >>> modhub.compose([pets, "cifar10/r20:ship"], mode="fused").plan.mode
+    >>> modhub.compose([pets, "cifar10/r20:ship"], mode="fused").plan.settings.mode
     'fused'
     """
-    check_adapt(adapt, size)
-    check_mode(mode)
-    check_dtype(dtype)
-    backend = InstalledBackend(registry, cache)
     parts = [part for each in listed(refs) for part in (each.modules if isinstance(each, Decomposition) else [each])]
-    members, verifiers = parts_of(parts, backend, adapt=adapt is not None)
-    plan = make_plan(members, adapt=adapt, size=size, verifiers=verifiers, mode=mode, dtype=dtype)
-    return Composite(plan, backend, reject)
+    given = GivenSettings(adapt=adapt, size=size, reject=reject, mode=mode, dtype=dtype)
+    return composite_of_parts(parts, InstalledBackend(registry, cache), given)
 
 
 def listed(parts: Composable | Iterable[Composable]) -> list[Composable]:

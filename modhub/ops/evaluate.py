@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.composite import Composite
+from modhub.composition.recipe import Adapt, GivenSettings, Size
 from modhub.data.images import ImageData, LabelledData, Split, as_image_data
 from modhub.engine.datasets import load_dataset
 from modhub.engine.read.files import load_model
@@ -63,9 +64,7 @@ class Composing:
 
     registry: RegistryUrls = None
     cache: str | Path | None = None
-    adapt: str | None = None
-    size: tuple[int, int] | None = None
-    reject: bool = False
+    given: GivenSettings = field(default_factory=GivenSettings)
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,9 @@ def evaluate(
     std: float | Sequence[float] | None = None,
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
-    adapt: str | None = None,
-    size: tuple[int, int] | None = None,
-    reject: bool = False,
+    adapt: Adapt | None = None,
+    size: Size | None = None,
+    reject: bool | None = None,
     drop_unknown: bool = False,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -133,7 +132,7 @@ def evaluate(
     """
     options = EvaluateOptions(
         Preprocessing(classes, rescale, mean, std),
-        Composing(registry, cache, adapt, size, reject),
+        Composing(registry, cache, GivenSettings(adapt, size, reject)),
         Resampling(confidence, resamples, seed),
         drop_unknown,
         batch_size,
@@ -206,7 +205,8 @@ def subject_of(what: Evaluable, data: ImageData, options: EvaluateOptions, name:
     if isinstance(what, (str, Module, Sequence)):
         parts = [what] if isinstance(what, (str, Module)) else list(what)
         name = name or " ".join(part if isinstance(part, str) else getattr(part, "ref", "composite") for part in parts)
-        what = compose(parts, **vars(options.composing))
+        given = vars(options.composing.given)
+        what = compose(parts, registry=options.composing.registry, cache=options.composing.cache, **given)
     if not isinstance(what, Composite):
         return _of_model(cast(KerasModel, what), data, options, name)
     return _of_modules(what, name or repr(what))

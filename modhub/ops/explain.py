@@ -50,12 +50,12 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
     """
     if not composite.plan.is_exact:
         raise UsageError(
-            f"only modules that run isolated in float32 are explained, not {composite.plan.mode} in "
-            f"{composite.plan.dtype}: what fires for a module does so under its own masks.",
+            f"only modules that run isolated in float32 are explained, not {composite.plan.settings.mode} in "
+            f"{composite.plan.settings.dtype}: what fires for a module does so under its own masks.",
             kind="inexact-explanation",
             hint="explain composite.in_mode(); on the command line give --mode isolated --dtype float32.",
-            mode=composite.plan.mode,
-            dtype=composite.plan.dtype,
+            mode=composite.plan.settings.mode,
+            dtype=composite.plan.settings.dtype,
         )
     check_images(image[None], composite.plan.contract, what="the pixels of the image")
     from modhub.engine.explain import watched  # imports keras, after all that can be refused

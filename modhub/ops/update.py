@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition.composite import Composite, parts_of
-from modhub.composition.plan import Member, Plan, make_plan
+from modhub.composition.plan import Plan, make_plan
+from modhub.composition.recipe import Recipe
 from modhub.data.arrays import check_labelled
 from modhub.data.classes import check_every_class, class_names, unknown_class
 from modhub.data.given import ClassNames
@@ -100,14 +101,14 @@ def update_modules(
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
     backend, given = InstalledBackend(registry, cache, VerifiedBlobs()), _Given()
-    wanted = given.members(modules, backend)
-    plan = _joint_plan(wanted, given.members(against, backend))
+    wanted = given.classes(modules, backend)
+    plan = _joint_plan(wanted, given.classes(against, backend))
     examples, name = _examples(data, plan, "the data")
     reporting = None if report is None else _examples(report, plan, "the reporting data")
     sources = {**_published(plan.modules, registry, cache), **given.sources}
     request = UpdateRequest(
         plan=plan,
-        changing=tuple(column < len(wanted) for column in range(len(plan.members))),
+        changing=tuple(column < len(wanted) for column in range(len(plan.labels))),
         strategy=strategy,
         keep_origin=keep_origin,
         seed=seed,
@@ -126,7 +127,7 @@ class _Given:
     def __init__(self) -> None:
         self.sources: dict[str, Decomposition] = {}
 
-    def members(self, parts: Composable | Iterable[Composable], backend: InstalledBackend) -> list[Member]:
+    def classes(self, parts: Composable | Iterable[Composable], backend: InstalledBackend) -> list[tuple[str, Module]]:
         flat: list[Ref | Module | Composite] = []
         for part in listed(parts):
             if isinstance(part, Decomposition):
@@ -137,7 +138,7 @@ class _Given:
         return parts_of(flat, backend)[0]
 
 
-def _joint_plan(wanted: Sequence[Member], others: Sequence[Member]) -> Plan:
+def _joint_plan(wanted: Sequence[tuple[str, Module]], others: Sequence[tuple[str, Module]]) -> Plan:
     """The modules to update, then those they are updated against, each once. Raises UsageError, Incompatible."""
     if not wanted or not others:
         raise UsageError(
@@ -145,8 +146,9 @@ def _joint_plan(wanted: Sequence[Member], others: Sequence[Member]) -> Plan:
             kind="empty",
             hint="name at least one of both.",
         )
-    keys = {_key(member.module) for member in wanted}
-    plan = make_plan([*wanted, *(member for member in others if _key(member.module) not in keys)])
+    keys = {_key(module) for _, module in wanted}
+    rest = [(label, module) for label, module in others if _key(module) not in keys]
+    plan = make_plan(Recipe((*wanted, *rest)))
     if len(plan.groups()) < 2:
         raise UsageError(
             f"all modules are of {plan.modules[0].origin.name}, which has seen all of their classes.",
@@ -201,7 +203,7 @@ def _published(modules: Sequence[Module], registry: RegistryUrls, cache: str | P
 
 
 def _updated(request: UpdateRequest, examples: Examples, reporting: Examples | None) -> Update:
-    labels, count = examples.labels, len(request.plan.members)
+    labels, count = examples.labels, len(request.plan.labels)
     counts = np.bincount(labels, minlength=count)
     fewest = int(counts.argmin())
     enough = counts[fewest] >= FEWEST_EXAMPLES

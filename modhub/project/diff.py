@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
 from typing import Any
 
+from modhub.composition.recipe import ClassifierSettings
 from modhub.errors import NotFound, UsageError
 from modhub.installation.context import Places, RegistryUrls, load_lock
 from modhub.installation.lockfile import LockedProject
@@ -175,7 +176,7 @@ def lock_difference(before: LockedProject, after: LockedProject) -> LockDifferen
 
 
 #: What the project file itself sets and no move of a class tells.
-_OWN_SETTINGS = ("name", "adapt", "size", "reject", "mode", "dtype")
+_OWN_SETTINGS = ("name", *(each.name for each in fields(ClassifierSettings)))
 
 
 def changed_settings(before: LockedProject | None, after: LockedProject | None) -> tuple[Setting, ...]:
@@ -230,15 +231,11 @@ def _lock_settings(project: LockedProject) -> dict[str, str | None]:
     shares = {} if accuracy is None else accuracy.model_dump(include={"data", "examples", "top_1", "top_5", "balanced"})
     return {
         "name": project.name,
-        "adapt": project.adapt,
-        "size": None if project.size is None else "x".join(map(str, project.size)),
-        "reject": "yes" if project.reject else "no",
-        "mode": project.mode,
-        "dtype": project.dtype,
+        **{name: _written_setting(value) for name, value in project.settings.to_dict().items()},
         "order": ", ".join(label for label, _ in project.classes),
         "verify": "; ".join(
-            f"{' | '.join(stage.classes)} by {', '.join(str(pin.ref) for pin in stage.modules)}"
-            for stage in project.stages
+            f"{' | '.join(classes)} by {', '.join(str(pin.ref) for pin in modules)}"
+            for classes, modules in project.recipe.named_stages()
         )
         or None,
         **{
@@ -246,6 +243,12 @@ def _lock_settings(project: LockedProject) -> dict[str, str | None]:
             for key, value in shares.items()
         },
     }
+
+
+def _written_setting(value: bool | str | list[int] | None) -> str | None:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "x".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _release_settings(manifest: Manifest) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from modhub.cache.catalog import CacheCatalog
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.installation.context import Places
-from modhub.installation.lockfile import Lock, LockedProject, LockedStage
+from modhub.installation.lockfile import Lock, LockedProject
 from modhub.installation.registries import is_starter
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import NamedModules, Pinned, all_modules
@@ -56,7 +56,9 @@ class Locker:
         classes."""
         if not file.classes:
             raise empty_project()
-        return assembled(file, all_modules(self.named(file, [file.expanded(ref) for ref in file.refs], keep=keep)))
+        return assembled(
+            file, all_modules(self.named(file, [file.expanded(ref) for ref in file.recipe.every_module], keep=keep))
+        )
 
     def _check_digests(self, pins: Sequence[Pinned]) -> None:
         known = {} if self.before is None else {pin.ref.release: pin.digest for pin in self.before.modules}
@@ -92,11 +94,10 @@ def registry_url(folder: Path, text: str) -> RegistryUrl:
 
 
 def assembled(file: ProjectFile, pins: Sequence[Pinned]) -> LockedProject:
-    """The lock of ``file`` whose ``refs`` mean ``pins``, in order. Raises Conflict for one module with two labels."""
-    plain = [Pinned(pin.ref, pin.name, pin.digest, pin.registry) for pin in pins]
-    classes = tuple(zip(file.classes, plain, strict=False))
+    """The lock of ``file`` whose recipe's modules are ``pins``. Raises Conflict for one module with two labels."""
+    recipe = file.recipe.made_of([Pinned(pin.ref, pin.name, pin.digest, pin.registry) for pin in pins])
     labels: dict[tuple[str, str], str] = {}
-    for label, pin in classes:
+    for label, pin in recipe.classes:
         other = labels.setdefault((pin.digest, pin.ref.cls), label)
         if other != label:
             raise Conflict(
@@ -106,19 +107,7 @@ def assembled(file: ProjectFile, pins: Sequence[Pinned]) -> LockedProject:
                 module=str(pin.ref),
                 labels=[other, label],
             )
-    rest = iter(plain[len(classes) :])
-    project = file.project
-    return LockedProject(
-        requests=file.digest,
-        name=project.name,
-        classes=classes,
-        stages=tuple(LockedStage(stage.classes, tuple(next(rest) for _ in stage.modules)) for stage in file.verify),
-        adapt=project.adapt,
-        size=project.size,
-        reject=project.reject,
-        mode=project.mode,
-        dtype=project.dtype,
-    )
+    return LockedProject(file.digest, file.project.name, recipe)
 
 
 def reused(old: ProjectFile, locked: LockedProject, new: ProjectFile) -> LockedProject | None:
@@ -129,9 +118,9 @@ def reused(old: ProjectFile, locked: LockedProject, new: ProjectFile) -> LockedP
     if locked.requests != old.digest:
         return None
     same = (old.project.registries, old.project.adapt) == (new.project.registries, new.project.adapt)
-    pins = [*(pin for _, pin in locked.classes), *(pin for stage in locked.stages for pin in stage.modules)]
-    known = {str(old.expanded(ref)): pin for ref, pin in zip(old.refs, pins, strict=True)}
-    wanted = [str(new.expanded(ref)) for ref in new.refs]
+    refs = old.recipe.every_module
+    known = {str(old.expanded(ref)): pin for ref, pin in zip(refs, locked.recipe.every_module, strict=True)}
+    wanted = [str(new.expanded(ref)) for ref in new.recipe.every_module]
     if not same or not set(wanted) <= set(known):
         return None
     return assembled(new, [known[ref] for ref in wanted])

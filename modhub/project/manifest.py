@@ -23,24 +23,25 @@
 
 Pure: bytes in, ``ProjectFile`` out, or an error that names line and field. Invariants of one that was read: labels are
 distinct and printable; every module's name can be parsed and has a class; short names lead in no circle; verifying
-stages name classes of the project. Edits of the text are in ``project_edits``.
+stages name classes of the project. Edits are in ``edits``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
+from modhub.composition.recipe import Recipe, Stage, check_distinct, check_label, check_stage
 from modhub.errors import Conflict, InvalidRef, ModhubError, UsageError, did_you_mean, plain, shown
-from modhub.installation.lockfile import AdaptText, DtypeText, ModeText, Url
+from modhub.installation.lockfile import SettingsTable, Url
 from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_EXTENT
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import Request, check_name, parse
-from modhub.spec.schema import TEXT_PATTERN, DisplayName
+from modhub.spec.schema import DisplayName
 from modhub.spec.text import composed, find_class, text_of
 from modhub.spec.toml_read import TooCostly, line_of, load_toml, repeated_key
 
@@ -65,25 +66,24 @@ _WANTED_CLASSES: Final = 'a list of classes, such as ["cat", "dog"]'
 
 
 _Pixels = Annotated[StrictInt, Field(ge=1, le=MAX_EXTENT)]
+_CONFIG: Final = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = _CONFIG
 
 
-class ProjectTable(_Table):
+class ProjectTable(SettingsTable):
     """``[project]``. ``size`` is height and width in pixels; ``data`` an .npz file, a folder, or a data set's name.
 
     ``mode`` and ``dtype`` say how the classifier runs, as for ``modhub.compose``.
     """
 
+    model_config = _CONFIG
+
     name: Annotated[DisplayName, Field(strict=True)]
     registries: tuple[Url, ...] = ()
-    adapt: AdaptText | None = None
     size: tuple[_Pixels, _Pixels] | None = None
-    reject: StrictBool = False
-    mode: ModeText = "isolated"
-    dtype: DtypeText = "float32"
     data: Annotated[DisplayName, Field(strict=True)] | None = None
 
 
@@ -128,30 +128,45 @@ class ProjectFile(_Table):
             base, version = target.base, version or target.version
         return Request(base, request.cls, version)
 
-    @property
-    def refs(self) -> list[str]:
-        """What is asked for, as written: the classes' modules in column order, then the verifying ones."""
-        return [*self.classes.values(), *(ref for stage in self.verify for ref in stage.modules)]
+    @cached_property
+    def recipe(self) -> Recipe[str]:
+        """How the classifier is put together, of modules' names as written."""
+        column = {label: number for number, label in enumerate(self.classes)}
+        stages = (Stage(tuple(column[label] for label in stage.classes), stage.modules) for stage in self.verify)
+        return Recipe(tuple(self.classes.items()), tuple(stages), self.project.settings)
+
+    def changed(
+        self,
+        recipe: Recipe[str],
+        *,
+        models: Mapping[str, str] | None = None,
+        registries: Sequence[str] | None = None,
+    ) -> ProjectFile:
+        """The file with the classes and stages of ``recipe``, whose settings are the file's own."""
+        return ProjectFile(
+            project=self.project.model_copy(
+                update={} if registries is None else {"registries": tuple(registries)},
+            ),
+            models=self.models if models is None else models,
+            classes=dict(recipe.classes),
+            verify=tuple(VerifyTable(classes=classes, modules=modules) for classes, modules in recipe.named_stages()),
+        )
 
     @cached_property
     def digest(self) -> str:
         """Of all that decides what is locked: not of comments, formatting, or the data to measure on."""
-        project = self.project
-        stages = [[list(stage.classes), [str(self.expanded(ref)) for ref in stage.modules]] for stage in self.verify]
+        recipe = self.recipe.mapped(lambda ref: str(self.expanded(ref)))
         asked = {
-            "name": project.name,
-            "registries": list(project.registries),
-            "adapt": project.adapt,
-            "size": None if project.size is None else list(project.size),
-            "reject": project.reject,
-            "classes": [[label, str(self.expanded(ref))] for label, ref in self.classes.items()],
-            "verify": stages,
+            "name": self.project.name,
+            "registries": list(self.project.registries),
+            **recipe.settings.to_dict(),
+            "classes": [list(each) for each in recipe.classes],
+            "verify": [[list(classes), list(modules)] for classes, modules in recipe.named_stages()],
         }
         # Files without these keys keep the digest that they had before the keys were.
-        if project.mode != "isolated":
-            asked["mode"] = project.mode
-        if project.dtype != "float32":
-            asked["dtype"] = project.dtype
+        for name in ("mode", "dtype"):
+            if name not in recipe.settings.unusual():
+                del asked[name]
         return sha256(canonical_json(asked))
 
 
@@ -184,21 +199,6 @@ def read_project(data: bytes, *, what: str = PROJECT_FILE) -> ProjectFile:
     return file
 
 
-def check_label(label: str) -> str:
-    """``label`` in NFC when it can be a class's. Raises UsageError, kind ``bad-label``."""
-    # What a terminal sends that is not UTF-8 comes as halves of surrogate pairs, which no file can hold.
-    foreign = any("\ud800" <= letter <= "\udfff" for letter in label)
-    allowed = re.match(TEXT_PATTERN + r"\Z", label) and not foreign
-    if not label.strip() or len(label) > MAX_DISPLAY_NAME_CHARS or not allowed:
-        raise UsageError(
-            f"{shown(label)} cannot be a label.",
-            kind="bad-label",
-            hint=f"use 1 to {MAX_DISPLAY_NAME_CHARS} characters, without control characters.",
-            label=label,
-        )
-    return composed(label)
-
-
 def _unknown_keys(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, list[str]]]:
     """Each key that no project file has: the table it stands in, itself, and those that there are."""
     tables: list[tuple[tuple[str | int, ...], Any, type[BaseModel]]] = [((), value, ProjectFile)]
@@ -208,7 +208,7 @@ def _unknown_keys(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, .
         tables += [(("verify", number), stage, VerifyTable) for number, stage in enumerate(stages)]
     for place, table, model in tables:
         if isinstance(table, dict):
-            known = list(model.model_fields)
+            known = sorted(model.model_fields)
             yield from ((place, name, known) for name in table if name not in known)
 
 
@@ -265,35 +265,17 @@ def check_module_ref(file: ProjectFile, ref: str) -> Request:
 
 
 def _check_stage(file: ProjectFile, stage: VerifyTable) -> None:
-    check_stage(stage.classes, stage.modules, list(file.classes))
-    for ref in stage.modules:
-        check_module_ref(file, ref)
-
-
-def check_stage(classes: tuple[str, ...], modules: tuple[str, ...], labels: list[str]) -> None:
-    """Raise UsageError unless ``classes`` are two or more of ``labels``, each once, with one module for each."""
-    for position, label in enumerate(classes):
-        if label not in labels:
+    labels = list(file.classes)
+    for label in stage.classes:
+        if label not in file.classes:
             hint = did_you_mean(label, labels) or f"the classes are {', '.join(labels)}."
             raise UsageError(
-                f"{shown(label)}, which is to be verified, is no class of the project.", kind="unknown-class", hint=hint
+                f"{shown(label)}, which is to be verified, is no class of the project", kind="unknown-class", hint=hint
             )
-        if label in classes[:position]:
-            raise UsageError(
-                f"{shown(label)} is named twice to verify.", kind="duplicate-class", hint="name every class once."
-            )
-    if len(classes) < 2:
-        raise UsageError(
-            "a stage needs at least two classes, between which its modules decide.",
-            kind="bad-verifier",
-            hint="name two or more classes.",
-        )
-    if len(classes) != len(modules):
-        raise UsageError(
-            f"{len(modules)} modules cannot verify {len(classes)} classes ({', '.join(classes)}).",
-            kind="bad-verifier",
-            hint="name one module for each of the classes, in the same order.",
-        )
+    check_distinct(labels, [labels.index(label) for label in stage.classes], "verify")
+    check_stage(stage.classes, stage.modules)
+    for ref in stage.modules:
+        check_module_ref(file, ref)
 
 
 def _wrong_value(text: str, value: Mapping[str, Any], place: tuple[int | str, ...], what: str) -> UsageError:

@@ -45,7 +45,7 @@ def load_measured(folder: Path, spec: str) -> ImageData:
 
 def tolerance_of(locked: LockedProject) -> float:
     """By how much shares of this project may differ on another machine."""
-    return TOLERANCE if locked.dtype == "float32" else REDUCED_TOLERANCE
+    return TOLERANCE if locked.settings.dtype == "float32" else REDUCED_TOLERANCE
 
 
 def measured_accuracy(

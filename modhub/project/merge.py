@@ -13,11 +13,10 @@ from modhub.project.manifest import ProjectFile
 from modhub.spec.refs import Request, parse
 
 
-def merged_project_text(ours: ProjectState, theirs: ProjectState) -> str:
-    """Our text with what theirs has more. Raises Conflict for a label that means another module in each.
+def merged_project(ours: ProjectState, theirs: ProjectState) -> ProjectFile:
+    """Ours with what theirs has more. Raises Conflict for a label that means another module in each.
 
-    Comments behind their classes come along. Their settings do not (adapters, size, reject, mode, dtype, data): ours
-    decide.
+    Their settings do not come along (adapters, size, reject, mode, dtype, data): ours decide.
     """
     file, other = ours.file, theirs.file
     new = {label: ref for label, ref in other.classes.items() if not _is_same(file, other, label)}
@@ -29,18 +28,16 @@ def merged_project_text(ours: ProjectState, theirs: ProjectState) -> str:
             hint="rename or remove one of the two first.",
             labels=clash,
         )
-    models = {name: target for name, target in other.models.items() if name not in file.models}
-    stages = [stage for stage in other.verify if stage not in file.verify]
-    refs = [*new.values(), *(ref for stage in stages for ref in stage.modules)]
+    standing = file.recipe.named_stages()
+    stages = [stage for stage in other.recipe.named_stages() if stage not in standing]
+    refs = [*new.values(), *(ref for _, modules in stages for ref in modules)]
     used = _used(other, refs)
-    text = edits.with_registries(ours.text, _registries(ours, theirs))
-    text = edits.with_models(text, {name: target for name, target in models.items() if name in used})
-    text = edits.with_classes(
-        text, {label: _ours(file, other, ref) for label, ref in new.items()}, edits.comments_of(theirs.text)
-    )
-    for stage in stages:
-        text = edits.with_stage(text, stage.classes, [_ours(file, other, ref) for ref in stage.modules])
-    return text
+    result = edits.with_registries(file, _registries(ours, theirs))
+    result = edits.with_models(result, {name: target for name, target in other.models.items() if name in used})
+    result = edits.with_classes(result, {label: _ours(file, other, ref) for label, ref in new.items()})
+    for classes, modules in stages:
+        result = edits.with_stage(result, classes, [_ours(file, other, ref) for ref in modules])
+    return result
 
 
 def _is_same(file: ProjectFile, other: ProjectFile, label: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from modhub.composition.recipe import matched_by_name
 from modhub.errors import UsageError
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import NamedModules, Pinned
@@ -17,6 +18,11 @@ class Written:
 
     refs: list[tuple[Pinned, str]]
     models: dict[str, str] = field(default_factory=dict)
+
+    def in_order_of(self, classes: Sequence[str]) -> list[str]:
+        """The names in the order of ``classes``, where each of these is a module's name; else as they are."""
+        wanted = [(label,) for label in classes]
+        return [ref for _, ref in matched_by_name(wanted, self.refs, lambda each: (each[0].ref.cls, each[0].name))]
 
 
 def written(
@@ -66,10 +72,3 @@ def _written(
         version = request.version if short else request.version or compatible_with(pin.ref.version)
         base = request.base if short else pin.ref.release.name
         yield pin, str(Request(base, pin.ref.cls, version))
-
-
-def in_order_of(classes: Sequence[str], found: Written) -> list[str]:
-    """The names of modules in the order of ``classes``, where each of these is a module's name; else as they are."""
-    by_name = {name: ref for pin, ref in found.refs for name in (pin.ref.cls, pin.name)}
-    matched = [by_name[label] for label in classes if label in by_name]
-    return matched if len(set(matched)) == len(found.refs) == len(classes) else [ref for _, ref in found.refs]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modhub.composition.recipe import check_label
 from modhub.engine.export.formats import plan_description
 from modhub.engine.read.files import check_place, save_model
 from modhub.errors import Conflict, UsageError
@@ -21,8 +22,9 @@ from modhub.installation.lockfile import LockedProject
 from modhub.project import edits, views
 from modhub.project.folder import ProjectState, check_new_project, find_folder, read_state
 from modhub.project.lock import empty_project, releases_of
-from modhub.project.manifest import ProjectFile, check_label
-from modhub.project.merge import merged_project_text
+from modhub.project.manifest import ProjectFile
+from modhub.project.merge import merged_project
+from modhub.project.rewriting import comments_of, new_text
 from modhub.project.session import Change, ProjectOptions, Session
 from modhub.project.verify import Replay, replayed
 from modhub.storage import files
@@ -87,10 +89,10 @@ class Project:
             raise Conflict(f"{root} is a file.", kind="not-a-folder", hint="choose another name.", path=str(root))
         name = check_label(name if name is not None else root.name)
         check_new_project(root, name)
-        text = edits.new_text(name)
+        text = new_text(name)
         project = cls(root, ProjectOptions(registry, cache, offline, progress))
         session = Session(root, project.options, ProjectState(root, text.encode(), None), is_new=True)
-        session.commit(*session.added(refs, None)) if refs else session.commit(text, ())
+        session.edit(*session.added(refs, None)) if refs else session.commit(text, ())
         return project
 
     @property
@@ -114,11 +116,11 @@ class Project:
         if not refs:
             raise UsageError("no module was named.", kind="no-names", hint="name at least one.")
         session = self._session()
-        return session.commit(*session.added(refs, label))
+        return session.edit(*session.added(refs, label))
 
     def remove(self, *labels: str) -> Change:
         """Remove classes; a verifying stage goes when fewer than two of its classes are left. Raises NotFound."""
-        return self._edit(lambda text: edits.without_classes(text, labels))
+        return self._edit(lambda file: edits.without_classes(file, labels))
 
     def swap(self, modules: Mapping[str, str]) -> Change:
         """Put other modules in the places of classes, by label; labels and places stay.
@@ -126,15 +128,15 @@ class Project:
         Raises NotFound, Incompatible.
         """
         session = self._session()
-        return session.commit(*session.swapped(modules))
+        return session.edit(*session.swapped(modules))
 
     def rename(self, labels: Mapping[str, str]) -> Change:
         """Give classes other labels, old to new, all at once. Raises NotFound, Conflict."""
-        return self._edit(lambda text: edits.with_labels(text, labels))
+        return self._edit(lambda file: edits.with_labels(file, labels))
 
     def restrict(self, labels: Sequence[str]) -> Change:
         """Keep these classes only, in this order. Raises NotFound, UsageError."""
-        return self._edit(lambda text: edits.with_only(text, labels))
+        return self._edit(lambda file: edits.with_only(file, labels))
 
     def verify_with(self, stages: Mapping[tuple[str, ...], Sequence[str]]) -> Change:
         """When the classifier answers one of some classes, let other modules decide between these again.
@@ -143,11 +145,11 @@ class Project:
         classes', else in order. Takes the place of a stage of the same classes. Raises NotFound, UsageError.
         """
         session = self._session()
-        return session.commit(*session.verified(stages))
+        return session.edit(*session.verified(stages))
 
     def drop_verifier(self, classes: Sequence[str]) -> Change:
         """Remove the verifying stage of exactly these classes. Raises NotFound, kind ``no-stage``."""
-        return self._edit(lambda text: edits.without_stage(text, classes))
+        return self._edit(lambda file: edits.without_stage(file, classes))
 
     def merge(self, other: str | Path) -> Change:
         """Join another project's classes, stages and registries; its short names are written out where ours differ.
@@ -156,7 +158,7 @@ class Project:
         """
         session, theirs = self._session(), read_state(find_folder(other))
         keep = releases_of(session.state.lock) | releases_of(theirs.lock)
-        return session.commit(merged_project_text(session.state, theirs), keep)
+        return session.edit(merged_project(session.state, theirs), keep, comments_of(theirs.text))
 
     # Locking
 
@@ -208,10 +210,10 @@ class Project:
         """
         check_place(out)
         composite = self.compose(frozen=frozen)
-        plan = composite.plan
-        if plan.dtype != "float32":
-            warnings.warn(f"the model is written in float32; {plan.dtype} is a way to run modules here.", stacklevel=2)
-            composite = composite.in_mode(plan.mode)
+        mode, dtype = composite.plan.settings.mode, composite.plan.settings.dtype
+        if dtype != "float32":
+            warnings.warn(f"the model is written in float32; {dtype} is a way to run modules here.", stacklevel=2)
+            composite = composite.in_mode(mode)
         if self.options.before_running is not None:
             self.options.before_running()
         save_model(composite.to_keras(), out, plan_description(composite.plan))
@@ -240,6 +242,6 @@ class Project:
     def _session(self) -> Session:
         return Session(self.folder, self.options, read_state(self.folder))
 
-    def _edit(self, change: Callable[[str], str]) -> Change:
+    def _edit(self, change: Callable[[ProjectFile], ProjectFile]) -> Change:
         session = self._session()
-        return session.commit(change(session.state.text), releases_of(session.state.lock))
+        return session.edit(change(session.state.file), releases_of(session.state.lock))

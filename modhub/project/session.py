@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from modhub.cache.markers import Installed
 from modhub.composition.composite import Composite
-from modhub.composition.plan import Member, Verifier, make_plan
+from modhub.composition.plan import make_plan
+from modhub.composition.recipe import Recipe
 from modhub.data.images import DATASETS
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError, did_you_mean, shown
 from modhub.installation.backend import InstalledBackend
@@ -27,7 +28,8 @@ from modhub.project.folder import ProjectState, write_state
 from modhub.project.lock import Locker, registry_url, releases_of, reused
 from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
 from modhub.project.measuring import load_measured, measured_accuracy
-from modhub.resolve.catalog import Pinned, all_modules
+from modhub.project.rewriting import rewritten
+from modhub.resolve.catalog import all_modules
 from modhub.spec.refs import ModelRef, ModuleRef, parse
 from modhub.spec.text import find_class
 from modhub.storage import files
@@ -142,11 +144,12 @@ class Session:
             gone |= models
         return {ref for ref in locked if ref.name not in gone}
 
-    # Edits that look modules up: the new text, and the releases to keep or take when it is locked
+    # Edits that look modules up: the new file, and the releases to keep or take when it is locked
 
-    def added(self, refs: Sequence[str], label: str | None) -> tuple[str, set[ModelRef]]:
+    def added(self, refs: Sequence[str], label: str | None) -> tuple[ProjectFile, set[ModelRef]]:
         """With the classes of ``refs``. Raises Conflict, UsageError, and all that finding modules raises."""
-        found, keep = self._find(refs, beside=self.state.file.refs)
+        file = self.state.file
+        found, keep = self._find(refs, beside=file.recipe.every_module)
         if not found.refs:
             raise Conflict(
                 f"the project has every class of {', '.join(refs)} already.",
@@ -165,35 +168,32 @@ class Session:
             if name in labelled:
                 raise edits.duplicate_label(name, labelled[name])
             labelled[name] = ref
-        return edits.with_classes(edits.with_models(self.state.text, found.models), labelled), keep
+        return edits.with_classes(edits.with_models(file, found.models), labelled), keep
 
-    def swapped(self, modules: Mapping[str, str]) -> tuple[str, set[ModelRef]]:
+    def swapped(self, modules: Mapping[str, str]) -> tuple[ProjectFile, set[ModelRef]]:
         """With other modules for some classes, by label."""
         file = self.state.file
-        modules = {edits.known_label(file, label): ref for label, ref in modules.items()}
+        columns = file.recipe.columns(modules)
         refs = [naming.one_module(ref, label) for label, ref in modules.items()]
-        beside = [ref for label, ref in file.classes.items() if label not in modules]
-        beside += [ref for stage in file.verify for ref in stage.modules]
-        found, keep = self._find(refs, beside=beside)
-        text = edits.with_models(self.state.text, found.models)
-        for label, (_, ref) in zip(modules, found.refs, strict=True):
-            text = edits.with_module(text, label, ref)
-        return text, keep
+        found, keep = self._find(refs, beside=_beside(file.recipe, columns))
+        new = {label: ref for label, (_, ref) in zip(modules, found.refs, strict=True)}
+        return edits.with_modules(edits.with_models(file, found.models), new), keep
 
-    def verified(self, stages: Mapping[tuple[str, ...], Sequence[str]]) -> tuple[str, set[ModelRef]]:
+    def verified(self, stages: Mapping[tuple[str, ...], Sequence[str]]) -> tuple[ProjectFile, set[ModelRef]]:
         """With verifying stages, each in the place of one of the same classes."""
-        text, file = self.state.text, self.state.file
+        file = result = self.state.file
         keep: set[ModelRef] = set()
         for classes, refs in stages.items():
-            classes = tuple(edits.known_label(file, label) for label in classes)
+            columns = file.recipe.columns(classes)
+            classes = tuple(file.recipe.labels[column] for column in columns)
             modules = [naming.one_module(ref, label) for ref, label in zip(refs, [*classes, *refs], strict=False)]
-            found, kept = self._find(modules, beside=file.refs)
-            if any(set(stage.classes) == set(classes) for stage in read_project(text.encode()).verify):
-                text = edits.without_stage(text, classes)
-            text = edits.with_models(text, found.models)
-            text = edits.with_stage(text, classes, naming.in_order_of(classes, found))
+            found, kept = self._find(modules, beside=file.recipe.every_module)
+            if any(set(stage.columns) == set(columns) for stage in result.recipe.stages):
+                result = edits.without_stage(result, classes)
+            result = edits.with_models(result, found.models)
+            result = edits.with_stage(result, classes, found.in_order_of(classes))
             keep |= kept
-        return text, keep
+        return result, keep
 
     def _find(self, refs: Sequence[str], *, beside: Sequence[str]) -> tuple[naming.Written, set[ModelRef]]:
         """The names to write for ``refs``, chosen such that they fit the modules ``beside`` them."""
@@ -202,10 +202,14 @@ class Session:
         locker = Locker(self.folder, self.places(), self.state.lock)
         named = locker.named(file, requests, keep=keep)
         chosen = {pin.ref.release for pin in all_modules(named)}
-        there = all_modules(named[: len(file.classes)]) if len(beside) == len(file.refs) else []
+        there = all_modules(named[: len(file.classes)]) if len(beside) == len(file.recipe.every_module) else []
         return naming.written(file, refs, named[len(beside) :], there), chosen | keep
 
     # Locking and writing
+
+    def edit(self, file: ProjectFile, keep: Collection[ModelRef], comments: Mapping[str, str] | None = None) -> Change:
+        """``commit`` of the text changed to say ``file``; ``comments`` stand behind new classes, by label."""
+        return self.commit(rewritten(self.state.text, file, comments), keep)
 
     def commit(
         self, text: str, keep: Collection[ModelRef], *, anew: bool = False, into: VerifiedBlobs | None = None
@@ -309,12 +313,9 @@ def _with_accuracy_of(before: LockedProject | None, locked: LockedProject) -> Lo
 
 
 def _classifier(locked: LockedProject) -> object:
-    def key(pin: Pinned) -> tuple[str, str]:
-        return pin.ref.cls, pin.digest
-
-    classes = [(label, key(pin)) for label, pin in locked.classes]
-    stages = [(s.classes, [*map(key, s.modules)]) for s in locked.stages]
-    return classes, stages, locked.adapt, locked.size, locked.mode, locked.dtype
+    """What decides the accuracy: all but whether it may reject, and which of several equal releases it is."""
+    recipe = locked.recipe.mapped(lambda pin: (pin.ref.cls, pin.digest))
+    return replace(recipe, settings=replace(recipe.settings, reject=False))
 
 
 def _no_lock(state: ProjectState) -> NotFound:
@@ -353,16 +354,10 @@ def composite_of_lock(
     locked: LockedProject, modules: Mapping[ModuleRef, Module], backend: InstalledBackend
 ) -> Composite:
     """The classifier of a lock whose modules are at hand. Raises Incompatible, Conflict."""
-    column = {label: number for number, (label, _) in enumerate(locked.classes)}
-    plan = make_plan(
-        [Member(modules[pin.ref], label) for label, pin in locked.classes],
-        adapt=locked.adapt,
-        size=locked.size,
-        verifiers=[
-            Verifier(tuple(column[label] for label in stage.classes), tuple(modules[pin.ref] for pin in stage.modules))
-            for stage in locked.stages
-        ],
-        mode=locked.mode,
-        dtype=locked.dtype,
-    )
-    return Composite(plan, backend, locked.reject)
+    return Composite(make_plan(locked.recipe.mapped(lambda pin: modules[pin.ref])), backend)
+
+
+def _beside(recipe: Recipe[str], columns: Collection[int]) -> list[str]:
+    """The modules of all other classes, and those of the stages."""
+    classes = [ref for column, ref in enumerate(recipe.modules) if column not in columns]
+    return [*classes, *recipe.every_module[len(recipe.classes) :]]

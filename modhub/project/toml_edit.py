@@ -1,4 +1,4 @@
-"""Bodies of tomlkit's tables, edited in place: the ground under ``project_edits``.
+"""Bodies of tomlkit's tables, edited in place: the ground under ``rewriting``.
 
 tomlkit's own methods put a new key behind the comments that lead to the next table, and cannot move keys. A body is a
 list of pairs of a key and an item; comments and blank lines have None as their key. Only rendering may follow an edit
@@ -30,14 +30,18 @@ def uneditable() -> UsageError:
 
 def body_of(document: TOMLDocument, table: str) -> Body:
     """The body of ``[table]``, which is added behind [project] when it is missing."""
+    return bodies_of(document, table)[-1]
+
+
+def bodies_of(document: TOMLDocument, table: str) -> list[Body]:
+    """``body_of``, where the table is written as dotted keys one body a key."""
     if table not in document:
         _add_table(document, table)
-    found: Any = {key.key: item for key, item in document.body if key is not None}[table]
-    if isinstance(found, tomlkit.items.InlineTable) and not found:
+    found: list[Any] = [item for key, item in document.body if key is not None and key.key == table]
+    if isinstance(found[-1], tomlkit.items.InlineTable) and not found[-1]:
         # An empty inline table has no place for what tomlkit would put between its entries.
         raise uneditable()
-    body: Body = found.value.body
-    return body
+    return [item.value.body for item in found]
 
 
 def _add_table(document: TOMLDocument, table: str) -> None:
@@ -128,3 +132,12 @@ def key_like(key: Any, name: str) -> Any:
     """Another key, spaced as ``key`` is."""
     original = key.as_string()
     return SingleKey(name, sep=original[len(original.rstrip()) :] + key.sep)
+
+
+def value_like(item: Any, text: str) -> Any:
+    """Another text, with the quotes, the spaces and the comment of ``item``."""
+    literal = item.as_string().startswith("'") and "'" not in text
+    made = tomlkit.string(text, literal=literal)
+    made.trivia.indent, made.trivia.trail = item.trivia.indent, item.trivia.trail
+    made.trivia.comment_ws, made.trivia.comment = item.trivia.comment_ws, item.trivia.comment
+    return made

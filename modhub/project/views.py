@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modhub.composition.adapters import Adapter, adapter_between, joint_contract
+from modhub.composition.recipe import ClassifierSettings
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation.context import Places
 from modhub.installation.lockfile import LockedProject
@@ -37,10 +38,7 @@ class Tree:
     name: str
     input: str
     is_locked: bool
-    adapt: str | None
-    reject: bool
-    mode: str
-    dtype: str
+    settings: ClassifierSettings
     branches: tuple[Branch, ...]
 
 
@@ -93,16 +91,17 @@ def manifest_of(places: Places, pin: Pinned) -> Manifest:
 
 def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_locked: bool) -> Tree:
     """The tree of a locked project; ``pins`` are all its modules."""
+    settings, stages = project.settings, project.recipe.named_stages()
     releases: dict[tuple[ModelRef, str], Pinned] = {}
     for pin in pins:
         releases.setdefault((pin.ref.release, pin.digest), pin)
     contracts = {key: manifest_of(places, pin).content.contract for key, pin in releases.items()}
-    joint = joint_contract(contracts.values(), project.size) if project.adapt else next(iter(contracts.values()))
+    joint = joint_contract(contracts.values(), settings.size) if settings.adapt else next(iter(contracts.values()))
     branches = []
     for (ref, digest), contract in contracts.items():
         adapter: Adapter | None = None
-        if project.adapt is not None:
-            adapter = adapter_between(joint, contract, project.adapt, what=str(ref))
+        if settings.adapt is not None:
+            adapter = adapter_between(joint, contract, settings.adapt, what=str(ref))
         branches.append(
             Branch(
                 release=ref,
@@ -112,10 +111,7 @@ def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_l
                 adapter=None if adapter is None else str(adapter),
                 classes=tuple((label, pin.ref.cls) for label, pin in project.classes if pin.ref.release == ref),
                 verifying=tuple(
-                    (pin.ref.cls, stage.classes)
-                    for stage in project.stages
-                    for pin in stage.modules
-                    if pin.ref.release == ref
+                    (pin.ref.cls, classes) for classes, modules in stages for pin in modules if pin.ref.release == ref
                 ),
             )
         )
@@ -124,10 +120,7 @@ def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_l
         project.name,
         taken,
         is_locked,
-        project.adapt,
-        project.reject,
-        project.mode,
-        project.dtype,
+        project.settings,
         tuple(branches),
     )
 

@@ -12,7 +12,7 @@ import pytest
 
 import modhub
 from modhub.cli.commands.compose import command
-from modhub.composition.modes import DTYPES, MODES
+from modhub.composition.recipe import DTYPES, MODES
 from modhub.spec.manifest import FusedAgreement
 from tests.cli.running import Result, Workshop
 from tests.small_origins import bar_modules, quadrant_modules, quadrants, with_random_masks

@@ -12,7 +12,7 @@ import pytest
 
 import modhub
 from modhub.cli.commands.compose import command
-from modhub.composition.adapters import ADAPTS
+from modhub.composition.recipe import ADAPTS
 from tests.cli import origin
 from tests.cli.running import Result, Workshop
 from tests.small_origins import Data, fitted_model, plain_features
@@ -93,15 +93,19 @@ def test_stages_are_printed_and_used(run: Run, registry: str, workshop: Workshop
     [
         ("--swap", "cat", "--swap is 'cat'."),
         ("--swap", "=me/net:dog", "--swap is '=me/net:dog'."),
-        ("--swap", "bat=me/large:cat", "the composite has no class 'bat'; it has cat, dog, potter's wheel."),
+        ("--swap", "bat=me/large:cat", "the classifier has no class 'bat'; it has cat, dog, potter's wheel."),
         ("--rename", "cat=", "--rename is 'cat='."),
-        ("--rename", "cat=dog", "the composite has a class 'dog' already: me/net:dog@1.0.0."),
+        ("--rename", "cat=dog", "the classifier has a class 'dog' already: me/net:dog@1.0.0."),
         ("--verify-with", "cat,dog", "--verify-with is 'cat,dog'."),
-        ("--verify-with", "cat=me/net:dog", "1 class was named to verify: cat."),
+        (
+            "--verify-with",
+            "cat=me/net:dog",
+            "a stage needs at least two classes, between which modules decide; it has cat.",
+        ),
         ("--size", "12", "--size is '12'."),
         ("--size", "12x12", "the size 12x12 was given without adapt."),
-        ("--remove", "bat", "the composite has no class 'bat'"),
-        ("--restrict", "bat", "the composite has no class 'bat'"),
+        ("--remove", "bat", "the classifier has no class 'bat'"),
+        ("--restrict", "bat", "the classifier has no class 'bat'"),
     ],
 )
 def test_wrong_changes(run: Run, registry: str, option: str, value: str, message: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from modhub.composition.plan import Plan, make_plan, natural_classes
+from modhub.composition.recipe import ClassifierSettings, Recipe, Stage
 from modhub.package.module import Head, Module, Origin, PackedMasks
 from modhub.spec.digests import sha256
 from modhub.spec.manifest import InputContract, Stages
@@ -54,3 +58,8 @@ def module(ref: str = "cifar10/r56:cat", *, contract: InputContract = CONTRACT, 
         version=version or None,
     )
     return replace(made, **fields)
+
+
+def made_plan(modules: Iterable[Module], stages: Iterable[Stage[Module]] = (), **settings: Any) -> Plan:
+    """A plan of modules under their classes' names; ``settings`` as in ClassifierSettings."""
+    return make_plan(Recipe(natural_classes(modules), tuple(stages), ClassifierSettings(**settings)))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from modhub.composition.adapters import adapter_between, check_adapt, joint_contract
+from modhub.composition.adapters import adapter_between, joint_contract
+from modhub.composition.recipe import ClassifierSettings
 from modhub.errors import Incompatible, UsageError
 from tests.composition.made_by_hand import CONTRACT
 
@@ -157,5 +158,5 @@ def test_the_composite_takes_the_largest_image_with_most_channels():
 )
 def test_wrong_options(adapt, size, message):
     with pytest.raises(UsageError) as caught:
-        check_adapt(adapt, size)
+        ClassifierSettings(adapt, size).checked()
     assert str(caught.value).startswith(message)

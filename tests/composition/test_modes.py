@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modhub.composition.agreement import Agreement, agreement_of
-from modhub.composition.modes import check_dtype, check_mode, exact_percent, way_of
+from modhub.composition.modes import exact_percent, way_of
 from modhub.composition.operations import added, removed, renamed, restricted, swapped, verified
-from modhub.composition.plan import Member, make_plan
+from modhub.composition.plan import natural_classes
+from modhub.composition.recipe import ClassifierSettings
 from modhub.composition.votes import Prediction
 from modhub.errors import UsageError
 from modhub.package.module import PackedMasks
 from modhub.spec.manifest import FusedAgreement
-from tests.composition.made_by_hand import module
+from tests.composition.made_by_hand import made_plan, module
 
 CAT, DOG, SHIP = (f"cifar10/r56:{name}@1.0.0" for name in ("cat", "dog", "ship"))
 
@@ -114,7 +115,7 @@ def test_a_share_is_never_rounded_up():
 
 
 def plan(mode="auto", dtype="float32", fused=None):
-    return make_plan([Member(each) for each in modules(fused)], mode=mode, dtype=dtype)
+    return made_plan(modules(fused), mode=mode, dtype=dtype)
 
 
 def test_a_plan_prints_how_it_runs_only_where_that_is_not_the_default():
@@ -129,7 +130,7 @@ def test_a_plan_prints_how_it_runs_only_where_that_is_not_the_default():
 
 def test_each_origin_goes_its_own_way():
     others = [masked(f"cifar100/r20:{name}@1.0.0", node) for node, name in enumerate(("apple", "pear"))]
-    found = make_plan([Member(each) for each in (*modules(recorded()), *others)], mode="auto")
+    found = made_plan((*modules(recorded()), *others), mode="auto")
     assert [way.fused for way in found.ways] == [True, False]
     assert found.to_dict()["ways"] == [
         {"releases": ["cifar10/r56@1.0.0"], "fused": True, "why": found.ways[0].why},
@@ -143,36 +144,36 @@ def test_a_plan_is_exact_unless_it_approximates():
     assert not plan("auto", fused=recorded()).is_exact
     assert not plan("fused").is_exact
     assert not plan("isolated", "bfloat16").is_exact
-    assert make_plan([Member(masked(CAT, 0)), Member(masked(DOG, 0))], mode="fused").is_exact
+    assert made_plan([masked(CAT, 0), masked(DOG, 0)], mode="fused").is_exact
 
 
 def test_every_operation_keeps_mode_and_dtype():
     start = plan("fused", "bfloat16")
     other = masked("cifar100/r20:apple", 5)
     for changed in (
-        added(start, [Member(other)]),
+        added(start, natural_classes([other])),
         removed(start, "cat"),
         restricted(start, ["dog", "cat"]),
         renamed(start, "cat", "pet"),
         swapped(start, "cat", other),
         verified(start, ["cat", "dog"], [other, masked("cifar100/r20:pear", 6)]),
     ):
-        assert (changed.mode, changed.dtype) == ("fused", "bfloat16")
+        assert (changed.settings.mode, changed.settings.dtype) == ("fused", "bfloat16")
 
 
 @pytest.mark.parametrize(
-    ("check", "value", "message", "hint"),
+    ("name", "value", "message", "hint"),
     [
-        (check_mode, "zzz", "mode is 'zzz'; there is isolated, fused and auto.", "isolated is exact."),
-        (check_mode, "fussed", "mode is 'fussed'; there is isolated, fused and auto.", "did you mean fused?"),
-        (check_mode, None, "mode is None; there is isolated, fused and auto.", "isolated is exact."),
-        (check_dtype, "float16", "dtype is 'float16'; there is float32 and bfloat16.", "did you mean"),
-        (check_dtype, 32, "dtype is 32; there is float32 and bfloat16.", "float32 is exact."),
+        ("mode", "zzz", "mode is 'zzz'; there is isolated, fused and auto.", "isolated is exact."),
+        ("mode", "fussed", "mode is 'fussed'; there is isolated, fused and auto.", "did you mean fused?"),
+        ("mode", None, "mode is None; there is isolated, fused and auto.", "isolated is exact."),
+        ("dtype", "float16", "dtype is 'float16'; there is float32 and bfloat16.", "did you mean"),
+        ("dtype", 32, "dtype is 32; there is float32 and bfloat16.", "float32 is exact."),
     ],
 )
-def test_unknown_modes_and_dtypes_are_refused(check, value, message, hint):
+def test_unknown_modes_and_dtypes_are_refused(name, value, message, hint):
     with pytest.raises(UsageError) as caught:
-        check(value)
+        ClassifierSettings(**{name: value}).checked()
     assert message in str(caught.value)
     assert hint in str(caught.value)
     assert caught.value.kind in ("bad-mode", "bad-dtype")

@@ -8,17 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.composition.operations import added, removed, renamed, restricted, swapped, verified
-from modhub.composition.plan import Member, Verifier, make_plan
+from modhub.composition.plan import natural_classes
+from modhub.composition.recipe import Stage
 from modhub.composition.votes import decided
 from modhub.errors import Conflict, Incompatible, NotFound, UsageError
-from tests.composition.made_by_hand import CONTRACT, module
+from tests.composition.made_by_hand import CONTRACT, made_plan, module
 
 LARGE = CONTRACT.model_copy(update={"height": 64, "width": 64})
 derandomized = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 
 def plan_of(*refs, **options):
-    return make_plan([Member(module(ref)) for ref in refs], **options)
+    return made_plan([module(ref) for ref in refs], **options)
 
 
 PETS = plan_of("c/m:cat", "c/m:dog", "c/m:ship", "d/n:apple")
@@ -56,7 +57,7 @@ def test_swap_there_and_back_is_the_identity(plan, data):
 @derandomized
 @given(plans())
 def test_add_then_remove_is_the_identity(plan):
-    more = added(plan, [Member(module("new/net:z"))])
+    more = added(plan, natural_classes([module("new/net:z")]))
     assert more.labels[:-1] == plan.labels
     assert removed(more, "z") == plan
 
@@ -76,13 +77,13 @@ def test_rename_there_and_back_is_the_identity(plan, data):
 @derandomized
 @given(plans(), st.data())
 def test_the_order_of_parts_changes_only_the_order_of_columns(plan, data):
-    order = data.draw(st.permutations(range(len(plan.members))))
+    order = data.draw(st.permutations(range(len(plan.recipe.classes))))
     turned = restricted(plan, [plan.labels[column] for column in order])
     assert turned.labels == tuple(plan.labels[column] for column in order)
     margins = np.random.default_rng(0).normal(size=(5, len(plan.recognisers))).astype(np.float32)
-    k = len(plan.members)
-    votes = decided(margins[:, :k], margins[:, k:], [v.columns for v in plan.verifiers])
-    again = decided(margins[:, :k][:, order], margins[:, k:], [v.columns for v in turned.verifiers])
+    k = len(plan.recipe.classes)
+    votes = decided(margins[:, :k], margins[:, k:], [v.columns for v in plan.recipe.stages])
+    again = decided(margins[:, :k][:, order], margins[:, k:], [v.columns for v in turned.recipe.stages])
     np.testing.assert_array_equal(again, votes[:, order])
 
 
@@ -92,31 +93,31 @@ def test_restricting_keeps_the_order_given():
 
 def test_a_verifier_follows_its_classes():
     plan = verified(PETS, ["dog", "cat"], [module("me/two:dog"), module("me/two:cat")])
-    assert plan.verifiers[0].columns == (1, 0)
+    assert plan.recipe.stages[0].columns == (1, 0)
     turned = restricted(plan, ["apple", "cat", "dog"])
-    assert turned.verifiers == (Verifier((2, 1), plan.verifiers[0].modules),)
-    assert removed(plan, "dog").verifiers == ()
-    assert removed(plan, "ship").verifiers == plan.verifiers
-    assert swapped(plan, "cat", module("d/n:cat")).verifiers == plan.verifiers
+    assert turned.recipe.stages == (Stage((2, 1), plan.recipe.stages[0].modules),)
+    assert removed(plan, "dog").recipe.stages == ()
+    assert removed(plan, "ship").recipe.stages == plan.recipe.stages
+    assert swapped(plan, "cat", module("d/n:cat")).recipe.stages == plan.recipe.stages
     three = verified(PETS, ["dog", "cat", "apple"], [*TWO, module("me/two:apple")])
-    left = removed(three, "dog").verifiers[0]
+    left = removed(three, "dog").recipe.stages[0]
     assert (left.columns, [m.ref for m in left.modules]) == ((0, 2), ["me/two:cat", "me/two:apple"])
 
 
 def test_merging_brings_verifiers_along():
     other = verified(plan_of("x/y:cat", "x/y:dog"), ["cat", "dog"], TWO)
-    both = added(PETS, other.members, other.verifiers)
-    assert [verifier.columns for verifier in both.verifiers] == [(4, 5)]
+    both = added(PETS, other.recipe.classes, other.recipe.stages)
+    assert [verifier.columns for verifier in both.recipe.stages] == [(4, 5)]
     assert both.labels == ("c/m:cat", "c/m:dog", "ship", "apple", "x/y:cat", "x/y:dog")
 
 
 def test_modules_verify_the_class_of_their_name_else_in_order():
     by_name = verified(PETS, ["cat", "dog"], TWO[::-1])
-    assert [m.name for m in by_name.verifiers[0].modules] == ["cat", "dog"]
+    assert [m.name for m in by_name.recipe.stages[0].modules] == ["cat", "dog"]
     others = [module("me/two:feline"), module("me/two:canine")]
-    assert verified(PETS, ["cat", "dog"], others).verifiers[0].modules == tuple(others)
+    assert verified(PETS, ["cat", "dog"], others).recipe.stages[0].modules == tuple(others)
     half = [module("me/two:dog"), module("me/two:canine")]
-    assert verified(PETS, ["cat", "dog"], half).verifiers[0].modules == tuple(half)
+    assert verified(PETS, ["cat", "dog"], half).recipe.stages[0].modules == tuple(half)
 
 
 def test_stages_are_printed():
@@ -147,8 +148,8 @@ def literally(margins, verifying, stages):
 @derandomized
 @given(plans(), st.integers(0, 1000))
 def test_deciding_again_is_what_it_says(plan, seed):
-    random, k = np.random.default_rng(seed), len(plan.members)
-    stages = [verifier.columns for verifier in plan.verifiers]
+    random, k = np.random.default_rng(seed), len(plan.recipe.classes)
+    stages = [verifier.columns for verifier in plan.recipe.stages]
     margins, verifying = random.normal(size=(9, k)), random.normal(size=(9, sum(map(len, stages))))
     found = decided(margins.astype(np.float32), verifying.astype(np.float32), stages)
     np.testing.assert_array_equal(found, literally(margins.astype(np.float32), verifying.astype(np.float32), stages))
@@ -172,7 +173,7 @@ def test_stages_follow_one_another():
 
 def test_without_adapt_differing_sizes_are_an_error_with_a_way_out():
     with pytest.raises(Incompatible) as caught:
-        make_plan([Member(module("c/m:cat")), Member(module("i/n:goldfish", contract=LARGE))])
+        made_plan([module("c/m:cat"), module("i/n:goldfish", contract=LARGE)])
     assert str(caught.value) == (
         "cannot compose c/m:cat with i/n:goldfish: input 32x32x3 vs 64x64x3. "
         'Hint: adapt="resize" (--adapt resize) gives each module an adapter; or take modules of equal inputs.'
@@ -186,8 +187,8 @@ def test_a_verifier_of_another_size_is_an_error_too():
 
 
 def test_the_plan_says_which_module_gets_which_adapter():
-    members = [Member(module("c/m:cat")), Member(module("i/n:goldfish", contract=LARGE))]
-    plan = make_plan(members, adapt="resize")
+    members = [module("c/m:cat"), module("i/n:goldfish", contract=LARGE)]
+    plan = made_plan(members, adapt="resize")
     assert plan.contract.shape == (64, 64, 3)
     assert str(plan).splitlines()[-1] == "adapter of cat: resize 64x64 -> 32x32 (4 pixels become one)"
     assert plan.to_dict()["members"][0]["adapter"] == {
@@ -195,10 +196,10 @@ def test_the_plan_says_which_module_gets_which_adapter():
         "costs": ["4 pixels become one"],
     }
     assert plan.to_dict()["members"][1]["adapter"] is None
-    small = make_plan(members, adapt="resize", size=(32, 32))
+    small = made_plan(members, adapt="resize", size=(32, 32))
     assert small.contract.shape == (32, 32, 3)
     assert "adapter of goldfish: resize 32x32 -> 64x64" in str(small)
-    assert swapped(small, "cat", module("d/n:cat")).size == (32, 32)
+    assert swapped(small, "cat", module("d/n:cat")).settings.size == (32, 32)
 
 
 # Refusals
@@ -207,23 +208,31 @@ def test_the_plan_says_which_module_gets_which_adapter():
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        (lambda: renamed(PETS, "cat", "dog"), "duplicate-label", "the composite has a class 'dog' already: c/m:dog."),
+        (lambda: renamed(PETS, "cat", "dog"), "duplicate-label", "the classifier has a class 'dog' already: c/m:dog."),
         (lambda: renamed(PETS, "cat", " "), "bad-label", "' ' cannot be a label."),
         (lambda: renamed(PETS, "cat", "a\x1b[2J"), "bad-label", r"'a\x1b[2J' cannot be a label."),
         (lambda: renamed(PETS, "cat", "x" * 501), "bad-label", "'xxx"),
-        (lambda: renamed(PETS, "bat", "x"), "unknown-class", "the composite has no class 'bat'; it has cat, dog"),
+        (lambda: renamed(PETS, "bat", "x"), "unknown-class", "the classifier has no class 'bat'; it has cat, dog"),
         (lambda: restricted(PETS, []), "empty", "no class was named to keep."),
         (lambda: restricted(PETS, "cat"), "bad-classes", "a list of classes is needed, not the one name 'cat'."),
         (lambda: restricted(PETS, ["cat", "cat"]), "duplicate-class", "'cat' is named twice to restrict."),
         (lambda: restricted(PETS, ["cat", "c/m:cat"]), "duplicate-class", "'cat' is named twice to restrict."),
-        (lambda: verified(PETS, ["cat"], TWO[:1]), "bad-verifier", "1 class was named to verify: cat."),
-        (lambda: verified(PETS, [], []), "bad-verifier", "0 class was named to verify."),
+        (
+            lambda: verified(PETS, ["cat"], TWO[:1]),
+            "bad-verifier",
+            "a stage needs at least two classes, between which modules decide; it has cat.",
+        ),
+        (
+            lambda: verified(PETS, [], []),
+            "bad-verifier",
+            "a stage needs at least two classes, between which modules decide; it has none.",
+        ),
         (
             lambda: verified(PETS, ["cat", "dog"], TWO[:1]),
             "bad-verifier",
             "1 modules cannot verify 2 classes (cat, dog): me/two:cat.",
         ),
-        (lambda: verified(PETS, ["cat", "bat"], TWO), "unknown-class", "the composite has no class 'bat'"),
+        (lambda: verified(PETS, ["cat", "bat"], TWO), "unknown-class", "the classifier has no class 'bat'"),
     ],
 )
 def test_what_is_refused(change, kind, message):

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.composition.operations import added, removed, swapped
-from modhub.composition.plan import Member, make_plan
+from modhub.composition.plan import make_plan, natural_classes
+from modhub.composition.recipe import Recipe
 from modhub.errors import Conflict, Incompatible, NotFound, UsageError
-from tests.composition.made_by_hand import CONTRACT, module
+from tests.composition.made_by_hand import CONTRACT, made_plan, module
 
 
 def plan_of(*refs):
-    return make_plan([Member(module(ref)) for ref in refs])
+    return made_plan([module(ref) for ref in refs])
 
 
 # Labels
@@ -38,12 +39,12 @@ def test_two_versions_of_one_module_are_told_apart_by_version():
 
 def test_two_unpublished_modules_of_one_name_are_told_apart_by_digest():
     one, other = module(digest="sha256:" + "a" * 64), module(digest="sha256:" + "b" * 64)
-    plan = make_plan([Member(one), Member(other)])
+    plan = made_plan([one, other])
     assert plan.labels == ("cifar10/r56:cat " + "a" * 12, "cifar10/r56:cat " + "b" * 12)
 
 
 def test_a_chosen_label_stands():
-    plan = make_plan([Member(module("cifar10/r56:cat"), "pet"), Member(module("cifar10/r20:cat"))])
+    plan = make_plan(Recipe((("pet", module("cifar10/r56:cat")), ("cat", module("cifar10/r20:cat")))))
     assert plan.labels == ("pet", "cat")
 
 
@@ -71,7 +72,7 @@ def test_labels_are_distinct_and_lead_back_to_their_column(chosen):
 
 def test_no_modules_at_all():
     with pytest.raises(UsageError) as caught:
-        make_plan([])
+        made_plan([])
     assert str(caught.value) == (
         'no modules were given. Hint: name at least one, for example compose(["c10:cat", "c100:apple"]).'
     )
@@ -86,7 +87,7 @@ def test_a_module_named_twice():
 def test_one_module_under_two_versions_is_named_with_both():
     one, other = (module(f"cifar10/r56:cat@{version}", digest="sha256:" + "a" * 64) for version in ("1.0.0", "2.0.0"))
     with pytest.raises(Conflict) as caught:
-        make_plan([Member(one), Member(other)])
+        made_plan([one, other])
     assert "cifar10/r56:cat@2.0.0 is named twice, once as cifar10/r56:cat@1.0.0." in str(caught.value)
 
 
@@ -103,7 +104,7 @@ def test_one_module_under_two_versions_is_named_with_both():
 def test_inputs_that_differ_name_both_modules_and_both_values(changes, reason):
     goldfish = module("imagenet200/r20:goldfish", contract=CONTRACT.model_copy(update=changes))
     with pytest.raises(Incompatible) as caught:
-        make_plan([Member(module("cifar10/r56:cat")), Member(module("cifar10/r56:dog")), Member(goldfish)])
+        made_plan([module("cifar10/r56:cat"), module("cifar10/r56:dog"), goldfish])
     assert str(caught.value).startswith(
         f"cannot compose cifar10/r56:cat with imagenet200/r20:goldfish: {reason}. Hint: "
     )
@@ -113,7 +114,7 @@ def test_inputs_that_differ_name_both_modules_and_both_values(changes, reason):
 @pytest.mark.parametrize("changes", [{"rescale": 1.0}, {"mean": (0.5,) * 3, "std": (0.2,) * 3}, {"dtype": "float32"}])
 def test_preprocessing_may_differ_because_every_module_does_its_own(changes):
     other = module("cifar100/r20:apple", contract=CONTRACT.model_copy(update=changes))
-    assert make_plan([Member(module()), Member(other)]).labels == ("cat", "apple")
+    assert made_plan([module(), other]).labels == ("cat", "apple")
 
 
 # Trunks
@@ -122,7 +123,7 @@ def test_preprocessing_may_differ_because_every_module_does_its_own(changes):
 def test_modules_of_one_origin_share_a_trunk_and_keep_their_columns():
     cat, apple = module("cifar10/r56:cat"), module("cifar100/r20:apple")
     dog = module("cifar10/r56:dog", origin=cat.origin)
-    assert make_plan([Member(cat), Member(apple), Member(dog)]).groups() == [[0, 2], [1]]
+    assert made_plan([cat, apple, dog]).groups() == [[0, 2], [1]]
 
 
 # Changes
@@ -143,13 +144,13 @@ def test_the_only_class_cannot_be_removed():
 
 
 def test_adding_goes_to_the_end():
-    plan = added(plan_of("cifar10/r56:cat"), [Member(module("cifar100/r20:apple")), Member(module("cifar10/r56:dog"))])
+    plan = added(plan_of("cifar10/r56:cat"), natural_classes([module("cifar100/r20:apple"), module("cifar10/r56:dog")]))
     assert plan.labels == ("cat", "apple", "dog")
 
 
 def test_adding_what_is_there_already_is_a_conflict():
     with pytest.raises(Conflict, match="cifar10/r56:cat is named twice"):
-        added(plan_of("cifar10/r56:cat"), [Member(module("cifar10/r56:cat"))])
+        added(plan_of("cifar10/r56:cat"), natural_classes([module("cifar10/r56:cat")]))
 
 
 def test_a_swap_keeps_place_and_label():
@@ -181,7 +182,7 @@ def test_a_swap_there_and_back_is_the_identity(chosen, other, data):
     there = swapped(plan, plan.labels[column], module(other))
     assert there.modules[column].ref == module(other).ref
     others = [k for k in range(len(chosen)) if k != column]
-    assert [there.members[k] for k in others] == [plan.members[k] for k in others]
+    assert [there.recipe.classes[k] for k in others] == [plan.recipe.classes[k] for k in others]
     back = swapped(there, there.labels[column], plan.modules[column])
     assert back == plan
 
@@ -205,14 +206,14 @@ def test_a_name_that_two_classes_have_is_not_found():
     plan = plan_of("cifar10/r56:cat", "cifar10/r20:cat")
     with pytest.raises(NotFound) as caught:
         plan.column("cat")
-    assert "the composite has no class 'cat'; it has cifar10/r56:cat, cifar10/r20:cat." in str(caught.value)
+    assert "the classifier has no class 'cat'; it has cifar10/r56:cat, cifar10/r20:cat." in str(caught.value)
 
 
 def test_an_unknown_class_suggests_the_nearest():
     for change in (removed, lambda plan, label: swapped(plan, label, module("cifar100/r20:apple"))):
         with pytest.raises(NotFound) as caught:
             change(plan_of("cifar10/r56:cat", "cifar10/r56:truck"), "trick")
-        assert str(caught.value) == "the composite has no class 'trick'; it has cat, truck. Hint: did you mean truck?"
+        assert str(caught.value) == "the classifier has no class 'trick'; it has cat, truck. Hint: did you mean truck?"
 
 
 # Printing

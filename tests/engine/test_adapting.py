@@ -67,7 +67,7 @@ def test_the_composites_size_may_be_chosen(large):
 
 def test_operations_keep_the_adapter(large):
     both = compose([*quadrant_modules().modules[:2], large.modules[2]], adapt="resize")
-    assert both.remove("top right").plan.adapt == "resize"
+    assert both.remove("top right").plan.settings.adapt == "resize"
     assert both.add(bar_modules().modules[0]).predict(IMAGES).margins.shape == (12, 4)
     assert both.swap("top left", large.modules[0]).rename("top left", "corner").classes[0] == "corner"
 
@@ -148,7 +148,7 @@ def test_merged_composites_keep_their_stages():
     other = compose([bar_modules().modules[2]]).rename("top left", "corner")
     both = compose([other, one])
     assert both.classes == ["corner", "top left", "top right", "bottom left", "bottom right"]
-    assert [verifier.columns for verifier in both.plan.verifiers] == [(1, 2)]
+    assert [stage.columns for stage in both.plan.recipe.stages] == [(1, 2)]
     assert other.add(one).plan == both.plan
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.composition.modes import DTYPES
+from modhub.composition.recipe import DTYPES
 from modhub.engine.read.reader import read_model
 from modhub.engine.run.bfloat16 import ReducedNetwork
 from modhub.engine.run.fused import FusedRunner
@@ -152,7 +152,7 @@ def test_origins_adapters_verifiers_and_changes_work_fused():
     assert prediction.classes == ("flat", "top left", "top right", "vertical")
     np.testing.assert_allclose(np.sort(prediction.margins), np.sort(prediction.own_margins), atol=1e-6)
     smaller = composite.restrict(["vertical", "flat"])
-    assert (smaller.plan.mode, smaller.add(three).plan.mode) == ("fused", "fused")
+    assert (smaller.plan.settings.mode, smaller.add(three).plan.settings.mode) == ("fused", "fused")
     assert len(smaller.predict(large).labels) == 20
 
 

@@ -13,12 +13,12 @@ from PIL import Image
 import modhub
 from modhub.composition.composite import Composite
 from modhub.composition.explanation import Firing, explanation_of
-from modhub.composition.plan import Member, Verifier, make_plan
+from modhub.composition.recipe import Stage
 from modhub.errors import InvalidData, ModhubError, NotFound, UsageError
 from modhub.ops.explain import explain
 from modhub.package.decomposition import with_digests
 from modhub.package.module import Module, PackedMasks
-from tests.composition.made_by_hand import module
+from tests.composition.made_by_hand import made_plan, module
 from tests.oracle.forward import forward
 from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, with_random_masks
 
@@ -103,7 +103,7 @@ def by_hand(margins: list[float], thresholds: list[float] | None = None, **optio
         module(f"me/net:{name}", threshold=threshold)
         for name, threshold in zip(names, thresholds or [0.0] * len(names), strict=True)
     ]
-    plan = make_plan([Member(each) for each in modules])
+    plan = made_plan(modules)
     return explanation_of(plan, np.array(margins, np.float32), [()] * len(modules), **options)
 
 
@@ -161,9 +161,9 @@ def test_equal_margins_go_to_the_first() -> None:
 def test_stages_say_what_they_did() -> None:
     cat, dog, fox, wolf = (module(f"me/net:{name}") for name in ("cat", "dog", "fox", "wolf"))
     judges = tuple(module(f"me/judge:{name}") for name in ("cat", "dog", "wolf"))
-    plan = make_plan(
-        [Member(each) for each in (cat, dog, fox, wolf)],
-        verifiers=[Verifier((0, 1), judges[:2]), Verifier((0, 3), judges[::2]), Verifier((1, 3), judges[1:])],
+    plan = made_plan(
+        (cat, dog, fox, wolf),
+        stages=[Stage((0, 1), judges[:2]), Stage((0, 3), judges[::2]), Stage((1, 3), judges[1:])],
     )
     margins = np.array([5, 4, 1, 2, -1, 3, 7, 8, 6, 0.5], np.float32)
     explanation = explanation_of(plan, margins, [()] * 4)

@@ -14,11 +14,11 @@ from PIL import Image
 
 import modhub
 from modhub.composition.explanation import Explanation, Firing, explanation_of
-from modhub.composition.plan import Member, Verifier, make_plan
+from modhub.composition.recipe import Stage
 from modhub.errors import StorageError, UsageError
 from modhub.plots.drawing import ACCENT, SOFT, look
 from modhub.plots.explanation import MOST_CLASSES, check_out, drawn, save_explanation
-from tests.composition.made_by_hand import CONTRACT, module
+from tests.composition.made_by_hand import CONTRACT, made_plan, module
 from tests.small_origins import bar_modules, bars
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
@@ -31,7 +31,7 @@ def explanation(classes: int, *, layers: int = 5, origins: int = 1, **verifying:
         module(f"me/net{number % origins}:class number {number}", threshold=float(random.normal()))
         for number in range(classes)
     ]
-    plan = make_plan([Member(each) for each in modules], **verifying)
+    plan = made_plan(modules, **verifying)
     margins = random.normal(0, 5, len(plan.recognisers)).astype(np.float32)
     firings = [
         tuple(
@@ -144,7 +144,7 @@ def test_a_module_that_keeps_nothing_of_a_layer_leaves_it_white() -> None:
 
 def test_margins_that_a_stage_gave_out_are_marked() -> None:
     judges = tuple(module(f"me/judge:{name}") for name in ("one", "two", "three"))
-    what = explanation(3, verifiers=[Verifier((0, 1, 2), judges)])
+    what = explanation(3, stages=[Stage((0, 1, 2), judges)])
     assert any(said.final != said.margin for said in what.modules)
     _, bars_, *_ = figure_of(what).axes
     labels = [text.get_text() for text in bars_.get_legend().get_texts()]

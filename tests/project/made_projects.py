@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from synthetic import release
 
 from modhub import Project
+from modhub.installation.lockfile import LockedProject
 from modhub.spec.manifest import digest_of
 
 
@@ -33,3 +37,8 @@ def wide_release(name: str, version: str = "1.0.0", **options: object):
     contract = manifest.content.contract.model_copy(update={"height": 8, "width": 8})
     content = manifest.content.model_copy(update={"contract": contract})
     return manifest.model_copy(update={"content": content, "digest": digest_of(content)}), blobs
+
+
+def with_settings(locked: LockedProject, **settings: Any) -> LockedProject:
+    """A lock of the same modules with other settings, as in ClassifierSettings."""
+    return replace(locked, recipe=replace(locked.recipe, settings=replace(locked.recipe.settings, **settings)))

@@ -110,21 +110,21 @@ def test_taking_away_and_renaming_need_no_registry(project, registry):
 
 def test_a_stage_is_matched_by_name_and_takes_the_place_of_one_of_the_same_classes(project):
     change = project.verify_with({("cat", "dog"): ["me/two:dog", "me/two:cat"]})
-    assert [[str(pin.ref) for pin in stage.modules] for stage in change.locked.stages] == [
+    assert [[str(pin.ref) for pin in modules] for _, modules in change.locked.recipe.named_stages()] == [
         ["me/two:cat@1.0.0", "me/two:dog@1.0.0"]
     ]
     change = project.verify_with({("dog", "cat"): ["me/net:potters-wheel@^1", "me/net:cat@^1"]})
-    assert [(stage.classes, [pin.ref.cls for pin in stage.modules]) for stage in change.locked.stages] == [
+    assert [(names, [pin.ref.cls for pin in pins]) for names, pins in change.locked.recipe.named_stages()] == [
         (("dog", "cat"), ["potters-wheel", "cat"])
     ]
     project.rename({"cat": "kitten"})
-    assert project.locked.stages[0].classes == ("dog", "kitten")
+    assert project.locked.recipe.named_stages()[0][0] == ("dog", "kitten")
     before = toml(project)
     project.verify_with({("bird", "dog"): ["me/two:bird", "me/two:dog"]})
     project.drop_verifier(["dog", "bird"])
     assert toml(project) == before
     project.remove("kitten")
-    assert project.locked.stages == ()
+    assert project.locked.recipe.stages == ()
     assert "verify" not in toml(project)
 
 
@@ -150,7 +150,7 @@ def test_merging_brings_classes_stages_short_names_and_comments(project, tmp_pat
     assert 'n = "me/net@^1"' in toml(project)
     assert 'modules = ["n:cat", "me/two:cat"]' in toml(project)
     assert list(refs(project)) == ["cat", "dog", "bird", "wheel", "robin"]
-    assert [stage.classes for stage in project.locked.stages] == [("wheel", "robin")]
+    assert [names for names, _ in project.locked.recipe.named_stages()] == [("wheel", "robin")]
 
 
 def test_merging_refuses_a_label_that_means_two_modules(project, tmp_path, registry):

@@ -206,7 +206,7 @@ def test_diff_of_real_releases_tells_masks_from_heads(run):
         (["swap", "cat"], 2, "'cat' is not LABEL=REF"),
         (["swap", "=me/two:cat"], 2, "is not LABEL=REF"),
         (["swap", "cat=me/two:cat", "cat=me/net:cat"], 2, "'cat' is named twice"),
-        (["swap", "emu=me/two:cat"], 3, "the project has no class 'emu'"),
+        (["swap", "emu=me/two:cat"], 3, "the classifier has no class 'emu'"),
         (["rename", "cat="], 2, "'cat=' is not OLD=NEW"),
         (["rename", "cat=a\x1bb"], 2, r"'a\x1bb' cannot be a label"),
         (["restrict"], 2, "missing argument"),

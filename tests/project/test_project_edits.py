@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from modhub.errors import Conflict, NotFound, UsageError
 from modhub.project import edits
 from modhub.project.manifest import read_project
+from modhub.project.rewriting import rewritten
 
 TEXT = """\
 # Our pets.
@@ -31,34 +32,43 @@ modules = ["me/two:cat", "me/two:dog"]
 """
 
 
+def edited(change, text, *arguments, comments=None):
+    """``text`` after an edit of its values."""
+    return rewritten(text, change(read_project(text.encode()), *arguments), comments)
+
+
+def with_module(text, label, ref):
+    return edited(edits.with_modules, text, {label: ref})
+
+
 def test_a_new_class_stands_behind_the_last_one_and_not_behind_comments():
-    assert edits.with_classes(TEXT, {"ash": "me/net:ash@^1"}, {"ash": "# tree"}) == TEXT.replace(
+    assert edited(edits.with_classes, TEXT, {"ash": "me/net:ash@^1"}, comments={"ash": "# tree"}) == TEXT.replace(
         '"big dog" = "c10:dog"\n', '"big dog" = "c10:dog"\nash = "me/net:ash@^1"  # tree\n'
     )
 
 
 def test_a_new_table_of_short_names_stands_behind_the_project():
-    with_one = edits.with_models(TEXT, {"c10": "cifar10/r56@^1"})
+    with_one = edited(edits.with_models, TEXT, {"c10": "cifar10/r56@^1"})
     assert with_one == TEXT.replace("# short\n\n", '# short\n\n[models]\nc10 = "cifar10/r56@^1"\n\n')
 
 
 def test_a_swapped_class_keeps_place_comment_and_quotes():
-    assert edits.with_module(TEXT, "cat", "me/net:cat") == TEXT.replace("'c10:cat'", "'me/net:cat'")
+    assert with_module(TEXT, "cat", "me/net:cat") == TEXT.replace("'c10:cat'", "'me/net:cat'")
 
 
 def test_a_renamed_class_is_renamed_where_it_is_verified():
-    changed = edits.with_labels(TEXT, {"cat": "kitten"})
+    changed = edited(edits.with_labels, TEXT, {"cat": "kitten"})
     assert changed == TEXT.replace("cat = ", "kitten = ").replace('["cat", "big dog"]', '["kitten", "big dog"]')
 
 
 def test_two_labels_can_change_places():
-    changed = edits.with_labels(TEXT, {"cat": "big dog", "big dog": "cat"})
+    changed = edited(edits.with_labels, TEXT, {"cat": "big dog", "big dog": "cat"})
     assert list(read_project(changed.encode()).classes.items()) == [("big dog", "c10:cat"), ("cat", "c10:dog")]
-    assert edits.with_labels(changed, {"cat": "big dog", "big dog": "cat"}) == TEXT
+    assert edited(edits.with_labels, changed, {"cat": "big dog", "big dog": "cat"}) == TEXT
 
 
 def test_with_its_last_pair_a_stage_goes_and_comments_stay():
-    changed = edits.without_classes(TEXT, ["cat"])
+    changed = edited(edits.without_classes, TEXT, ["cat"])
     assert read_project(changed.encode()).verify == ()
     assert [line for line in changed.splitlines() if line.startswith("#")] == [
         "# Our pets.",
@@ -70,28 +80,28 @@ def test_with_its_last_pair_a_stage_goes_and_comments_stay():
 
 
 def test_a_stage_of_three_decides_among_the_two_that_are_left():
-    text = edits.without_stage(edits.with_classes(TEXT, {"ash": "a:b"}), ["cat", "big dog"])
-    text = edits.with_stage(text, ["ash", "cat", "big dog"], ["x/y:a", "x/y:b", "x/y:c"])
-    file = read_project(edits.without_classes(text, ["cat"]).encode())
+    text = edited(edits.without_stage, edited(edits.with_classes, TEXT, {"ash": "a:b"}), ["cat", "big dog"])
+    text = edited(edits.with_stage, text, ["ash", "cat", "big dog"], ["x/y:a", "x/y:b", "x/y:c"])
+    file = read_project(edited(edits.without_classes, text, ["cat"]).encode())
     assert [(stage.classes, stage.modules) for stage in file.verify] == [(("ash", "big dog"), ("x/y:a", "x/y:c"))]
 
 
 def test_short_names_go_with_the_last_class_that_uses_them_but_unused_ones_of_old_stay():
-    text = edits.with_models(TEXT, {"c10": "c10x@^1", "c10x": "cifar10/r56", "spare": "me/net"})
-    assert set(read_project(edits.without_classes(text, ["cat"]).encode()).models) == {"c10", "c10x", "spare"}
-    assert set(read_project(edits.without_classes(text, ["cat", "big dog"]).encode()).models) == {"spare"}
+    text = edited(edits.with_models, TEXT, {"c10": "c10x@^1", "c10x": "cifar10/r56", "spare": "me/net"})
+    assert set(read_project(edited(edits.without_classes, text, ["cat"]).encode()).models) == {"c10", "c10x", "spare"}
+    assert set(read_project(edited(edits.without_classes, text, ["cat", "big dog"]).encode()).models) == {"spare"}
 
 
 def test_restricting_puts_classes_in_the_order_given():
-    text = edits.with_classes(TEXT, {"ash": "a:b"})
-    changed = edits.with_only(text, ["ash", "cat"])
+    text = edited(edits.with_classes, TEXT, {"ash": "a:b"})
+    changed = edited(edits.with_only, text, ["ash", "cat"])
     assert list(read_project(changed.encode()).classes) == ["ash", "cat"]
     assert "cat = 'c10:cat'  # purrs" in changed
 
 
 def test_registries_are_joined():
-    once = edits.with_registries(TEXT, ["./a", "./b"])
-    assert edits.with_registries(once, ["./b", "./c"]) == TEXT.replace(
+    once = edited(edits.with_registries, TEXT, ["./a", "./b"])
+    assert edited(edits.with_registries, once, ["./b", "./c"]) == TEXT.replace(
         "# short\n", '# short\nregistries = ["./a", "./b", "./c"]\n'
     )
 
@@ -100,21 +110,31 @@ def test_registries_are_joined():
     ("change", "kind", "error", "text"),
     [
         (
-            lambda t: edits.with_classes(t, {"cat": "a:b"}),
+            lambda t: edited(edits.with_classes, t, {"cat": "a:b"}),
             "duplicate-label",
             Conflict,
             "a class 'cat' already: c10:cat",
         ),
-        (lambda t: edits.with_classes(t, {"": "a:b"}), "bad-label", UsageError, "'' cannot be a label"),
-        (lambda t: edits.with_classes(t, {"a\tb": "a:b"}), "bad-label", UsageError, r"'a\tb' cannot be a label"),
-        (lambda t: edits.with_module(t, "cta", "a:b"), "unknown-class", NotFound, "did you mean cat?"),
-        (lambda t: edits.without_classes(t, ["dog"]), "unknown-class", NotFound, "it has cat, big dog"),
-        (lambda t: edits.with_labels(t, {"cat": "big dog"}), "duplicate-label", Conflict, "'big dog' already"),
-        (lambda t: edits.with_labels(t, {"cat": "x", "big dog": "x"}), "duplicate-label", UsageError, "one label"),
-        (lambda t: edits.with_only(t, []), "empty", UsageError, "no class was named"),
-        (lambda t: edits.with_only(t, ["cat", "cat"]), "duplicate-class", UsageError, "named twice"),
-        (lambda t: edits.with_stage(t, ["cat"], ["a:b"]), "bad-verifier", UsageError, "at least two classes"),
-        (lambda t: edits.without_stage(t, ["cat"]), "no-stage", NotFound, "there is one for cat,big dog"),
+        (lambda t: edited(edits.with_classes, t, {"": "a:b"}), "bad-label", UsageError, "'' cannot be a label"),
+        (
+            lambda t: edited(edits.with_classes, t, {"a\tb": "a:b"}),
+            "bad-label",
+            UsageError,
+            r"'a\tb' cannot be a label",
+        ),
+        (lambda t: with_module(t, "cta", "a:b"), "unknown-class", NotFound, "did you mean cat?"),
+        (lambda t: edited(edits.without_classes, t, ["dog"]), "unknown-class", NotFound, "it has cat, big dog"),
+        (lambda t: edited(edits.with_labels, t, {"cat": "big dog"}), "duplicate-label", Conflict, "'big dog' already"),
+        (
+            lambda t: edited(edits.with_labels, t, {"cat": "x", "big dog": "x"}),
+            "duplicate-label",
+            UsageError,
+            "one label",
+        ),
+        (lambda t: edited(edits.with_only, t, []), "empty", UsageError, "no class was named"),
+        (lambda t: edited(edits.with_only, t, ["cat", "cat"]), "duplicate-class", UsageError, "named twice"),
+        (lambda t: edited(edits.with_stage, t, ["cat"], ["a:b"]), "bad-verifier", UsageError, "at least two classes"),
+        (lambda t: edited(edits.without_stage, t, ["cat"]), "no-stage", NotFound, "there is one for cat,big dog"),
     ],
 )
 def test_what_cannot_be_is_refused(change, kind, error, text):
@@ -127,7 +147,7 @@ def test_what_cannot_be_is_refused(change, kind, error, text):
 @pytest.mark.parametrize("text", ['project = {name = "x"}\nclasses = {}\n', 'project = {name = "x"}\n'])
 def test_what_cannot_be_edited_with_care_is_not(text):
     with pytest.raises(UsageError, match="cannot be edited without changing more") as caught:
-        edits.with_classes(text, {"cat": "a:b"})
+        edited(edits.with_classes, text, {"cat": "a:b"})
     assert caught.value.kind == "uneditable"
 
 
@@ -142,15 +162,15 @@ def test_what_cannot_be_edited_with_care_is_not(text):
     ],
 )
 def test_other_ways_to_write_a_project_are_edited_too(text):
-    changed = edits.with_classes(text, {"cat": "a:b"})
+    changed = edited(edits.with_classes, text, {"cat": "a:b"})
     assert list(read_project(changed.encode()).classes) == ["a", "cat"]
-    back = edits.without_classes(changed, ["cat"])
+    back = edited(edits.without_classes, changed, ["cat"])
     assert back.rstrip("\r\n") == text.rstrip("\r\n")
 
 
 def test_a_table_in_front_of_all_others_leaves_its_comments():
     text = '[models]\nm="me/net"\n# about x\n[project]\nname="x"\n[classes]\na="m:y"\nb="c:d"\n'
-    assert "# about x" in edits.without_classes(text, ["a"])
+    assert "# about x" in edited(edits.without_classes, text, ["a"])
 
 
 # Properties
@@ -211,9 +231,9 @@ def comments(text):
 def test_swapping_there_and_back_is_the_identity(text, data):
     label = data.draw(st.sampled_from(labels_of(text)))
     old = read_project(text.encode()).classes[label]
-    there = edits.with_module(text, label, data.draw(REFS))
+    there = with_module(text, label, data.draw(REFS))
     assert comments(there) == comments(text)
-    back = edits.with_module(there, label, old)
+    back = with_module(there, label, old)
     assert read_project(back.encode()) == read_project(text.encode())
     # Single quotes cannot hold every name; everything else is as it was.
     assert back.replace("'", '"') == text.replace("'", '"')
@@ -225,9 +245,11 @@ def test_adding_and_removing_is_the_identity(text, label, ref):
     if label in labels_of(text):
         return
     short = {ref.partition(":")[0]} & {"c10", "two"}
-    there = edits.with_classes(edits.with_models(text, dict.fromkeys(short, "cifar10/r56@^1")), {label: ref})
+    there = edited(
+        edits.with_classes, edited(edits.with_models, text, dict.fromkeys(short, "cifar10/r56@^1")), {label: ref}
+    )
     assert comments(there) == comments(text)
-    back = edits.without_classes(there, [label])
+    back = edited(edits.without_classes, there, [label])
     # A short name that another class uses, which somebody else had to define until now, is the project's from now on.
     if not any(re.search(rf"""["']{name}:""", text) for name in short):
         assert back == text
@@ -240,9 +262,9 @@ def test_renaming_there_and_back_is_the_identity(text, name, data):
     label = data.draw(st.sampled_from(labels_of(text)))
     if name in labels_of(text):
         return
-    there = edits.with_labels(text, {label: name})
+    there = edited(edits.with_labels, text, {label: name})
     assert comments(there) == comments(text)
-    back = edits.with_labels(there, {name: label})
+    back = edited(edits.with_labels, there, {name: label})
     assert read_project(back.encode()) == read_project(text.encode())
     assert re.sub(r"""["']""", "", back) == re.sub(r"""["']""", "", text) or '"' in label or "\\" in label
 
@@ -253,9 +275,9 @@ def test_a_stage_put_in_and_taken_out_is_the_identity(text, data):
     classes = data.draw(st.lists(st.sampled_from(labels_of(text)), min_size=2, max_size=3, unique=True))
     if any(set(stage.classes) == set(classes) for stage in read_project(text.encode()).verify):
         return
-    there = edits.with_stage(text, classes, ["me/net:a"] * len(classes))
+    there = edited(edits.with_stage, text, classes, ["me/net:a"] * len(classes))
     assert comments(there) == comments(text)
-    back = edits.without_stage(there, classes)
+    back = edited(edits.without_stage, there, classes)
     assert read_project(back.encode()) == read_project(text.encode())
     assert back.rstrip("\n") == text.rstrip("\n")
 
@@ -265,7 +287,7 @@ def test_a_stage_put_in_and_taken_out_is_the_identity(text, data):
 def test_restricting_says_what_the_plain_operation_says(text, data):
     before = read_project(text.encode())
     kept = data.draw(st.permutations(labels_of(text)))[: data.draw(st.integers(1, 4))]
-    after = read_project(edits.with_only(text, kept).encode())
+    after = read_project(edited(edits.with_only, text, kept).encode())
     assert [*after.classes.items()] == [(label, before.classes[label]) for label in kept]
     expected = []
     for stage in before.verify:
@@ -280,6 +302,6 @@ def test_restricting_says_what_the_plain_operation_says(text, data):
 @given(texts(), st.data())
 def test_comments_on_lines_of_their_own_survive_a_removal(text, data):
     gone = data.draw(st.lists(st.sampled_from(labels_of(text)), min_size=1, unique=True))
-    changed = edits.without_classes(text, gone)
+    changed = edited(edits.without_classes, text, gone)
     lines = [line for line in text.splitlines() if line.startswith("#")]
     assert [line for line in changed.splitlines() if line.startswith("#")] == lines

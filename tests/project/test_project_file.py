@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import tomllib
 from contextlib import suppress
-from typing import get_args
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modhub.composition.adapters import ADAPTS
-from modhub.composition.modes import DTYPES, MODES
+from modhub.composition.recipe import ADAPTS, DTYPES, MODES
 from modhub.errors import UsageError
-from modhub.installation.lockfile import AdaptText, DtypeText, ModeText
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.project.manifest import check_label, read_project
 from modhub.spec.digests import canonical_json, sha256
@@ -48,8 +45,11 @@ def test_everything_is_read_in_its_order():
     file = read_project(WHOLE.encode())
     assert file.project.size == (64, 64)
     assert list(file.classes) == ["cat", "apple"]
-    assert file.refs == ["c10:cat", "cifar100/r20:apple@^1.2", "me/two:cat", "me/two:apple"]
-    assert [str(file.expanded(ref)) for ref in file.refs[:2]] == ["cifar10/r56:cat@^1", "cifar100/r20:apple@^1.2"]
+    assert file.recipe.every_module == ("c10:cat", "cifar100/r20:apple@^1.2", "me/two:cat", "me/two:apple")
+    assert [str(file.expanded(ref)) for ref in file.recipe.every_module[:2]] == [
+        "cifar10/r56:cat@^1",
+        "cifar100/r20:apple@^1.2",
+    ]
 
 
 def test_a_file_with_nothing_but_a_name_is_a_project():
@@ -60,7 +60,11 @@ def test_a_file_with_nothing_but_a_name_is_a_project():
 def test_a_short_name_may_stand_for_another_and_the_nearest_range_counts():
     text = '[project]\nname="x"\n[models]\na="b@^2"\nb="me/net@^1"\n[classes]\nx="a:x"\ny="b:y"\nz="a:z@~3.1"\n'
     file = read_project(text.encode())
-    assert [str(file.expanded(ref)) for ref in file.refs] == ["me/net:x@^2", "me/net:y@^1", "me/net:z@~3.1"]
+    assert [str(file.expanded(ref)) for ref in file.recipe.every_module] == [
+        "me/net:x@^2",
+        "me/net:y@^1",
+        "me/net:z@~3.1",
+    ]
 
 
 HEAD = '[project]\nname = "pets"\n'
@@ -133,7 +137,7 @@ FAULTS = [
         "class",
     ),
     (HEAD + CLASSES + '[[verify]]\nclasses = ["cat", "dog"]\n', 6, "[verify.0] has no modules", "add it"),
-    (HEAD + "verify = 3\n", 3, "there is no 'verify' in [project]", "there are name"),
+    (HEAD + "verify = 3\n", 3, "there is no 'verify' in [project]", "there are adapt, data, dtype"),
 ]
 
 
@@ -267,9 +271,3 @@ def test_the_schema_says_what_the_reader_does():
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(tomllib.loads(WHOLE.replace(old, new, 1)), schema)
-
-
-def test_adapters_modes_and_dtypes_are_those_that_there_are():
-    assert get_args(AdaptText) == ADAPTS
-    assert get_args(ModeText) == MODES
-    assert get_args(DtypeText) == DTYPES

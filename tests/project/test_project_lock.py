@@ -12,20 +12,19 @@ import pytest
 from crashing import crashes, with_full_disk
 from hypothesis import given
 from hypothesis import strategies as st
-from made_projects import both, lock, refs, toml
+from made_projects import both, lock, refs, toml, with_settings
 from synthetic import release
-from tests.resolve.test_lockfile import PINS, rewritten
 
 from modhub import Project
 from modhub.cli import main
-from modhub.composition.adapters import ADAPTS
-from modhub.composition.modes import DTYPES, MODES
+from modhub.composition.recipe import ADAPTS, DTYPES, MODES
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.installation.lockfile import Lock, read_lock
 from modhub.ops.install import install
 from modhub.ops.install import lock as write_lock
 from modhub.spec.refs import ModelRef
 from scripts.build_schemas import FOLDER
+from tests.installation.test_lockfile import PINS, rewritten
 
 SAMPLES = Path(__file__).parent / "samples"
 FIRST = ModelRef("me", "net", "1.1.0")
@@ -52,12 +51,12 @@ def test_a_lock_that_says_how_the_project_runs_is_read_and_written_byte_for_byte
     found = read_lock(sample.encode(), what="x")
     assert found.to_text() == sample
     assert found.modules == PINS
-    assert (found.project.mode, found.project.dtype) == ("fused", "bfloat16")
+    assert (found.project.settings.mode, found.project.settings.dtype) == ("fused", "bfloat16")
 
 
 def test_a_lock_that_does_not_say_it_runs_exactly():
     found = read_lock((SAMPLES / "project.lock").read_bytes(), what="x").project
-    assert (found.mode, found.dtype) == ("isolated", "float32")
+    assert (found.settings.mode, found.settings.dtype) == ("isolated", "float32")
 
 
 @given(
@@ -70,13 +69,14 @@ def test_a_lock_that_does_not_say_it_runs_exactly():
 def test_only_a_mode_and_a_dtype_that_are_not_the_default_are_written(mode, dtype, adapt, reject, measured):
     """A lock differs from the one of the same project run exactly by these lines and its checksum alone."""
     sample = read_lock((SAMPLES / "project.lock").read_bytes(), what="x").project
-    plain = replace(sample, adapt=adapt, reject=reject, accuracy=sample.accuracy if measured else None)
-    text = Lock.of_project(replace(plain, mode=mode, dtype=dtype)).to_text()
+    plain = with_settings(sample, adapt=adapt, reject=reject)
+    plain = replace(plain, accuracy=sample.accuracy if measured else None)
+    text = Lock.of_project(with_settings(plain, mode=mode, dtype=dtype)).to_text()
     lines = [f'mode = "{mode}"\n'] * (mode != "isolated") + [f'dtype = "{dtype}"\n'] * (dtype != "float32")
     assert ("mode" in text, "dtype" in text) == (mode != "isolated", dtype != "float32")
     assert rewritten("".join(lines), "", text).decode() == Lock.of_project(plain).to_text()
     found = read_lock(text.encode(), what="x")
-    assert (found.project.mode, found.project.dtype) == (mode, dtype)
+    assert (found.project.settings.mode, found.project.settings.dtype) == (mode, dtype)
     assert found.to_text() == text
 
 
@@ -322,7 +322,7 @@ def test_a_change_of_somebody_else_meanwhile_is_not_lost(project, monkeypatch):
     before = both(project)
     assert isinstance(session, Session)
     with pytest.raises(Conflict, match="was changed by somebody else meanwhile") as caught:
-        session.commit(*session.added(["me/two:cat"], "x"))
+        session.edit(*session.added(["me/two:cat"], "x"))
     assert caught.value.kind == "changed-meanwhile"
     assert both(project) == before
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from made_projects import lock, toml
+from made_projects import lock, toml, with_settings
 
 import modhub
 from modhub import Project
@@ -87,7 +87,7 @@ def test_lock_measures_in_the_way_chosen_and_prints_how_exact_that_is(run: Run, 
     assert done.out.splitlines()[-1] == f"agreement with isolated in float32: {agreement}"
     assert "nothing changed" not in done.err
     found = shapes.locked
-    assert (found.mode, found.dtype) == ("fused", "float32")
+    assert (found.settings.mode, found.settings.dtype) == ("fused", "float32")
     assert found.accuracy.top_1 == pytest.approx(share(shapes, data, mode="fused"))
     assert found.accuracy.top_1 != pytest.approx(share(shapes, data), abs=1e-3)
     assert '\nmode = "fused"\n' in lock(shapes)
@@ -172,7 +172,7 @@ def test_verify_replays_in_the_way_that_is_locked(run: Run, shapes: Project, dat
     replay = shapes.verify()
     assert replay.accuracy == shapes.locked.accuracy
     # What isolated modules answer would not be as locked.
-    exact = replace(shapes.locked, mode="isolated")
+    exact = with_settings(shapes.locked, mode="isolated")
     (shapes.folder / "modhub.lock").write_text(Lock.of_project(exact).to_text())
     done = run("verify")
     assert done.code == 1
@@ -211,9 +211,9 @@ def test_every_edit_keeps_how_the_project_runs(run: Run, shapes: Project) -> Non
         done = run(*arguments)
         assert done.code == 0, (arguments, done.err)
         assert toml(shapes).startswith('[project]\nmode = "fused"   # one pass\ndtype = "bfloat16"\nname = "shapes"\n')
-        assert (shapes.locked.mode, shapes.locked.dtype) == ("fused", "bfloat16"), arguments
+        assert (shapes.locked.settings.mode, shapes.locked.settings.dtype) == ("fused", "bfloat16"), arguments
         plan = shapes.compose(frozen=True).plan
-        assert (plan.mode, plan.dtype) == ("fused", "bfloat16")
+        assert (plan.settings.mode, plan.settings.dtype) == ("fused", "bfloat16")
     assert shapes.compose().classes == ["bottom left", "first"]
 
 
@@ -222,12 +222,12 @@ def test_merge_keeps_the_way_of_this_project(run: Run, shapes: Project, tmp_path
     says(other, 'mode = "fused"', 'dtype = "bfloat16"')
     other.lock()
     assert run("merge", "../other").code == 0
-    assert (shapes.locked.mode, shapes.locked.dtype) == ("isolated", "float32")
+    assert (shapes.locked.settings.mode, shapes.locked.settings.dtype) == ("isolated", "float32")
     assert "mode" not in toml(shapes)
     says(shapes, 'mode = "auto"')
     shapes.remove("vertical")
     assert run("merge", "../other").code == 0
-    assert (shapes.locked.mode, shapes.locked.dtype) == ("auto", "float32")
+    assert (shapes.locked.settings.mode, shapes.locked.settings.dtype) == ("auto", "float32")
     assert len(shapes.locked.classes) == 5
 
 
@@ -237,7 +237,7 @@ def test_diff_and_tree_tell_how_projects_run(run: Run, shapes: Project) -> None:
     shapes.sync()
     assert run("diff", "old.lock", "modhub.lock").out == "  mode  isolated -> fused\n"
     tree = shapes.tree()
-    assert (tree.mode, tree.dtype) == ("fused", "float32")
+    assert (tree.settings.mode, tree.settings.dtype) == ("fused", "float32")
 
 
 # Using it

@@ -10,12 +10,11 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.compose_options import (
-    EXACT,
     ComposeOptions,
     agreement_line,
     composite_of_options,
+    settings_asked,
     shape_options,
-    way_asked,
 )
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
@@ -113,7 +112,8 @@ def _images(check: str | None, refs: Sequence[str], shape: ComposeOptions) -> An
     """The images of ``--check``. Raises UsageError where there is nothing to measure."""
     if check is None:
         return None
-    if way_asked(refs, shape) == EXACT:
+    settings = settings_asked(refs, shape)
+    if (settings.mode, settings.dtype) == ("isolated", "float32"):
         raise UsageError(
             "--check was given, but modules run isolated in float32, which is what others are compared with.",
             kind="bad-option",

@@ -16,6 +16,7 @@ from modhub.cli.options import Command, cache_option, json_option, number, numbe
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.composition.recipe import GivenSettings
 from modhub.errors import UsageError
 from modhub.evaluation import evaluation as text
 from modhub.evaluation.intervals import Resampling
@@ -112,7 +113,7 @@ def command(
         load_engine()
         whats = [_subject(what, shape, settings)]
         if compare is not None:
-            plain = ComposeOptions(adapt=shape.adapt, size=shape.size)
+            plain = ComposeOptions(GivenSettings(adapt=shape.given.adapt, size=shape.given.size))
             whats.append(_subject([part.strip() for part in compare.split(",")], plain, settings))
         progress.doing(f"classifying {len(images):,} images")
         evaluations = evaluate_all(whats, images, _options(settings))
@@ -154,8 +155,8 @@ def _subject(refs: Sequence[str], shape: ComposeOptions, settings: dict[str, Any
         return None, refs[0]
     parts: Any = load(refs[0]).modules if places[0] == "decomposition" else refs
     composite = composite_of_options(parts, shape, registry=settings["registry"], cache=settings["cache"])
-    plain = ComposeOptions(adapt=shape.adapt, size=shape.size)
-    usual = replace(shape, mode=None, dtype=None) if composite.plan.is_exact else shape
+    plain = ComposeOptions(GivenSettings(adapt=shape.given.adapt, size=shape.given.size))
+    usual = replace(shape, given=replace(shape.given, mode=None, dtype=None)) if composite.plan.is_exact else shape
     return name if usual == plain else f"{name} (changed)", composite
 
 

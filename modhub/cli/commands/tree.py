@@ -25,8 +25,9 @@ def command(project: Path | None, as_json: bool, **places: Any) -> None:
     if as_json:
         printing.document(_document(tree))
         return
-    usual = {"adapt": None, "mode": "isolated", "dtype": "float32"}
-    unusual = [f"{name} {getattr(tree, name)}" for name, value in usual.items() if getattr(tree, name) != value]
+    unusual = [
+        f"{name} {value}" for name, value in tree.settings.unusual().items() if name in ("adapt", "mode", "dtype")
+    ]
     printing.line(f"{tree.name}  {', '.join([tree.input, *unusual])}")
     for number, branch in enumerate(tree.branches, 1):
         last = number == len(tree.branches)
@@ -50,10 +51,7 @@ def _document(tree: Tree) -> dict[str, Any]:
         "name": tree.name,
         "input": tree.input,
         "locked": tree.is_locked,
-        "adapt": tree.adapt,
-        "reject": tree.reject,
-        "mode": tree.mode,
-        "dtype": tree.dtype,
+        **{name: value for name, value in tree.settings.to_dict().items() if name != "size"},
         "releases": [
             {
                 "release": str(branch.release),

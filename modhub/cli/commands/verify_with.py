@@ -39,6 +39,10 @@ def command(stages: tuple[str, ...], drop: bool, project: Path | None, as_json: 
         wanted = {tuple(names(c)): refs(r) for c, r in pairs(stages, "CLASS,CLASS=REF,REF").items()}
         with working("finding modules", project, **places) as found:
             change = found.verify_with(wanted)
-        new = [] if change.locked is None else [s for s in change.locked.stages if s.classes in wanted]
-        lines = [f"+ {' | '.join(s.classes)}  by {', '.join(str(pin.ref) for pin in s.modules)}" for s in new]
+        new = (
+            []
+            if change.locked is None
+            else [(classes, pins) for classes, pins in change.locked.recipe.named_stages() if classes in wanted]
+        )
+        lines = [f"+ {' | '.join(classes)}  by {', '.join(str(pin.ref) for pin in pins)}" for classes, pins in new]
     print_change(found, change, as_json=as_json, lines=lines)

@@ -29,12 +29,12 @@ _AXES = "hwcd"
 
 def to_keras(plan: Plan, *, name: str = "composite") -> KerasModel:
     """Raw images (N, H, W, C) to margins float32 (N, k), columns in the plan's order."""
-    if plan.dtype != "float32":
+    if plan.settings.dtype != "float32":
         raise UsageError(
-            f"a composite whose trunks compute in {plan.dtype} cannot be exported.",
+            f"a composite whose trunks compute in {plan.settings.dtype} cannot be exported.",
             kind="reduced-export",
             hint="export composite.in_mode(mode), or with --dtype float32: bfloat16 is a way to run, not to store.",
-            dtype=plan.dtype,
+            dtype=plan.settings.dtype,
         )
     images = keras.Input(plan.contract.shape, dtype="float32", name="images")
     columns: list[Any] = [None] * len(plan.recognisers)
@@ -43,10 +43,10 @@ def to_keras(plan: Plan, *, name: str = "composite") -> KerasModel:
         adapter, prefix = plan.adapter(modules[0]), f"o{number}_"
         own = images if adapter is None else through_layers(images, adapter, prefix)
         _add_origin(own, prefix, modules, positions, columns, fused=way.fused)
-    members = columns[: len(plan.members)]
+    members = columns[: len(plan.labels)]
     margins = members[0] if len(members) == 1 else keras.layers.Concatenate(dtype="float32", name="margins")(members)
     start = len(members)
-    for verifier in plan.verifiers:
+    for verifier in plan.recipe.stages:
         votes = keras.layers.Concatenate(dtype="float32")(columns[start : start + len(verifier.columns)])
         margins = _decided(margins, votes, verifier.columns)
         start += len(verifier.columns)

@@ -14,7 +14,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from modhub.composition.adapters import Adapter
-from modhub.composition.modes import Dtype
+from modhub.composition.recipe import Dtype
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import batch_that_fits, in_batches, live_bytes
 from modhub.engine.run.compiled import Function, compiled

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.adapters import Adapter
-from modhub.composition.modes import Dtype
+from modhub.composition.recipe import Dtype
 from modhub.engine.run import memory
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import batch_that_fits, in_batches, live_bytes

@@ -22,7 +22,9 @@ class PlanRunner:
         for positions, way in zip(plan.groups(), plan.ways, strict=True):
             modules = [every[position] for position in positions]
             make = FusedRunner if way.fused else OriginRunner
-            self._groups.append((positions, make(modules[0].origin, modules, plan.adapter(modules[0]), plan.dtype)))
+            self._groups.append(
+                (positions, make(modules[0].origin, modules, plan.adapter(modules[0]), plan.settings.dtype))
+            )
 
     def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
         """Margins of raw images (N, H, W, C); float32 (N, recognisers)."""

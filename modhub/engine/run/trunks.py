@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import Lock
 from weakref import WeakValueDictionary
 
-from modhub.composition.modes import Dtype
+from modhub.composition.recipe import Dtype
 from modhub.engine.run.bfloat16 import ReducedNetwork
 from modhub.engine.run.network import Network
 from modhub.package.module import Origin
