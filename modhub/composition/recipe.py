@@ -328,10 +328,11 @@ def _check_agree(name: str, parts: Sequence[tuple[str, ClassifierSettings]]) -> 
     for what, settings in parts[1:]:
         one, other = getattr(parts[0][1], name), getattr(settings, name)
         if one != other:
+            example = other if one == getattr(ClassifierSettings(), name) else one
             raise Conflict(
                 f"{parts[0][0]} has {name}={one!r}, and {what} has {name}={other!r}.",
                 kind="settings-differ",
-                hint=f"say which, for example compose([...], {name}={(one if one not in (None, False) else other)!r}).",
+                hint=f"say which, for example compose([...], {name}={example!r}).",
                 setting=name,
                 values=[str(one), str(other)],
             )

@@ -206,27 +206,23 @@ def _write_classes(
 ) -> None:
     bodies = bodies_of(document, "classes")
     lines = {key.key: (key, item) for body in bodies for key, item in body if key is not None}
-    kept: Body = []
-    new: dict[str, str] = {}
+    noted = {composed(label): comment for label, comment in comments.items()}
+    entries: Body = []
+    slots: set[int] = set()
     for (label, ref), origin in zip(after.classes, origins, strict=True):
         if origin is None:
-            new[label] = ref
-            continue
-        old_label, old_ref = before.classes[origin]
-        key, item = lines[old_label]
-        kept.append(
-            (key if label == old_label else key_like(key, label), item if ref == old_ref else value_like(item, ref))
+            key, item = append(bodies[-1], label, ref, noted.get(label, ""))
+        else:
+            key, item = lines[before.labels[origin]]
+        slots.add(id(item))
+        old = (label, ref) if origin is None else before.classes[origin]
+        entries.append(
+            (key if label == old[0] else key_like(key, label), item if ref == old[1] else value_like(item, ref))
         )
-    staying = {before.labels[origin] for origin in origins if origin is not None}
-    order = iter(kept)
+    order = iter(entries)
     # Comments keep their places; a class takes the place of another where the order changes.
     for body in bodies:
-        body[:] = [
-            pair if pair[0] is None else next(order) for pair in body if pair[0] is None or pair[0].key in staying
-        ]
-    noted = {composed(label): comment for label, comment in comments.items()}
-    for label, ref in new.items():
-        append(bodies[-1], label, ref, noted.get(label, ""))
+        body[:] = [pair if pair[0] is None else next(order) for pair in body if pair[0] is None or id(pair[1]) in slots]
 
 
 def _write_stages(document: TOMLDocument, kept: Mapping[int, Mapping[int, str]]) -> None:

@@ -116,8 +116,8 @@ def end_with_blank_line(body: Body) -> None:
         body.append((None, Whitespace("\n")))
 
 
-def append(body: Body, name: str, value: Any, comment: str = "") -> None:
-    """A key behind the last one, indented and ended as that is."""
+def append(body: Body, name: str, value: Any, comment: str = "") -> tuple[Any, Any]:
+    """Put a key behind the last one, indented and ended as that is; gives the new pair."""
     keys = [i for i, (key, _) in enumerate(body) if key is not None]
     item = tomlkit.item(value)
     if keys:
@@ -125,7 +125,9 @@ def append(body: Body, name: str, value: Any, comment: str = "") -> None:
         item.trivia.indent, item.trivia.trail = last.indent, last.trail
     if comment:
         item.trivia.comment_ws, item.trivia.comment = "  ", comment
-    body.insert(keys[-1] + 1 if keys else 0, (SingleKey(name), item))
+    pair = (SingleKey(name), item)
+    body.insert(keys[-1] + 1 if keys else 0, pair)
+    return pair
 
 
 def key_like(key: Any, name: str) -> Any:

@@ -12,6 +12,7 @@ from modhub.errors import Conflict, NotFound, UsageError
 from modhub.project import edits
 from modhub.project.manifest import read_project
 from modhub.project.rewriting import rewritten
+from modhub.spec.text import find_class
 
 TEXT = """\
 # Our pets.
@@ -303,5 +304,35 @@ def test_restricting_says_what_the_plain_operation_says(text, data):
 def test_comments_on_lines_of_their_own_survive_a_removal(text, data):
     gone = data.draw(st.lists(st.sampled_from(labels_of(text)), min_size=1, unique=True))
     changed = edited(edits.without_classes, text, gone)
+    lines = [line for line in text.splitlines() if line.startswith("#")]
+    assert [line for line in changed.splitlines() if line.startswith("#")] == lines
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts(), st.data())
+def test_several_edits_at_once_are_written_from_the_difference_alone(text, data):
+    """The text never sees the edits: whatever two files say, it comes to say the second, and keeps its comments."""
+    after = read_project(text.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        labels = list(after.classes)
+        kind = data.draw(st.sampled_from(["add", "swap", "rename", "restrict", "verify", "drop"]))
+        if kind == "add":
+            new = data.draw(LABELS.filter(lambda label, labels=labels: find_class(label, labels) is None))
+            after = edits.with_classes(after, {new: data.draw(REFS)})
+        elif kind == "swap":
+            after = edits.with_modules(after, {data.draw(st.sampled_from(labels)): data.draw(REFS)})
+        elif kind == "rename":
+            turned = data.draw(st.permutations(labels))
+            after = edits.with_labels(after, dict(zip(labels, turned, strict=True)))
+        elif kind == "restrict":
+            after = edits.with_only(after, data.draw(st.permutations(labels))[: data.draw(st.integers(1, len(labels)))])
+        elif kind == "verify" and len(labels) > 1:
+            after = edits.with_stage(after, labels[:2], data.draw(st.lists(REFS, min_size=2, max_size=2)))
+        elif kind == "drop" and after.verify:
+            after = edits.without_stage(after, after.verify[0].classes)
+    changed = rewritten(text, after)
+    said = read_project(changed.encode())
+    assert said == after
+    assert list(said.classes) == list(after.classes)
     lines = [line for line in text.splitlines() if line.startswith("#")]
     assert [line for line in changed.splitlines() if line.startswith("#")] == lines
