@@ -18,7 +18,7 @@ from modhub.composition import operations
 from modhub.composition.agreement import Agreement, agreement_of
 from modhub.composition.plan import Plan, make_plan, natural_classes
 from modhub.composition.recipe import ClassifierSettings, Dtype, GivenSettings, Mode, Recipe, Stage
-from modhub.composition.votes import Prediction, check_margins, decided
+from modhub.composition.votes import Prediction
 from modhub.errors import UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import Standing, check_images
@@ -91,18 +91,7 @@ class Composite:
             raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
         images = np.asarray(images)
         check_images(images, self.plan.contract)
-        plan, modules = self.plan, self.plan.modules
-        margins = self._runner.margins(images, batch_size)
-        check_margins(margins, plan.recognisers)
-        own = margins[:, : len(modules)]
-        return Prediction(
-            classes=plan.labels,
-            margins=decided(own, margins[:, len(modules) :], [stage.columns for stage in plan.recipe.stages]),
-            thresholds=np.array([module.threshold for module in modules]),
-            scales=np.array([module.scale for module in modules]),
-            reject=self.reject,
-            own_margins=own,
-        )
+        return self.plan.prediction(self._runner.margins(images, batch_size))
 
     def in_mode(self, mode: Mode = "isolated", dtype: Dtype = "float32") -> Composite:
         """The same modules, run another way: ``mode`` and ``dtype`` as in ``compose``. Raises UsageError."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.plan import Plan
-from modhub.composition.votes import NONE_OF_THESE, Prediction, check_margins, decided
+from modhub.composition.votes import NONE_OF_THESE, Prediction, decided
 
 #: How many modules were positive.
 Vote = Literal["one", "several", "none"]
@@ -136,22 +136,11 @@ class Explanation:
         }
 
 
-def explanation_of(
-    plan: Plan, margins: NDArray[np.float32], firings: Sequence[tuple[Firing, ...]], *, reject: bool = False
-) -> Explanation:
+def explanation_of(plan: Plan, margins: NDArray[np.float32], firings: Sequence[tuple[Firing, ...]]) -> Explanation:
     """The explanation of one image from ``margins`` float32 (recognisers,) and each member's firings."""
     width = len(plan.labels)
-    check_margins(margins[None], plan.recognisers)
     own, verifying = margins[None, :width], margins[None, width:]
-    columns = [stage.columns for stage in plan.recipe.stages]
-    prediction = Prediction(
-        classes=plan.labels,
-        margins=decided(own, verifying, columns),
-        thresholds=np.array([module.threshold for module in plan.modules]),
-        scales=np.array([module.scale for module in plan.modules]),
-        reject=reject,
-        own_margins=own,
-    )
+    prediction = plan.prediction(margins[None])
     modules = tuple(
         Said(
             label,

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from modhub.composition.adapters import Adapter, adapter_between, joint_contract
 from modhub.composition.modes import RunMode, way_of
 from modhub.composition.recipe import ClassifierSettings, Recipe, no_such_class
+from modhub.composition.votes import Prediction, check_margins, decided
 from modhub.errors import Conflict, UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import check_same_input, range_text, size_text
@@ -109,6 +113,22 @@ class Plan:
         if len(found) == 1:
             return found[0]
         raise no_such_class(label, self.labels)
+
+    def prediction(self, margins: NDArray[np.float32]) -> Prediction:
+        """What margins of all ``recognisers``, float32 (N, recognisers), come to when stages and votes have decided.
+
+        Raises UnsupportedModel, kind ``not-finite``, naming a module that answers NaN or infinity.
+        """
+        check_margins(margins, self.recognisers)
+        own, verifying = np.split(margins, [len(self.modules)], axis=1)
+        return Prediction(
+            classes=self.labels,
+            margins=decided(own, verifying, [stage.columns for stage in self.recipe.stages]),
+            thresholds=np.array([module.threshold for module in self.modules]),
+            scales=np.array([module.scale for module in self.modules]),
+            reject=self.settings.reject,
+            own_margins=own,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values."""

@@ -61,7 +61,7 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
     from modhub.engine.explain import watched  # imports keras, after all that can be refused
 
     margins, firings = watched(composite.plan, image)
-    return explanation_of(composite.plan, margins, firings, reject=composite.reject)
+    return explanation_of(composite.plan, margins, firings)
 
 
 def one_image(image: ArrayLike | str | Path, index: int | None = None) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import Final
 
@@ -16,32 +17,67 @@ from modhub.resolve.candidates import Candidate
 from modhub.resolve.resolver import Groups, Resolver, SettledMember
 from modhub.spec.contract import Standing, check_same_input, range_text, size_text
 from modhub.spec.manifest import InputContract
-from modhub.spec.refs import slug_of
+from modhub.spec.refs import ModelRef, slug_of
 
 #: How many releases are looked at for each of the two, as other versions and as other models.
 _LOOKED_AT: Final = 16
 
 
+@dataclass(frozen=True)
+class Alternative:
+    """A release that would work in place of one of two that disagree: another version of its model, or another model
+    of its data set (``is_other_model``)."""
+
+    ref: ModelRef
+    contract: InputContract
+    is_other_model: bool
+
+    @property
+    def hint(self) -> str:
+        takes = f"{size_text(self.contract)} {self.contract.colour} in {range_text(self.contract)}"
+        if self.is_other_model:
+            return f"{self.ref}, of the same data set, takes {takes}; ask for that model."
+        return f"{self.ref} takes {takes}; ask for that version."
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Why no releases take the same images: ``first`` and ``second`` take others.
+
+    ``third`` names a request that does not agree where other versions of these two do; None where they agree in none.
+    ``alternatives`` come nearest first.
+    """
+
+    first: Standing
+    second: Standing
+    third: str | None
+    alternatives: tuple[Alternative, ...]
+
+    def error(self) -> Incompatible:
+        """It in words, kind ``input-mismatch``; the hint is the nearest alternative."""
+        also = f" Where other versions of them agree, {self.third} does not." if self.third is not None else ""
+        try:
+            check_same_input(self.first.name, self.first.contract, self.second.name, self.second.contract)
+        except Incompatible as error:
+            return Incompatible(
+                error.message + also,
+                kind=error.kind,
+                hint=self.alternatives[0].hint if self.alternatives else error.hint,
+                **error.data,
+                alternatives=[str(each.ref) for each in self.alternatives],
+            )
+        raise AssertionError(f"{self.first.name} and {self.second.name} agree")
+
+
 def disagreement(
     resolver: Resolver, groups: Groups, members: Sequence[SettledMember], fixed: Sequence[Standing]
-) -> Incompatible:
-    """The error of ``members`` for which no group of releases serves all, and what stands ``fixed``."""
+) -> Disagreement:
+    """What keeps ``members``, for which no group of releases serves all, and what stands ``fixed``, apart."""
     search = _Search(resolver, groups, members, fixed)
     pair, third = _pair_with_fixed(groups, members, fixed[0]) if fixed else _pair(members)
     alternatives = search.versions(pair) or search.models(pair)
     first, second = (each if isinstance(each, Standing) else each.standing for each in pair)
-    also = f" Where other versions of them agree, {third} does not." if third is not None else ""
-    try:
-        check_same_input(first.name, first.contract, second.name, second.contract)
-    except Incompatible as error:
-        return Incompatible(
-            error.message + also,
-            kind=error.kind,
-            hint=alternatives[0][1] if alternatives else error.hint,
-            **error.data,
-            alternatives=[str(release.ref) for release, _ in alternatives],
-        )
-    raise AssertionError(f"{first.name} and {second.name} agree")
+    return Disagreement(first, second, None if third is None else str(third), tuple(alternatives))
 
 
 ConflictingPair = tuple[Standing | SettledMember, SettledMember]
@@ -75,16 +111,16 @@ class _Search:
         self._members = members
         self._required = groups.of_contract(fixed[0].contract) if fixed else None
 
-    def versions(self, pair: ConflictingPair) -> list[tuple[Candidate, str]]:
-        """Of each of the two models the newest version outside of its range that would work, with the hint."""
+    def versions(self, pair: ConflictingPair) -> list[Alternative]:
+        """Of each of the two models the newest version outside of its range that would work."""
 
         def outside(member: SettledMember) -> Iterator[Candidate]:
             return member.asked.releases.outside(member.asked.request.version)
 
-        return self._first_of_each(pair, outside, "{release} takes {takes}; ask for that version.")
+        return self._first_of_each(pair, outside, is_other_model=False)
 
-    def models(self, pair: ConflictingPair) -> list[tuple[Candidate, str]]:
-        """For each of the two the nearest other model of its data set that would work, with the hint."""
+    def models(self, pair: ConflictingPair) -> list[Alternative]:
+        """For each of the two the nearest other model of its data set that would work."""
 
         def others(member: SettledMember) -> Iterator[Candidate]:
             own = member.asked.model
@@ -92,21 +128,20 @@ class _Search:
             for name in sorted(names, key=lambda name: (name.split("/")[0] != own.split("/")[0], name)):
                 yield from islice(self._resolver.releases(name).satisfying(None), 1)
 
-        hint = "{release}, of the same data set, takes {takes}; ask for that model."
-        return self._first_of_each(pair, others, hint)
+        return self._first_of_each(pair, others, is_other_model=True)
 
     def _first_of_each(
-        self, pair: ConflictingPair, candidates: Callable[[SettledMember], Iterator[Candidate]], hint: str
-    ) -> list[tuple[Candidate, str]]:
-        found: dict[Candidate, str] = {}
+        self, pair: ConflictingPair, candidates: Callable[[SettledMember], Iterator[Candidate]], *, is_other_model: bool
+    ) -> list[Alternative]:
+        found: dict[Candidate, Alternative] = {}
         for member in pair:
             if isinstance(member, SettledMember):
                 with suppress(ModhubError):
                     looked_at = islice(candidates(member), _LOOKED_AT)
                     release = next((each for each in looked_at if self._works(each, member)), None)
                     if release is not None:
-                        found[release] = hint.format(release=release.ref, takes=_images(release.contract))
-        return list(found.items())
+                        found[release] = Alternative(release.ref, release.contract, is_other_model)
+        return list(found.values())
 
     def _works(self, release: Candidate, member: SettledMember) -> bool:
         """Whether there is a solution with ``release`` for those requests to the member's model that need it."""
@@ -139,7 +174,3 @@ def _takes_already(other: SettledMember, release: Candidate, member: SettledMemb
         return False
     one, two = other.asked.request.cls, member.asked.request.cls
     return one is None or two is None or slug_of(one) == slug_of(two)
-
-
-def _images(contract: InputContract) -> str:
-    return f"{size_text(contract)} {contract.colour} in {range_text(contract)}"

@@ -57,7 +57,7 @@ def settle(
     members = [SettledMember(asked, groups) for asked in resolver.asked(requests)]
     chosen = _chosen(members, _by_preference(members) if required is None else iter([required]))
     if chosen is None:
-        raise disagreement(resolver, groups, members, fixed)
+        raise disagreement(resolver, groups, members, fixed).error()
     return [member.asked.modules(release) for member, release in zip(members, chosen, strict=True)]
 
 

@@ -103,8 +103,8 @@ def by_hand(margins: list[float], thresholds: list[float] | None = None, **optio
         module(f"me/net:{name}", threshold=threshold)
         for name, threshold in zip(names, thresholds or [0.0] * len(names), strict=True)
     ]
-    plan = made_plan(modules)
-    return explanation_of(plan, np.array(margins, np.float32), [()] * len(modules), **options)
+    plan = made_plan(modules, **options)
+    return explanation_of(plan, np.array(margins, np.float32), [()] * len(modules))
 
 
 @pytest.mark.parametrize(
