@@ -25,7 +25,8 @@ import common
 import numpy as np
 from update_modules import full_modules, sparse_modules
 
-from modhub.composition.plan import Member, make_plan
+from modhub.composition.plan import make_plan, natural_classes
+from modhub.composition.recipe import Recipe
 from modhub.engine.update import Examples, JointNetworks
 from modhub.ops.update import UpdateRequest, UpdateRun
 from modhub.package.module import Module
@@ -95,7 +96,7 @@ class Bench:
             self.trunks |= networks.trunks
 
     def run(self, classes: list[int], strategy: str, count: int, seed: int) -> UpdateRun:
-        plan = make_plan([Member(self.modules[cls]) for cls in classes])
+        plan = make_plan(Recipe(natural_classes(self.modules[cls] for cls in classes)))
         changing = tuple(strategy != "one side" or cls >= 10 for cls in classes)
         joint = "calibrate" if strategy == "one side" else strategy
         request = UpdateRequest(plan, changing, joint, False, seed, 256, {}, "benchmark")
