@@ -54,7 +54,7 @@ from modhub.storage.urls import open_store
 PROCESSES.set_forkserver_preload(["synthetic", "modhub.installation.install", "modhub.registry.admin"])
 
 STANDING = release("me/net", "1.0.0", classes=("cat", "dog"))
-#: Uses every blob of the standing release, one that somebody left behind, and one of its own.
+#: Uses every blob of the existing release, one that a crash left behind, and one of its own.
 NEXT = release("me/net", "1.1.0", classes=("cat", "dog", "eel", "fox"))
 LEFT_BEHIND = release("me/net", "1.1.0", classes=("cat", "dog", "eel"))
 ABANDONED = release("me/lost", "1.0.0", classes=("cat", "dog"))
@@ -170,7 +170,7 @@ class Witness:
 
 @dataclass
 class Row:
-    """``deaths``: how often somebody died; ``failures``: what was wrong afterwards, in words."""
+    """``deaths``: how often a process died; ``failures``: what was wrong afterwards, in words."""
 
     who: str
     store: str
@@ -192,7 +192,7 @@ class Row:
 
 
 def witness_of(store: Store, cache: Path) -> Witness:
-    """Somebody who has just seen that all is well."""
+    """A publisher that has just seen that all is well."""
     witness = Witness(store, str(cache))
     assert not list(witness.look())
     assert witness.releases == {ModelRef("me", "net", "1.0.0")}

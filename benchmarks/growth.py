@@ -57,12 +57,12 @@ def releases(size: int) -> Iterator[dict[str, Work]]:
         models = max(1, size // 10)
         shape = scale.Shape(max(1, models // 10), min(models, 10), min(size, 10))
         scale.build(root, shape)
-        cut = decomposed(3)
+        decomposition = decomposed(3)
         number = count(1)
         cls = scale._class_of(shape)
         where = {"registry": str(root), "cache": str(root / "cache")}
         yield {
-            "publish": lambda: modhub.publish(cut, version=f"1.0.{next(number)}", registry=str(root)),
+            "publish": lambda: modhub.publish(decomposition, version=f"1.0.{next(number)}", registry=str(root)),
             "resolve": lambda: scale.resolve([shape.middle], [scale.Registry(scale.open_store(str(root)))], {}),
             "install one class": lambda: modhub.install([f"{shape.middle}:{cls}"], **where),
             "search": lambda: modhub.search(scale.WORD, registry=str(root)),
@@ -78,18 +78,20 @@ def classes(size: int) -> Iterator[dict[str, Work]]:
         stack.enter_context(registries.own_home())
         root = stack.enter_context(registries.folder())
         data, model = prototypes(size), network(size)
-        cut = decomposed(size)
-        modhub.publish(cut, version="1.0.0", registry=str(root / "registry"))
+        decomposition = decomposed(size)
+        modhub.publish(decomposition, version="1.0.0", registry=str(root / "registry"))
         number = count(1)
 
         def install() -> Any:
             cache = root / f"cache-{next(number)}"
             return modhub.install(["made/up"], registry=str(root / "first"), cache=str(cache))
 
-        modhub.publish(cut, version="1.0.0", registry=str(root / "first"))
+        modhub.publish(decomposition, version="1.0.0", registry=str(root / "first"))
         yield {
             "decompose": lambda: modhub.decompose(model, *data, classes=names(size), name="made/up"),
-            "publish": lambda: modhub.publish(cut, version=f"1.1.{next(number)}", registry=str(root / "registry")),
+            "publish": lambda: modhub.publish(
+                decomposition, version=f"1.1.{next(number)}", registry=str(root / "registry")
+            ),
             "install": install,
             "compose": lambda: modhub.compose(["made/up"], registry=str(root / "first"), cache=str(root / "cache-1")),
         }

@@ -61,11 +61,11 @@ def main() -> None:
 
 def _modules(options, model: str, dataset: str, classes) -> list[modhub.Module]:
     train = common.images(options.data, dataset, "train")
-    cut = modhub.decompose(
+    decomposition = modhub.decompose(
         common.model(options.models, model), train.x, train.y, classes=train.classes, name=f"{dataset}/r20",
         rescale=1 / 255, samples_per_class=200,
     )  # fmt: skip
-    return [next(module for module in cut.modules if module.name == name) for name in classes]
+    return [next(module for module in decomposition.modules if module.name == name) for name in classes]
 
 
 def _restricted(data: common.Images, classes) -> common.Images:

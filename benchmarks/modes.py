@@ -123,7 +123,7 @@ def named() -> dict[str, str]:
 def check_equal(found: Any, wanted: Any) -> None:
     import backends
 
-    # The separate models compute as accelerators do unless they are told otherwise, with factors of 10 bits.
+    # The separate models compute as accelerators do by default, with factors of 10 bits.
     if not np.allclose(found, wanted, atol=1e-3 if backends.device() == "cpu" else 0.1, rtol=1e-4):
         sys.exit(f"the separate models answer otherwise: margins differ by {np.abs(found - wanted).max():.2g}")
 

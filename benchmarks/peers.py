@@ -50,16 +50,16 @@ def prepare(folder: Path, model: Any, train: common.Images, test: common.Images,
     import modhub
     from modhub.engine.run.network import Network
 
-    cut = modhub.decompose(
+    decomposition = modhub.decompose(
         model, train.x, train.y, classes=train.classes, name=NAME, rescale=1 / 255, samples_per_class=samples
     )
-    modhub.publish(cut, version="1.0.0", registry=str(folder / "registry"))
+    modhub.publish(decomposition, version="1.0.0", registry=str(folder / "registry"))
     for contender in CONTENDERS[1:]:
         (folder / contender).mkdir()
-    for module in cut.modules:
+    for module in decomposition.modules:
         file = f"{module.index:03}.keras"
         modhub.compose([module]).to_keras().save(folder / "files" / file)
-        network = Network(cut.origin.architecture, cut.origin.weights)
+        network = Network(decomposition.origin.architecture, decomposition.origin.weights)
         images = keras.Input(test.x.shape[1:], dtype="float32")
         head = keras.layers.Dense(1)
         bare = keras.Model(images, head(network.run(keras.layers.Rescaling(1 / 255)(images), lambda _, output: output)))

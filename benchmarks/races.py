@@ -8,9 +8,9 @@ version with different content. Eight go to the same model under versions of the
 write at the same moment. Eight go to a model of their own in a namespace that four share.
 
 Afterwards the store is read without what the publishers knew. Lost are releases that were acknowledged and are not
-there with all their bytes; mixed are those that have another content than was acknowledged, or that nobody was told of,
-and contested versions without exactly one winner; the index must have them all in its files as stored. S3 is moto, a
-process of its own.
+there with all their bytes; mixed are those that have another content than was acknowledged, or that no publisher was
+told of, and contested versions without exactly one winner; the index must have them all in its files as stored. S3 is
+moto, a process of its own.
 
 With ``--administered`` half of the processes do not publish: without a pause they rebuild the index, collect orphans
 without any grace, take down releases of their own and set aliases. Publishers then try again when their blobs were

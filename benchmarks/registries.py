@@ -42,7 +42,7 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def own_home() -> Iterator[Path]:
-    """An empty home, so that nobody's configuration, cache or registry takes part; undone in the end."""
+    """An empty home, so that no user's configuration, cache or registry takes part; undone in the end."""
     with folder() as home:
         own = {"HOME": str(home)} | {name: str(home / name.lower()) for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
         own |= {"XDG_DATA_HOME": str(home / "data"), "MODHUB_REGISTRY": "", "MODHUB_CACHE": str(home / "cache")}

@@ -111,7 +111,7 @@ def update(found: Any) -> str:
 
 
 def resolving(found: Any) -> str:
-    """Settling 200 modules of 20 origins."""
+    """Choosing the releases of 200 modules of 20 origins together."""
     import resolving as program
 
     return program.tables(found)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long it takes to settle 200 modules of 20 origins, without any I/O.
+"""How long it takes to choose the releases of 200 modules of 20 origins together, without any I/O.
 
     python benchmarks/resolving.py [--short]
 

@@ -1,4 +1,4 @@
-"""Cut a trained classifier into one module per class, and read what each module keeps.
+"""Decompose a trained classifier into one module per class, and read what each module keeps.
 
 The network is a small CNN trained here on scikit-learn's handwritten digits. Decomposition looks at raw images: the
 factor 1/255 that the network was trained with becomes part of the modules' input contract.
@@ -17,7 +17,7 @@ def main() -> None:
     model = train_small_cnn(data.train, seed=0, epochs=6)
 
     # A weight counts as large from the 95th percentile of its layer on; few networks have one above the default of 0.5.
-    cut = decompose(
+    decomposition = decompose(
         model,
         data.train.x,
         data.train.y,
@@ -28,21 +28,21 @@ def main() -> None:
         backtrack="input",
         delta="q95",
     )
-    print(cut.report())
+    print(decomposition.report())
 
     print("\nthe module for 3, site by site:")
-    for row in cut.report().sites:
+    for row in decomposition.report().sites:
         if row.cls == "3":
             print(
                 f"  {row.site:8} {row.kept:5} of {row.nodes:5} nodes; backtracking removed {row.last_conv + row.input}"
             )
 
-    three = cut.modules[3].metrics[0]
+    three = decomposition.modules[3].metrics[0]
     print(f"\non {three.examples} held-out threes: recall {three.vote_recall:.0%} in the vote of all ten modules,")
     print(f"{three.own_recall:.0%} by the module alone at its own threshold")
 
     with tempfile.TemporaryDirectory() as folder:
-        saved = cut.save(Path(folder) / "digits.modules")
+        saved = decomposition.save(Path(folder) / "digits.modules")
         print(f"saved as {saved.name}/ and read back: {load(saved).modules[3].ref}")
 
 

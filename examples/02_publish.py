@@ -12,7 +12,7 @@ from modhub.demo.raster import Splits
 from modhub.engine.training import train_small_cnn
 
 
-def cut(data: Splits, seed: int) -> Decomposition:
+def decomposed(data: Splits, seed: int) -> Decomposition:
     model = train_small_cnn(data.train, seed=seed, epochs=3)
     return decompose(
         model, data.train.x, data.train.y, classes=data.train.classes, name="demo/letters", rescale=1 / 255
@@ -21,7 +21,7 @@ def cut(data: Splits, seed: int) -> Decomposition:
 
 def main() -> None:
     data = load_letters()
-    first, second = cut(data, seed=0), cut(data, seed=1)
+    first, second = decomposed(data, seed=0), decomposed(data, seed=1)
 
     with tempfile.TemporaryDirectory() as folder:
         registry = str(Path(folder) / "registry")

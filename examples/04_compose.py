@@ -21,8 +21,10 @@ def main() -> None:
         places = {"registry": str(Path(folder) / "registry"), "cache": Path(folder) / "cache"}
         for name, data in origins.items():
             model = train_small_cnn(data.train, seed=0, epochs=8)
-            cut = decompose(model, data.train.x, data.train.y, classes=data.train.classes, name=name, rescale=1 / 255)
-            publish(cut, version="1.0.0", registry=places["registry"])
+            decomposition = decompose(
+                model, data.train.x, data.train.y, classes=data.train.classes, name=name, rescale=1 / 255
+            )
+            publish(decomposition, version="1.0.0", registry=places["registry"])
 
         clf = compose(["demo/digits:3", "demo/digits:8", "demo/letters:a"], **places)
         print(clf.plan)

@@ -12,7 +12,7 @@ from modhub import compose
 from modhub.composition.composite import Composite
 
 
-def mended(clf: Composite, case: Case) -> dict[str, Composite]:
+def repaired(clf: Composite, case: Case) -> dict[str, Composite]:
     faulty = case.pair[0]
     return {
         "the network's modules": clf,
@@ -35,7 +35,7 @@ def main() -> None:
     print(f"two classes: {case.two_network}")
 
     rows = [measured("the network", case.test.classes, case.answers, case)]
-    for what, composite in mended(compose(case.modules), case).items():
+    for what, composite in repaired(compose(case.modules), case).items():
         rows.append(measured(what, composite.classes, composite.predict(case.test.x).margins, case))
     print(table(rows, case.pair))
 

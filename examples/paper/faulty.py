@@ -1,4 +1,4 @@
-"""A classifier with a faulty class, and how to measure what mends it: the paper's Figure 1 (Pan & Rajan, ICSE 2022).
+"""A classifier with a faulty class, and how to measure what repairs it: the paper's Figure 1 (Pan & Rajan, ICSE 2022).
 
 A case is a network that confuses two classes, a better network's modules for both, and modules of a network that knows
 only these two. The pair is chosen on training images, so that the test images say nothing about what was chosen. The
@@ -129,7 +129,7 @@ def cifar100_case(models: Path, data: Path, *, each: int = 10, epochs: int = 60)
     """``cifar100-r32`` is faulty; better are the starter registry's modules of ``cifar100-r20``.
 
     ``models`` holds the .keras file, ``data`` cifar100_train.npz and cifar100_test.npz. Measured on ``each`` test
-    images a class, and all of the pair's; cut, and the pair chosen, with 50 training images a class.
+    images a class, and all of the pair's; decomposed, and the pair chosen, with 50 training images a class.
     """
     from modhub.engine.read.files import load_model
 
@@ -155,7 +155,7 @@ def case_of(
 ) -> Case:
     """The case of a keras model that takes raw images times 1/255; ``better`` gives modules for the pair's names.
 
-    Measured on ``each`` test images a class, and all of the pair's; cut, and the pair chosen, with the first
+    Measured on ``each`` test images a class, and all of the pair's; decomposed, and the pair chosen, with the first
     ``observed`` training images of a class. A small ResNet, fitted for ``epochs``, knows the pair alone.
     """
     from examples.paper.residual_training import probabilities, train_small_resnet

@@ -33,7 +33,7 @@ from modhub.energy.meter import Meter
 from modhub.energy.result import EnergyResult
 from modhub.errors import UsageError
 
-#: The network that is cut and trained again, and the one whose module replaces.
+#: The network that is decomposed and trained again, and the one whose module replaces.
 NETWORKS = (FIRST["cifar10"], "cifar10-r56")
 QUICK_NETWORKS = ("digits-good", "digits-poor")
 EPOCHS, QUICK_EPOCHS = 60, 3
@@ -82,7 +82,7 @@ def command(study: Study) -> str:
     names = options.networks if "pair" in options and options.networks else None
     names = names or (QUICK_NETWORKS if options.quick else NETWORKS)
     if len(names) != 2:
-        raise UsageError(f"{len(names)} networks: Figure 6 takes two.", hint="first the one that is cut, then another.")
+        raise UsageError(f"{len(names)} networks: Figure 6 takes two.", hint="first the one to decompose.")
     own, other = study.need(*names)
     if own.data is not other.data and own.data.test.classes != other.data.test.classes:
         raise UsageError(f"{own.name} and {other.name} have different classes.", hint="give two of one data set.")
@@ -130,14 +130,14 @@ def trained(network: Any, train: ImageData, test: ImageData, epochs: int, meter:
 
 
 def decomposed(name: str, network: Trained, meter: Meters) -> tuple[Any, Step]:
-    """Cut all classes with up to ``SAMPLES`` training images of each."""
+    """Decompose all classes with up to ``SAMPLES`` training images of each."""
     train = network.data.train
     with meter() as running:
-        cut = modhub.decompose(
+        own_modules = modhub.decompose(
             network.load(), train.x, train.y, classes=train.classes, name=name, rescale=1 / 255,
             samples_per_class=SAMPLES,
         )  # fmt: skip
-    return cut, Step(running.result)
+    return own_modules, Step(running.result)
 
 
 def answered(make: Callable[[], Any], test: ImageData, meter: Meters) -> tuple[Step, Step]:
@@ -157,22 +157,22 @@ def measured(
     train, test = own.data.train.restrict(pair), own.data.test.restrict(pair)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cut, once = decomposed("paper/one", own, meter)
-        # The replacing module comes from a network that somebody else has cut and published.
+        own_modules, once = decomposed("paper/one", own, meter)
+        # The replacing module comes from a network that was decomposed and published elsewhere.
         spare, _ = decomposed("paper/other", other, meter)
-        steps = {"decompose, once": once, **from_modules(cut, spare, train, test, meter)}
+        steps = {"decompose, once": once, **from_modules(own_modules, spare, train, test, meter)}
         return trained(two_class_network(own.name, own.load()), train, test, epochs, meter), steps
 
 
-def from_modules(cut: Any, spare: Any, train: ImageData, test: ImageData, meter: Meters) -> dict[str, Step]:
+def from_modules(own_modules: Any, spare: Any, train: ImageData, test: ImageData, meter: Meters) -> dict[str, Step]:
     """Reuse, replace, update; each begins with names in a registry and an empty cache."""
     pair = train.classes
-    slugs = {module.name: module.slug for module in cut.modules}
+    slugs = {module.name: module.slug for module in own_modules.modules}
     chosen = np.concatenate([np.flatnonzero(train.y == number)[:EXAMPLES] for number in (0, 1)])
     examples = train.x[chosen], train.y[chosen], list(pair)
     with tempfile.TemporaryDirectory() as folder:
         registry = str(Path(folder) / "registry")
-        for each in (cut, spare):
+        for each in (own_modules, spare):
             modhub.publish(each, version="1.0.0", registry=registry)
 
         def reused() -> Any:

@@ -126,8 +126,8 @@ def fit_one_cycle(
     """Fit ``model`` to raw images (N, H, W, C) of 0 to 255 with ``labels`` (N,), every class weighing the same.
 
     SGD with momentum; the share ``held_out`` of each class is. The model keeps the weights of the epoch with the best
-    mean recall there, the lower loss among equals. ``after_epoch`` is told the progress and ends the fitting by True;
-    the same call with that ``progress`` goes on from there, as if it had not stopped.
+    mean recall there, the lower loss among equals. ``after_epoch`` is called with the progress and ends the fitting by
+    True; the same call with that ``progress`` goes on from there, as if it had not stopped.
     """
     random = np.random.default_rng(seed)
     fit, held = _split(labels, random, held_out)

@@ -40,7 +40,7 @@ BOOTSTRAPS = 2000
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """One data set: images to cut, fit and choose with, images to measure with. ``digest`` covers both."""
+    """One data set: images to decompose, fit and choose with, images to measure with. ``digest`` covers both."""
 
     name: str
     train: ImageData
@@ -57,7 +57,8 @@ class Data:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained network and its data set. ``load`` reads or makes the keras model; ``digest`` tells networks apart."""
+    """A trained network and its data set. ``load`` reads or makes the keras model; ``digest`` distinguishes
+    networks."""
 
     name: str
     data: Data

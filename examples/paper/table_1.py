@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Table 1 of the paper: what decomposing costs in accuracy, for every way of cutting.
+"""Table 1 of the paper: what decomposing costs in accuracy, for every way of decomposing.
 
     python examples/paper/table_1.py --data DATA [--networks cifar10-r20 ...] [--images N]
     python examples/paper/table_1.py --data DATA --whole
     python examples/paper/table_1.py --quick
 
 Every network x observe {relu, conv} x {CI+TI+MC, +BLC, +BLC+BI} x rule {text, printed} x delta {0.5, q95, q90}, and the
-ablation without tangling identification. Modules are cut with the training images; top-1 and top-5 are on test images,
+ablation without tangling identification. Modules are made with the training images; top-1 and top-5 are on test images,
 by the vote over isolated modules, exactly as a composite predicts. A cell is a network under one reading of "node".
 With ``--whole`` the defaults are measured on every test image besides.
 """
@@ -40,7 +40,7 @@ STAGES = ("last-conv", "input")
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A module's masks under one way of cutting."""
+    """A module's masks under one way of decomposing."""
 
     keep: PackedMasks
     head: Any
@@ -48,7 +48,7 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """One row: all modules under one way of cutting, and the nodes that each stage of backtracking took, on average."""
+    """One row: all modules under one way of decomposing, and the mean nodes that each stage of backtracking took."""
 
     settings: dict[str, Any]
     modules: Sequence[Any]
@@ -119,7 +119,7 @@ def measured(study: Study, network: Trained, observe: str) -> Figures:
 
 
 def ways(made: Cut) -> Any:
-    """The ways of cutting that differ in backtracking alone, that without any first."""
+    """The ways of decomposing that differ in backtracking alone, that without any first."""
     yield Way({"stage": "CI+TI+MC", "rule": "-", "delta": "-"}, made.modules)
     for rule, delta in itertools.product(RULES, DELTAS):
         removed: list[float] = []

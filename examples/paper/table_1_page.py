@@ -1,4 +1,4 @@
-"""Table 1 as a page: ours beside the paper's, every way of cutting, and a plot of the costs."""
+"""Table 1 as a page: ours beside the paper's, every way of decomposing, and a plot of the costs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _paper(paper: Any, place: int) -> tuple[str, str, str]:
 
 
 def row_of(cell: Figures, stage: str, rule: str = "text", delta: Any = 0.5) -> Figures:
-    """The row of one way of cutting; without backtracking there is no rule and no delta."""
+    """The row of one way of decomposing; without backtracking there is no rule and no delta."""
     for row in cell["rows"]:
         if row["stage"] == stage and (row["rule"] == "-" or (row["rule"], row["delta"]) == (rule, delta)):
             return dict(row)
@@ -103,7 +103,7 @@ def ablation(found: Found) -> str:
 
 
 def every_way(name: str, cells: Sequence[Figures]) -> str:
-    """One network's rows; ways of cutting by one rule that give the same modules are joined."""
+    """One network's rows; ways of decomposing by one rule that give the same modules are joined."""
     rows = []
     for observe, cell in zip(("relu", "conv"), cells, strict=True):
         joined: dict[str, list[Figures]] = {}

@@ -47,7 +47,7 @@ def command(study: Study) -> str:
     found = {(network.name, way): cell(study, network, way) for network in networks for way in ways}
     standing = [network for network in baselines.standing_for(study).values() if network in networks]
     pairs = {(network.name, way): pairs_cell(study, network, way) for network in standing for way in ways}
-    # Two hundred modules of larger images take minutes to cut, and say the same.
+    # Two hundred modules of larger images take minutes to make, and say the same.
     small = [network for network in standing if network.data.name != "imagenet200"]
     indices = {network.name: indices_cells(study, network) for network in small}
     return write(study, found, pairs, indices)
@@ -172,7 +172,7 @@ def table(found: Found) -> str:
             f"{proof['other_answers']} of {proof['images']}",
         ))  # fmt: skip
     headers = (
-        "network", "modules", "JI", "cut with images of a class", "pairs", "test images", "its own two logits",
+        "network", "modules", "JI", "made with images of a class", "pairs", "test images", "its own two logits",
         "composed", "difference", "compose answers otherwise",
     )  # fmt: skip
     return markdown(headers, rows)

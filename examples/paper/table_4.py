@@ -6,7 +6,7 @@
 
 Every class in turn is answered by the better network's module, in the composite of all modules of the worse one. The
 new module takes part as it is, and on the scale of the module that goes (``swap(match=True)``). A cell is a pair of
-networks under one way of cutting.
+networks under one way of decomposing.
 """
 
 from __future__ import annotations

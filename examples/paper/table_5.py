@@ -5,7 +5,7 @@
     python examples/paper/table_5.py --quick
 
 Each class of the first data set in turn is replaced by each class of the second, whose images take the place of its
-own; so a composite keeps its number of classes. A cell is one way of cutting; Table 3 has the same margins.
+own; so a composite keeps its number of classes. A cell is one way of decomposing; Table 3 has the same margins.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Table 6 and Figure 1 of the paper: a class that a network is bad at, and what each of four ways to mend it gives.
+"""Table 6 and Figure 1 of the paper: a class that a network is bad at, and what each of four ways to repair it gives.
 
     python examples/paper/table_6.py --data DATA [--images 10]
     python examples/paper/table_6.py --quick
@@ -29,7 +29,7 @@ from modhub.composition.plan import Plan
 from modhub.engine.run.isolated import OriginRunner
 from modhub.package.module import Module
 
-mended = runpy.run_path(str(ROOT / "examples" / "07_faulty_class.py"))["mended"]
+repaired = runpy.run_path(str(ROOT / "examples" / "07_faulty_class.py"))["repaired"]
 
 #: The faulty network and the better one; the quick study has digits of whose threes one network saw four images.
 NETWORKS = ("cifar100-r32", "cifar100-r20")
@@ -60,11 +60,11 @@ def case(faulty: Trained, better: Trained, each: int, epochs: int) -> Case:
     def modules(pair: Sequence[str]) -> Sequence[Module]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            cut = decompose(
+            decomposition = decompose(
                 better.load(), data.train.x, data.train.y, classes=data.train.classes, name="paper/better",
                 rescale=1 / 255, samples_per_class=OBSERVED,
             )  # fmt: skip
-        return [cut.modules[data.train.classes.index(name)] for name in pair]
+        return [decomposition.modules[data.train.classes.index(name)] for name in pair]
 
     return case_of(faulty.load(), modules, data.train, data.test, each=each, epochs=epochs, observed=OBSERVED)
 
@@ -101,7 +101,7 @@ def figures(case: Case) -> Figures:
     """Every option's figures; changes are against the network's own modules."""
     clf = compose(case.modules)
     remembering = Remembering(clf.backend)
-    fast = mended(replace(clf, backend=remembering), case)
+    fast = repaired(replace(clf, backend=remembering), case)
     rows = [asdict(measured("the network", case.test.classes, case.answers, case))]
     usual = None
     for what, composite in fast.items():
@@ -118,7 +118,7 @@ def figures(case: Case) -> Figures:
         "images": len(case.test),
         "images_of_the_pair": int(np.isin(case.test.labels, case.pair).sum()),
         "rows": rows,
-        "checked": _checked(fast, mended(clf, case), case),
+        "checked": _checked(fast, repaired(clf, case), case),
     }
 
 

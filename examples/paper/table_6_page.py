@@ -1,4 +1,4 @@
-"""Table 6 as a page: the four ways to mend a faulty class, ours beside the paper's, and a plot of the changes."""
+"""Table 6 as a page: the four ways to repair a faulty class, ours beside the paper's, and a plot of the changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def write(study: Study, found: Figures) -> str:
     """Fill the page and draw the plot; returns the text and the table."""
     draw(found, study.out / "table-6.png")
     parts = {"the case": about(found), "the faulty class": table(found)}
-    return fill(study.out / "table-6.md", "Table 6: four ways to mend a faulty class", parts)
+    return fill(study.out / "table-6.md", "Table 6: four ways to repair a faulty class", parts)
 
 
 def about(found: Figures) -> str:
@@ -66,6 +66,6 @@ def draw(found: Figures, path: Any) -> None:
         axes.set_yticks([-place for place in range(len(ways))], [row["what"] for row, _ in ways])
         axes.set_ylim(0.5 - len(ways), 0.5)
         axes.set_xlabel("change of top-1 against the network's own modules, points")
-        axes.set_title("Table 6: four ways to mend a faulty class")
+        axes.set_title("Table 6: four ways to repair a faulty class")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
         save(figure, path)

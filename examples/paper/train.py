@@ -153,7 +153,7 @@ def _list(found: Mapping[str, Any], kind: str) -> list[Any]:
 
 
 def depth_of(network: str) -> int:
-    """20 of ``r20``. Raises ValueError, which argparse tells of."""
+    """20 of ``r20``. Raises ValueError, which argparse reports."""
     if not network.startswith("r"):
         raise ValueError(network)
     return int(network[1:])

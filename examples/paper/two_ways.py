@@ -2,7 +2,7 @@
 
 ``default`` are modules as ``decompose`` makes them, near-full masks on these networks. ``distinct`` keep only what
 concern identification finds in few images a class, without the tangled nodes, as many images as leave the mean Jaccard
-index below 0.8: no option of decompose gets there on these networks. A network's modules are cut once a process, and a
+index below 0.8: no option of decompose gets there on these networks. A network's modules are made once a process, and a
 module's margins for equal images are computed once.
 """
 
@@ -34,7 +34,7 @@ LOGITS = "logits"
 BELOW = 0.8
 #: Images a class from which concern identification may learn for distinct modules.
 RUNGS = (5, 10, 20, 50, 100, 200)
-#: Images a class that default modules are cut with, at most; decompose's own default.
+#: Images a class that default modules are made with, at most; decompose's own default.
 SAMPLES = 1000
 BATCH = 250
 #: A shared pass is compiled anew for each set of modules, which pays for more than these.
@@ -139,7 +139,7 @@ def concern_alone(origin: Origin, train: ImageData) -> tuple[list[Module], Figur
 
 
 def cut_with(origin: Origin, train: ImageData, count: int, **options: Any) -> list[Module]:
-    """Modules cut with at most ``count`` images a class; without backtracking unless ``options`` say otherwise."""
+    """Modules made with at most ``count`` images a class; without backtracking unless ``options`` say otherwise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         chosen = DecomposeOptions(samples_per_class=count, **({"backtrack": "none"} | options))
