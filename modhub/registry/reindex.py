@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
-from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
+from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound, StorageError
+from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.registry import index
 from modhub.registry.index import Derived, Listing
 from modhub.registry.reader import RegistryReader
@@ -61,7 +62,9 @@ def reindex(registry: RegistryReader) -> list[ModhubError]:
     """
     store, derived = registry.store, registry.derived(afresh=True)
     listing = Listing.of(store)
-    for name in sorted(listing.versions.keys() | _described_models(store)):
+    # What is deleted comes first, because it frees room.
+    models = listing.versions.keys() | _described_models(store)
+    for name in sorted(models, key=lambda name: (name in listing.versions, name)):
         _write_shard(derived, *name.split("/"))
     for namespace in sorted({*index.namespaces_of(listing), *_described_namespaces(store)}):
         # From the shards that have just been written.
@@ -131,8 +134,39 @@ def _write_until_covered(
         if document is None:
             store.delete(path)
         else:
-            store.replace(path, write_document(document))
+            _replace(store, path, write_document(document))
         again = look()
         if again == seen:
             return
         seen = again
+
+
+def _replace(store: Store, path: str, data: bytes) -> None:
+    """Write over a derived file; on a full disk in the room of the one that is there."""
+    try:
+        store.replace(path, data)
+        return
+    except StorageError as error:
+        if error.kind != "no-space":
+            raise
+        full = error
+    try:
+        existing: bytes | None = store.get(path, max_bytes=MAX_MANIFEST_BYTES)
+    except (NotFound, IntegrityError):
+        existing = None
+    if existing == data:
+        return
+    store.delete(path)
+    try:
+        store.replace(path, data)
+    except StorageError as error:
+        if existing is not None:
+            # An outdated one is better than none.
+            store.replace(path, existing)
+        raise StorageError(
+            f"no space for the index file {store.url}/{path} of {len(data)} bytes: {full.message}",
+            kind="no-space",
+            hint="free that much on the disk, for example with modhub registry gc, then run modhub registry reindex "
+            "again; the releases are whole.",
+            path=path,
+        ) from error

@@ -147,16 +147,26 @@ def says(error: BaseException) -> str:
 def client_error(
     error: BaseException, *, doing: str, url: str, path: str, attempts: int, credentials: str = ""
 ) -> ModhubError:
-    """The error of ours for one that ended an operation. ``doing`` is ``read`` or ``write``.
+    """The error of ours for one that ended an operation. ``doing`` is ``read``, ``write``, ``create`` (unless something
+    is there) or ``sweep`` (look for unfinished uploads and remove them).
 
     ``attempts``: how often it was tried, for the message; ``credentials``: where they come from, for the hint.
     """
     where = f"{url}/{path}" if path else url
+    creating, sweeping = doing == "create", doing == "sweep"
+    doing = "read" if doing == "read" else "write"
     if lacks_bucket(error) or (doing == "write" and isinstance(error, FileNotFoundError)):
         return RegistryUnreachable(
             f"there is no {url}: {says(error)}.",
             kind="no-bucket",
             hint="create the bucket first, or check its name.",
+            registry=url,
+        )
+    if sweeping and not is_transient(error):
+        return RegistryUnreachable(
+            f"{url} does not say which uploads were begun and never finished: {says(error)}.",
+            kind="cannot-sweep",
+            hint="let the host remove unfinished uploads by a lifecycle rule, or get the right to list them.",
             registry=url,
         )
     if is_forbidden(error) and not is_throttled(error):
@@ -174,7 +184,7 @@ def client_error(
             hint="free some space there, then run it again; nothing half done was left.",
             path=path,
         )
-    if doing == "write" and any(_status(cause) == 501 for cause in _causes(error)):
+    if creating and any(_status(cause) == 501 for cause in _causes(error)):
         return RegistryUnreachable(
             f"{url} does not know how to create {path} exclusively: {says(error)}.",
             kind="no-exclusive-create",

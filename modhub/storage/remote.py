@@ -105,7 +105,7 @@ class FileSystemStore:
             if met and doubt is None and self._backend.exact:
                 return False
             if not met and not is_unclear(failure):
-                raise self._explained(failure, "write", path) from failure
+                raise self._explained(failure, "create", path) from failure
             doubt = failure
             ours = self._is_ours(path, data, mark, doubt)
             if ours is not None:
@@ -115,7 +115,7 @@ class FileSystemStore:
                 break
             self.retry.wait(max(delay, asked))
         assert doubt is not None
-        raise self._explained(doubt, "write", path) from doubt
+        raise self._explained(doubt, "create", path) from doubt
 
     def put_all(self, objects: Mapping[str, Payload]) -> dict[str, bool]:
         outcomes = parallel.each(
@@ -198,7 +198,7 @@ class FileSystemStore:
                     files.rm_file(name)
             return len(stale)
 
-        return self._run(clean, "write", "")
+        return self._run(clean, "sweep", "")
 
     # Reading
 

@@ -102,7 +102,10 @@ class Store(Protocol):
         """When the object was last written, by the store's own clock, in UTC. Raises NotFound."""
 
     def sweep(self, before: datetime) -> int:
-        """Remove unfinished writes that were last touched before then; how many there were."""
+        """Remove unfinished writes that were last touched before then; how many there were.
+
+        Raises RegistryUnreachable, kind ``cannot-sweep``, where the place does not say which there are.
+        """
 
 
 def check_path(path: str) -> str:

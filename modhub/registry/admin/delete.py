@@ -18,19 +18,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from modhub.errors import IntegrityError, ModhubError, NotFound
-from modhub.limits import GIB, MAX_BLOB_BYTES, MAX_RECORD_BYTES
+from modhub.errors import IntegrityError, ModhubError, NotFound, StorageError
+from modhub.limits import GIB, MAX_BLOB_BYTES, MAX_RECORD_BYTES, MIB
 from modhub.registry.admin.inventory import blob_at
 from modhub.registry.admin.reachable import Survey
 from modhub.registry.admin.spool import Spool
 from modhub.registry.publication import UploadProgress
 from modhub.storage.parallel import each
 from modhub.storage.progress import Progress
-from modhub.storage.store import Store
+from modhub.storage.store import Payload, Store
 
 #: Bytes of copies that are kept at once, unless a single object has more; and objects between two looks.
 _BATCH_BYTES: Final = GIB
 _BATCH_OBJECTS: Final = 200
+#: The same for copies in memory, where this machine's disk has no room for them.
+_MEMORY_BYTES: Final = 64 * MIB
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ class Removed:
 
 @dataclass(frozen=True)
 class _Copy:
-    """``file`` is None when the object was damaged: such bytes are not worth putting back."""
+    """``data`` is None when the object was damaged: such bytes are not worth putting back."""
 
     doomed: Doomed
-    file: Path | None
+    data: Payload | None
 
 
 def doomed_at(store: Store, path: str) -> Doomed | None:
@@ -87,16 +89,29 @@ def delete_objects(store: Store, doomed: Sequence[Doomed], survey: Survey, progr
     deleted: list[Doomed] = []
     kept: list[Doomed] = []
     meter = UploadProgress("deleting", len(doomed), progress)
-    for batch in _batches(doomed):
-        with Spool() as spool:
-            done = _remove_batch(store, batch, survey, spool)
-        deleted += done.deleted
-        kept += done.kept
+    for batch in _batches(doomed, _BATCH_BYTES):
+        for done in _removed(store, batch, survey):
+            deleted += done.deleted
+            kept += done.kept
         meter.add(len(batch))
     return Removed(tuple(deleted), tuple(kept))
 
 
-def _remove_batch(store: Store, batch: Sequence[Doomed], survey: Survey, spool: Spool) -> Removed:
+def _removed(store: Store, batch: Sequence[Doomed], survey: Survey) -> Iterator[Removed]:
+    """The batch removed; in smaller ones where its copies have to wait in memory, because the disk is full."""
+    try:
+        with Spool() as spool:
+            yield _remove_batch(store, batch, survey, spool)
+        return
+    except StorageError as error:
+        # Copies come before the first deletion.
+        if error.kind != "no-temporary-space" or any((one.size or 0) > _MEMORY_BYTES for one in batch):
+            raise
+    for small in _batches(batch, _MEMORY_BYTES):
+        yield _remove_batch(store, small, survey, None)
+
+
+def _remove_batch(store: Store, batch: Sequence[Doomed], survey: Survey, spool: Spool | None) -> Removed:
     at_once = store.capabilities.parallel
     kept = [one for one in batch if survey.needs(one.path)]
     copies = each(lambda one: _copied(store, one, spool), [one for one in batch if one not in kept], at_once=at_once)
@@ -130,7 +145,7 @@ def _delete(store: Store, doomed: Doomed) -> bool | None:
     return True
 
 
-def _copied(store: Store, doomed: Doomed, spool: Spool) -> _Copy | None:
+def _copied(store: Store, doomed: Doomed, spool: Spool | None) -> _Copy | None:
     """A copy of the object; None when it is gone."""
     digest = blob_at(doomed.path)
     hashing = hashlib.sha256()
@@ -141,21 +156,25 @@ def _copied(store: Store, doomed: Doomed, spool: Spool) -> _Copy | None:
             yield chunk
 
     limit = MAX_RECORD_BYTES if digest is None else MAX_BLOB_BYTES
+    if spool is None:
+        limit = min(limit, _MEMORY_BYTES)
     try:
-        file = spool.keep(doomed.path.replace("/", "-"), hashed(store.stream(doomed.path, max_bytes=limit)))
+        chunks = hashed(store.stream(doomed.path, max_bytes=limit))
+        data: Payload = spool.keep(doomed.path.replace("/", "-"), chunks) if spool else b"".join(chunks)
     except NotFound:
         return None
     except IntegrityError:
         return _Copy(doomed, None)
     if digest is not None and digest != f"sha256:{hashing.hexdigest()}":
-        file.unlink()
+        if isinstance(data, Path):
+            data.unlink()
         return _Copy(doomed, None)
-    return _Copy(doomed, file)
+    return _Copy(doomed, data)
 
 
 def _put_back(store: Store, copy: _Copy) -> None:
-    if copy.file is not None:
-        store.put_if_absent(copy.doomed.path, copy.file)
+    if copy.data is not None:
+        store.put_if_absent(copy.doomed.path, copy.data)
     elif not store.exists(copy.doomed.path):
         raise IntegrityError(
             f"{store.url}/{copy.doomed.path} was damaged and was deleted, and a release that appeared meanwhile needs "
@@ -166,13 +185,13 @@ def _put_back(store: Store, copy: _Copy) -> None:
         )
 
 
-def _batches(doomed: Iterable[Doomed]) -> Iterator[list[Doomed]]:
+def _batches(doomed: Iterable[Doomed], most: int) -> Iterator[list[Doomed]]:
     batch: list[Doomed] = []
     size = 0
     for one in doomed:
         # Of an object whose size is not known, the worst is assumed.
         own = MAX_BLOB_BYTES if one.size is None else one.size
-        if batch and (size + own > _BATCH_BYTES or len(batch) == _BATCH_OBJECTS):
+        if batch and (size + own > most or len(batch) == _BATCH_OBJECTS):
             yield batch
             batch, size = [], 0
         batch.append(one)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from modhub.errors import IntegrityError, NotFound
+from modhub.errors import IntegrityError, NotFound, RegistryUnreachable, StorageError
 from modhub.registry.admin.delete import Doomed, Removed, delete_objects, object_size
 from modhub.registry.admin.inventory import CANDIDATES, CLOCKS, Inventory, require_listing
 from modhub.registry.admin.reachable import Survey
@@ -71,9 +71,10 @@ def collect(
 ) -> Collection:
     """Delete what has been an orphan for ``older_than``, and record what has become one.
 
-    With zero, both phases are one, and a publication under way may fail and have to be run again. Raises
-    RegistryUnreachable, kind ``cannot-list`` among others, and IntegrityError, kind ``damaged-release``, when a release
-    that cannot be read might need anything: then nothing is deleted.
+    On a full disk it deletes first and records afterwards. With zero, both phases are one, and a publication under way
+    may fail and have to be run again. Raises RegistryUnreachable, kind ``cannot-list`` among others, and
+    IntegrityError, kind ``damaged-release``, when a release that cannot be read might need anything: then nothing is
+    deleted. Raises StorageError, kind ``no-space``, when the disk is full and nothing there may be deleted yet.
     """
     registry.check()
     store = registry.store
@@ -93,15 +94,25 @@ def collect(
     abandoned = _before(now, max(older_than, _AT_WORK))
     stale = [path for path in inventory.passing if _is_older(store, path, abandoned)]
     removed, swept = Removed(tuple(doomed), ()), len(stale)
+    remarks: list[str] = []
     if not dry_run:
-        _record(store, orphans)
+        # Whatever the host does not allow is known before anything is deleted, and what frees room comes first.
+        unfinished, remarks = _swept(store, abandoned)
+        swept += unfinished
+        for path in stale:
+            store.delete(path)
+        try:
+            _record(store, orphans)
+        except StorageError as error:
+            if not doomed and not swept:
+                raise _still_full(store, orphans, error) from error
         survey.refresh()
         removed = delete_objects(store, doomed, survey, progress)
         gone = {one.path for one in removed.deleted}
-        _record(store, [one for one in orphans if one.path not in gone])
-        for path in stale:
-            store.delete(path)
-        swept += store.sweep(abandoned)
+        try:
+            _record(store, [one for one in orphans if one.path not in gone])
+        except StorageError as error:
+            remarks.append(f"the orphans that are left could not be recorded: {error.message}")
     return Collection(
         registry.url,
         dry_run,
@@ -109,7 +120,33 @@ def collect(
         tuple(waiting),
         removed.kept,
         swept,
-        _warnings(survey),
+        (*_warnings(survey), *remarks),
+    )
+
+
+def _swept(store: Store, before: datetime) -> tuple[int, list[str]]:
+    """How many unfinished writes were removed, and what people should know of the others."""
+    try:
+        return store.sweep(before), []
+    except RegistryUnreachable as error:
+        if error.kind != "cannot-sweep":
+            raise
+        return 0, [f"{error.message} {error.hint}"]
+
+
+def _still_full(store: Store, orphans: list[Orphan], error: StorageError) -> StorageError:
+    if not orphans:
+        return StorageError(
+            f"{store.url} is full, and nothing there may be collected: {error.message}",
+            kind="no-space",
+            hint="free some space on that disk, or take releases down with modhub registry takedown.",
+        )
+    return StorageError(
+        f"{store.url} is full, and none of the {len(orphans)} orphans there has waited long enough to be deleted: "
+        f"{error.message}",
+        kind="no-space",
+        hint=f"while nobody publishes there, delete them at once: modhub registry gc {store.url} --older-than 0",
+        orphans=len(orphans),
     )
 
 
@@ -133,8 +170,12 @@ def _time_of(store: Store) -> datetime:
     """The time by the store's own clock, which also gives its objects' ages."""
     path = f"{CLOCKS}{secrets.token_hex(8)}"
     try:
-        store.put_if_absent(path, b"what time is it here?")
+        # On a full disk there is room for a name, but not for bytes.
+        store.put_if_absent(path, b"")
         return store.modified(path)
+    except StorageError:
+        # The disk is one of this machine, whose clock is the next best; the grace period is far longer than it errs.
+        return datetime.now(UTC)
     finally:
         store.delete(path)
 

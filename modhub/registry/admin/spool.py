@@ -19,10 +19,7 @@ class Spool:
     """A context that gives files; their names are the caller's, one name a file."""
 
     def __init__(self) -> None:
-        try:
-            self._folder = tempfile.TemporaryDirectory(prefix="modhub-", ignore_cleanup_errors=True)
-        except OSError as error:
-            raise _refused(Path(tempfile.gettempdir()), error) from error
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Spool:
         return self
@@ -30,13 +27,19 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def keep(self, name: str, chunks: Iterable[bytes]) -> Path:
         """All of ``chunks`` as a file. Nothing is left of it when they end with an error, which is raised as it is.
 
         Raises StorageError when this machine has no space left.
         """
+        if self._folder is None:
+            try:
+                self._folder = tempfile.TemporaryDirectory(prefix="modhub-", ignore_cleanup_errors=True)
+            except OSError as error:
+                raise _refused(Path(tempfile.gettempdir()), error) from error
         path = Path(self._folder.name) / name
         try:
             with path.open("wb") as file:
