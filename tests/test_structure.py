@@ -34,6 +34,7 @@ from scripts.draw_architecture import (
 )
 
 PACKAGES = listed_packages(PAGE.read_text())
+IMPORTS = (ast.Import, ast.ImportFrom)
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
 #: Names that several files define, and why.
 ALLOWED_TWICE = {"command": "each command of the command line is a file with a function of this name"}
@@ -96,6 +97,17 @@ def test_files_stay_readable() -> None:
     assert not {module: lines for module, lines in long.items() if lines > 400}
     assert not [module_of(path) for path in code_files() if path.stem == "utils"]
     assert not [module_of(path) for path in code_files() if not ast.get_docstring(ast.parse(path.read_text()))]
+
+
+def test_imports_inside_functions_stay_few() -> None:
+    """They keep keras, an extra or a large library away from what does without; all others stand at the top."""
+    inside = {module_of(path): imports_inside_functions(path) for path in code_files()}
+    assert sum(inside.values()) <= 100, {module: count for module, count in inside.items() if count}
+
+
+def imports_inside_functions(path: Path) -> int:
+    functions = [each for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.FunctionDef)]
+    return len({node.lineno for each in functions for node in ast.walk(each) if isinstance(node, IMPORTS)})
 
 
 def test_a_public_name_has_one_definition() -> None:
