@@ -103,7 +103,7 @@ class Untrusted(IntegrityError):
 
 
 class RegistryUnreachable(ModhubError):
-    """A registry cannot be read or written at all: mend the path, the permissions or the connection."""
+    """A registry cannot be read or written at all: fix the path, the permissions or the connection."""
 
     kind = "registry-unreachable"
     exit_code = 6

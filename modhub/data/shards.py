@@ -1,7 +1,8 @@
 """Labelled images in shards: one .npz, or a folder of them, at any URL that fsspec reads.
 
-The shards, by name, are the data in order. Each is looked through once, by whoever is nearest (``run``): its labels are
-kept, its images only counted, checked and fingerprinted. Later its images are read by whoever works on that piece.
+The shards, by name, are the data in order. Each is looked through once, by the worker that ``run`` chooses: its labels
+are kept, its images only counted, checked and fingerprinted. Later its images are read by the worker that has that
+piece.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def decompose(
 
     ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which stand
     in the order of the model's outputs. Data larger than memory: give, without ``y``, an iterable of (x, y) batches,
-    which is run through once and set down in a temporary file, or the URL of one .npz or of a folder of .npz shards,
+    which is run through once and written to a temporary file, or the URL of one .npz or of a folder of .npz shards,
     whose own ``classes`` serve where none are given. Batches that repeat for ever need ``steps``, the number to
     read (``validation_steps`` for ``validation``); those that know their length are read once. ``name`` is
     ``namespace/model``. ``(x * rescale - mean) / std`` is what the model was trained on; it travels with the
@@ -53,8 +53,8 @@ def decompose(
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
     ``backtrack``: ``none``, ``last-conv`` or ``input``; ``rule``: ``text`` or ``printed``; ``delta``: a number or a
-    quantile such as ``"q95"``. ``progress`` is told batches done and in all, with shards or workers pieces. Inside
-    ``with modhub.meter()`` the energy spent goes into the provenance.
+    quantile such as ``"q95"``. ``progress`` is called with batches done and in all, with shards or workers pieces.
+    Inside ``with modhub.meter()`` the energy spent goes into the provenance.
 
     ``engine="ray"`` observes on a Ray cluster, the one that RAY_ADDRESS names or one of ``workers`` processes here; the
     workers read the shards. The modules are the same, bit by bit.

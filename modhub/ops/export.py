@@ -79,7 +79,7 @@ def export(
     the name's suffix says it. The artifact takes raw images float32 (N, H, W, C), gives margins float32 (N, k), and has
     the class names inside. It is read back without modhub and compared with the composite on ``check``: raw images
     (N, H, W, C), or the path of an image, a folder of images or an .npz with x; without it on synthetic ones. ``force``
-    replaces an artifact that stands there. ``doing`` is told what happens, in words.
+    replaces an artifact that stands there. ``doing`` is called with what happens, in words.
 
     Raises Incompatible, kind ``export-differs``, when a margin differs by more than 1e-4; UnsupportedModel, kind
     ``unsupported-operator``, for an operator that the format lacks; Conflict, UsageError, InvalidData, StorageError.

@@ -32,7 +32,7 @@ def install(
 
     ``locked``: a lockfile, in the place of ``refs``. ``registry``: one URL or several in order; without it those
     configured. ``offline`` uses the cache alone. ``require_signature`` believes only what a trusted key has signed;
-    None leaves it to the configuration. ``progress`` is told what, bytes done and in all.
+    None leaves it to the configuration. ``progress`` is called with what, bytes done and in all.
 
     Raises NotFound, IntegrityError, RegistryUnreachable, StorageError.
 

@@ -66,8 +66,8 @@ def publish(
 
     Without ``version``, equal content gives the release that exists, else the next minor version is taken. Publishing
     equal content again changes nothing. ``sign`` names one of the user's keys, or is one. ``check`` refuses a release
-    whose recall of a class falls, see ``Check``. ``progress`` is told what, bytes done and in all. Raises Conflict when
-    the version has other content, and kind ``recall-fell``.
+    whose recall of a class falls, see ``Check``. ``progress`` is called with what, bytes done and in all. Raises
+    Conflict when the version has other content, and kind ``recall-fell``.
 
     With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
 

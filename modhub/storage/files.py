@@ -139,7 +139,7 @@ def _replace(
         _prepare(temporary, data, durable=durable, mode=mode)
         if before is not None:
             _permit_as(temporary, before)
-        # The last change on the disk: nothing is left to do for whoever dies after it.
+        # The last change on the disk: a process that dies after it has left nothing to do.
         os.replace(temporary, final)
     except BaseException:
         remove(temporary)

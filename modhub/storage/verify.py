@@ -5,8 +5,8 @@ and decoding and publishing take nothing else, so the order of verification cann
 
     read  ->  verified_chunks  ->  VerifiedBlob  ->  decode (bounded, then the decoded digest)  ->  arrays
 
-The bytes that are used are the bytes that were hashed: whoever needs them later in the same call takes them from its
-VerifiedBlobs and does not read the file again, which somebody may have changed meanwhile.
+The bytes that are used are the bytes that were hashed: what needs them later in the same call takes them from its
+VerifiedBlobs and does not read the file again, which may have changed in the meantime.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def verified_chunks(
 ) -> Iterator[bytes]:
     """The stored bytes of ``record`` as they come; only when all have come without an error are they the right ones.
 
-    They are kept in ``into`` then, where it is given, for whoever needs them later in this call.
+    They are kept in ``into`` then, where it is given, for what needs them later in this call.
 
     ``chunks`` raises IntegrityError ``too-large`` beyond ``record.size``. Raises IntegrityError, kind ``truncated``,
     ``padded``, ``zeroed`` or ``swapped``, naming ``what`` and both sizes or both digests.
