@@ -3,17 +3,18 @@
 
     python benchmarks/first_predict.py [--only resnet50 vgg16] [--runs 5] [--keep FOLDER]
 
-Two contenders answer the same 30 images of 32 x 32, each in a process of its own, in alternating turns, ``--runs``
-times; the table shows medians and the median of the ratios of the pairs.
+Contenders answer the same 30 images of 32 x 32, each in a process of its own, in alternating turns, ``--runs`` times;
+the table shows medians and the medians of the ratios of a turn.
 
 - keras: ``keras.saving.load_model`` of the network's .keras file, then ``predict`` on images that were scaled before.
-- modhub: ``compose`` of the names of its ten modules, which are installed, then ``predict``; every byte is verified.
+- modhub, one mask: ``compose`` of the names of its ten modules, which are installed, then ``predict``. All modules keep
+  what one of them keeps, so that the network runs once: the least that there can be.
+- modhub, ten masks: the same of modules that observed few images. Masks differ from the first site on and every image
+  meets nodes that every module lacks, so that the network runs ten times where Keras runs it once: the most.
 
 Everything counts, from the start of Python to its end: seconds by the clock, seconds of processors (user and system, by
 which a busy machine is less noticed), and the peak of resident memory. Networks are keras.applications' ResNet50 and
-VGG16 for ten classes, with random weights and a head fitted by least squares. Few images were observed, so that masks
-differ from the first site on and every image meets nodes that every module lacks: modhub has ten passes to run where
-Keras has one, the most that there can be.
+VGG16 for ten classes, with random weights and a head fitted by least squares. Every byte that modhub reads is verified.
 
 ``--keep`` keeps what was prepared (networks, registry, cache) in a folder, and uses it where it is there.
 """
@@ -28,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,11 @@ CLASSES = 10
 IMAGES = 30
 #: Images of a class that modules observe: few, because masks differ most then.
 OBSERVED = 20
-CONTENDERS = ("keras", "modhub")
+#: By the clock, of processors (both seconds), and of memory (bytes).
+MEASURES = ("wall", "cpu", "peak")
+CONTENDERS = ("keras", "modhub, one mask", "modhub, ten masks")
+#: Versions of the release whose modules are asked.
+VERSIONS = {"modhub, one mask": "2.0.0", "modhub, ten masks": "1.0.0"}
 
 
 def patterns(count: int, seed: int) -> tuple[Any, Any]:
@@ -58,6 +64,9 @@ def prepare(network: str, folder: Path) -> None:
     import keras
 
     import modhub
+    from modhub.engine.run.masks import union_of
+    from modhub.package.decomposition import with_digests
+    from modhub.package.module import PackedMasks
 
     keras.utils.set_random_seed(0)
     model = getattr(keras.applications, NETWORKS[network])(weights=None, classes=CLASSES, input_shape=(32, 32, 3))
@@ -73,8 +82,12 @@ def prepare(network: str, folder: Path) -> None:
     model.save(folder / "origin.keras")
     names = tuple(f"class {label}" for label in range(CLASSES))
     made = modhub.decompose(model, x, y, classes=names, name=peers.NAME, rescale=1 / 255, samples_per_class=OBSERVED)
-    modhub.publish(made, version="1.0.0", registry=str(folder / "registry"))
-    modhub.install(peers.NAME, registry=str(folder / "registry"), cache=folder / "cache")
+    kept = PackedMasks.of(union_of(made.modules))
+    one_mask = replace(made, modules=with_digests([replace(module, keep=kept) for module in made.modules]))
+    registry = str(folder / "registry")
+    for version, each in (("1.0.0", made), ("2.0.0", one_mask)):
+        modhub.publish(each, version=version, registry=registry)
+        modhub.install(f"{peers.NAME}@{version}", registry=registry, cache=folder / "cache")
     np.save(folder / "images.npy", patterns(IMAGES // CLASSES, 2)[0])
 
 
@@ -85,10 +98,10 @@ def ask_keras(folder: Path, images: Any) -> Any:
     return model.predict(images.astype("float32") / np.float32(255), verbose=0)
 
 
-def ask_modhub(folder: Path, images: Any) -> Any:
+def ask_modhub(folder: Path, images: Any, version: str) -> Any:
     from modhub import compose
 
-    names = [f"{peers.NAME}:class-{label}" for label in range(CLASSES)]
+    names = [f"{peers.NAME}:class-{label}@{version}" for label in range(CLASSES)]
     composite = compose(names, registry=str(folder / "registry"), cache=folder / "cache")
     return composite.predict(images).margins
 
@@ -112,35 +125,34 @@ def measured(folder: Path, runs: int) -> dict[str, Any]:
             result = in_process(name, folder)
             if number:
                 found[name].append(result)
-    keras, modhub = (found[name] for name in CONTENDERS)
-    agree = np.equal(keras[0]["labels"], modhub[0]["labels"]).mean()
-    ratios = {
-        what: statistics.median(own[what] / other[what] for own, other in zip(modhub, keras, strict=True))
-        for what in ("wall", "cpu", "peak")
+    yardstick = found["keras"]
+    return {
+        name: {
+            "median": {what: statistics.median(run[what] for run in runs) for what in MEASURES},
+            "ratio": {
+                what: statistics.median(own[what] / other[what] for own, other in zip(runs, yardstick, strict=True))
+                for what in MEASURES
+            },
+            "equal_labels": float(np.equal(runs[0]["labels"], yardstick[0]["labels"]).mean()),
+        }
+        for name, runs in found.items()
     }
-    medians = {
-        name: {what: statistics.median(run[what] for run in each) for what in ratios} for name, each in found.items()
-    }
-    return {"runs": runs, "equal_labels": float(agree), "ratios": ratios, "medians": medians}
 
 
 def table(figures: dict[str, Any]) -> str:
     rows = []
     for network, found in figures.items():
-        for name in CONTENDERS:
-            own = found["medians"][name]
-            ratios = (
-                [f"{found['ratios'][what]:.2f}" for what in ("wall", "cpu", "peak")] if name == "modhub" else ["1"] * 3
-            )
-            seen = (f"{own['wall']:.2f}", f"{own['cpu']:.2f}", f"{own['peak'] / peers.MIB:.0f}")
-            rows.append((f"{network}, {name}", *seen, *ratios))
+        for name, own in found.items():
+            wall, cpu, peak = (own["median"][what] for what in MEASURES)
+            ratios = (f"{own['ratio'][what]:.2f}" for what in MEASURES)
+            rows.append((f"{network}, {name}", f"{wall:.2f}", f"{cpu:.2f}", f"{peak / peers.MIB:.0f}", *ratios))
     headers = ("first answer", "seconds", "processor seconds", "peak MiB", "ratio", "of processors", "of memory")
     return common.markdown(headers, rows)
 
 
 def child(contender: str, folder: Path) -> None:
     images = np.load(folder / "images.npy")
-    answers = {"keras": ask_keras, "modhub": ask_modhub}[contender](folder, images)
+    answers = ask_keras(folder, images) if contender == "keras" else ask_modhub(folder, images, VERSIONS[contender])
     print(json.dumps({"peak": peers.peak(), "labels": answers.argmax(axis=1).tolist()}))
 
 

@@ -189,8 +189,8 @@ def _read_release(registry: Registry, ref: ModelRef) -> Manifest:
     if f"{manifest.content.name}@{manifest.content.version}" != str(ref):
         raise WrongAnswer(f"{ref} is answered with {manifest.content.name}@{manifest.content.version}")
     for record in manifest.blobs.values():
-        for data in attempt(partial(registry.blob, record)):
-            if samples.sha256(data) != record.sha256:
+        for blob in attempt(partial(registry.blob, record)):
+            if samples.sha256(blob.stored) != record.sha256:
                 raise WrongAnswer(f"other bytes than {record.sha256}")
     return manifest
 
