@@ -25,6 +25,7 @@ from modhub.data.classes import (
     unknown_class,
 )
 from modhub.data.given import ClassNames
+from modhub.data.pictures import IMAGE_SUFFIXES, folders_in, pictures_in, read_picture, warn_of_left_out
 from modhub.data.rows import data_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
 from modhub.spec.text import composed, find_class
@@ -33,13 +34,9 @@ Split = Literal["train", "test"]
 
 #: The data sets that are known by name.
 DATASETS: Final = ("cifar10", "cifar100")
-#: What counts as an image in a folder, by the end of its name in lower case.
-IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 _SPLITS: Final = ("train", "test")
 _SPEC_HINT: Final = f"give {' or '.join(DATASETS)}, an .npz file with x, y and classes, or a folder of class folders."
-# Bilevel and palette images are grey and colour images stored in fewer bits; every other mode would lose something.
-_MODES: Final = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +175,7 @@ def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:
     if path.suffix.lower() == ".npz" and path.is_file():
         x = as_images(_read_npz(path, required=("x",))["x"], what=f"x in {path}")
         return x, tuple(f"x[{i}]" for i in range(len(x)))
-    files = _images_in(path) if path.is_dir() else [path]
+    files = pictures_in(path) if path.is_dir() else [path]
     if not files:
         raise InvalidData(
             f"{path} holds no images.",
@@ -250,9 +247,9 @@ class ClassFiles:
 
 
 def find_class_files(folder: Path, split: Split) -> ClassFiles:
-    """The files of a folder of class folders, see ``load_data``; none is opened. Raises InvalidData."""
+    """The files of a folder of class folders, see ``load_data``; none is read. Raises InvalidData."""
     root, name = _split_of(folder, split)
-    folders = _folders_in(root)
+    folders = folders_in(root)
     classes = class_names([entry.name for entry in folders], f"the class folders in {root}") if folders else ()
     if not classes:
         raise InvalidData(
@@ -263,7 +260,7 @@ def find_class_files(folder: Path, split: Split) -> ClassFiles:
     files: list[Path] = []
     labels: list[int] = []
     for label, each in enumerate(folders):
-        images = _images_in(each)
+        images = pictures_in(each)
         if not images:
             raise InvalidData(
                 f"the class folder {each} holds no images.",
@@ -272,6 +269,7 @@ def find_class_files(folder: Path, split: Split) -> ClassFiles:
             )
         files += images
         labels += [label] * len(images)
+    warn_of_left_out(root, folders)
     return ClassFiles(root, name, classes, tuple(files), tuple(labels))
 
 
@@ -285,10 +283,10 @@ def _load_folder(folder: Path, split: Split) -> ImageData:
 def _split_of(folder: Path, split: Split) -> tuple[Path, str]:
     """The folder with the class folders, and the data's name. A class may be called ``train``: it holds images."""
     name = folder.resolve().name
-    if _folders_in(folder / split):
+    if folders_in(folder / split):
         return folder / split, f"{name}_{split}"
     for other in _SPLITS:
-        if _folders_in(folder / other):
+        if folders_in(folder / other):
             raise InvalidData(
                 f"{folder} has {other}/ but no {split}/ with class folders.",
                 kind="no-split",
@@ -297,26 +295,12 @@ def _split_of(folder: Path, split: Split) -> tuple[Path, str]:
     return folder, name
 
 
-def _folders_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-    )
-
-
 def _read_images(files: Sequence[Path], *, root: Path) -> NDArray[np.uint8]:
     """All files as one array (N, H, W, C). Raises InvalidData for the first that differs from the first of all."""
-    first = _read_image(files[0])
+    first = read_picture(files[0])
     x = np.empty((len(files), *first.shape), np.uint8)
     for i, file in enumerate(files):
-        image = _read_image(file)
+        image = read_picture(file)
         if image.shape != first.shape:
             raise InvalidData(
                 f"the images in {root} differ: {files[0].relative_to(root)} is {_size(first)}, "
@@ -331,25 +315,3 @@ def _read_images(files: Sequence[Path], *, root: Path) -> NDArray[np.uint8]:
 
 def _size(image: NDArray[np.uint8]) -> str:
     return "x".join(str(extent) for extent in image.shape)
-
-
-def _read_image(file: Path) -> NDArray[np.uint8]:
-    from PIL import Image  # an .npz needs no Pillow
-
-    try:
-        with Image.open(file) as image:
-            mode = image.mode
-            pixels = np.asarray(image.convert(_MODES[mode]), np.uint8) if mode in _MODES else None
-    # Pillow's readers raise many unrelated types for damaged files and for decompression bombs.
-    except Exception as error:
-        raise InvalidData(
-            f"{file} cannot be read as an image: {error or type(error).__name__}.", kind="bad-file"
-        ) from error
-    if pixels is None:
-        raise InvalidData(
-            f"{file} has the colour mode {mode}; grey (L) and RGB images are supported.",
-            kind="bad-mode",
-            hint="convert it, for example with Pillow: image.convert('RGB').",
-            mode=mode,
-        )
-    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels

@@ -6,12 +6,14 @@ file first, as they pass. Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from struct import unpack
 from typing import IO, Any, Final
+from urllib.request import url2pathname
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +29,17 @@ _HINT: Final = "write it with np.savez(path, x=..., y=..., classes=...); Python 
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The fsspec file system of ``url``, and the path in it. Raises UsageError, kind ``missing-extra``."""
-    from fsspec.core import url_to_fs  # a file here needs no fsspec
+    """The fsspec file system of ``url``, and the path in it. Raises UsageError, kind ``missing-extra``.
 
+    What has no protocol is a path on this machine, in which no character means anything but itself.
+    """
+    from fsspec.core import url_to_fs  # a file here needs no fsspec
+    from fsspec.implementations.local import LocalFileSystem
+
+    if "://" not in url:
+        return LocalFileSystem(), os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111 - pathlib makes ~x of ./~x
+    if url.startswith("file:///"):
+        return LocalFileSystem(), url2pathname(url.removeprefix("file://"))
     try:
         files, path = url_to_fs(url)
     except ImportError as error:
@@ -108,10 +118,15 @@ def _header(member: IO[bytes], url: str) -> tuple[tuple[int, int, int, int], np.
     return (shape[0], height, width, channels), dtype
 
 
+def is_local(files: Any) -> bool:
+    """Whether an fsspec file system is this machine's own."""
+    protocol = files.protocol if isinstance(files.protocol, str) else files.protocol[0]
+    return protocol in ("file", "local")
+
+
 def _local(url: str) -> Path | None:
     files, path = file_system(url)
-    protocol = files.protocol if isinstance(files.protocol, str) else files.protocol[0]
-    return Path(path) if protocol in ("file", "local") else None
+    return Path(path) if is_local(files) else None
 
 
 def _data_offset(file: IO[bytes], info: zipfile.ZipInfo) -> int:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from modhub.data.arrays import check_labelled
 from modhub.data.batches import spool_batches
 from modhub.data.classes import as_labels, class_names
-from modhub.data.npz import file_system, read_rows, read_small
+from modhub.data.npz import file_system, is_local, read_rows, read_small
 from modhub.data.raw import RawRows
 from modhub.data.rows import Piece, Pieced, Source, data_fingerprint, in_memory, shards_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError
@@ -83,7 +83,9 @@ def are_shards(spec: Any) -> bool:
         return False
     path = Path(spec)
     return (
-        "://" in str(spec) or (path.is_file() and path.suffix == ".npz") or (path.is_dir() and any(path.glob("*.npz")))
+        "://" in str(spec)
+        or (path.is_file() and path.suffix.lower() == ".npz")
+        or (path.is_dir() and any(_is_shard(each.name) for each in path.iterdir()))
     )
 
 
@@ -94,14 +96,20 @@ def find_shards(spec: str | Path) -> list[str]:
     try:
         if not files.exists(path):
             raise NotFound(f"no data at {url}.", kind="data-not-found", url=url)
-        found = [path] if files.isfile(path) else sorted(p for p in files.ls(path, detail=False) if p.endswith(".npz"))
+        found = [path] if files.isfile(path) else sorted(filter(_is_shard, files.ls(path, detail=False)))
     except (OSError, ValueError) as error:
         raise InvalidData(f"{url} cannot be read: {error}.", kind="bad-file", url=url) from error
     if not found:
         raise InvalidData(
             f"{url} holds no .npz files.", kind="no-images", hint="give one .npz file, or a folder of them.", url=url
         )
-    return [files.unstrip_protocol(one) for one in found]
+    # A file on this machine keeps its name: as a URL, what is in it could mean something.
+    return [one if is_local(files) else files.unstrip_protocol(one) for one in found]
+
+
+def _is_shard(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.lower().endswith(".npz") and not name.startswith(".")
 
 
 def shard_classes(urls: Sequence[str], classes: Sequence[str] | None) -> tuple[str, ...]:

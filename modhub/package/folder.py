@@ -20,6 +20,7 @@ from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest, write_manifest
+from modhub.storage.files import visible
 from modhub.storage.verify import VerifiedBlob, verified_blob
 
 MANIFEST_FILE = "manifest.json"
@@ -63,7 +64,7 @@ def save_package(package: Package, folder: Path) -> Path:
 def _holds_something_else(folder: Path) -> bool:
     if not folder.exists() or (folder / MANIFEST_FILE).is_file():
         return False
-    return not folder.is_dir() or any(folder.iterdir())
+    return not folder.is_dir() or bool(visible(folder))
 
 
 def _write(package: Package, folder: Path) -> None:

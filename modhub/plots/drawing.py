@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from modhub.errors import Conflict, StorageError, UsageError
+from modhub.storage.files import visible
 
 #: One hue for amounts, light to dark, and what stands beside it.
 AMOUNTS: Final = "Blues"
@@ -60,7 +61,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
     check_matplotlib_installed()
     if folder.exists() and not folder.is_dir():
         raise Conflict(f"{folder} is a file.", kind="not-a-folder", hint="name a folder.", path=str(folder))
-    if folder.is_dir() and any(folder.iterdir()) and not force:
+    if folder.is_dir() and visible(folder) and not force:
         raise Conflict(
             f"the folder {folder} exists and is not empty.",
             kind="folder-exists",

@@ -47,6 +47,11 @@ def expanded(path: str | Path) -> Path:
         ) from error
 
 
+def visible(folder: Path) -> list[Path]:
+    """What lies in ``folder`` but for hidden files, among which are those that macOS writes beside others (``._*``)."""
+    return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+
+
 def read(root: Path, path: str, *, max_bytes: int) -> bytes:
     """The bytes of ``root/path``. Raises IntegrityError for more than ``max_bytes`` or a link out of ``root``."""
     return b"".join(stream(root, path, max_bytes=max_bytes))

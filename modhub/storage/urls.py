@@ -1,7 +1,8 @@
 """From a URL, as people and configuration files write it, to a store.
 
 Only the protocols named here are accepted, because URLs also come from files that others wrote; fsspec's chained URLs
-(``a::b``) are refused outright. Nothing is imported, connected or created before the store is used.
+(``a::b``) are refused outright; in a path, ``::`` is part of a name. Nothing is imported, connected or created before
+the store is used.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ def open_store(given: str) -> Store:
     url = RegistryUrl(given).address
     if not url.strip() or not url.isprintable():
         raise _refused(url, "bad-url")
-    if "::" in url:
-        raise _refused(url, "unsupported-protocol")
     match = _PROTOCOL.match(url)
+    if "::" in url and match and match[1].lower() != "file":
+        raise _refused(url, "unsupported-protocol")
     if not match:
         # A blank in front of, or in, a protocol must not make a folder of it.
         if "://" in url:

@@ -25,6 +25,7 @@ from modhub.errors import Conflict, StorageError
 from modhub.ops.decompose import decompose
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
+from modhub.storage.files import visible
 
 if TYPE_CHECKING:
     from modhub.package.decomposition import Decomposition
@@ -190,7 +191,7 @@ def _data(spec: str, split: Split, classes: Sequence[str] | None, engine: Engine
 
 def _check_out(out: Path) -> None:
     """Refuse before the work what would be refused after it."""
-    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or visible(out)):
         raise Conflict(
             f"{out} exists and is not a package of modules.",
             kind="not-a-package",

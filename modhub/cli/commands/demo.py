@@ -22,6 +22,7 @@ from modhub.cli.quiet import load_engine
 from modhub.demo.story import Step, run
 from modhub.errors import Conflict
 from modhub.spec.text import percent
+from modhub.storage.files import visible
 
 _STEP: Final = 9
 _FIGURE: Final = 8
@@ -68,7 +69,7 @@ def command(keep: Path | None, as_json: bool) -> None:
 
 
 def _made(folder: Path) -> Path:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or visible(folder)):
         raise Conflict(f"--keep {folder} exists and is not empty.", kind="not-empty", hint="name a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -17,6 +17,7 @@ from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict, UsageError
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
+from modhub.storage.files import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +109,7 @@ def command(
 
 def _check_out(out: Path) -> None:
     """Refuse before the work what would be refused after it."""
-    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or visible(out)):
         raise Conflict(
             f"{out} exists and is not a package of modules.",
             kind="not-a-package",
