@@ -38,4 +38,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         from modhub.cli.failures import report
 
-        return report(error, as_json="--json" in flags, debug=debug)
+        return report(error, as_json="--json" in flags, debug=debug, given=given)

@@ -9,20 +9,22 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 
 import click
 
 from modhub.cli.printing import json_text, printable
 from modhub.errors import ModhubError, UsageError, did_you_mean
+from modhub.spec.url import RegistryUrl, is_url, without_secrets
 
 _COMMAND_OPTIONS = ("--json", "--registry", "--cache")
 
 
-def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
-    """Print what happened and return the exit code."""
+def report(error: BaseException, *, as_json: bool, debug: bool, given: Sequence[str] = ()) -> int:
+    """Print what happened and return the exit code. ``given``: the words of the command line, which click repeats."""
     if debug and not isinstance(error, click.ClickException):
-        traceback.print_exception(error)
-    failure = as_modhub_error(error)
+        click.echo(without_secrets("".join(traceback.format_exception(error))), err=True, nl=False)
+    failure = as_modhub_error(error, given)
     _give_up_stdout()
     if as_json:
         click.echo(json_text(failure.to_dict(), default=str), err=True)
@@ -33,19 +35,19 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     return failure.exit_code
 
 
-def as_modhub_error(error: BaseException) -> ModhubError:
+def as_modhub_error(error: BaseException, given: Sequence[str] = ()) -> ModhubError:
     """``error`` as one of modhub's own."""
     if isinstance(error, ModhubError):
         return error
     if isinstance(error, click.ClickException):
-        return _usage(error)
+        return _usage(error, given)
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return ModhubError("interrupted.", kind="interrupted")
-    reason = str(error).strip() or type(error).__name__
+    reason = without_secrets(str(error).strip()) or type(error).__name__
     return ModhubError(f"unexpected: {reason}", kind="unexpected", hint="run again with --debug to see where.")
 
 
-def _usage(error: click.ClickException) -> UsageError:
+def _usage(error: click.ClickException, given: Sequence[str]) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else "modhub"
     see = f"see {path} --help"
@@ -56,6 +58,9 @@ def _usage(error: click.ClickException) -> UsageError:
         known = [option for parameter in context.command.params for option in parameter.opts] if context else []
         return UsageError(f"{path} has no option {name}.", hint=did_you_mean(name, [*known, "--help"]) or see)
     message = error.format_message().strip()
+    for word in given:
+        # A URL where none belongs, or one too many.
+        message = message.replace(word, RegistryUrl(word)) if is_url(word) else message
     return UsageError(message[:1].lower() + message[1:], hint=see)
 
 

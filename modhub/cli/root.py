@@ -10,6 +10,7 @@ import click
 
 from modhub.cli.options import debug_option
 from modhub.errors import UsageError, did_you_mean
+from modhub.spec.url import RegistryUrl
 
 #: Section -> command -> what it is for, as ``modhub --help`` shows them. ``commands/<command>.py`` has it.
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -76,7 +77,7 @@ class CommandGroup(click.Group):
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise UsageError(
-                f"{ctx.command_path} has no command {name!r}.",
+                f"{ctx.command_path} has no command {RegistryUrl(name)!r}.",
                 kind="no-command",
                 hint=did_you_mean(name, self.list_commands(ctx)) or f"see {ctx.command_path} --help",
             )

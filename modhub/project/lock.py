@@ -15,7 +15,7 @@ from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import NamedModules, Pinned, all_modules
 from modhub.resolve.settle import settle
 from modhub.spec.refs import ModelRef, Request
-from modhub.spec.url import RegistryUrl
+from modhub.spec.url import RegistryUrl, is_url
 from modhub.storage import files
 
 #: How lockfiles call the registry inside the package, whose path every machine has another.
@@ -90,7 +90,7 @@ class Locker:
 
 def registry_url(folder: Path, text: str) -> RegistryUrl:
     """A registry as a project file in ``folder`` writes it, as a URL or full path."""
-    return RegistryUrl(text if "://" in text else str(files.absolute(folder / files.expanded(text))))
+    return RegistryUrl(text if is_url(text) else str(files.absolute(folder / files.expanded(text))))
 
 
 def assembled(file: ProjectFile, pins: Sequence[Pinned]) -> LockedProject:

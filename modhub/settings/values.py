@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from modhub.errors import UsageError
-from modhub.spec.url import RegistryUrl
+from modhub.spec.url import RegistryUrl, is_url
 from modhub.storage import files
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Config:
         chosen = [url.strip() for url in os.environ.get("MODHUB_REGISTRY", "").split(",")]
         if any(chosen):
             return tuple(RegistryUrl(url) for url in chosen if url)
-        return tuple(RegistryUrl(url if "://" in url else self._from_here(url)) for url in self.registries)
+        return tuple(RegistryUrl(url if is_url(url) else self._from_here(url)) for url in self.registries)
 
     def _from_here(self, path: str) -> str:
         return str(files.absolute(self.path.absolute().parent / files.expanded(path)))

@@ -17,9 +17,10 @@ HIDDEN: Final = "***"
 #: known: ``C:/modules`` is a folder.
 _START: Final = re.compile(
     r"(?P<start>.*?(?P<protocol>[A-Za-z][A-Za-z0-9+.-]*)://|//"
-    r"|\s*(?P<known>https?|s3a?|gs|gcs|az|abfs|sftp|ftp|ssh):/{0,3})(?P<rest>.*)",
+    r"|\s*(?P<known>https?|s3a?|gs|gcs|az|abfs|sftp|ftp|ssh)(?::/{0,3}|//))(?P<rest>.*)",
     re.DOTALL | re.IGNORECASE,
 )
+_MISTYPED: Final = re.compile(r"\s*(https?|s3a?|gs|gcs|az|abfs|sftp|ftp|ssh|file|memory)(:|//)", re.IGNORECASE)
 _PORT: Final = re.compile(r"[0-9]{1,5}(?=[/\s'\"),;:\]?#]|\Z)")
 #: In a text, one URL: up to the next one, a quote or the end of the line.
 _IN_TEXT: Final = re.compile(r"(https?|[A-Za-z][A-Za-z0-9+.-]*)://((?:(?![A-Za-z][A-Za-z0-9+.-]*://)[^'\"\n])*)")
@@ -49,11 +50,19 @@ class RegistryUrl(str):
         return RegistryUrl, (self.address,)
 
 
+def is_url(text: str) -> bool:
+    """Whether a registry's name is meant as a URL and not as a path, also with a slash too few."""
+    return "://" in text or _MISTYPED.match(text) is not None
+
+
 def without_secrets(text: str) -> str:
     """A text that somebody else wrote, which may repeat URLs, without the passwords and tokens in them."""
 
     def shown(found: re.Match[str]) -> str:
         protocol, rest = found.groups()
+        token = rest.split(maxsplit=1)[0] if rest.strip() and not rest[0].isspace() else ""
+        if "@" in token:
+            return f"{_shown(f'{protocol}://{token}')}{rest[len(token) :]}"
         name, colon, after = rest.partition(":")
         if colon and not re.search(r"[/@\s]", name):
             if _PORT.match(after):

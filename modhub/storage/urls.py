@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from modhub.errors import UsageError, shown
-from modhub.spec.url import RegistryUrl, is_ambiguous
+from modhub.spec.url import RegistryUrl, is_ambiguous, is_url
 from modhub.storage.local import LocalStore
 from modhub.storage.store import Store, is_path
 
@@ -22,7 +22,6 @@ SUPPORTED: Final = (
     "sftp://USER@HOST/FOLDER or https://HOST/FOLDER"
 )
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
-_MISTYPED: Final = re.compile(r"(https?|s3a?|gs|gcs|az|abfs|sftp|file|memory):", re.IGNORECASE)
 _OBJECT_STORES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs")
 #: ``container@account.dfs.core.windows.net/prefix``: the one bucket that is written with its account.
 _ACCOUNT: Final = re.compile(r"([a-z0-9-]+)@[a-z0-9]+\.(?:dfs|blob)\.core\.windows\.net(/.*)?\Z")
@@ -46,7 +45,7 @@ def open_store(given: str) -> Store:
         if "://" in url:
             raise _refused(url, "unsupported-protocol")
         # Nor may a slash too few, which would make a path of a password.
-        if _MISTYPED.match(url):
+        if is_url(url):
             raise _refused(url, "bad-url")
         return LocalStore(url)
     protocol, rest = match[1].lower(), match[2]
@@ -105,8 +104,9 @@ def _check_hosted(url: str, rest: str) -> None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise _refused(url, "bad-url") from error
+    except ValueError:
+        # It repeats what may be half of a password.
+        raise _refused(url, "bad-url") from None
     if not host:
         raise _refused(url, "bad-url")
 
