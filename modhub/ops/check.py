@@ -11,7 +11,7 @@ import numpy as np
 from modhub.composition.composite import Composite
 from modhub.data.images import ImageData, LabelledData
 from modhub.errors import Conflict, UsageError
-from modhub.evaluation.labels import columns_of, match_labels
+from modhub.evaluation.labels import match_labels, truth_of
 from modhub.package.decomposition import Decomposition, modules_from
 from modhub.package.module import Module
 from modhub.registry.index import newest
@@ -104,12 +104,12 @@ def right_answers(composite: Composite, data: ImageData, batch_size: int) -> dic
 
     Raises as ``Composite.predict`` does.
     """
-    columns = np.array([-1 if found is None else found for found in columns_of(data.classes, composite.classes)])
-    rows = np.flatnonzero(columns[data.y] >= 0)
+    truth = truth_of(data.y, data.classes, composite.classes)
+    rows = np.flatnonzero(truth >= 0)
     if not len(rows):
         return {}
     labels = data.y[rows]
-    right = composite.predict(data.x[rows], batch_size).indices == columns[labels]
+    right = composite.predict(data.x[rows], batch_size).indices == truth[rows]
     counts = np.bincount(labels[right], minlength=len(data.classes))
     return {data.classes[label]: int(counts[label]) for label in np.unique(labels)}
 

@@ -25,7 +25,7 @@ from modhub.errors import NotFound, UsageError
 from modhub.evaluation.answers import Answers
 from modhub.evaluation.evaluation import Evaluation, Timing, evaluated
 from modhub.evaluation.intervals import Resampling
-from modhub.evaluation.labels import match_labels
+from modhub.evaluation.labels import Matched, match_labels
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import Composable, compose
 from modhub.ops.publish import load
@@ -113,8 +113,9 @@ def evaluate(
 
     ``what``: names, modules, a composite, a decomposition, a project, a Keras model, or the path of one of the last
     three. ``data``: a data set's name, an ``.npz`` file, a folder of class folders, ``ImageData``, or
-    ``(x, y, classes)`` with raw images. Its classes are matched to the classifier's by name, then by slug; images of
-    classes that the classifier does not know are an error, unless ``drop_unknown`` leaves them out.
+    ``(x, y, classes)`` with raw images. Its classes are matched to the classifier's labels, by name, then by slug, and
+    what is left to the classes that its modules recognise, whatever their labels say; images of classes that the
+    classifier does not know are an error, unless ``drop_unknown`` leaves them out.
 
     ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``; ``registry`` to
     ``reject`` are as in ``compose``. Intervals have the ``confidence`` given, from seeded ``resamples``.
@@ -156,12 +157,7 @@ def evaluate_all(
             kind="bad-option",
             hint="leave them out.",
         )
-    found = [
-        match_labels(
-            data.y, data.classes, each.classes, data=data.name, what=each.name, drop_unknown=options.drop_unknown
-        )
-        for each in subjects
-    ]
+    found = [matched(subject, data, drop_unknown=options.drop_unknown) for subject in subjects]
     fingerprint = data.fingerprint
     rows = found[0].rows
     for other in found[1:]:
@@ -174,9 +170,7 @@ def evaluate_all(
     }
     result = []
     for subject in subjects:
-        match = match_labels(
-            common.y, data.classes, subject.classes, data=data.name, what=subject.name, drop_unknown=False
-        )
+        match = matched(subject, common, drop_unknown=False)
         answers, timing = timed(subject, common.x, options.batch_size)
         evaluation = evaluated(
             subject.name,
@@ -192,6 +186,20 @@ def evaluate_all(
             _warn_near_chance(evaluation, options.preprocessing)
         result.append(evaluation)
     return result
+
+
+def matched(subject: Subject, data: ImageData, *, drop_unknown: bool) -> Matched:
+    """The images of ``data`` whose class ``subject`` knows. Raises as ``match_labels`` does."""
+    recognised = None if subject.modules is None else [module.name for module in subject.modules]
+    return match_labels(
+        data.y,
+        data.classes,
+        subject.classes,
+        recognised,
+        data=data.name,
+        what=subject.name,
+        drop_unknown=drop_unknown,
+    )
 
 
 def subject_of(what: Evaluable, data: ImageData, options: EvaluateOptions, name: str | None = None) -> Subject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from modhub.composition.agreement import Agreement, agreement_of
 from modhub.data.images import DATASETS, ImageData, load_data
 from modhub.engine.datasets import load_dataset
 from modhub.errors import InvalidData
+from modhub.evaluation.labels import truth_of
 from modhub.evaluation.metrics import among_best
 from modhub.installation.lockfile import LockedProject, MeasuredAccuracy
 
@@ -56,14 +57,14 @@ def measured_accuracy(
     compare: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
-    """The accuracy on those images of ``data`` whose class the composite has: by its label, else by its module's class.
+    """The accuracy on those images of ``data`` whose class the composite has, as ``columns_of`` matches them.
 
     ``top_5`` counts the five best, or all where there are fewer. With ``compare`` a composite that does not run exactly
     is run as it would be exact as well. ``progress`` is told images done and in all. Raises InvalidData when the data
     has no image of any class.
     """
-    columns = _columns(composite, data)
-    known = np.array([columns.get(name, -1) for name in data.classes])[data.y]
+    recognised = [module.name for module in composite.modules]
+    known = truth_of(data.y, data.classes, composite.classes, recognised)
     chosen = np.flatnonzero(known >= 0)
     if not len(chosen):
         raise InvalidData(
@@ -115,13 +116,3 @@ def _together(agreements: Sequence[Agreement]) -> Agreement:
         sum(each.equal for each in agreements),
         max(each.margin for each in agreements),
     )
-
-
-def _columns(composite: Composite, data: ImageData) -> Mapping[str, int]:
-    """For the data's classes the composite's columns. A class that two modules recognise counts by its label alone."""
-    found = {label: column for column, label in enumerate(composite.classes) if label in data.classes}
-    names = [module.name for module in composite.modules]
-    for column, name in enumerate(names):
-        if names.count(name) == 1 and column not in found.values() and name in data.classes:
-            found.setdefault(name, column)
-    return found

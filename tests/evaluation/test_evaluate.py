@@ -74,6 +74,16 @@ def test_classes_are_matched_by_name_and_slug_whatever_their_order():
     assert plain.what == "shapes/quadrants"
 
 
+def test_a_module_under_another_label_is_measured_on_the_class_that_it_recognises():
+    renamed = modhub.compose(quadrant_modules().modules).rename("top left", "corner").rename("bottom left", "top left")
+    plain, found = modhub.evaluate(quadrant_modules(), RAW), modhub.evaluate(renamed, RAW, drop_unknown=True)
+    assert [row.name for row in found.classes] == ["corner", "top right", "top left", "bottom right"]
+    # "top left" is a label again, of another module, so neither module's own class is in doubt.
+    assert found.left_out == {"bottom left": int((QUADRANTS.y == 2).sum())}
+    once = modhub.evaluate(modhub.compose(quadrant_modules().modules).rename("top left", "corner"), RAW)
+    assert (once.top_1, once.left_out) == (plain.top_1, {})
+
+
 def test_a_network_is_measured_too():
     data = noisy()
     outputs = quadrants_model().predict(data.x / 255, verbose=0)

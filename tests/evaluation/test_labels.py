@@ -43,6 +43,39 @@ def test_no_column_is_given_twice(classes, labels):
             assert slug_of(labels[column]) == slug_of(name)
 
 
+@pytest.mark.parametrize(
+    ("classes", "labels", "recognised", "columns"),
+    [
+        # A label goes before what a module was made for, also where both would do.
+        (["cat", "dog"], ["dog", "cat"], ["cat", "dog"], [1, 0]),
+        (["horse", "cat"], ["pony", "cat"], ["horse", "cat"], [0, 1]),
+        (["Horse "], ["pony"], ["horse"], [0]),
+        # A module whose label is in the data already is no second column for its class.
+        (["apple", "orange"], ["apple"], ["orange"], [0, None]),
+        # Two modules for one class: only its label can say which.
+        (["cat"], ["kitty", "tom"], ["cat", "cat"], [None]),
+        (["cat", "tom"], ["kitty", "tom"], ["cat", "cat"], [None, 1]),
+        (["Cat", "CAT"], ["kitty"], ["cat"], [None, None]),
+        (["猫"], ["x"], ["犬"], [None]),
+    ],
+)
+def test_then_what_modules_recognise(classes, labels, recognised, columns):
+    assert columns_of(classes, labels, recognised) == columns
+
+
+@given(names, names, st.randoms())
+def test_recognised_classes_only_add_to_what_labels_say(classes, labels, random):
+    recognised = [random.choice(["cat", "dog", "fox", "a b", "owl"]) for _ in labels]
+    by_label, found = columns_of(classes, labels), columns_of(classes, labels, recognised)
+    assert len({column for column in found if column is not None}) == sum(column is not None for column in found)
+    for name, before, column in zip(classes, by_label, found, strict=True):
+        if before is not None:
+            assert column == before
+        elif column is not None:
+            assert slug_of(recognised[column]) == slug_of(name)
+            assert [slug_of(each) for each in recognised].count(slug_of(name)) >= 1
+
+
 def match(y, classes, labels, drop_unknown=False):
     return match_labels(np.array(y), classes, labels, data="photos", what="me/net", drop_unknown=drop_unknown)
 

@@ -17,6 +17,7 @@ import pytest
 from made_projects import both, lock, toml
 from sklearn.datasets import load_sample_images
 
+import modhub
 from modhub import Project
 from modhub.errors import InvalidData, NotFound
 from modhub.installation.lockfile import Lock, MeasuredAccuracy
@@ -115,6 +116,18 @@ def test_the_accuracy_is_that_of_the_images_whose_class_the_project_has(pets, im
     assert accuracy.balanced == pytest.approx(np.mean(recalls))
     assert accuracy.top_5 == 1
     assert 'data = "d.npz"' in lock(pets)
+
+
+def test_locking_and_evaluating_match_the_same_images_to_the_same_columns(pets, images):
+    """A label spelled otherwise, a module under another label, and a class that nobody knows."""
+    accuracy = pets.lock().locked.accuracy
+    save(pets, images, ("Cat", "DOG", "Apple!", "stone"))
+    locked = pets.lock().locked.accuracy
+    evaluated = modhub.evaluate(pets.folder, pets.folder / "d.npz", drop_unknown=True)
+    assert (locked.examples, locked.top_1, locked.balanced) == (accuracy.examples, accuracy.top_1, accuracy.balanced)
+    assert (evaluated.images, evaluated.top_1.value, evaluated.left_out) == (30, locked.top_1, {"stone": 10})
+    assert evaluated.balanced.value == pytest.approx(locked.balanced)
+    assert evaluated.fingerprint == locked.fingerprint != accuracy.fingerprint
 
 
 def test_verify_replays_the_accuracy_and_says_what_differs(pets, images):
