@@ -27,11 +27,12 @@ from update_modules import full_modules, sparse_modules
 
 from modhub.composition.plan import make_plan, natural_classes
 from modhub.composition.recipe import Recipe
+from modhub.decomposition.calibration import Margins
 from modhub.engine.update import Examples, JointNetworks
 from modhub.ops.update import UpdateRequest, UpdateRun
 from modhub.package.module import Module
 from modhub.updating.choosing import Approach
-from modhub.updating.result import balanced_gain, measured
+from modhub.updating.result import measured
 
 SIZES = ((10, 20), (1, 1), (5, 5), (10, 100))
 COUNTS = (5, 20, 100)
@@ -119,7 +120,11 @@ class Bench:
         """Balanced accuracy when each image is answered by the modules of its own origin alone."""
         origins = np.array([m.origin.fingerprint for m in run.modules])
         other = origins[run.report.labels][:, None] != origins[None, :]
-        right = np.where(other, -np.inf, run.before).argmax(axis=1) == run.report.labels
+        return self.balanced(run, np.where(other, -np.inf, run.before))
+
+    def balanced(self, run: UpdateRun, margins: Margins) -> float:
+        """Balanced accuracy of margins (n, k) on the images that report."""
+        right = margins.argmax(axis=1) == run.report.labels
         return measured(right, run.report.labels, run.request.plan.labels, 0).balanced
 
 
@@ -131,9 +136,8 @@ def figures_of(bench: Bench, classes: list[int], count: int, seed: int, masks: b
             if masks:
                 run = bench.run(classes, strategy, count, seed)
                 after = run.made(Approach(strategy), run.networks.views(run.modules, run.work.images))[1]
-                right = after.argmax(axis=1) == run.report.labels
-                before = run.before.argmax(axis=1) == run.report.labels
-                result["gains"][strategy] = balanced_gain(before, right, run.report.labels)[0]
+                gains = [bench.balanced(run, margins) for margins in (run.before, after)]
+                result["gains"][strategy] = gains[1] - gains[0]
             continue
         run = bench.run(classes, strategy, count, seed)
         update = run.updated()

@@ -2,13 +2,16 @@
 
 Percentile intervals over seeded resamples of the images. Drawing N images with replacement and counting is drawing the
 counts from a binomial or multinomial distribution, so counts are drawn and images never are: the same distribution, at
-a cost that does not grow with N. Where all or none are right every resample says the same, and the exact
-(Clopper-Pearson) bound stands in.
+a cost that does not grow with N. Where every resample would say the same, it tells nothing of how far off the figure
+may be: the exact (Clopper-Pearson) bound stands in where all or none are right, Wilson's interval where whole classes
+are and others are not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -70,7 +73,7 @@ class Resampling:
     def share(self, right: int, whole: int) -> Estimate:
         """``right`` of ``whole`` > 0 images."""
         if right in (0, whole):
-            return _certain(right / whole, self._exact(whole))
+            return self._certain(right / whole, whole)
         drawn = self._draws(1).binomial(whole, right / whole, self.resamples) / whole
         return self._estimate(right / whole, drawn)
 
@@ -85,7 +88,7 @@ class Resampling:
             if not all_of_it:
                 found.append(None)
             elif part in (0, all_of_it):
-                found.append(_certain(part / all_of_it, self._exact(all_of_it)))
+                found.append(self._certain(part / all_of_it, all_of_it))
             else:
                 found.append(self._estimate(part / all_of_it, drawn[:, column]))
         return found
@@ -94,9 +97,8 @@ class Resampling:
         """The mean over the classes that have images of each one's share; both (k,)."""
         right, whole = right[whole > 0], whole[whole > 0]
         value = float((right / whole).mean())
-        if value in (0.0, 1.0):
-            # As many images as there would be, had every class as few as the smallest.
-            return _certain(value, self._exact(len(whole) * int(whole.min())))
+        if ((right == 0) | (right == whole)).all():
+            return self._certain(value, _fewest(whole))
         draws = self._draws(3)
         wholes = draws.multinomial(whole.sum(), whole / whole.sum(), self.resamples)
         rights = draws.binomial(wholes, right / whole)
@@ -104,6 +106,10 @@ class Resampling:
 
     def difference(self, gained: int, lost: int, images: int) -> Estimate:
         """``(gained - lost) / images``: the accuracy of one classifier minus that of another on the same images."""
+        if gained + lost == 0:
+            return self._no_difference(images)
+        if images in (gained, lost):
+            return self._certain_difference((gained - lost) / images, images)
         cells = np.array([gained, lost, images - gained - lost]) / images
         drawn = self._draws(4).multinomial(images, cells, self.resamples)
         return self._estimate((gained - lost) / images, (drawn[:, 0] - drawn[:, 1]) / images)
@@ -111,23 +117,49 @@ class Resampling:
     def mean_difference(self, gained: Counts, lost: Counts, whole: Counts) -> Estimate:
         """The mean over the classes that have images of ``(gained - lost) / whole``; all (k,)."""
         gained, lost, whole = (counts[whole > 0] for counts in (gained, lost, whole))
+        value = float(((gained - lost) / whole).mean())
+        if (gained + lost == 0).all():
+            return self._no_difference(_fewest(whole))
+        if ((gained == whole) | (lost == whole) | (gained + lost == 0)).all():
+            return self._certain_difference(value, _fewest(whole))
         draws = self._draws(5)
         wholes = draws.multinomial(whole.sum(), whole / whole.sum(), self.resamples)
         plus = draws.binomial(wholes, gained / whole)
         minus = draws.binomial(wholes - plus, _ratio(lost, whole - gained))
-        return self._estimate(float(((gained - lost) / whole).mean()), _mean_over_classes(plus - minus, wholes))
+        return self._estimate(value, _mean_over_classes(plus - minus, wholes))
 
-    def _exact(self, images: int) -> float:
-        """The bound of Clopper and Pearson on how many may be wrong when none of so many was."""
-        return float(1 - (self.alpha / 2) ** (1 / images))
+    def _certain(self, value: float, images: int) -> Estimate:
+        """A share of which resampling so many images would say the same each time.
+
+        Between 0 and 1 it is a mean over classes, which varies at most as one share of as many images does.
+        """
+        if value in (0.0, 1.0):
+            # The bound of Clopper and Pearson on how many may be otherwise when none of so many was.
+            bound = float(1 - (self.alpha / 2) ** (1 / images))
+            return Estimate(value, 0.0, bound) if value == 0 else Estimate(value, 1 - bound, 1.0)
+        z = NormalDist().inv_cdf(1 - self.alpha / 2)
+        centre = (value + z**2 / (2 * images)) / (1 + z**2 / images)
+        reach = z / (1 + z**2 / images) * sqrt(value * (1 - value) / images + z**2 / (4 * images**2))
+        return Estimate(value, max(0.0, centre - reach), min(1.0, centre + reach))
+
+    def _no_difference(self, images: int) -> Estimate:
+        """Of classifiers that were right on the same ones of so many images."""
+        bound = self._certain(0.0, images).high
+        return Estimate(0.0, -bound, bound)
+
+    def _certain_difference(self, value: float, images: int) -> Estimate:
+        """As ``_certain``, of a difference, -1 to 1."""
+        share = self._certain((1 + value) / 2, images)
+        return Estimate(value, 2 * share.low - 1, 2 * share.high - 1)
 
     def _estimate(self, value: float, drawn: NDArray[Any]) -> Estimate:
         low, high = np.nanquantile(drawn, [self.alpha / 2, 1 - self.alpha / 2])
         return Estimate(value, float(low), float(high))
 
 
-def _certain(value: float, bound: float) -> Estimate:
-    return Estimate(value, 0.0, bound) if value == 0 else Estimate(value, 1 - bound, 1.0)
+def _fewest(whole: Counts) -> int:
+    """As many images as there would be, had every class as few as the smallest."""
+    return len(whole) * int(whole.min())
 
 
 def _ratio(part: Counts, whole: Counts) -> NDArray[np.float64]:

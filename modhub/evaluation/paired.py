@@ -1,4 +1,4 @@
-"""Two classifiers on the same images: is the difference more than noise?
+"""Two classifiers on the same images: is the difference more than noise? The one place that decides "is it better".
 
 McNemar's test looks only at the images that one answered rightly and the other wrongly: were both equally good, either
 way would be a throw of a coin. The exact test is conservative; its mid-p form is what Fagerland, Lydersen and Laake
@@ -42,12 +42,19 @@ class Comparison:
         return self.p < self.alpha
 
     @property
+    def better(self) -> str | None:
+        """The one that is better by more than noise; None where neither is."""
+        if not self.significant:
+            return None
+        return self.first if self.only_first > self.only_second else self.second
+
+    @property
     def verdict(self) -> str:
         """One sentence."""
-        if not self.significant:
+        if self.better is None:
             return f"no difference beyond noise (p {p_text(self.p)})"
-        better, other = (self.first, self.second) if self.only_first > self.only_second else (self.second, self.first)
-        return f"{better} is better than {other}, by more than noise (p {p_text(self.p)})"
+        other = self.second if self.only_first > self.only_second else self.first
+        return f"{self.better} is better than {other}, by more than noise (p {p_text(self.p)})"
 
     def lines(self) -> list[tuple[str, str]]:
         """Names and values, as people read them."""

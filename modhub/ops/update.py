@@ -2,7 +2,7 @@
 
 Three disjoint sets: some examples fit and some choose, in turns (every example chooses among heads and masks that were
 made without it), and others report. The choice never sees the reporting images; they can only veto: an update that
-is worse on them beyond the 95 % interval is not kept.
+is worse on them by more than noise, as comparing two evaluations decides it, is not kept.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from modhub.engine.decompose.decompose import provenance_now
 from modhub.engine.decompose.metrics import metric_of
 from modhub.engine.update import Examples, JointNetworks, Unseen, margins_of, with_thresholds
 from modhub.errors import IntegrityError, InvalidData, NotFound, UsageError, did_you_mean
+from modhub.evaluation.intervals import Resampling
+from modhub.evaluation.labels import truth_of
+from modhub.evaluation.paired import compared, p_text
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
@@ -36,7 +39,6 @@ from modhub.package.decomposition import Decomposition, with_digests
 from modhub.package.module import Module
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import DecomposeOptions, Derivation
-from modhub.spec.text import composed
 from modhub.storage.verify import VerifiedBlobs
 from modhub.updating.choosing import (
     FOLDS,
@@ -49,7 +51,7 @@ from modhub.updating.choosing import (
     judge,
 )
 from modhub.updating.fitting import Views, fit
-from modhub.updating.result import Update, balanced_gain, measured
+from modhub.updating.result import Update, measured
 from modhub.updating.splitting import first_of_each, folds, set_aside
 
 #: How modules are updated; see ``update``.
@@ -175,10 +177,9 @@ def _examples(data: ExampleData, plan: Plan, what: str) -> tuple[Examples, str]:
             f"{what} is a {type(data).__name__}.", kind="bad-data", hint="give an ImageData, or (x, y, classes)."
         )
     check_images(x, plan.contract, what=f"the images of {what}")
-    column = {composed(label): number for number, label in enumerate(plan.labels)}
-    if unknown := [classes[label] for label in np.unique(y) if composed(classes[label]) not in column]:
-        raise unknown_class(unknown[0], what, plan.labels)
-    labels = np.array([column.get(composed(label), -1) for label in classes], np.int64)[y]
+    labels = truth_of(y, classes, plan.labels, [module.name for module in plan.modules])
+    if (labels < 0).any():
+        raise unknown_class(classes[y[labels < 0].min()], what, plan.labels)
     check_every_class(labels, plan.labels)
     return Examples(x, labels), name
 
@@ -300,10 +301,12 @@ class UpdateRun:
         return with_thresholds(modules, changing, own, labels, self.request.seed), after
 
     def _unless_worse(self, way: Approach, modules: Sequence[Module], after: Margins, tried: Sequence[Tried]) -> Update:
-        labels = self.report.labels
-        gain, error = balanced_gain(self._right(self.before), self._right(after), labels)
-        if gain < -1.96 * error:
-            reason = f"{way} was {-100 * gain:.2f} points worse on the reporting images, beyond the 95 % interval"
+        right = (self._right(self.before), self._right(after))
+        names, how = ("the original", str(way)), Resampling(seed=self.request.seed)
+        found = compared(names, self.report.labels, right, len(self.modules), how)
+        if found.better == found.first:
+            points = f"{100 * found.top_1.value:.2f} points"
+            reason = f"{way} was {points} worse on the reporting images, by more than noise (p {p_text(found.p)})"
             return self.result(ORIGINAL, self.modules, self.before, tried, reason)
         best = next(each for each in tried if each.way == way)
         reason = f"better on {best.comparison.examples} examples to choose, {best.comparison}"

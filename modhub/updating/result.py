@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.errors import NotFound, UsageError
+from modhub.evaluation.intervals import Resampling
+from modhub.evaluation.metrics import shares
 from modhub.package.decomposition import Decomposition, with_digests
 from modhub.package.module import Module
 from modhub.spec.refs import parse_new_model_name
 from modhub.updating.choosing import Approach, Tried
 
-_DRAWS = 2000
-
 
 @dataclass(frozen=True)
 class Measured:
     """A composite on the reporting images. ``balanced`` is the mean of the classes' recalls, ``interval`` its 95 %
-    bootstrap interval (images drawn again within each class); all shares, not percent."""
+    interval, as an evaluation has it; all shares, not percent."""
 
     top_1: float
     balanced: float
@@ -35,29 +35,17 @@ class Measured:
 
 
 def measured(right: NDArray[np.bool_], labels: NDArray[np.integer], classes: Sequence[str], seed: int) -> Measured:
-    """Which of n reporting images were answered ``right`` (n,), by their classes."""
-    counts = np.bincount(labels, minlength=len(classes))
-    hits = np.bincount(labels[right], minlength=len(classes))
-    recalls = hits / counts
-    draws = np.random.default_rng([seed, 1]).binomial(counts, recalls, size=(_DRAWS, len(classes))) / counts
-    low, high = np.quantile(draws.mean(axis=1), [0.025, 0.975])
+    """Which of n reporting images were answered ``right`` (n,), by their classes, each of which has an image."""
+    images = np.bincount(labels, minlength=len(classes)).astype(np.int64)
+    hits = np.bincount(labels[right], minlength=len(classes)).astype(np.int64)
+    balanced = Resampling(seed=seed).mean_share(hits, images)
     return Measured(
         top_1=float(right.mean()),
-        balanced=float(recalls.mean()),
-        interval=(float(low), float(high)),
-        recalls={name: float(recall) for name, recall in zip(classes, recalls, strict=True)},
+        balanced=balanced.value,
+        interval=(balanced.low, balanced.high),
+        recalls=dict(zip(classes, shares(hits, images).tolist(), strict=True)),
         examples=len(labels),
     )
-
-
-def balanced_gain(
-    before: NDArray[np.bool_], after: NDArray[np.bool_], labels: NDArray[np.integer]
-) -> tuple[float, float]:
-    """By how much balanced accuracy rose, and the standard error of that; every image is paired with itself."""
-    differences = after.astype(float) - before
-    parts = [differences[labels == cls] for cls in np.unique(labels)]
-    error = np.sqrt(sum(float(part.var()) / len(part) for part in parts)) / len(parts)
-    return float(np.mean([part.mean() for part in parts])), float(error)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from scipy import stats
 
 from modhub.errors import UsageError
 from modhub.evaluation.intervals import Estimate, Resampling
+from modhub.updating.result import measured
 
 HOW = Resampling(resamples=4000)
 
@@ -113,6 +114,54 @@ def test_all_or_none_right_has_the_exact_bound(right, whole):
         assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
     assert HOW.mean_share(np.array([5, 8]), np.array([5, 8])).high == 1.0
     assert HOW.mean_share(np.array([5, 5]), np.array([5, 5])).low == HOW.share(10, 10).low
+
+
+@pytest.mark.parametrize(("right", "each"), [((1, 0), 1), ((1, 1, 1, 0, 0), 1), ((6, 6, 0), 6), ((20, 0, 0, 0), 20)])
+def test_classes_of_which_all_or_none_are_right_have_wilsons_interval(right, each):
+    """Drawing such images again gives the same share each time, as if it were known exactly."""
+    whole = np.full(len(right), each)
+    found = HOW.mean_share(np.array(right), whole)
+    theirs = stats.binomtest(sum(right), int(whole.sum())).proportion_ci(0.95, method="wilson")
+    assert (found.value, found.low, found.high) == pytest.approx((sum(right) / whole.sum(), theirs.low, theirs.high))
+
+
+def test_balanced_accuracy_from_few_images_of_each_class_holds_the_truth():
+    """One image of each of 40 classes, half of which are as good as a coin: too wide is honest, too narrow is not."""
+    random, whole = np.random.default_rng(3), np.ones(40, np.int64)
+    odds = np.repeat([0.5, 0.9], 20)
+    inside = 0
+    for _ in range(400):
+        found = HOW.mean_share(random.binomial(whole, odds), whole)
+        inside += found.low <= odds.mean() <= found.high
+    assert inside / 400 > 0.94
+
+
+@pytest.mark.parametrize("images", [1, 12, 60])
+def test_differences_that_no_resample_would_change_are_not_known_exactly(images):
+    bound = stats.binomtest(0, images).proportion_ci(0.95, method="exact").high
+    classes = [np.array(counts) for counts in ([0, 0], [images, images], [images, 0])]
+    none, every, some = classes
+    for same in (HOW.difference(0, 0, images), HOW.mean_difference(none, none, every)):
+        assert same.value == 0
+        assert -bound - 1e-9 <= same.low == -same.high < 0
+    assert HOW.difference(0, 0, images).high == pytest.approx(bound)
+    for gained, lost, value in ((images, 0, 1), (0, images, -1)):
+        found = HOW.difference(gained, lost, images)
+        outer = sorted((value, value * (1 - 2 * bound)))
+        assert (found.value, found.low, found.high) == pytest.approx((value, *outer))
+    apart = HOW.mean_difference(some, some[::-1], every)
+    assert apart.value == 0
+    assert apart.low < -0.1 < 0.1 < apart.high
+
+
+@pytest.mark.parametrize("right", [60, 0])
+def test_an_update_and_an_evaluation_give_one_interval(right):
+    labels = np.arange(60) % 4
+    told = measured(np.arange(60) < right, labels, ("a", "b", "c", "d"), seed=0)
+    found = Resampling().mean_share(np.full(4, right // 4), np.full(4, 15))
+    assert told.interval == (found.low, found.high)
+    exact = stats.binomtest(right, 60).proportion_ci(0.95, method="exact")
+    assert told.interval == pytest.approx((exact.low, exact.high))
 
 
 def test_a_share_of_nothing_is_none():

@@ -45,6 +45,12 @@ def updated():
     return modhub.update(quadrant_modules(), against=lines(), data=mixed(), strategy="calibrate")
 
 
+def test_examples_may_spell_classes_as_slugs(updated):
+    data = dataclasses.replace(mixed(), classes=tuple(name.replace(" ", "-").upper() for name in QUADRANTS + BARS))
+    other = modhub.update(quadrant_modules(), against=lines(), data=data, strategy="calibrate")
+    assert (other.after, other.way) == (updated.after, updated.way)
+
+
 def answers(modules, images):
     return modhub.compose(list(modules)).predict(images)
 
@@ -218,7 +224,7 @@ def test_keeping_the_origins_tangling_keeps_more():
 
 def test_a_mask_strategy_that_is_kept_gives_modules_that_run_so(monkeypatch):
     """Whatever is chosen, what is reported as after is what the given modules answer."""
-    monkeypatch.setattr("modhub.updating.choosing.Comparison.clearly_better", True)
+    monkeypatch.setattr("modhub.updating.choosing.Improvement.clearly_better", True)
     report = mixed(20, seed=50)
     update = modhub.update(quadrant_modules(), against=lines(), data=mixed(12), report=report, strategy="remove")
     if update.changed:
@@ -287,8 +293,8 @@ def test_a_class_without_example():
 def test_labels_that_no_module_has():
     message = refused("label-outside", InvalidData, quadrant_modules(), against=lines()[:1], data=mixed())
     assert message == (
-        "the data: 'vertical' is not among the classes. Hint: the classes are top left, top right, bottom left, "
-        "bottom right, horizontal."
+        "the data: 'vertical' is not among the classes. Hint: the classes are 'top left', 'top right', "
+        "'bottom left', 'bottom right', 'horizontal'."
     )
 
 
