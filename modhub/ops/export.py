@@ -6,7 +6,6 @@ what answers alike gets its name; else nothing is left.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,7 @@ from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import Composable, compose
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import InputContract
+from modhub.storage import files
 
 #: By how much a margin may differ between the composite and its artifact.
 TOLERANCE: Final = 1e-4
@@ -107,7 +107,7 @@ def export(
         doing(f"checking on {len(images):,} images")
         difference = _compared(composite, kind, scratch, images)
         _check_place(out, kind, force)
-        _put(scratch, out)
+        files.put_in_place(scratch, out)
     return Exported(out, kind, _size(out), composite.plan.labels, len(images), checked_on, difference)
 
 
@@ -259,24 +259,9 @@ def _scratch(out: Path) -> Iterator[Path]:
         ) from error
 
 
-def _put(scratch: Path, out: Path) -> None:
-    """Give the finished artifact its name; one that stood there leaves only when the new one is whole."""
-    if not out.is_dir():
-        scratch.replace(out)
-        return
-    old = scratch.parent / "old"
-    out.rename(old)
-    try:
-        scratch.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    parts = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in parts if file.is_file())
 
 
 _SNIPPETS: Final[dict[Format, str]] = {

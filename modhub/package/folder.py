@@ -20,7 +20,7 @@ from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest, write_manifest
-from modhub.storage.files import visible
+from modhub.storage import files
 from modhub.storage.verify import VerifiedBlob, verified_blob
 
 MANIFEST_FILE = "manifest.json"
@@ -53,7 +53,7 @@ def save_package(package: Package, folder: Path) -> Path:
         raise _refused(folder, error) from error
     try:
         _write(package, scratch)
-        _swap(scratch, folder)
+        files.put_in_place(scratch, folder)
     except OSError as error:
         raise _refused(folder, error) from error
     finally:
@@ -64,7 +64,7 @@ def save_package(package: Package, folder: Path) -> Path:
 def _holds_something_else(folder: Path) -> bool:
     if not folder.exists() or (folder / MANIFEST_FILE).is_file():
         return False
-    return not folder.is_dir() or bool(visible(folder))
+    return not folder.is_dir() or bool(files.visible(folder))
 
 
 def _write(package: Package, folder: Path) -> None:
@@ -74,22 +74,6 @@ def _write(package: Package, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(blob.stored)
     (folder / MANIFEST_FILE).write_bytes(write_manifest(package.manifest))
-
-
-def _swap(scratch: Path, folder: Path) -> None:
-    """Put ``scratch`` in the place of ``folder``; the old one leaves only when the new one stands."""
-    if not folder.exists():
-        scratch.rename(folder)
-        return
-    old = scratch.with_name(scratch.name + ".old")
-    try:
-        folder.rename(old)
-        scratch.rename(folder)
-    finally:
-        # Whatever came in between, Ctrl-C included, a package stands under its name.
-        if not folder.exists():
-            old.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_manifest(folder: Path) -> Manifest:

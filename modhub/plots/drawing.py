@@ -9,11 +9,12 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 from modhub.errors import Conflict, StorageError, UsageError
-from modhub.storage.files import visible
+from modhub.storage import files
 
 #: One hue for amounts, light to dark, and what stands beside it.
 AMOUNTS: Final = "Blues"
@@ -61,7 +62,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
     check_matplotlib_installed()
     if folder.exists() and not folder.is_dir():
         raise Conflict(f"{folder} is a file.", kind="not-a-folder", hint="name a folder.", path=str(folder))
-    if folder.is_dir() and visible(folder) and not force:
+    if folder.is_dir() and files.visible(folder) and not force:
         raise Conflict(
             f"the folder {folder} exists and is not empty.",
             kind="folder-exists",
@@ -91,11 +92,13 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Write ``figure`` as a PNG file; equal figures give equal bytes. Raises StorageError."""
+    """Write ``figure`` as a PNG file, all of it or nothing; equal figures give equal bytes. Raises StorageError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        drawn = BytesIO()
         # Without the version of matplotlib, which would be all that differs between two of them.
-        figure.savefig(path, dpi=_DPI, bbox_inches="tight", pad_inches=0.12, metadata={"Software": None})
+        figure.savefig(drawn, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.12, metadata={"Software": None})
+        files.overwrite(path, drawn.getvalue(), durable=True)
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror or error}.",

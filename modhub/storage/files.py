@@ -20,7 +20,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from modhub.errors import IntegrityError, UsageError
 from modhub.storage.fsync import flush, flush_together
@@ -165,6 +165,48 @@ def _permit_as(path: str, before: os.stat_result) -> None:
                 # It stays ours; another group is not the one that the permissions were meant for.
                 mode &= 0o777 if own.st_gid == before.st_gid else 0o707
     os.chmod(path, mode)
+
+
+@contextmanager
+def replacing(final: str | Path) -> Iterator[IO[bytes]]:
+    """A new file to be written in pieces; it takes the name ``final``, a trusted path, once all of it is on the disk.
+
+    When the block raises, whatever has that name stays as it is. Raises OSError.
+    """
+    final = os.path.abspath(final)
+    temporary = _temporary_name(final)
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+        flush(temporary)
+        os.replace(temporary, final)
+        flush(os.path.dirname(final))
+    finally:
+        remove(temporary)
+
+
+def put_in_place(scratch: Path, final: Path) -> None:
+    """Give a finished file or folder its final name; paths are trusted and on one disk. Raises OSError.
+
+    A folder cannot replace another in one step: the old one stands beside ``scratch`` until the new one has its name,
+    and gets it back when that fails. What is given its name over a file, or over nothing, is so in one step.
+    """
+    if not final.is_dir():
+        scratch.replace(final)
+        return
+    old = scratch.with_name(f"{scratch.name}.old")
+    try:
+        final.rename(old)
+        scratch.rename(final)
+    finally:
+        # Whatever came in between, Ctrl-C included, one of both has the name.
+        if not final.exists():
+            old.rename(final)
+    if old.is_symlink():
+        # What a link led to was never in the way, and stays.
+        remove(str(old))
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def delete(root: Path, path: str) -> None:

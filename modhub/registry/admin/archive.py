@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import tarfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from modhub.registry.writer import Registry
 from modhub.spec.layout import blob_path, release_path, signature_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest
 from modhub.spec.refs import ModelRef
-from modhub.storage.files import TEMPORARY
+from modhub.storage import files
 from modhub.storage.progress import Progress
 from modhub.storage.store import CHUNK_BYTES
 from modhub.storage.verify import verified_chunks
@@ -269,21 +268,15 @@ def _written(path: Path) -> Iterator[IO[bytes]]:
     """A file that gets its name when all of it is there."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", kind="not-a-file", hint=f"name a file, for example {path}/net.tar.")
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}")
     try:
-        with temporary.open("xb") as file:
+        with files.replacing(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}.",
             hint="free some space there, or name a file in a folder that exists and that you may write to.",
             path=str(path),
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _member(path: str, size: int) -> tarfile.TarInfo:
