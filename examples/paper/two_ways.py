@@ -102,7 +102,7 @@ class Source:
             self._compiled[way].set_masks(modules[label].keep)
             head = modules[label].head
             features = self._compiled[way].features(images, BATCH)
-            result[:, column] = features @ head.margin_kernel + head.margin_bias
+            result[:, column] = head.margins(features)
         return result
 
     def _logits(self, way: str, classes: Sequence[int], images: Any) -> Any:

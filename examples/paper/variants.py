@@ -71,6 +71,6 @@ def margins(
         head = variants[0][cls].head
         for start in range(0, len(images), batch_size):
             features = network.predict_on_batch(images[start : start + batch_size])
-            values = features @ head.margin_kernel + head.margin_bias
+            values = head.margins(features)
             result[:, start : start + batch_size, cls] = values.T
     return result

@@ -41,9 +41,5 @@ class Agreement:
 def agreement_of(found: Prediction, exact: Prediction) -> Agreement:
     """What two predictions of one composite for the same images have in common."""
     equal = int((found.indices == exact.indices).sum())
-    difference = np.abs(_said(found) - _said(exact))
+    difference = np.abs(found.said - exact.said)
     return Agreement(len(found), equal, float(difference.max()) if difference.size else 0.0)
-
-
-def _said(prediction: Prediction) -> Any:
-    return prediction.margins if prediction.own_margins is None else prediction.own_margins

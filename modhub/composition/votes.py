@@ -40,16 +40,17 @@ class Prediction:
     own_margins: NDArray[np.float32] | None = None
 
     @property
-    def _said(self) -> NDArray[np.float32]:
+    def said(self) -> NDArray[np.float32]:
+        """The margins that each module itself said, before any verifier decided; float32 (N, k)."""
         return self.margins if self.own_margins is None else self.own_margins
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        return np.asarray(self._said > self.thresholds)
+        return np.asarray(self.said > self.thresholds)
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        z = self.scales * (self._said.astype(np.float64) - self.thresholds)
+        z = self.scales * (self.said.astype(np.float64) - self.thresholds)
         # Written with tanh, because exp overflows for large negative arguments.
         return np.asarray((0.5 * (1 + np.tanh(z / 2))).astype(np.float32))
 

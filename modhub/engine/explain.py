@@ -35,7 +35,7 @@ def watched(plan: Plan, image: NDArray[Any]) -> tuple[NDArray[np.float32], list[
             features, fired = network.run(modules[members[0]].keep, image)
             for member in members:
                 module, position = modules[member], positions[member]
-                margins[position] = features @ module.head.margin_kernel + module.head.margin_bias
+                margins[position] = module.head.margins(features)
                 firings[position] = _firings(module, fired, of_origin)
     return margins, firings
 

@@ -27,7 +27,7 @@ from modhub.engine.run.isolated import MaskedNetwork, equal_masks, masked_sites
 from modhub.engine.run.network import Network
 from modhub.engine.run.trunks import trunk_of
 from modhub.evaluation.metrics import Labels
-from modhub.package.module import Masks, Module, PackedMasks
+from modhub.package.module import MarginHead, Masks, Module, PackedMasks
 from modhub.spec.manifest import DecomposeOptions
 from modhub.updating.fitting import Doubles, FeatureGroup, Views
 from modhub.updating.masks import Backtracked, jaccard_after, tangled, unseen_share, without_unseen
@@ -117,10 +117,7 @@ class JointNetworks:
             for places in equal_masks([modules[column] for column in columns]):
                 own = np.array([columns[place] for place in places])
                 features = self.features(modules[own[0]], images)
-                heads = [modules[column].head for column in own]
-                kernel = np.stack([head.margin_kernel for head in heads], axis=1)
-                bias = np.array([head.margin_bias for head in heads], np.float32)
-                margins[:, own] = features @ kernel + bias
+                margins[:, own] = MarginHead.of([modules[column].head for column in own]).margins(features)
                 if (may := own[[self.changing[column] for column in own]]).size:
                     groups.append(FeatureGroup(origin, may, features))
         return Views(margins, tuple(groups))
@@ -274,8 +271,7 @@ def margins_of(modules: Sequence[Module], views: Views) -> NDArray[np.float32]:
     """The margins float32 (n, k) that ``modules`` have by their heads; others than those in ``views`` keep theirs."""
     margins = views.margins.astype(np.float32)
     for group in views.groups:
-        heads = [modules[column].head for column in group.columns]
-        kernel = np.stack([head.margin_kernel for head in heads], axis=1)
-        margins[:, group.columns] = group.features @ kernel + np.array([h.margin_bias for h in heads], np.float32)
+        head = MarginHead.of([modules[column].head for column in group.columns])
+        margins[:, group.columns] = head.margins(group.features)
     check_margins(margins, modules)
     return margins

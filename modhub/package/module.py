@@ -6,7 +6,7 @@ in each site's shape (rows, columns, channels) or (units,); True keeps the node.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -91,6 +91,28 @@ class Head:
     @property
     def margin_bias(self) -> np.float32:
         return np.float32(self.bias[0] - self.bias[1])
+
+    def margins(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``(w_c - w_uc) . h + (b_c - b_uc)`` of features h (N, F); float32 (N,)."""
+        return np.asarray(features @ self.margin_kernel + self.margin_bias)
+
+
+@dataclass(frozen=True, eq=False)
+class MarginHead:
+    """The margins of several modules as one layer: ``kernel`` float32 (features, modules), ``bias`` (modules,)."""
+
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, heads: Sequence[Head]) -> MarginHead:
+        """Of one head or more, in their order."""
+        kernel = np.stack([head.margin_kernel for head in heads], axis=1)
+        return cls(kernel, np.array([head.margin_bias for head in heads], np.float32))
+
+    def margins(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``(w_c - w_uc) . h + (b_c - b_uc)`` of features h (N, F); float32 (N, modules)."""
+        return np.asarray(features @ self.kernel + self.bias)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,14 +17,14 @@ from modhub.engine.read.reader import read_model
 from modhub.engine.run.bfloat16 import ReducedNetwork
 from modhub.engine.run.fused import FusedRunner
 from modhub.engine.run.isolated import MaskedNetwork, OriginRunner
-from modhub.engine.run.masks import margin_head, on_all_sites, union_of
+from modhub.engine.run.masks import on_all_sites, union_of
 from modhub.engine.run.network import Network, preprocess
 from modhub.engine.run.plan import PlanRunner
 from modhub.engine.run.trunks import trunk_of
 from modhub.errors import UsageError
 from modhub.ops.explain import explain
 from modhub.package.decomposition import with_digests
-from modhub.package.module import Origin, PackedMasks
+from modhub.package.module import MarginHead, Origin, PackedMasks
 from modhub.spec.contract import contract_of
 from tests.engine.test_running import IMAGES, margins_by_hand, masked_modules
 from tests.small_origins import bar_modules, bars, cut, quadrant_modules, quadrants, quadrants_model, with_random_masks
@@ -245,9 +245,9 @@ def test_the_head_is_float32():
     network = MaskedNetwork(trunk_of(origin, "bfloat16"), origin.contract, modules[0].keep)
     network.set_masks(union_of(modules))
     features = network.features(IMAGES, 16)
-    kernel, bias = margin_head([module.head for module in modules])
+    head = MarginHead.of([module.head for module in modules])
     found = FusedRunner(origin, modules, dtype="bfloat16").margins(IMAGES, 16)
-    np.testing.assert_allclose(found, features @ kernel + bias, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(found, head.margins(features), atol=1e-5, rtol=1e-5)
     np.testing.assert_array_equal(features, in_bfloat16(features))
 
 

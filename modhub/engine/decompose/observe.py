@@ -21,7 +21,7 @@ from modhub.decomposition.sites import Site, find_sites
 from modhub.engine.decompose.probe import StepProgress, observe, step_size, threads_for
 from modhub.engine.run.isolated import MaskedNetwork
 from modhub.engine.run.network import Network
-from modhub.package.module import Masks, Module, Origin
+from modhub.package.module import Head, Masks, Module, Origin
 from modhub.spec.manifest import DecomposeOptions
 
 
@@ -54,12 +54,11 @@ class MarginInputs:
     """A module as far as its margins need it: masks, head."""
 
     keep: Masks
-    kernel: NDArray[np.float32]
-    bias: np.float32
+    head: Head
 
     @classmethod
     def of(cls, module: Module) -> MarginInputs:
-        return cls(module.keep, module.head.margin_kernel, module.head.margin_bias)
+        return cls(module.keep, module.head)
 
 
 class LocalObserver:
@@ -149,7 +148,7 @@ def margins_of_piece(
         masked.set_masks(module.keep)
         filled = np.resize(own, -(-len(own) // batch_size) * batch_size)
         parts = [
-            masked.features(images[filled[start : start + batch_size]], batch_size) @ module.kernel + module.bias
+            module.head.margins(masked.features(images[filled[start : start + batch_size]], batch_size))
             for start in range(0, len(filled), batch_size)
         ]
         result.append(np.concatenate([np.empty(0, np.float32), *parts])[: len(own)].astype(np.float64))

@@ -18,10 +18,10 @@ from modhub.composition.recipe import Dtype
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import batch_that_fits, in_batches, live_bytes
 from modhub.engine.run.compiled import Function, compiled
-from modhub.engine.run.masks import margin_head, mask_tensors, masking, on_all_sites, union_of
+from modhub.engine.run.masks import mask_tensors, masking, on_all_sites, union_of
 from modhub.engine.run.network import Network
 from modhub.engine.run.trunks import trunk_of
-from modhub.package.module import Head, Masks, Module, Origin
+from modhub.package.module import Head, MarginHead, Masks, Module, Origin
 from modhub.spec.manifest import InputContract
 
 
@@ -30,7 +30,8 @@ def fused_network(
 ) -> Function:
     """Compiled: raw images (N, H, W, C) to the margins (N, heads) float32, every image through the trunk once."""
     lacking = mask_tensors(masks, [site for site, mask in masks.items() if not mask.all()])
-    kernel, bias = map(ops.convert_to_tensor, margin_head(heads))
+    head = MarginHead.of(heads)
+    kernel, bias = ops.convert_to_tensor(head.kernel), ops.convert_to_tensor(head.bias)
 
     def run(images: Any) -> Any:
         features = network.run(prepared(images, contract, adapter), masking(lacking))

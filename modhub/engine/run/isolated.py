@@ -19,13 +19,13 @@ from modhub.engine.run import memory
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import batch_that_fits, in_batches, live_bytes
 from modhub.engine.run.compiled import FEW, compiled
-from modhub.engine.run.masks import margin_head, mask_tensors, masking, on_all_sites
+from modhub.engine.run.masks import mask_tensors, masking, on_all_sites
 from modhub.engine.run.memory import images_in_chunk
 from modhub.engine.run.network import Network
 from modhub.engine.run.shared_pass import WatchedNetwork, is_worth_watching
 from modhub.engine.run.shared_prefix import Tails, first_difference, share_before
 from modhub.engine.run.trunks import trunk_of
-from modhub.package.module import Masks, Module, Origin
+from modhub.package.module import MarginHead, Masks, Module, Origin
 from modhub.spec.manifest import InputContract
 
 #: Images looked at first, to learn whether watching pays for them: few, because watching them takes memory.
@@ -134,22 +134,20 @@ class OriginRunner:
         """Fill in the margins (N, modules) of one chunk, for which the watched pass gave ``whole`` and ``hits``."""
         for number, members in enumerate(self._groups):
             features = self._only_hits(self._modules[members[0]].keep, images, batch_size, whole, hits[:, number])
-            kernel, bias = self._heads[number]
-            result[:, members] = features @ kernel + bias
+            result[:, members] = self._heads[number].margins(features)
 
     def _fill_each(self, images: NDArray[Any], batch_size: int, result: NDArray[np.float32]) -> None:
         """Fill in the margins (N, modules) of one chunk, every set of masks for itself behind one beginning."""
         for place, number, features in self._tails.features(images, batch_size):
-            kernel, bias = self._heads[number]
-            result[place, self._groups[number]] = features @ kernel + bias
+            result[place, self._groups[number]] = self._heads[number].margins(features)
 
     @cached_property
     def _tails(self) -> Tails:
         return self._make_tails()
 
     @cached_property
-    def _heads(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        return [margin_head([self._modules[member].head for member in members]) for members in self._groups]
+    def _heads(self) -> list[MarginHead]:
+        return [MarginHead.of([self._modules[member].head for member in members]) for members in self._groups]
 
     def _only_hits(
         self,

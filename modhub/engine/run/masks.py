@@ -1,4 +1,4 @@
-"""Masks on tensors, and what modules of one origin have together: the union of masks, one head of all margins."""
+"""Masks on tensors, and what modules of one origin have together: the union of masks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from modhub.engine.run.network import Visitor
-from modhub.package.module import Head, Masks, Module, PackedMasks
+from modhub.package.module import Masks, Module, PackedMasks
 
 
 def mask_tensors(masks: Masks, sites: Iterable[str]) -> dict[str, Any]:
@@ -40,9 +40,3 @@ def on_all_sites(modules: Sequence[Module]) -> list[Module]:
 def union_of(modules: Sequence[Module]) -> dict[str, NDArray[np.bool_]]:
     """By site, the nodes that at least one of the modules keeps; they have masks on the same sites."""
     return {site: np.logical_or.reduce([module.keep[site] for module in modules]) for site in modules[0].keep}
-
-
-def margin_head(heads: Sequence[Head]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """All margins as one layer: kernel float32 (features, heads), bias float32 (heads,)."""
-    kernel = np.stack([head.margin_kernel for head in heads], axis=1)
-    return kernel, np.array([head.margin_bias for head in heads], np.float32)
