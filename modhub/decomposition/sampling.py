@@ -27,6 +27,11 @@ def class_order(count: int, class_index: int, seed: int) -> Indices:
     return np.random.default_rng([seed, class_index]).permutation(count).astype(np.int64)
 
 
+def unconcerned_share(concerned: int, others: int) -> int:
+    """How many inputs of each of ``others`` classes stand against a class of so many ``concerned`` inputs, 1 : 1."""
+    return max(1, concerned // others)
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """The observed inputs: for every class the indices into the data, in the seeded order."""
@@ -42,7 +47,7 @@ class Sample:
     def shares(self) -> tuple[int, ...]:
         """n_c: the inputs taken of each other class for class c (docs/algorithm.md, Tangling identification)."""
         others = len(self.indices) - 1
-        return tuple(max(1, count // others) for count in self.counts)
+        return tuple(unconcerned_share(count, others) for count in self.counts)
 
     def unconcerned(self, cls: int) -> Indices:
         """The inputs that stand against class ``cls``: of every other class the first n_c, as many as there are."""

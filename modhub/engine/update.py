@@ -20,7 +20,7 @@ from modhub.decomposition.activity import Activity, Bits
 from modhub.decomposition.backtrack import backtracked
 from modhub.decomposition.calibration import fit_platt
 from modhub.decomposition.jaccard import UsedWeights
-from modhub.decomposition.sampling import Sample, Segment, pack
+from modhub.decomposition.sampling import Sample, Segment, pack, unconcerned_share
 from modhub.decomposition.sites import Site
 from modhub.engine.decompose.probe import observe
 from modhub.engine.run.isolated import MaskedNetwork, equal_masks, masked_sites
@@ -30,7 +30,7 @@ from modhub.evaluation.metrics import Labels
 from modhub.package.module import MarginHead, Masks, Module, PackedMasks
 from modhub.spec.manifest import DecomposeOptions
 from modhub.updating.fitting import Doubles, FeatureGroup, Views
-from modhub.updating.masks import Backtracked, jaccard_after, tangled, unseen_share, without_unseen
+from modhub.updating.masks import Backtracked, jaccard_after, tangled, without_unseen
 from modhub.updating.splitting import shuffled_by_class
 
 
@@ -149,7 +149,7 @@ class JointNetworks:
             changing = [column for column in mine if self.changing[column]]
             if changing and len(mine) < len(self.modules):
                 unseen = [own for column, own in enumerate(order) if column not in mine]
-                shares = {unseen_share(self.modules[column].concerned, len(unseen)) for column in changing}
+                shares = {unconcerned_share(self.modules[column].concerned, len(unseen)) for column in changing}
                 found[origin] = self._observed(changing[0], examples.images, unseen, half, sorted(shares))
         return Unseen(found)
 
@@ -194,7 +194,7 @@ class JointNetworks:
             for column in mine:
                 if self.changing[column]:
                     module = self.modules[column]
-                    seen, count = by_share[unseen_share(module.concerned, others)].masks(part)
+                    seen, count = by_share[unconcerned_share(module.concerned, others)].masks(part)
                     how = options.get(self.origins[origin])
                     result[column] = _remasked(module, strategy, seen, count, known, join, how)
         return tuple(result)
@@ -258,7 +258,7 @@ def with_thresholds(
     result = []
     for column, module in enumerate(modules):
         if changing[column]:
-            share = unseen_share(len(order[column]), max(1, len(modules) - 1))
+            share = unconcerned_share(len(order[column]), max(1, len(modules) - 1))
             others = np.concatenate([own[:share] for other, own in enumerate(order) if other != column])
             mine = margins[:, column]
             threshold, scale = fit_platt(mine[order[column]], mine[others], what=module.ref)

@@ -24,11 +24,6 @@ def counts(masks: Masks) -> tuple[int, ...]:
     return tuple(int(mask.sum()) for mask in masks.values())
 
 
-def unseen_share(concerned: int, unseen: int) -> int:
-    """How many inputs of each of ``unseen`` classes stand against a class with ``concerned`` inputs, 1 : 1."""
-    return max(1, concerned // unseen)
-
-
 def tangled(
     concern: Masks, keep: Masks, unseen: Masks, stages: Stages, backtracked: Backtracked | None, *, join: bool = False
 ) -> tuple[dict[str, NDArray[np.bool_]], Stages]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.decomposition.sampling import Indices
+from modhub.decomposition.sampling import Indices, class_order
 
 
 def shuffled_by_class(labels: NDArray[np.integer], classes: int, seed: int) -> list[Indices]:
@@ -16,7 +16,7 @@ def shuffled_by_class(labels: NDArray[np.integer], classes: int, seed: int) -> l
     result = []
     for cls in range(classes):
         own = np.flatnonzero(labels == cls).astype(np.int64)
-        result.append(own[np.random.default_rng([seed, cls]).permutation(len(own))])
+        result.append(own[class_order(len(own), cls, seed)])
     return result
 
 

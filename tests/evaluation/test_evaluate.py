@@ -272,6 +272,8 @@ def test_the_clock_runs_after_every_size_of_batch_has_been_seen():
         ("modules", (QUADRANTS.x / 255, *RAW[1:]), {}, InvalidData, "; the modules take raw values 0..255."),
         ("network", (QUADRANTS.x[:, :6], *RAW[1:]), {}, InvalidData, "are 6x8x1, but the model takes 8x8x1."),
         ("network", RAW, {"rescale": 0.0}, UsageError, "rescale is 0.0."),
+        ("network", RAW, {"mean": [1.0, 2.0]}, UsageError, "do not fit images of 1 channels."),
+        ("network", RAW, {"rescale": "1/255"}, UsageError, "rescale is '1/255'."),
         ("network", RAW, {"classes": ["a", "b"]}, InvalidData, "has 4 outputs, but 2 class names were given."),
         (3.5, RAW, {}, UnsupportedModel, "float cannot be evaluated. Hint: give names of modules, a composite,"),
         ("nothing.keras", RAW, {}, NotFound, "there is no model at 'nothing.keras'."),

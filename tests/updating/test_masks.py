@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modhub.decomposition.sampling import unconcerned_share
 from modhub.spec.manifest import Stages
-from modhub.updating.masks import counts, jaccard_after, tangled, unseen_share, without_unseen
+from modhub.updating.masks import counts, jaccard_after, tangled, without_unseen
 
 SITE = (2, 3)
 masks = st.lists(st.booleans(), min_size=6, max_size=6).map(lambda bits: np.array(bits).reshape(SITE))
@@ -67,8 +68,8 @@ def test_tangle_backtracks_again_when_it_knows_how(concern, keep, unseen):
 
 
 def test_the_share_of_every_unseen_class_makes_one_to_one():
-    assert unseen_share(1000, 20) == 50
-    assert unseen_share(3, 20) == 1
+    assert unconcerned_share(1000, 20) == 50
+    assert unconcerned_share(3, 20) == 1
 
 
 def test_jaccard_counts_the_origins_active_nodes_also_when_few_modules_are_at_hand():

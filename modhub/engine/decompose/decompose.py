@@ -11,12 +11,11 @@ from weakref import WeakKeyDictionary
 import keras
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import ValidationError
 
-from modhub.data.arrays import Labelled, channel_values, rescale_factor
+from modhub.data.arrays import Labelled
 from modhub.data.classes import check_every_class, output_names, slugs_of
-from modhub.data.given import ChannelNumbers, ClassNames, TrainingData, ValidationData
-from modhub.data.rows import ImageRows, Source
+from modhub.data.given import ClassNames, TrainingData, ValidationData
+from modhub.data.rows import Source
 from modhub.data.shards import check_no_steps, labelled_shards, open_shards, source_of
 from modhub.decomposition.sampling import Sample
 from modhub.decomposition.settings import DecomposeSettings
@@ -26,14 +25,15 @@ from modhub.engine.decompose.observe import Logits
 from modhub.engine.decompose.pipeline import Cut, cut_with
 from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.read.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
+from modhub.engine.read.inputs import trained_contract
 from modhub.engine.read.reader import read_model
 from modhub.engine.run.network import Network
-from modhub.errors import InvalidData, UsageError
+from modhub.errors import UsageError
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.package.codec import encode_weights
 from modhub.package.decomposition import Decomposition, trunk_fingerprint, with_digests
 from modhub.package.module import Module, Origin
-from modhub.spec.contract import check_images, contract_of
+from modhub.spec.contract import check_images
 from modhub.spec.digests import sha256
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
@@ -66,7 +66,13 @@ def decompose_model(
             check_no_steps(settings.steps)
         data = open_shards(shards, names, where.run) if shards else source_of(x, y, names, steps=settings.steps)
         check_every_class(data.labels, names)
-        contract = _contract(data.images, architecture.input_shape, settings.rescale, settings.mean, settings.std)
+        contract = trained_contract(
+            data.images,
+            architecture.input_shape,
+            rescale=settings.rescale,
+            mean=settings.mean,
+            std=settings.std,
+        )
         held_out = _validation(validation, names, contract, settings.validation_steps)
         fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
         origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
@@ -108,32 +114,6 @@ def _check_data_names(*names: str) -> None:
                 kind="bad-option",
                 hint="say shortly what the images are, for example dataset='cifar10_train'.",
             )
-
-
-def _contract(
-    images: ImageRows,
-    input_shape: tuple[int, int, int],
-    rescale: float,
-    mean: ChannelNumbers | None,
-    std: ChannelNumbers | None,
-) -> InputContract:
-    if images.shape[1:] != tuple(input_shape):
-        raise InvalidData(
-            f"the images are {'x'.join(map(str, images.shape[1:]))}, "
-            f"but the model takes {'x'.join(map(str, input_shape))}.",
-            kind="wrong-shape",
-            hint="give the images that the model was trained on.",
-            got=list(images.shape[1:]),
-            wanted=list(input_shape),
-        )
-    factor = rescale_factor(rescale)
-    try:
-        return contract_of(images, rescale=factor, mean=channel_values(mean, "mean"), std=channel_values(std, "std"))
-    except ValidationError:
-        raise UsageError(
-            f"mean {mean} and std {std} do not fit images of {images.shape[3]} channels.",
-            hint="give one number, or one a channel.",
-        ) from None
 
 
 def _validation(

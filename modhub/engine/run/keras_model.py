@@ -9,12 +9,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data.arrays import channel_values, rescale_factor
 from modhub.data.classes import output_names
+from modhub.engine.read.inputs import trained_contract
 from modhub.engine.run.network import preprocess
-from modhub.errors import InvalidData, UnsupportedModel
+from modhub.errors import UnsupportedModel
 from modhub.evaluation.answers import Answers
-from modhub.spec.contract import check_images, contract_of
+from modhub.spec.contract import check_images
 
 #: By how much half-precision probabilities may miss a sum of one.
 _SLACK = 2e-2
@@ -40,19 +40,8 @@ class KerasClassifier:
         self._model = _checked(model)
         width = int(model.outputs[0].shape[-1])
         self.classes = output_names(classes, max(width, 2))
-        self._contract = contract_of(
-            images, rescale=rescale_factor(rescale), mean=channel_values(mean, "mean"), std=channel_values(std, "std")
-        )
         wanted = tuple(model.inputs[0].shape[1:])
-        if any(extent not in (None, actual) for extent, actual in zip(wanted, images.shape[1:], strict=True)):
-            raise InvalidData(
-                f"the images are {'x'.join(map(str, images.shape[1:]))}, "
-                f"but the model takes {'x'.join('any' if extent is None else str(extent) for extent in wanted)}.",
-                kind="wrong-shape",
-                hint="give images as the model was trained on.",
-                got=list(images.shape[1:]),
-                wanted=list(wanted),
-            )
+        self._contract = trained_contract(images, wanted, rescale=rescale, mean=mean, std=std)
 
     def answer(self, images: NDArray[Any], batch_size: int) -> Answers:
         """Answers for raw images (N, H, W, C). Raises UnsupportedModel when an output is NaN or infinite."""

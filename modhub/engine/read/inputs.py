@@ -1,0 +1,46 @@
+"""What a Keras model was trained on, as a person says it, checked against images and turned into an input contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from modhub.data.arrays import channel_values, rescale_factor
+from modhub.data.given import ChannelNumbers
+from modhub.data.rows import ImageRows
+from modhub.errors import InvalidData, UsageError
+from modhub.spec.contract import contract_of
+from modhub.spec.manifest import InputContract
+
+
+def trained_contract(
+    images: ImageRows,
+    input_shape: Sequence[int | None],
+    *,
+    rescale: float,
+    mean: ChannelNumbers | None,
+    std: ChannelNumbers | None,
+) -> InputContract:
+    """The contract of a model of ``input_shape`` (H, W, C), None where any size will do, trained on raw ``images``.
+
+    ``(x * rescale - mean) / std`` is what it takes. Raises InvalidData, kind ``wrong-shape``, for images of another
+    size, and UsageError for a rescale, mean or std that cannot be.
+    """
+    if any(extent not in (None, actual) for extent, actual in zip(input_shape, images.shape[1:], strict=True)):
+        raise InvalidData(
+            f"the images are {'x'.join(map(str, images.shape[1:]))}, "
+            f"but the model takes {'x'.join('any' if extent is None else str(extent) for extent in input_shape)}.",
+            kind="wrong-shape",
+            hint="give the images that the model was trained on.",
+            got=list(images.shape[1:]),
+            wanted=list(input_shape),
+        )
+    factor = rescale_factor(rescale)
+    try:
+        return contract_of(images, rescale=factor, mean=channel_values(mean, "mean"), std=channel_values(std, "std"))
+    except ValidationError:
+        raise UsageError(
+            f"mean {mean} and std {std} do not fit images of {images.shape[3]} channels.",
+            hint="give one number, or one a channel.",
+        ) from None
