@@ -5,8 +5,8 @@ usage: build_starter.py MODELS DATA [OUT]
 
 MODELS holds cifar10-r56.keras, cifar10-r20.keras, cifar10-vgg.keras and cifar100-r20.keras; DATA holds NAME_train.npz
 and NAME_test.npz with x, y, classes for cifar10 and cifar100. OUT is modhub/starter/registry unless given. Modules are
-cut with the training images and measured on the test images; no image is stored. Releases never change: build a new
-version instead of running this over a released one.
+made with the training images and measured on the test images; no image is stored. Releases never change: raise VERSION
+for other content, which stands beside what OUT holds, so that old lockfiles still install.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import modhub
 from modhub.registry.writer import Registry
 from modhub.storage.urls import open_store
 
+VERSION = "1.0.1"
 RELEASES = {
     "cifar10/r56": ("cifar10-r56", "cifar10"),
     "cifar10/r20": ("cifar10-r20", "cifar10"),
@@ -45,7 +46,7 @@ def build(models: Path, data: Path, out: Path) -> None:
             dataset=dataset,
             validation_dataset=f"{dataset} test subset",
         )
-        release = modhub.publish(decomposition, version="1.0.0", registry=str(out))
+        release = modhub.publish(decomposition, version=VERSION, registry=str(out))
         print(f"{release.ref}: {len(release.classes)} classes, {release.size / 1e6:.2f} MB, created {release.created}")
     registry = Registry(open_store(str(out)))
     for alias, target in ALIASES.items():

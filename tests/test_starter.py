@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
 
 import modhub
+from modhub.data.images import load_data
 from modhub.errors import RegistryUnreachable
+from modhub.installation.lockfile import Lock
 from modhub.installation.registries import STARTER_FOLDER
 from modhub.registry.writer import Registry
 from modhub.spec.refs import ModelRef
 from modhub.storage.local import LocalStore
 
-#: Content digests as released. They never change: a release that reads differently is another release.
+#: Content digests as released. They never change: a release that reads differently is another release. Versions 1.0.0
+#: and 1.0.1 differ in the fingerprint of their data alone, which FORMAT.md has defined since.
 DIGESTS = {
-    "cifar10/r20": "sha256:6e7a11e77fc88dba8da4b29624ae76efcf105d5774e2fb45481e7ed9a5d895f6",
-    "cifar10/r56": "sha256:9b5c1dc64b545de44e820f25b2fe0b09c9cb9c799fe76e1d790df0f8a5eb9233",
-    "cifar10/vgg": "sha256:3feab50060a8aef298abefcb242587a0c80fd1cbc194105afbc5e467fdba257d",
-    "cifar100/r20": "sha256:3d60f3c19a77eba9b047401a63788d4d2a8f243bba9d7ba2a6c62e2f6051ecf0",
+    "cifar10/r20": {
+        "1.0.0": "sha256:6e7a11e77fc88dba8da4b29624ae76efcf105d5774e2fb45481e7ed9a5d895f6",
+        "1.0.1": "sha256:233ecfd78b1858e5ceea3e0ccd9e915db5218aee44c391a312a395e8448d71be",
+    },
+    "cifar10/r56": {
+        "1.0.0": "sha256:9b5c1dc64b545de44e820f25b2fe0b09c9cb9c799fe76e1d790df0f8a5eb9233",
+        "1.0.1": "sha256:f122ac6b48df3d8c8959ecb664bc9f178dbf23521fe86643b3bb0e9ffc25afbf",
+    },
+    "cifar10/vgg": {
+        "1.0.0": "sha256:3feab50060a8aef298abefcb242587a0c80fd1cbc194105afbc5e467fdba257d",
+        "1.0.1": "sha256:cb82dc58cc17556bb36e693ce4e2e81a04f4c6c0c56723b739e8a4781af6ad8f",
+    },
+    "cifar100/r20": {
+        "1.0.0": "sha256:3d60f3c19a77eba9b047401a63788d4d2a8f243bba9d7ba2a6c62e2f6051ecf0",
+        "1.0.1": "sha256:7331c3a0510a610d06fcd76b831202e49a38ca725577833bc24cef6de66b63cc",
+    },
 }
+#: A project and its lockfile, written when the starter had 1.0.0 alone.
+OLD_PROJECT = Path(__file__).parent / "samples" / "starter-1.0.0"
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +47,52 @@ def starter() -> Registry:
 
 
 def test_it_holds_the_releases_as_released(starter: Registry) -> None:
-    found = {name: starter.manifest(ModelRef(*name.split("/"), "1.0.0")).digest for name in starter.models()}
+    found = {
+        name: {
+            version: starter.manifest(ModelRef(*name.split("/"), version)).digest
+            for version in starter.versions(*name.split("/"))
+        }
+        for name in starter.models()
+    }
     assert found == DIGESTS
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_the_second_version_differs_in_the_fingerprint_of_its_data_alone(starter: Registry, name: str) -> None:
+    old, new = (starter.manifest(ModelRef(*name.split("/"), version)) for version in ("1.0.0", "1.0.1"))
+    before, after = (each.content.origin.dataset.fingerprint for each in (old, new))
+    assert before != after
+    assert new.blobs == old.blobs
+    dataset = old.content.origin.dataset.model_copy(update={"fingerprint": after})
+    origin = old.content.origin.model_copy(update={"dataset": dataset})
+    assert new.content == old.content.model_copy(update={"version": "1.0.1", "origin": origin})
+
+
+def test_the_fingerprints_are_those_of_the_data(starter: Registry, shared_data: Path) -> None:
+    for dataset in ("cifar10", "cifar100"):
+        manifest = starter.manifest(ModelRef(dataset, "r20", "1.0.1"))
+        data = load_data(shared_data / f"{dataset}_train.npz")
+        assert manifest.content.origin.dataset.fingerprint == data.fingerprint
+
+
+def test_a_project_that_was_locked_before_installs_and_composes_what_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "pets"
+    copytree(OLD_PROJECT, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    pets = modhub.Project.open(folder)
+    pets.sync()
+    assert pets.verify().problems == ()
+    composite = pets.compose()
+    assert [str(module.ref) for module in composite.modules] == [
+        "cifar10/r56:cat@1.0.0",
+        "cifar10/r56:dog@1.0.0",
+        "cifar100/r20:apple@1.0.0",
+    ]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    digests = {module.digest for module in composite.modules}
+    pets.upgrade()
+    assert {pin.ref.version for pin in Lock.of_project(pets.locked).modules} == {"1.0.1"}
+    assert {module.digest for module in pets.compose().modules} == digests
 
 
 def test_its_aliases(starter: Registry) -> None:
@@ -39,7 +101,7 @@ def test_its_aliases(starter: Registry) -> None:
 
 def test_every_blob_is_there_and_sound(starter: Registry) -> None:
     for name in DIGESTS:
-        manifest = starter.manifest(ModelRef(*name.split("/"), "1.0.0"))
+        manifest = starter.manifest(ModelRef(*name.split("/"), "1.0.1"))
         for blob in manifest.blobs.values():
             assert len(starter.blob(blob).stored) == blob.size
 
@@ -47,7 +109,7 @@ def test_every_blob_is_there_and_sound(starter: Registry) -> None:
 def test_its_index_covers_its_releases(starter: Registry) -> None:
     for name in DIGESTS:
         shard = starter.index(*name.split("/"))
-        assert [(entry.version, entry.digest) for entry in shard.releases] == [("1.0.0", DIGESTS[name])]
+        assert {entry.version: entry.digest for entry in shard.releases} == DIGESTS[name]
 
 
 def test_it_is_small() -> None:
@@ -82,7 +144,7 @@ def test_it_is_found_last(tmp_path: Path) -> None:
     """A registry of the user's own comes before the starter for the same name."""
     own = str(tmp_path / "registry")
     source = Registry(LocalStore(STARTER_FOLDER, writable=False))
-    manifest = source.manifest(ModelRef("cifar10", "vgg", "1.0.0"))
+    manifest = source.manifest(ModelRef("cifar10", "vgg", "1.0.1"))
     blobs = {blob.sha256: source.blob(blob) for blob in manifest.blobs.values()}
     target = Registry(LocalStore(own))
     target.publish(manifest, blobs)
