@@ -293,6 +293,12 @@ def test_order_of_versions(versions):
     assert all(Version(one) <= Version(other) for one, other in pairwise(ordered))
 
 
+@given(st.lists(st.tuples(*[st.integers(0, 12)] * 3), unique=True))
+def test_order_of_versions_of_three_numbers(numbers):
+    found = in_order([".".join(map(str, each)) for each in numbers])
+    assert found == [".".join(map(str, each)) for each in sorted(numbers)]
+
+
 # Yanked and taken down
 
 YANKED = Withdrawal("yanked", "answers wolf for dog.")
