@@ -54,6 +54,16 @@ MAX_JSON_FRACTIONS: Final = 500_000
 #: repeats for ever ends there and not where the disk is full. ImageNet is 1.3 million.
 MAX_UNCOUNTED_IMAGES: Final = 2_000_000
 
+#: Keys of all JSON objects with more than 100 of them together: the layers of a network, say. Tables by digest (blobs)
+#: are bounded by the number of fields alone.
+MAX_JSON_LARGE_KEYS: Final = 20_000
+#: Anything that is counted: what a float, and so every reader of JSON, holds exactly. No whole number in JSON is larger
+#: than 64 bits hold.
+MAX_COUNT: Final = 2**53 - 1
+MAX_JSON_INTEGER: Final = 2**63 - 1
+#: Bytes of the user's configuration.
+MAX_CONFIG_BYTES: Final = 256 * KIB
+
 #: Characters of a namespace, a model, a class's slug; of a class's display name.
 MAX_NAME_CHARS: Final = 100
 MAX_DISPLAY_NAME_CHARS: Final = 500

@@ -27,7 +27,7 @@ from typing import Final
 from modhub.errors import StorageError
 from modhub.storage import files
 from modhub.storage.local import FULL
-from modhub.storage.store import CHUNK_BYTES
+from modhub.storage.store import CHUNK_BYTES, MAX_PATH_SEGMENTS
 
 #: Names of files that are set aside start with this; 16 random digits, a hyphen and the own name follow.
 _TRASH: Final = ".trash-"
@@ -281,20 +281,25 @@ class Folder:
 
 
 def _walk(folder: str, prefix: str, root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    try:
-        entries = list(os.scandir(folder))
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        if os.path.isfile(root):
-            raise
-        return
-    for entry in entries:
-        path = f"{prefix}/{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, path, root)
-        elif entry.is_file(follow_symlinks=False):
-            yield path, entry
+    # No recursion, and nothing deeper than any path of ours: whoever nests folders by the thousand stops nobody.
+    waiting = [(folder, prefix)]
+    while waiting:
+        inside, before = waiting.pop()
+        try:
+            entries = list(os.scandir(inside))
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            if os.path.isfile(root):
+                raise
+            continue
+        for entry in entries:
+            path = f"{before}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                if path.count("/") < MAX_PATH_SEGMENTS:
+                    waiting.append((entry.path, path))
+            elif entry.is_file(follow_symlinks=False):
+                yield path, entry
 
 
 def _pieces(full: str) -> Iterator[bytes]:

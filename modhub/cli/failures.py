@@ -6,18 +6,21 @@ In text: ``error: ...`` and ``hint: ...`` on stderr. With ``--json``: one JSON o
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
 from modhub.cli.printing import json_text, printable
-from modhub.errors import ModhubError, UsageError, did_you_mean
+from modhub.errors import ModhubError, StorageError, UsageError, did_you_mean, plain
 from modhub.spec.url import RegistryUrl, is_url, without_secrets
 
-_COMMAND_OPTIONS = ("--json", "--registry", "--cache")
+_MAX_MESSAGE_CHARS: Final = 500
+_COMMAND_OPTIONS: Final = ("--json", "--registry", "--cache")
 
 
 def report(error: BaseException, *, as_json: bool, debug: bool, given: Sequence[str] = ()) -> int:
@@ -43,8 +46,43 @@ def as_modhub_error(error: BaseException, given: Sequence[str] = ()) -> ModhubEr
         return _usage(error, given)
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return ModhubError("interrupted.", kind="interrupted")
-    reason = without_secrets(str(error).strip()) or type(error).__name__
+    if isinstance(error, ImportError) and error.name and not error.name.startswith("modhub"):
+        return _missing_library(error.name, error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return _unusable_path(error)
+    if isinstance(error, MemoryError):
+        return ModhubError(
+            f"there is not enough memory{f': {plain(str(error))}' if str(error) else ''}.",
+            kind="no-memory",
+            hint="give smaller data or batches, or use a larger machine.",
+        )
+    reason = plain(without_secrets(str(error).strip())) or type(error).__name__
     return ModhubError(f"unexpected: {reason}", kind="unexpected", hint="run again with --debug to see where.")
+
+
+def _missing_library(name: str, error: ImportError) -> UsageError:
+    package = name.partition(".")[0]
+    return UsageError(
+        f"this needs {package}, which cannot be imported: {plain(without_secrets(str(error)))}.",
+        kind="missing-extra",
+        hint=f"pip install {package}",
+        package=package,
+    )
+
+
+def _unusable_path(error: OSError) -> StorageError:
+    place = (
+        plain(without_secrets(os.fsdecode(error.filename)))
+        if isinstance(error.filename, (str, bytes))
+        else str(error.filename)
+    )
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageError(
+        f"{place} cannot be used: {error.strerror}.",
+        kind="no-space" if full else "unusable-path",
+        hint="free some space on that disk." if full else "name another place, or get the right to use it.",
+        path=place,
+    )
 
 
 def _usage(error: click.ClickException, given: Sequence[str]) -> UsageError:
@@ -61,6 +99,8 @@ def _usage(error: click.ClickException, given: Sequence[str]) -> UsageError:
     for word in given:
         # A URL where none belongs, or one too many.
         message = message.replace(word, RegistryUrl(word)) if is_url(word) else message
+    # Click repeats what was typed, and a number may have thousands of digits.
+    message = message if len(message) <= _MAX_MESSAGE_CHARS else f"{message[:_MAX_MESSAGE_CHARS]}..."
     return UsageError(message[:1].lower() + message[1:], hint=see)
 
 

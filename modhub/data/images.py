@@ -25,6 +25,7 @@ from modhub.data.classes import (
     unknown_class,
 )
 from modhub.data.given import ClassNames
+from modhub.data.npz import check_sizes
 from modhub.data.pictures import IMAGE_SUFFIXES, folders_in, pictures_in, read_picture, warn_of_left_out
 from modhub.data.rows import data_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
@@ -213,11 +214,15 @@ def _read_npz(path: Path, *, required: tuple[str, ...]) -> dict[str, NDArray[np.
     arrays: dict[str, NDArray[np.generic]] = {}
     key = "the list of arrays"
     try:
+        with zipfile.ZipFile(path) as members:
+            check_sizes(members, str(path))
         with np.load(path, allow_pickle=False) as archive:
             held = archive.files
             for key in (*required, "classes"):
                 if key in held:
                     arrays[key] = archive[key]
+    except InvalidData:
+        raise
     # The zip and array readers raise a dozen unrelated types for damaged files.
     except Exception as error:
         raise InvalidData(

@@ -10,6 +10,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from struct import unpack
 from typing import IO, Any, Final
@@ -23,8 +24,13 @@ from modhub.data.batches import append_rows, temporary_file
 from modhub.data.raw import RawRows
 from modhub.data.rows import CHUNK_BYTES
 from modhub.errors import InvalidData, ModhubError, NotFound, UsageError
+from modhub.limits import MAX_CLASSES, MAX_DISPLAY_NAME_CHARS, MIB
 
+#: What installs the library of a protocol.
+_EXTRAS: Final = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "sftp": "sftp", "ssh": "sftp"}
 _LOCAL_HEADER: Final = 30
+#: Bytes of one label: numpy takes four for a character, and a name four times too long is still told to be that.
+_LABEL_BYTES: Final = 4 * 4 * MAX_DISPLAY_NAME_CHARS
 _HINT: Final = "write it with np.savez(path, x=..., y=..., classes=...); Python objects are never loaded."
 
 
@@ -46,7 +52,7 @@ def file_system(url: str) -> tuple[Any, str]:
         raise UsageError(
             f"{url} needs a library that is not installed: {error}.",
             kind="missing-extra",
-            hint="pip install 'modhub[s3]', [gs] or [az].",
+            hint=f"pip install 'modhub[{extra}]'" if (extra := _EXTRAS.get(url.partition("://")[0])) else str(error),
             url=url,
         ) from error
     except ValueError as error:
@@ -72,9 +78,39 @@ def _opened(url: str) -> Iterator[tuple[IO[bytes], zipfile.ZipFile]]:
         ) from error
 
 
+def check_sizes(archive: zipfile.ZipFile, what: str) -> None:
+    """Raise InvalidData, kind ``too-large``, for labels or classes of an .npz that no images need, before any is read.
+
+    A few kilobytes unpack to gigabytes of zeros; memory is taken for what a header claims, there or not.
+    """
+    held = {info.filename: info for info in archive.infolist()}
+    rows = 0
+    for name in ("x", "y", "classes"):
+        info = held.get(f"{name}.npy")
+        if info is None:
+            continue
+        with archive.open(info) as member:
+            shape, _, dtype = _array_header(member)
+        size = prod(shape) * dtype.itemsize
+        if name == "x":
+            rows = shape[0] if shape else 0
+        most = max(MIB, rows * _LABEL_BYTES) if name == "y" else MAX_CLASSES * _LABEL_BYTES // 4
+        if size > info.file_size and not dtype.hasobject:
+            raise InvalidData(
+                f"{name} in {what} claims {size} bytes, and {info.file_size} are there.", kind="bad-file", hint=_HINT
+            )
+        if name != "x" and size > most:
+            raise InvalidData(
+                f"{name} in {what} has {size} bytes; at most {most} can be needed.",
+                kind="too-large",
+                hint="y has one label an image, classes one name a class." if name == "y" else _HINT,
+            )
+
+
 def read_small(url: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Whole arrays of an .npz, those that it has of ``names``. Raises NotFound, InvalidData, UsageError."""
     with _opened(url) as (_, archive):
+        check_sizes(archive, url)
         held = set(archive.namelist())
         arrays = {}
         for name in names:
@@ -101,10 +137,14 @@ def read_rows(url: str) -> RawRows:
     return RawRows(unpacked, 0, shape, dtype)
 
 
-def _header(member: IO[bytes], url: str) -> tuple[tuple[int, int, int, int], np.dtype[Any]]:
+def _array_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(member)
+    return read(member)
+
+
+def _header(member: IO[bytes], url: str) -> tuple[tuple[int, int, int, int], np.dtype[Any]]:
+    shape, fortran, dtype = _array_header(member)
     # One image of that shape and dtype is refused for the same reasons as all would be.
     sample = as_images(np.zeros((min(1, shape[0]) if shape else 1, *shape[1:]), dtype), what=f"x in {url}")
     if fortran:

@@ -18,8 +18,8 @@ from modhub.cache.cache import Cache
 from modhub.cache.catalog import CacheCatalog
 from modhub.cache.fetch import LARGE, FetchProgress, Wanted, fetch_blobs
 from modhub.cache.markers import Installed
-from modhub.errors import IntegrityError, NotFound, StorageError, Untrusted
-from modhub.spec.refs import ModelRef, ModuleRef
+from modhub.errors import IntegrityError, NotFound, StorageError, Untrusted, shown
+from modhub.spec.refs import ModelRef
 from modhub.storage.parallel import each
 from modhub.storage.progress import Progress
 
@@ -94,10 +94,12 @@ def _verified(
                 raise NotFound(f"{pin.ref} is not in the cache.", kind="not-installed")
             results[pin] = installed
         cache.touch_release(digest)
-        needed = _needed(cache.manifest(digest), [pin.ref for pin in pins])
+        needed = _needed(cache.manifest(digest), pins)
     except Untrusted:
         raise
     except (NotFound, IntegrityError) as error:
+        if error.kind == "wrong-class":
+            raise
         raise _not_whole(pin, error, offline=offline) from error
     parts = {blob.sha256: (pin, blob) for pin, blobs in zip(pins, needed, strict=True) for blob in blobs}
     each(check, parts.values(), at_once=_hashed_at_once(blob for _, blob in parts.values()))
@@ -117,16 +119,32 @@ def _not_whole(pin: Pinned, error: NotFound | IntegrityError, *, offline: bool) 
     return type(error)(why + error.message, kind=error.kind, hint=hint, **error.data)
 
 
-def _needed(manifest: Manifest, modules: Iterable[ModuleRef]) -> list[list[StoredBlob]]:
+def check_classes(manifest: Manifest, pins: Iterable[Pinned]) -> None:
+    """Raise NotFound, kind ``no-class``, and IntegrityError, kind ``wrong-class``, for what the release does not have.
+
+    A lockfile says what a module's class is called, and a classifier answers by that name.
+    """
+    names = {module.slug: module.name for module in manifest.content.modules}
+    for pin in pins:
+        if pin.ref.cls not in names:
+            raise NotFound(f"{pin.ref.release} has no class {pin.ref.cls!r}.", kind="no-class", wanted=pin.ref.cls)
+        if names[pin.ref.cls] != pin.name:
+            raise IntegrityError(
+                f"{pin.ref} is the class {shown(names[pin.ref.cls])}, but it was locked as {shown(pin.name)}.",
+                kind="wrong-class",
+                hint="lock again, and find out who changed the lockfile.",
+                module=str(pin.ref),
+                locked=pin.name,
+                found=names[pin.ref.cls],
+            )
+
+
+def _needed(manifest: Manifest, pins: Sequence[Pinned]) -> list[list[StoredBlob]]:
     """The blobs of each module: its release's weights, and its own."""
+    check_classes(manifest, pins)
     own = {module.slug: module.blob for module in manifest.content.modules}
     weights = manifest.blobs[manifest.content.origin.weights]
-    needed = []
-    for ref in modules:
-        if ref.cls not in own:
-            raise NotFound(f"{ref.release} has no class {ref.cls!r}.", kind="no-class", wanted=ref.cls)
-        needed.append([weights, manifest.blobs[own[ref.cls]]])
-    return needed
+    return [[weights, manifest.blobs[own[pin.ref.cls]]] for pin in pins]
 
 
 @dataclass(eq=False)
@@ -235,7 +253,7 @@ class _Installation:
 
     def _compare(self, release: _Release, manifest: Manifest) -> None:
         """Find out what is lacking, by hashing what is there, unless this installation has done so."""
-        needed = _needed(manifest, [module.pin.ref for module in release.modules])
+        needed = _needed(manifest, [module.pin for module in release.modules])
         blobs = {blob.sha256: blob for blobs in needed for blob in blobs}
         there = {digest: blob for digest, blob in blobs.items() if self._cache.touch_blob(blob)}
         unknown = [blob for digest, blob in there.items() if digest not in self._sound | self._damaged]

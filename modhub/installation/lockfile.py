@@ -23,7 +23,7 @@ from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
 from modhub.resolve.catalog import Pinned
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import ModuleRef, check_name, is_exact, parse
-from modhub.spec.schema import DigestText, DisplayName, Extent, Share
+from modhub.spec.schema import DigestText, DisplayName, Extent, PositiveCount, Share
 from modhub.spec.toml_read import TooCostly, load_toml
 from modhub.spec.url import RegistryUrl
 
@@ -67,7 +67,7 @@ class MeasuredAccuracy(_Table):
 
     data: DisplayName
     fingerprint: DigestText
-    examples: Annotated[int, Field(ge=1)]
+    examples: PositiveCount
     top_1: Share
     top_5: Share
     balanced: Share

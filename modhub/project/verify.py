@@ -8,6 +8,7 @@ from typing import Literal
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, Untrusted
 from modhub.installation.context import Places
+from modhub.installation.install import check_classes
 from modhub.installation.lockfile import MeasuredAccuracy
 from modhub.project.measuring import (
     accuracy_differences,
@@ -67,7 +68,7 @@ def checked_releases(pins: Sequence[Pinned], places: Places, into: VerifiedBlobs
         CheckedRelease(
             ref,
             digest,
-            (*(_in_registry(registry, ref, digest) for registry in places.registries), _in_cache(places, own, into)),
+            (*(_in_registry(registry, own) for registry in places.registries), _in_cache(places, own, into)),
         )
         for (ref, digest), own in grouped.items()
     ]
@@ -89,14 +90,20 @@ def problems_of(releases: Sequence[CheckedRelease]) -> list[ModhubError]:
     return found
 
 
-def _in_registry(registry: RegistryReader, ref: ModelRef, digest: str) -> Copy:
+def _in_registry(registry: RegistryReader, pins: Sequence[Pinned]) -> Copy:
+    ref, digest = pins[0].ref.release, pins[0].digest
     try:
-        found = registry.manifest(ref).digest
+        manifest = registry.manifest(ref)
     except NotFound:
         return Copy(registry.url, "absent")
     except (IntegrityError, RegistryUnreachable) as error:
         return Copy(registry.url, "wrong", error)
+    found = manifest.digest
     if found == digest:
+        try:
+            check_classes(manifest, pins)
+        except (NotFound, IntegrityError) as error:
+            return Copy(registry.url, "wrong", error)
         return Copy(registry.url, "right")
     problem = IntegrityError(
         f"{ref} is locked as {digest}, but {registry.name} has {found} under that name and version.",
@@ -119,6 +126,7 @@ def _in_cache(places: Places, pins: Sequence[Pinned], into: VerifiedBlobs | None
         if not installed:
             return Copy(where, "absent")
         manifest = cache.manifest(pins[0].digest)
+        check_classes(manifest, pins)
         own = {module.slug: module.blob for module in manifest.content.modules}
         for digest in dict.fromkeys([manifest.content.origin.weights, *(own[pin.ref.cls] for pin in installed)]):
             if into is None or manifest.blobs[digest] not in into:
@@ -126,6 +134,8 @@ def _in_cache(places: Places, pins: Sequence[Pinned], into: VerifiedBlobs | None
     except Untrusted as error:
         return Copy(where, "wrong", error)
     except (IntegrityError, NotFound) as error:
+        if error.kind in ("wrong-class", "no-class"):
+            return Copy(where, "wrong", error)
         problem = IntegrityError(
             f"{pins[0].ref.release} is damaged in the cache: {error.message}",
             kind="damaged-cache",

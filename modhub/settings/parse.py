@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from modhub.errors import UsageError, did_you_mean, shown
+from modhub.limits import MAX_CONFIG_BYTES
 from modhub.settings.values import Config, EnergySettings, broken
 from modhub.signing.trusted_key import TrustedKey
 from modhub.spec.refs import check_name, parse_model_name
@@ -45,6 +46,8 @@ _SETTINGS: Final = frozenset(_Settings.model_fields)
 
 def read_settings(text: str, path: Path) -> Config:
     """The settings in ``text``, which stands in the file ``path``. Raises UsageError naming file and line."""
+    if len(text) > MAX_CONFIG_BYTES:
+        raise broken(path, 1, f"it has {len(text)} characters; at most {MAX_CONFIG_BYTES} are allowed", "shorten it.")
     try:
         values = tomllib.loads(text)
     except RecursionError as error:

@@ -14,12 +14,24 @@ from math import isfinite
 from typing import Any, Final, NewType
 
 from modhub.errors import IntegrityError, shown
-from modhub.limits import MAX_JSON_DEPTH, MAX_JSON_FIELDS, MAX_JSON_FRACTIONS, MAX_JSON_VALUES
+from modhub.limits import (
+    MAX_JSON_DEPTH,
+    MAX_JSON_FIELDS,
+    MAX_JSON_FRACTIONS,
+    MAX_JSON_INTEGER,
+    MAX_JSON_LARGE_KEYS,
+    MAX_JSON_VALUES,
+)
 
 Digest = NewType("Digest", str)
 
 DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
 _DIGEST = re.compile(DIGEST_PATTERN + r"\Z")
+#: Digits of the largest number, with its sign; and what a number with as many looks like.
+_MAX_DIGITS: Final = 20
+_MANY_DIGITS = re.compile(rb"[0-9]{19}")
+#: Keys beyond which an object counts as a large one.
+_LARGE: Final = 100
 
 
 def sha256(data: bytes | memoryview) -> Digest:
@@ -52,11 +64,27 @@ def canonical_object(fields: Mapping[str, bytes]) -> bytes:
     return b"{" + b",".join(canonical_json(key) + b":" + fields[key] for key in sorted(fields)) + b"}"
 
 
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return result
+class _Objects:
+    """Makes objects: no key twice, and not too many keys in large ones, since each costs as much as a field of ours."""
+
+    def __init__(self) -> None:
+        self.left = MAX_JSON_LARGE_KEYS
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            raise ValueError("an object has the same key twice")
+        if len(pairs) > _LARGE and not pairs[0][0].startswith("sha256:"):
+            self.left -= len(pairs)
+            if self.left < 0:
+                raise ValueError(f"its large objects have more than {MAX_JSON_LARGE_KEYS} keys")
+        return result
+
+
+def _bounded_integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS or abs(number := int(text)) > MAX_JSON_INTEGER:
+        raise ValueError(f"the number {text[:40]} is beyond 64 bits")
+    return number
 
 
 def _refuse_constant(name: str) -> Any:
@@ -104,9 +132,11 @@ def parse_json(data: bytes, *, what: str) -> Any:
     try:
         value = json.loads(
             data.decode("utf-8"),
-            object_pairs_hook=_refuse_duplicates,
+            object_pairs_hook=_Objects(),
             parse_constant=_refuse_constant,
             parse_float=_Fractions(),
+            # A call for each of millions of numbers would take longer than all the rest.
+            parse_int=_bounded_integer if _MANY_DIGITS.search(data) else None,
         )
         # Only an escape can bring in half a surrogate pair, which no UTF-8 can hold.
         if b"\\ud" in data or b"\\uD" in data:

@@ -26,6 +26,7 @@ from modhub.spec.schema import (
     Extent,
     Float32,
     Name,
+    PositiveCount,
     Share,
     Stored,
     VersionText,
@@ -113,7 +114,7 @@ class DecomposeOptions(Stored):
     backtrack: Backtrack = "last-conv"
     rule: Rule = "text"
     delta: Annotated[float, Field(ge=0)] | Annotated[str, StringConstraints(pattern=r"^q[0-9]{1,2}(\.[0-9]+)?$")] = 0.5
-    samples_per_class: Annotated[int, Field(ge=1)] = 1000
+    samples_per_class: PositiveCount = 1000
     seed: Count = 0
     batch_size: Annotated[int, Field(ge=1, le=MAX_EXTENT)] = 256
 
@@ -194,7 +195,7 @@ class FusedAgreement(Stored):
     """
 
     data: DisplayName
-    examples: Annotated[int, Field(ge=1)]
+    examples: PositiveCount
     classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
     labels: Share
     margin: Annotated[float, Field(ge=0)]

@@ -22,6 +22,7 @@ from modhub.spec.schema import (
     DisplayName,
     Extent,
     Name,
+    PositiveCount,
     Share,
     Stored,
     VersionText,
@@ -101,7 +102,7 @@ class ChainedRecord(Stored):
     """One entry of an append-only history of ``name``. ``previous`` is the digest of the entry before it, as stored."""
 
     format: int
-    number: Annotated[int, Field(ge=1)]
+    number: PositiveCount
     name: str
     previous: DigestText | None
     created: str

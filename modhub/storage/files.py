@@ -24,7 +24,7 @@ from typing import IO, Final
 
 from modhub.errors import IntegrityError, UsageError
 from modhub.storage.fsync import flush, flush_together
-from modhub.storage.store import CHUNK_BYTES, Payload, check_path, is_path, too_large
+from modhub.storage.store import CHUNK_BYTES, MAX_PATH_SEGMENTS, Payload, check_path, is_path, too_large
 
 TEMPORARY: Final = ".tmp-"
 
@@ -237,10 +237,15 @@ def modified(root: Path, path: str) -> float:
 def walk(root: Path, prefix: str) -> list[str]:
     """Paths of all files below ``root/prefix``, sorted, without temporary files. A missing folder is empty."""
     # In this order, so that another process that creates the folder at this moment is no error.
-    if root.exists() and not root.is_dir():
+    if is_no_folder(root):
         raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(root))
     start = resolved(root, prefix) if prefix else str(root)
     return sorted(path for path, _ in _below(start, f"{prefix}/" if prefix else "") if is_path(path))
+
+
+def is_no_folder(root: Path) -> bool:
+    """Whether something else than a folder has this name. Nothing has a name that the file system does not know."""
+    return os.path.exists(root) and not os.path.isdir(root)
 
 
 def leftovers(root: Path, before: float) -> list[str]:
@@ -278,18 +283,26 @@ def resolved(root: Path, path: str, *, parent_only: bool = False) -> str:
 
 
 def _below(folder: str, prefix: str, *, hidden: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    # No recursion, and nothing deeper than any path of ours: whoever nests folders by the thousand stops nobody.
+    waiting = [(folder, prefix)]
+    while waiting:
+        inside, before = waiting.pop()
+        for entry in _entries_of(inside):
+            if entry.name.startswith(".") and not hidden:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if (below := f"{before}{entry.name}/").count("/") < MAX_PATH_SEGMENTS:
+                    waiting.append((entry.path, below))
+            elif not _leads_to_folder(entry):
+                yield f"{before}{entry.name}", entry
+
+
+def _entries_of(folder: str) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing where there is none, or one that has just been deleted, or a file."""
     try:
-        entries = list(os.scandir(folder))
+        return list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
-        # A prefix that is a file has nothing below it; what has just been deleted neither.
-        return
-    for entry in entries:
-        if entry.name.startswith(".") and not hidden:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path, f"{prefix}{entry.name}/", hidden=hidden)
-        elif not _leads_to_folder(entry):
-            yield f"{prefix}{entry.name}", entry
+        return []
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -358,12 +371,18 @@ def make_folder(folder: str) -> list[str]:
 
     Raises NotADirectoryError when a file has the name of one of them.
     """
-    try:
-        return _made(folder)
-    except FileNotFoundError:
-        changed = make_folder(os.path.dirname(folder))
+    missing = [folder]
+    while True:
+        try:
+            changed = _made(missing[-1])
+            break
+        except FileNotFoundError:
+            above = os.path.dirname(missing[-1])
+            if above in ("", missing[-1]):
+                raise
+            missing.append(above)
     # Some file systems, /proc for one, say so again although the folder above is there.
-    return changed + _made(folder)
+    return changed + [one for each in reversed(missing[:-1]) for one in _made(each)]
 
 
 def make_private_folder(folder: str | Path) -> None:

@@ -104,7 +104,7 @@ class LocalStore:
             raise self._explanation(error, self.root / path, doing) from error
 
     def _explanation(self, error: OSError, path: Path, doing: str) -> ModhubError:
-        if self.root.exists() and not self.root.is_dir():
+        if files.is_no_folder(self.root):
             return RegistryUnreachable(
                 f"the registry {self.root} is a file, not a folder.",
                 kind="not-a-folder",

@@ -11,7 +11,7 @@ from typing import Any
 
 from modhub.errors import StorageError
 from modhub.storage.files import TEMPORARY
-from modhub.storage.store import Payload
+from modhub.storage.store import MAX_PATH_SEGMENTS, Payload
 
 
 @contextmanager
@@ -39,18 +39,22 @@ def refuse_taken(files: Any, full: str) -> None:
 
 def walk_files(files: Any, folder: str) -> Iterator[str]:
     """Full names of all files below ``folder``; unlike ``find`` it fails where a folder cannot be read."""
-    try:
-        entries = files.ls(folder, detail=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        name = str(entry["name"]).rstrip("/")
-        if name == folder:
+    waiting = [folder]
+    while waiting:
+        inside = waiting.pop()
+        try:
+            entries = files.ls(inside, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        if entry["type"] == "directory":
-            yield from walk_files(files, name)
-        else:
-            yield name
+        for entry in entries:
+            name = str(entry["name"]).rstrip("/")
+            if name == inside:
+                continue
+            if entry["type"] != "directory":
+                yield name
+            elif name.count("/") - folder.count("/") < MAX_PATH_SEGMENTS:
+                # What lies deeper is not a registry's.
+                waiting.append(name)
 
 
 def payload_size(data: Payload) -> int:

@@ -22,7 +22,9 @@ from modhub.spec.url import RegistryUrl
 #: and no temporary file, whose name starts with a dot.
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
 _MAX_SEGMENT_CHARS: Final = 200
-_MAX_PATH_CHARS: Final = 900
+#: No path of a registry or a cache is longer, in characters, or deeper, in segments: theirs have six.
+MAX_PATH_CHARS: Final = 900
+MAX_PATH_SEGMENTS: Final = 16
 
 
 #: What a store writes: bytes, or the content of a local file, which is then streamed.
@@ -111,8 +113,10 @@ class Store(Protocol):
 def check_path(path: str) -> str:
     """``path`` when a store may be asked for it. Raises IntegrityError: a bad path can only come from bad data."""
     segments = path.split("/")
-    if len(path) > _MAX_PATH_CHARS or not all(
-        len(segment) <= _MAX_SEGMENT_CHARS and _SEGMENT.match(segment) for segment in segments
+    if (
+        len(path) > MAX_PATH_CHARS
+        or len(segments) > MAX_PATH_SEGMENTS
+        or not all(len(segment) <= _MAX_SEGMENT_CHARS and _SEGMENT.match(segment) for segment in segments)
     ):
         raise IntegrityError(f"{path[:200]!r} is not a path inside a registry.", kind="bad-path", path=path)
     return path

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modhub.data.images import ImageData, load_data, load_images
+from modhub.data.npz import read_small
 from modhub.errors import InvalidData, NotFound, UsageError
 
 CLASSES = np.array(["cat", "dog", "owl"])
@@ -301,3 +302,54 @@ def test_loading_an_npz_imports_neither_keras_nor_pillow(save_npz: Save, pixels:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+# Labels and classes that are bombs
+
+
+def zeros_of(path, **members):
+    """An .npz of headers and as many zeros behind each as are given: (shape, dtype, bytes)."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, (shape, dtype, size) in members.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_2_0(
+                    member, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+                )
+                for _ in range(size // 2**20):
+                    member.write(bytes(2**20))
+                member.write(bytes(size % 2**20))
+    return path
+
+
+SMALL_X = ((3, 4, 4, 1), np.uint8, 48)
+SMALL_Y = ((3,), np.int64, 24)
+SMALL_CLASSES = ((2,), "<U3", 24)
+
+
+@pytest.mark.parametrize(
+    ("members", "kind"),
+    [
+        ({"x": SMALL_X, "y": ((2**23,), np.int64, 2**26), "classes": SMALL_CLASSES}, "too-large"),
+        ({"x": SMALL_X, "y": ((3, 2**23), np.uint8, 3 * 2**23), "classes": SMALL_CLASSES}, "too-large"),
+        ({"x": SMALL_X, "y": SMALL_Y, "classes": ((2, 2**14, 2**10), "<U2", 2**28)}, "too-large"),
+        ({"x": SMALL_X, "y": SMALL_Y, "classes": ((2,), "<U33554432", 2**28)}, "too-large"),
+        ({"x": SMALL_X, "y": ((2**50,), np.int64, 24), "classes": SMALL_CLASSES}, "bad-file"),
+        ({"x": SMALL_X, "y": SMALL_Y, "classes": ((2**40,), "<U3", 24)}, "bad-file"),
+        ({"x": ((2**40, 4, 4, 1), np.uint8, 48), "y": SMALL_Y, "classes": SMALL_CLASSES}, "bad-file"),
+    ],
+)
+def test_labels_and_classes_that_unpack_to_far_more_are_refused_before_they_are(tmp_path, members, kind):
+    path = zeros_of(tmp_path / "bomb.npz", **members)
+    assert path.stat().st_size < 2**20
+    for read in (lambda: load_data(str(path)), lambda: read_small(path.as_uri(), ["y", "classes"])):
+        with pytest.raises(InvalidData) as caught:
+            read()
+        assert caught.value.kind == kind, caught.value
+
+
+def test_long_names_and_labels_as_names_are_no_bombs(tmp_path):
+    names = np.array(["a" * 500, "b" * 500])
+    np.savez_compressed(
+        tmp_path / "d.npz", x=np.zeros((200, 4, 4), np.uint8), y=names[np.arange(200) % 2], classes=names
+    )
+    assert load_data(str(tmp_path / "d.npz")).y.tolist() == [0, 1] * 100

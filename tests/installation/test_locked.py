@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from synthetic import release
 
 from modhub.errors import IntegrityError, InvalidRef, NotFound, StorageError
+from modhub.installation.lockfile import Lock, read_lock
 from modhub.installation.registries import STARTER_FOLDER
 from modhub.ops.install import install
 from modhub.ops.install import lock as write_lock
@@ -110,6 +112,19 @@ def test_a_lock_that_is_not_there_and_one_that_cannot_be_written(tmp_path, regis
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         write_lock("me/net", tmp_path / "file" / "modhub.lock", registry=registry.url)
+
+
+def test_a_class_that_the_lockfile_calls_otherwise_is_refused(registry, lock, tmp_path):
+    """The checksum shows a slip of the hand, not what somebody wrote on purpose."""
+    locked = read_lock(lock.read_bytes(), what="it")
+    renamed = Lock.of([replace(pin, name="wolf" if pin.name == "cat" else pin.name) for pin in locked.modules])
+    forged = tmp_path / "forged.lock"
+    forged.write_text(renamed.to_text())
+    for offline in (False, True):
+        with pytest.raises(IntegrityError, match="is the class 'cat', but it was locked as 'wolf'") as caught:
+            install(locked=forged, registry=registry.url, offline=offline)
+        assert caught.value.kind == "wrong-class"
+        install(locked=lock, registry=registry.url)
 
 
 # Offline

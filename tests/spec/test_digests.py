@@ -17,7 +17,7 @@ from modhub.spec.digests import canonical_json, parse_digest, parse_json, sha256
 VALUES = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(10**30), 10**30)
+    | st.integers(-(2**63) + 1, 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: (
@@ -35,7 +35,9 @@ def test_canonical_json_comes_back(value):
     assert canonical_json(parse_json(data, what="x")) == data
 
 
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers(), min_size=2))
+@given(
+    st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers(-(2**63) + 1, 2**63 - 1), min_size=2)
+)
 def test_the_order_of_keys_does_not_matter(value):
     assert canonical_json(dict(reversed(value.items()))) == canonical_json(value)
 
@@ -118,3 +120,44 @@ def test_what_is_no_digest(text):
     with pytest.raises(IntegrityError) as caught:
         parse_digest(text)
     assert caught.value.kind == "bad-digest"
+
+
+BIG = 10**3000
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, BIG, -BIG])
+def test_a_number_beyond_64_bits_is_refused_wherever_it_stands(number):
+    for text in (f"{number}", f'{{"a":[{number}]}}', f'{{"unknown":{number}}}'):
+        with pytest.raises(IntegrityError, match=r"the number -?[0-9]{1,40} is beyond 64 bits") as caught:
+            parse_json(text.encode(), what="it")
+        assert len(str(caught.value)) < 200
+
+
+def test_numbers_of_thousands_of_digits_are_refused_also_where_python_reads_them():
+    with pytest.raises(IntegrityError, match="is beyond 64 bits"):
+        parse_json(b'{"a":' + b"9" * 100_000 + b"}", what="it")
+
+
+def test_the_largest_numbers_and_digits_in_texts_are_read():
+    value = {"a": 2**63 - 1, "b": -(2**63) + 1, "c": "1" * 5_000, "d": [0.1234567890123456789]}
+    assert parse_json(canonical_json(value), what="it") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {f"k{i}": 1 for i in range(490_000)},
+        {"a": [{f"k{i}": 1 for i in range(10_000)} for _ in range(49)]},
+        {"a": {"b": {f"k{i}": "x" for i in range(20_001)}}},
+    ],
+    ids=["one object", "many", "just too many"],
+)
+def test_a_flood_of_keys_is_refused(value):
+    with pytest.raises(IntegrityError, match="large objects have more than 20000 keys") as caught:
+        parse_json(canonical_json(value), what="it")
+    assert caught.value.kind == "bad-json"
+
+
+def test_many_blobs_and_many_layers_are_no_flood():
+    value = {"blobs": {sha256(b"%d" % i): 1 for i in range(30_000)}, "layers": {f"l{i}": 1 for i in range(10_000)}}
+    assert parse_json(canonical_json(value), what="it") == value

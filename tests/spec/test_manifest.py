@@ -177,9 +177,9 @@ HOSTILE = {
     "two modules with one slug": _set("content", "modules", 1, "slug", "cat"),
     "two modules with one index": _set("content", "modules", 1, "index", 0),
     "a module of no class": _set("content", "modules", 1, "index", 3),
-    "a huge index": _set("content", "modules", 1, "index", 10**400),
-    "a huge number": _set("content", "modules", 1, "threshold", 10**400),
-    "a huge fraction": _set("content", "modules", 1, "jaccard", 10**400),
+    "a huge index": _set("content", "modules", 1, "index", 2**62),
+    "a huge fraction": _set("content", "modules", 1, "jaccard", 2**62),
+    "a huge count": _set("content", "modules", 1, "concerned", 2**53),
     "text for a number": _set("content", "modules", 1, "threshold", "x" * 10_000),
     "no modules": _set("content", "modules", []),
     "one class": _set("content", "origin", "classes", ["cat"]),
@@ -221,6 +221,13 @@ def test_nan_and_infinity_never_get_into_a_manifest():
     for text in (b"NaN", b"1e999", b"-Infinity"):
         with pytest.raises(IntegrityError) as caught:
             read_manifest(DATA.replace(b'"threshold":0.25', b'"threshold":' + text, 1), what="x")
+        assert caught.value.kind == "bad-json"
+
+
+def test_a_number_beyond_64_bits_is_refused_before_the_schema_sees_it():
+    for field in ("index", "threshold", "jaccard", "unknown"):
+        with pytest.raises(IntegrityError, match="is beyond 64 bits") as caught:
+            read_manifest(refitted(_set("content", "modules", 1, field, 10**400)), what="x")
         assert caught.value.kind == "bad-json"
 
 
