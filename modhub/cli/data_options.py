@@ -8,6 +8,7 @@ from typing import Any
 from modhub.data.images import ImageData, load_data
 from modhub.engine.datasets import load_dataset
 from modhub.errors import NotFound, UsageError
+from modhub.spec.places import is_file
 from modhub.spec.text import text_of
 
 
@@ -15,7 +16,7 @@ def class_names_option(text: str | None) -> list[str] | None:
     """The value of ``--classes``: a file with a name a line, or the names themselves with commas between."""
     if text is None:
         return None
-    if Path(text).is_file():
+    if is_file(text):
         try:
             lines = text_of(Path(text).read_bytes()).split("\n")
         except (OSError, UnicodeDecodeError) as error:

@@ -29,6 +29,7 @@ from modhub.data.npz import check_sizes
 from modhub.data.pictures import IMAGE_SUFFIXES, folders_in, pictures_in, read_picture, warn_of_left_out
 from modhub.data.rows import data_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
+from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.text import composed, find_class
 
 Split = Literal["train", "test"]
@@ -116,11 +117,11 @@ def load_data(
         data = datasets(spec, split)
         return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
     path = Path(spec)
-    if not path.exists():
+    if not is_there(path):
         raise NotFound(
             f"no data at {str(spec)!r}.", kind="data-not-found", hint=did_you_mean(str(spec), DATASETS) or _SPEC_HINT
         )
-    if path.is_dir():
+    if is_folder(path):
         data = _load_folder(path, split)
         return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
     if path.suffix.lower() != ".npz":
@@ -167,16 +168,16 @@ def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:
     Raises NotFound when nothing is there, InvalidData when it cannot be used.
     """
     path = Path(path)
-    if not path.exists():
+    if not is_there(path):
         raise NotFound(
             f"no images at {str(path)!r}.",
             kind="data-not-found",
             hint="give an image file, a folder of images, or an .npz file with x.",
         )
-    if path.suffix.lower() == ".npz" and path.is_file():
+    if path.suffix.lower() == ".npz" and is_file(path):
         x = as_images(_read_npz(path, required=("x",))["x"], what=f"x in {path}")
         return x, tuple(f"x[{i}]" for i in range(len(x)))
-    files = pictures_in(path) if path.is_dir() else [path]
+    files = pictures_in(path) if is_folder(path) else [path]
     if not files:
         raise InvalidData(
             f"{path} holds no images.",

@@ -13,6 +13,7 @@ import numpy as np
 from modhub.data.images import DATASETS, ClassFiles, Split, find_class_files, load_images
 from modhub.data.shards import are_shards
 from modhub.errors import InvalidData
+from modhub.spec.places import is_file, is_folder, is_there
 
 #: Image files read before they are handed on together.
 _FILES: Final = 64
@@ -39,12 +40,12 @@ def streamed(
     ``for_workers``, and a folder of class folders when it would take more than half. Raises InvalidData, NotFound.
     """
     path = Path(spec)
-    if spec in DATASETS or not ("://" in spec or path.exists()):
+    if spec in DATASETS or not ("://" in spec or is_there(path)):
         return None
     if are_shards(spec):
-        fits = path.is_file() and _bytes_of_npz(path) <= free // 2
+        fits = is_file(path) and _bytes_of_npz(path) <= free // 2
         return None if fits and not for_workers else Streamed(spec, classes, Path(spec.rstrip("/")).stem)
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     found = find_class_files(path, split)
     if _bytes_of_files(found) <= free // 2:

@@ -24,6 +24,7 @@ from modhub.data.npz import file_system, is_local, read_rows, read_small
 from modhub.data.raw import RawRows
 from modhub.data.rows import Piece, Pieced, Source, data_fingerprint, in_memory, shards_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError
+from modhub.spec.places import is_file, is_folder
 
 #: Runs a function with each of several lists of arguments, here or elsewhere; results in order.
 RunTasks = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterable[Any]]
@@ -84,8 +85,8 @@ def are_shards(spec: Any) -> bool:
     path = Path(spec)
     return (
         "://" in str(spec)
-        or (path.is_file() and path.suffix.lower() == ".npz")
-        or (path.is_dir() and any(_is_shard(each.name) for each in path.iterdir()))
+        or (is_file(path) and path.suffix.lower() == ".npz")
+        or (is_folder(path) and any(_is_shard(each.name) for each in path.iterdir()))
     )
 
 

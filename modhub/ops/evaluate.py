@@ -35,6 +35,7 @@ from modhub.package.module import Module
 from modhub.project.manifest import PROJECT_FILE
 from modhub.project.project import Project
 from modhub.spec.keras_model import KerasModel
+from modhub.spec.places import is_file
 
 #: How the names of model files end.
 MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
@@ -228,9 +229,9 @@ def place_of(what: str | Path) -> Place | None:
     path = Path(what)
     if path.suffix in MODEL_SUFFIXES:
         return "model"
-    if path.name == PROJECT_FILE or (path / PROJECT_FILE).is_file():
+    if path.name == PROJECT_FILE or is_file(path / PROJECT_FILE):
         return "project"
-    if (path / MANIFEST_FILE).is_file():
+    if is_file(path / MANIFEST_FILE):
         return "decomposition"
     if isinstance(what, str) and not what.startswith((".", "/", "~")):
         return None

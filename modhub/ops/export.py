@@ -28,6 +28,7 @@ from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import Composable, compose
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import InputContract
+from modhub.spec.places import is_file, is_folder, is_there
 from modhub.storage import files
 
 #: By how much a margin may differ between the composite and its artifact.
@@ -152,20 +153,20 @@ def _check_place(out: Path, kind: Format, force: bool) -> None:
     """Before any work, and once more before the end: may it go there?"""
     if kind == "onnx":
         check_onnx_installed()
-    if not out.absolute().parent.is_dir():
+    if not is_folder(out.absolute().parent):
         raise UsageError(
             f"there is no folder {out.parent}.",
             kind="no-folder",
             hint="make it first, or choose another place.",
             path=str(out),
         )
-    if not out.exists():
+    if not is_there(out):
         return
-    ours = (out / _FOLDER_MARK).is_file() if kind == "saved-model" else out.is_file()
+    ours = is_file(out / _FOLDER_MARK) if kind == "saved-model" else is_file(out)
     if force and ours:
         return
     raise Conflict(
-        f"{out} exists" + (" and is no SavedModel." if force and out.is_dir() and kind == "saved-model" else "."),
+        f"{out} exists" + (" and is no SavedModel." if force and is_folder(out) and kind == "saved-model" else "."),
         kind="output-exists",
         hint="replace it with --force (force=True), or choose another name." if ours else "choose another name.",
         path=str(out),
@@ -260,8 +261,8 @@ def _scratch(out: Path) -> Iterator[Path]:
 
 
 def _size(path: Path) -> int:
-    parts = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in parts if file.is_file())
+    parts = path.rglob("*") if is_folder(path) else [path]
+    return sum(file.stat().st_size for file in parts if is_file(file))
 
 
 _SNIPPETS: Final[dict[Format, str]] = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,9 @@ from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest, write_manifest
+from modhub.spec.places import is_file, is_folder, is_there
 from modhub.storage import files
+from modhub.storage.trees import remove_tree
 from modhub.storage.verify import VerifiedBlob, verified_blob
 
 MANIFEST_FILE = "manifest.json"
@@ -57,14 +58,14 @@ def save_package(package: Package, folder: Path) -> Path:
     except OSError as error:
         raise _refused(folder, error) from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_tree(scratch)
     return folder
 
 
 def _holds_something_else(folder: Path) -> bool:
-    if not folder.exists() or (folder / MANIFEST_FILE).is_file():
+    if not is_there(folder) or is_file(folder / MANIFEST_FILE):
         return False
-    return not folder.is_dir() or bool(files.visible(folder))
+    return not is_folder(folder) or bool(files.visible(folder))
 
 
 def _write(package: Package, folder: Path) -> None:
@@ -79,7 +80,7 @@ def _write(package: Package, folder: Path) -> None:
 def load_manifest(folder: Path) -> Manifest:
     """The manifest of a package folder. Raises NotFound, IntegrityError, Incompatible."""
     path = folder / MANIFEST_FILE
-    if not path.is_file():
+    if not is_file(path):
         raise NotFound(
             f"{folder} is not a package of modules: it has no {MANIFEST_FILE}.",
             kind="no-package",

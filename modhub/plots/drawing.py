@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from modhub.errors import Conflict, StorageError, UsageError
+from modhub.spec.places import is_folder, is_there
 from modhub.storage import files
 
 #: One hue for amounts, light to dark, and what stands beside it.
@@ -60,9 +61,9 @@ def check_folder(folder: Path, *, force: bool) -> None:
     A folder that is empty or not there yet will do; with ``force`` any folder.
     """
     check_matplotlib_installed()
-    if folder.exists() and not folder.is_dir():
+    if is_there(folder) and not is_folder(folder):
         raise Conflict(f"{folder} is a file.", kind="not-a-folder", hint="name a folder.", path=str(folder))
-    if folder.is_dir() and files.visible(folder) and not force:
+    if is_folder(folder) and files.visible(folder) and not force:
         raise Conflict(
             f"the folder {folder} exists and is not empty.",
             kind="folder-exists",

@@ -24,6 +24,7 @@ from modhub.plots.drawing import (
     shortened,
 )
 from modhub.spec.manifest import InputContract
+from modhub.spec.places import is_folder
 
 #: Classes that are drawn at most, those of the largest margins.
 MOST_CLASSES: Final = 15
@@ -50,9 +51,9 @@ def check_out(out: Path) -> None:
             hint=f"use {out.stem}.png.",
             path=str(out),
         )
-    if out.is_dir() or not out.absolute().parent.is_dir():
+    if is_folder(out) or not is_folder(out.absolute().parent):
         raise UsageError(
-            f"{out} is a folder." if out.is_dir() else f"there is no folder {out.parent}.",
+            f"{out} is a folder." if is_folder(out) else f"there is no folder {out.parent}.",
             kind="no-folder",
             hint="name a file in a folder that exists.",
             path=str(out),

@@ -19,6 +19,7 @@ from modhub.resolve.catalog import Pinned
 from modhub.spec.architecture import shapes_of
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.manifest import Content, Manifest, ModuleRecord, StoredBlob
+from modhub.spec.places import is_folder
 from modhub.spec.refs import parse
 from modhub.storage.verify import VerifiedBlob
 
@@ -62,7 +63,7 @@ def compared_releases(
 
 
 def _lock(path: Path) -> LockedProject:
-    path = path / LOCK_FILE if path.is_dir() else path
+    path = path / LOCK_FILE if is_folder(path) else path
     project = load_lock(path).project
     if project is None:
         raise UsageError(

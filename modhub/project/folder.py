@@ -15,6 +15,7 @@ from modhub.errors import Conflict, Incompatible, IntegrityError, NotFound, Stor
 from modhub.installation.lockfile import Lock, LockedProject, read_lock
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.project.manifest import LOCK_FILE, PROJECT_FILE, ProjectFile, read_project
+from modhub.spec.places import is_file
 from modhub.spec.text import bytes_like, text_of
 from modhub.spec.url import holds_secrets
 from modhub.storage import files
@@ -66,14 +67,14 @@ def find_folder(start: str | Path | None) -> Path:
     """
     if start is not None:
         folder = files.absolute(start)
-        if folder.name == PROJECT_FILE and folder.is_file():
+        if folder.name == PROJECT_FILE and is_file(folder):
             folder = folder.parent
         candidates = [folder]
     else:
         folder = Path.cwd()
         candidates = [folder, *folder.parents]
     for candidate in candidates:
-        if (candidate / PROJECT_FILE).is_file():
+        if is_file(candidate / PROJECT_FILE):
             return candidate
     where = f"in {folder}" if start is not None else f"in {folder}, nor in a folder above it"
     raise NotFound(

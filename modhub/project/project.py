@@ -27,6 +27,7 @@ from modhub.project.merge import merged_project
 from modhub.project.rewriting import comments_of, new_text
 from modhub.project.session import Change, ProjectOptions, Session
 from modhub.project.verify import Replay, replayed
+from modhub.spec.places import is_folder, is_there
 from modhub.storage import files
 from modhub.storage.progress import Progress
 from modhub.storage.verify import VerifiedBlobs
@@ -85,7 +86,7 @@ class Project:
         ``refs`` cannot be had, nothing is made. Where the same call was killed before, it goes on from there.
         """
         root = files.absolute(folder)
-        if root.exists() and not root.is_dir():
+        if is_there(root) and not is_folder(root):
             raise Conflict(f"{root} is a file.", kind="not-a-folder", hint="choose another name.", path=str(root))
         name = check_label(name if name is not None else root.name)
         check_new_project(root, name)

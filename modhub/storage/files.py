@@ -24,7 +24,8 @@ from typing import IO, Final
 
 from modhub.errors import IntegrityError, UsageError
 from modhub.storage.fsync import flush, flush_together
-from modhub.storage.store import CHUNK_BYTES, MAX_PATH_SEGMENTS, Payload, check_path, is_path, too_large
+from modhub.storage.store import CHUNK_BYTES, Payload, check_path, is_path, too_large
+from modhub.storage.trees import files_below, remove_tree
 
 TEMPORARY: Final = ".tmp-"
 
@@ -206,7 +207,7 @@ def put_in_place(scratch: Path, final: Path) -> None:
     if old.is_symlink():
         # What a link led to was never in the way, and stays.
         remove(str(old))
-    shutil.rmtree(old, ignore_errors=True)
+    remove_tree(old)
 
 
 def delete(root: Path, path: str) -> None:
@@ -240,7 +241,7 @@ def walk(root: Path, prefix: str) -> list[str]:
     if is_no_folder(root):
         raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(root))
     start = resolved(root, prefix) if prefix else str(root)
-    return sorted(path for path, _ in _below(start, f"{prefix}/" if prefix else "") if is_path(path))
+    return sorted(path for path, _ in files_below(start, f"{prefix}/" if prefix else "") if is_path(path))
 
 
 def is_no_folder(root: Path) -> bool:
@@ -251,7 +252,7 @@ def is_no_folder(root: Path) -> bool:
 def leftovers(root: Path, before: float) -> list[str]:
     """Full paths of temporary files below ``root`` that were last touched before then (seconds since 1970)."""
     found = []
-    for _, entry in _below(str(root), "", hidden=True):
+    for _, entry in files_below(str(root), "", hidden=True):
         try:
             if entry.name.startswith(TEMPORARY) and entry.stat(follow_symlinks=False).st_mtime < before:
                 found.append(entry.path)
@@ -280,37 +281,6 @@ def resolved(root: Path, path: str, *, parent_only: bool = False) -> str:
                 target=real,
             )
     return full
-
-
-def _below(folder: str, prefix: str, *, hidden: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    # No recursion, and nothing deeper than any path of ours: whoever nests folders by the thousand stops nobody.
-    waiting = [(folder, prefix)]
-    while waiting:
-        inside, before = waiting.pop()
-        for entry in _entries_of(inside):
-            if entry.name.startswith(".") and not hidden:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if (below := f"{before}{entry.name}/").count("/") < MAX_PATH_SEGMENTS:
-                    waiting.append((entry.path, below))
-            elif not _leads_to_folder(entry):
-                yield f"{before}{entry.name}", entry
-
-
-def _entries_of(folder: str) -> list[os.DirEntry[str]]:
-    """What lies in a folder; nothing where there is none, or one that has just been deleted, or a file."""
-    try:
-        return list(os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        # A link in a circle leads nowhere.
-        return False
 
 
 def _named(temporary: str, final: str) -> bool:

@@ -19,6 +19,7 @@ from modhub.registry.admin.gc import collect
 from modhub.registry.reindex import reindex
 from modhub.registry.writer import Registry
 from modhub.storage import files
+from modhub.storage.trees import remove_tree
 from modhub.storage.urls import open_store
 
 DEPTH = 1_500
@@ -85,6 +86,17 @@ def test_a_folder_is_made_however_deep_it_lies(place):
     assert len(files.make_folder(folder)) == DEPTH + 1
     assert Path(folder).is_dir()
     assert files.make_folder(folder) == []
+
+
+def test_a_folder_is_removed_with_all_below_it_and_nothing_beside(place):
+    dig(place / "tree" / "inside")
+    (place / "kept").mkdir()
+    (place / "kept" / "file").write_text("x")
+    (place / "tree" / "link").symlink_to(place / "kept")
+    remove_tree(place / "tree")
+    assert [path.name for path in place.iterdir()] == ["kept"]
+    assert (place / "kept" / "file").exists()
+    remove_tree(place / "tree")
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "x/" * 3_000, "x" * 300 + "/below"])

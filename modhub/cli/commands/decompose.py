@@ -23,6 +23,7 @@ from modhub.engine.read.files import check_model_file, load_model
 from modhub.engine.run.memory import free
 from modhub.errors import Conflict, StorageError
 from modhub.ops.decompose import decompose
+from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
 from modhub.storage.files import visible
@@ -191,14 +192,14 @@ def _data(spec: str, split: Split, classes: Sequence[str] | None, engine: Engine
 
 def _check_out(out: Path) -> None:
     """Refuse before the work what would be refused after it."""
-    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or visible(out)):
+    if is_there(out) and not is_file(out / "manifest.json") and (not is_folder(out) or visible(out)):
         raise Conflict(
             f"{out} exists and is not a package of modules.",
             kind="not-a-package",
             hint="choose another name with --out, or remove it.",
             path=str(out),
         )
-    if out.absolute().parent.exists() and not out.absolute().parent.is_dir():
+    if is_there(out.absolute().parent) and not is_folder(out.absolute().parent):
         raise StorageError(
             f"{out} cannot be written: {out.parent} is a file.", kind="not-writable", hint="choose another --out."
         )

@@ -21,6 +21,7 @@ from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.demo.story import Step, run
 from modhub.errors import Conflict
+from modhub.spec.places import is_folder, is_there
 from modhub.spec.text import percent
 from modhub.storage.files import visible
 
@@ -69,7 +70,7 @@ def command(keep: Path | None, as_json: bool) -> None:
 
 
 def _made(folder: Path) -> Path:
-    if folder.exists() and (not folder.is_dir() or visible(folder)):
+    if is_there(folder) and (not is_folder(folder) or visible(folder)):
         raise Conflict(f"--keep {folder} exists and is not empty.", kind="not-empty", hint="name a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -13,6 +13,7 @@ from modhub.cli.printing import Column
 from modhub.cli.project_options import move_text, place_options
 from modhub.errors import UsageError
 from modhub.project.diff import LockDifference, ReleaseDifference, compared_locks, compared_releases
+from modhub.spec.places import is_file
 from modhub.spec.text import percent
 
 
@@ -34,7 +35,7 @@ def command(first: str, second: str, as_json: bool, **places: Any) -> None:
     Of releases: input, data, origin's accuracy, and for each class threshold, nodes kept, JI and figures. A module's
     blob, its masks and head, is equal to the byte or not; so are the weights of the networks.
     """
-    is_lock = [Path(each).is_file() or (Path(each) / "modhub.lock").is_file() for each in (first, second)]
+    is_lock = [is_file(each) or is_file(Path(each) / "modhub.lock") for each in (first, second)]
     if is_lock[0] != is_lock[1]:
         lock, other = (first, second) if is_lock[0] else (second, first)
         raise UsageError(

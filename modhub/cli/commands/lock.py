@@ -13,6 +13,7 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.project_options import accuracy_text, change_fields, print_change, project_option, working
 from modhub.errors import UsageError
 from modhub.ops.install import lock
+from modhub.spec.places import is_file
 
 
 @click.command(
@@ -93,7 +94,7 @@ def _lock_project(project: Path | None, data: str | None, *, measure: bool, as_j
 
 def _own_file(out: Path | None) -> Path:
     """Where to write a lock of names: not over a project's, unless that was asked for."""
-    if out is None and Path("modhub.toml").is_file():
+    if out is None and is_file("modhub.toml"):
         raise UsageError(
             "modhub.lock belongs to the project in this folder.",
             kind="project-lock",

@@ -15,6 +15,7 @@ from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict, UsageError
+from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
 from modhub.storage.files import visible
@@ -109,7 +110,7 @@ def command(
 
 def _check_out(out: Path) -> None:
     """Refuse before the work what would be refused after it."""
-    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or visible(out)):
+    if is_there(out) and not is_file(out / "manifest.json") and (not is_folder(out) or visible(out)):
         raise Conflict(
             f"{out} exists and is not a package of modules.",
             kind="not-a-package",
