@@ -67,6 +67,12 @@ def _plain(key: str) -> str:
 _SILENT: Final = re.compile(r"""\"(?!\"\")(?:[^\"\\\n]|\\.)*\"|'(?!'')[^'\n]*'|\#[^\n]*""")
 
 
+#: A whole number that 64 bits, which is all that TOML promises, do not hold or hold only just; keys are none.
+_LONG_NUMBER: Final = re.compile(
+    r"(?<![\w.-])[+-]?(?:0x[0-9A-Fa-f_]{17,}|0o[0-7_]{22,}|0b[01_]{65,}|[0-9][0-9_]{19,})(?![\w-]*\s*=)"
+)
+
+
 class TooCostly(Exception):
     """It may be TOML, but is larger than any file of its kind. The text is the reason."""
 
@@ -91,6 +97,8 @@ def _check_cheap(text: str, kind: str) -> None:
     # From there on, nobody but a whole TOML reader could tell names from texts.
     if '"' in bare or "'" in bare:
         raise TooCostly("it has a text that does not end on its line")
+    if found := _LONG_NUMBER.search(bare):
+        raise TooCostly(f"it has the number {found[0][:20]}..., which is beyond 64 bits")
     counts = (
         (bare.count("\n"), MAX_LOCK_LINES, "lines"),
         (sum(map(bare.count, "=,[{")), MAX_LOCK_FIELDS, "fields"),

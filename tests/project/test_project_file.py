@@ -271,3 +271,25 @@ def test_the_schema_says_what_the_reader_does():
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(tomllib.loads(WHOLE.replace(old, new, 1)), schema)
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 4_000, "9" * 20, "0x" + "f" * 100_000, "0b" + "1" * 65, "1_" * 30 + "1", "-0x" + "1" * 17]
+)
+@pytest.mark.parametrize(
+    "line", ["adapt = 'resize'\nsize = [{}, 3]", "data = {}", "[classes]\ncat = {}", "unknown = {}"]
+)
+def test_numbers_beyond_64_bits_are_named_wherever_they_stand(line, number):
+    """Python gives up on the text of a number of thousands of digits, also where it has read it."""
+    with pytest.raises(UsageError) as caught:
+        read_project(f'[project]\nname = "a"\n{line.format(number)}\n'.encode())
+    assert caught.value.kind == "bad-project"
+    assert "beyond 64 bits" in str(caught.value) or "TOML" in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_digits_in_keys_texts_and_comments_are_no_numbers():
+    digits = "1" * 40
+    text = f'# {digits}\n[project]\nname = "{digits}"\n[classes]\n{digits} = "me/net:cat"\n'
+    text += f'x-{digits} = "me/net:dog" # {digits}\n'
+    assert list(read_project(text.encode()).classes) == [digits, f"x-{digits}"]
