@@ -119,7 +119,7 @@ class Unlisted:
 
     def __init__(self, store: MemoryStore) -> None:
         self.url, self.get, self.stream, self.exists = store.url, store.get, store.stream, store.exists
-        self.modified = store.modified
+        self.modified, self.answers_for_missing = store.modified, store.answers_for_missing
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"nobody may ask a store that cannot list, or write, for {name}")
