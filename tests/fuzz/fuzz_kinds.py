@@ -239,7 +239,8 @@ def _project(chance: Random) -> Case:
 def _read_project(case: Case) -> bool:
     def read() -> ProjectFile:
         file = read_project(case["file"])
-        if any(file.expanded(ref).cls is None for ref in file.refs):
+        refs = [*file.classes.values(), *(ref for stage in file.verify for ref in stage.modules)]
+        if any(file.expanded(ref).cls is None for ref in refs):
             raise WrongAnswer("a project file was read whose classes are whole models")
         return file
 
