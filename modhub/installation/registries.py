@@ -56,7 +56,7 @@ def registries(
             if skip_missing and error.kind in ("no-registry", "unreachable"):
                 continue
             if error.kind != "no-registry" or not is_default:
-                registry = UnreachableRegistry(store.url, error)
+                registry = UnreachableRegistry(store.url, error, trust=trust)
         found.append(registry)
     unread = [registry for registry in found if isinstance(registry, UnreachableRegistry)]
     if unread and len(unread) == len(found) and not stand_ins:

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from modhub.errors import RegistryUnreachable
 from modhub.registry.reader import RegistryReader
+from modhub.signing.policy import Trust
 from modhub.spec.url import RegistryUrl
 from modhub.storage.store import Capabilities, Payload
 
@@ -15,8 +16,8 @@ from modhub.storage.store import Capabilities, Payload
 class UnreachableRegistry(RegistryReader):
     """Every question is answered with the error of the first attempt; nobody waits for the host again."""
 
-    def __init__(self, url: RegistryUrl, error: RegistryUnreachable) -> None:
-        super().__init__(UnreachableStore(url, error))
+    def __init__(self, url: RegistryUrl, error: RegistryUnreachable, *, trust: Trust | None = None) -> None:
+        super().__init__(UnreachableStore(url, error), trust=trust)
         self.error = error
 
 

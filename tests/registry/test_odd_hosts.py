@@ -18,6 +18,7 @@ from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.limits import MAX_RECORD_BYTES
 from modhub.ops.install import install
 from modhub.ops.search import search
+from modhub.registry.admin.mirror import mirror
 from modhub.registry.reader import RegistryReader
 from modhub.registry.writer import Registry
 from modhub.signing.keys import new_signer
@@ -231,6 +232,17 @@ def test_a_refusal_before_anything_was_given_is_a_refusal(host):
     with pytest.raises(RegistryUnreachable, match="answers 403") as caught:
         registry.check()
     assert caught.value.kind == "not-readable"
+
+
+@pytest.mark.parametrize("host", ["404", "403", "a start page", "another page each time"], indirect=True)
+def test_a_registry_is_copied_from_every_host(host, folder, tmp_path):
+    copy = Registry(LocalStore(tmp_path))
+    with warnings.catch_warnings(record=True):
+        done = mirror(RegistryReader(open_store(host.url)), copy, keys=[ALICE.id])
+    assert done.problems == ()
+    assert copy.aliases() == {"n": "me/net"}
+    for part in ("releases", "blobs", "records", "signatures"):
+        assert copy.store.list(part) == LocalStore(folder).list(part)
 
 
 def test_a_blob_that_may_not_be_read_says_so(folder, tmp_path):

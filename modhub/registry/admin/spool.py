@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 
 from modhub.errors import StorageError
@@ -20,6 +21,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._making = Lock()
 
     def __enter__(self) -> Spool:
         return self
@@ -35,12 +37,7 @@ class Spool:
 
         Raises StorageError when this machine has no space left.
         """
-        if self._folder is None:
-            try:
-                self._folder = tempfile.TemporaryDirectory(prefix="modhub-", ignore_cleanup_errors=True)
-            except OSError as error:
-                raise _refused(Path(tempfile.gettempdir()), error) from error
-        path = Path(self._folder.name) / name
+        path = self._place() / name
         try:
             with path.open("wb") as file:
                 for chunk in chunks:
@@ -52,6 +49,16 @@ class Spool:
             path.unlink(missing_ok=True)
             raise
         return path
+
+    def _place(self) -> Path:
+        """The folder, made when it is first needed, by whichever thread comes first."""
+        with self._making:
+            if self._folder is None:
+                try:
+                    self._folder = tempfile.TemporaryDirectory(prefix="modhub-", ignore_cleanup_errors=True)
+                except OSError as error:
+                    raise _refused(Path(tempfile.gettempdir()), error) from error
+            return Path(self._folder.name)
 
 
 def counted(chunks: Iterable[bytes], meter: UploadProgress) -> Iterator[bytes]:
