@@ -8,13 +8,28 @@ Data stays on the exception; the command line formats it. This module imports no
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
+
+#: Characters of a message, and of a hint; whatever a file, a library or a server says beyond that is left out.
+MAX_MESSAGE_CHARS: Final = 999
+#: Characters of what somebody else wrote, inside a message.
+MAX_FOREIGN_CHARS: Final = 300
+
+
+def bounded(text: str, most: int = MAX_MESSAGE_CHARS) -> str:
+    """``text``, of which no more than ``most`` characters: of a longer one the beginning and the end."""
+    if len(text) <= most:
+        return text
+    gap = f" ... ({len(text) - most:,} characters left out) ... "
+    tail = (most - len(gap)) // 3
+    return text[: most - len(gap) - tail] + gap + text[len(text) - tail :]
 
 
 class ModhubError(Exception):
     """Base of all errors.
 
     ``kind`` is a stable identifier, ``hint`` one imperative sentence, ``data`` plain values (JSON types) for programs.
+    Message and hint are shortened in the middle where they would be longer than ``MAX_MESSAGE_CHARS``.
 
     >>> import modhub
     >>> try:
@@ -28,9 +43,10 @@ class ModhubError(Exception):
     exit_code: int = 1
 
     def __init__(self, message: str, *, kind: str | None = None, hint: str | None = None, **data: Any) -> None:
+        message = bounded(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = None if hint is None else bounded(hint)
         self.data = data
         if kind is not None:
             self.kind = kind
@@ -122,7 +138,7 @@ def shown(text: str) -> str:
 
 def plain(text: str) -> str:
     """What a library says about foreign data, which it may repeat: on one line, and no more than 300 letters."""
-    text = text if len(text) <= 300 else text[:300] + "..."
+    text = text if len(text) <= MAX_FOREIGN_CHARS else text[:MAX_FOREIGN_CHARS] + "..."
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 

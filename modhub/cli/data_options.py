@@ -7,7 +7,7 @@ from typing import Any
 
 from modhub.data.images import ImageData, load_data
 from modhub.engine.datasets import load_dataset
-from modhub.errors import NotFound, UsageError
+from modhub.errors import NotFound, UsageError, plain
 from modhub.spec.places import is_file
 from modhub.spec.text import text_of
 
@@ -21,7 +21,7 @@ def class_names_option(text: str | None) -> list[str] | None:
             lines = text_of(Path(text).read_bytes()).split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
-                f"--classes {text} cannot be read: {error}.", hint="give a text file, a name a line."
+                f"--classes {text} cannot be read: {plain(str(error))}.", hint="give a text file, a name a line."
             ) from error
         return [line.strip() for line in lines if line.strip()]
     if "," not in text:

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from modhub.errors import bounded
 from modhub.limits import KIB, MIB
 
 _NARROWEST = 12
@@ -71,7 +72,7 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """A warning, for people only."""
-    echo(click.style("warning: ", fg="yellow", bold=True) + printable(text), err=True)
+    echo(click.style("warning: ", fg="yellow", bold=True) + printable(bounded(text)), err=True)
 
 
 def printable(text: str) -> str:

@@ -28,7 +28,7 @@ from modhub.data.given import ClassNames
 from modhub.data.npz import check_sizes
 from modhub.data.pictures import IMAGE_SUFFIXES, folders_in, pictures_in, read_picture, warn_of_left_out
 from modhub.data.rows import data_fingerprint
-from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
+from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean, plain
 from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.text import composed, find_class
 
@@ -227,7 +227,7 @@ def _read_npz(path: Path, *, required: tuple[str, ...]) -> dict[str, NDArray[np.
     # The zip and array readers raise a dozen unrelated types for damaged files.
     except Exception as error:
         raise InvalidData(
-            f"{key} in {path} cannot be read: {error or type(error).__name__}.",
+            f"{key} in {path} cannot be read: {plain(str(error) or type(error).__name__)}.",
             kind="bad-file",
             hint="save plain arrays, names as np.array(classes, dtype=str); Python objects are never loaded.",
         ) from error

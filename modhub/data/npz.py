@@ -23,7 +23,7 @@ from modhub.data.arrays import as_images
 from modhub.data.batches import append_rows, temporary_file
 from modhub.data.raw import RawRows
 from modhub.data.rows import CHUNK_BYTES
-from modhub.errors import InvalidData, ModhubError, NotFound, UsageError
+from modhub.errors import InvalidData, ModhubError, NotFound, UsageError, plain
 from modhub.limits import MAX_CLASSES, MAX_DISPLAY_NAME_CHARS, MIB
 
 #: What installs the library of a protocol.
@@ -50,13 +50,13 @@ def file_system(url: str) -> tuple[Any, str]:
         files, path = url_to_fs(url)
     except ImportError as error:
         raise UsageError(
-            f"{url} needs a library that is not installed: {error}.",
+            f"{url} needs a library that is not installed: {plain(str(error))}.",
             kind="missing-extra",
             hint=f"pip install 'modhub[{extra}]'" if (extra := _EXTRAS.get(url.partition("://")[0])) else str(error),
             url=url,
         ) from error
     except ValueError as error:
-        raise UsageError(f"{url} is no URL that can be read: {error}.", kind="bad-data") from error
+        raise UsageError(f"{url} is no URL that can be read: {plain(str(error))}.", kind="bad-data") from error
     return files, str(path)
 
 
@@ -74,7 +74,7 @@ def _opened(url: str) -> Iterator[tuple[IO[bytes], zipfile.ZipFile]]:
     # The readers of zips, of arrays and of each kind of storage raise a dozen unrelated types.
     except Exception as error:
         raise InvalidData(
-            f"{url} cannot be read: {error or type(error).__name__}.", kind="bad-file", hint=_HINT, url=url
+            f"{url} cannot be read: {plain(str(error) or type(error).__name__)}.", kind="bad-file", hint=_HINT, url=url
         ) from error
 
 

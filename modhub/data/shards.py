@@ -23,7 +23,7 @@ from modhub.data.classes import as_labels, class_names
 from modhub.data.npz import file_system, is_local, read_rows, read_small
 from modhub.data.raw import RawRows
 from modhub.data.rows import Piece, Pieced, Source, data_fingerprint, in_memory, shards_fingerprint
-from modhub.errors import InvalidData, NotFound, UsageError
+from modhub.errors import InvalidData, NotFound, UsageError, plain
 from modhub.spec.places import is_file, is_folder
 
 #: Runs a function with each of several lists of arguments, here or elsewhere; results in order.
@@ -99,7 +99,7 @@ def find_shards(spec: str | Path) -> list[str]:
             raise NotFound(f"no data at {url}.", kind="data-not-found", url=url)
         found = [path] if files.isfile(path) else sorted(filter(_is_shard, files.ls(path, detail=False)))
     except (OSError, ValueError) as error:
-        raise InvalidData(f"{url} cannot be read: {error}.", kind="bad-file", url=url) from error
+        raise InvalidData(f"{url} cannot be read: {plain(str(error))}.", kind="bad-file", url=url) from error
     if not found:
         raise InvalidData(
             f"{url} holds no .npz files.", kind="no-images", hint="give one .npz file, or a folder of them.", url=url

@@ -16,7 +16,7 @@ from typing import Final
 from modhub.data.arrays import as_images
 from modhub.data.classes import as_labels
 from modhub.data.images import ImageData, Split
-from modhub.errors import NotFound
+from modhub.errors import NotFound, plain
 
 CIFAR10: Final = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905 - a list of words
 
@@ -59,7 +59,7 @@ def load_dataset(name: str, split: Split) -> ImageData:
         archive, place = _ARCHIVES[name]
         home = Path(os.environ.get("KERAS_HOME", "~/.keras"))
         raise NotFound(
-            f"keras has no usable copy of the data set {name} and could not fetch one: {error}.",
+            f"keras has no usable copy of the data set {name} and could not fetch one: {plain(str(error))}.",
             kind="dataset-unavailable",
             hint=f"copy {archive} to {home / place}, or give your own copy as an .npz file with x, y and classes "
             "or as a folder of class folders.",

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from modhub.errors import UsageError, did_you_mean, shown
+from modhub.errors import UsageError, did_you_mean, plain, shown
 from modhub.limits import MAX_CONFIG_BYTES
 from modhub.settings.values import Config, EnergySettings, broken
 from modhub.signing.trusted_key import TrustedKey
@@ -56,7 +56,7 @@ def read_settings(text: str, path: Path) -> Config:
     except ValueError as error:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else len(text.splitlines())
-        raise broken(path, line, f"it is not TOML: {error}", "correct that line.") from error
+        raise broken(path, line, f"it is not TOML: {plain(str(error))}", "correct that line.") from error
     for name in set(values) - _SETTINGS:
         hint = did_you_mean(name, _SETTINGS) or f"the settings are {', '.join(sorted(_SETTINGS))}."
         raise broken(path, _line_of(text, name), f"there is no setting {shown(name)}", hint)

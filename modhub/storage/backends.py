@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from modhub.errors import RegistryUnreachable
+from modhub.errors import RegistryUnreachable, plain
 from modhub.limits import MIB
 from modhub.storage.store import Capabilities
 
@@ -84,7 +84,7 @@ def connected(backend: RemoteKind, url: str, options: Mapping[str, Any]) -> tupl
         return backend.connect(url, options)
     except ImportError as error:
         raise RegistryUnreachable(
-            f"{url} needs a library that is not installed: {error}.",
+            f"{url} needs a library that is not installed: {plain(str(error))}.",
             kind="missing-extra",
             hint=f"pip install 'modhub[{backend.extra}]'",
             registry=url,

@@ -31,7 +31,7 @@ from modhub.engine.decompose.observe import (
 )
 from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.run.network import Network
-from modhub.errors import ModhubError, UsageError
+from modhub.errors import ModhubError, UsageError, plain
 from modhub.package.module import Module, Origin
 from modhub.spec.manifest import DecomposeOptions
 
@@ -64,7 +64,7 @@ def opened_cluster(workers: int | None) -> Iterator[Cluster]:
         # Ray raises OSError, ValueError, RuntimeError and its own for a cluster that is not there.
         except Exception as error:
             raise ModhubError(
-                f"no Ray cluster: {error}.",
+                f"no Ray cluster: {plain(str(error))}.",
                 kind="no-cluster",
                 hint="does RAY_ADDRESS name one that runs? Without it, one is started here.",
             ) from error

@@ -7,6 +7,7 @@ and not after seconds of import. A file with code of its own in it is never run.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from modhub.engine.export.formats import keras_bytes
-from modhub.errors import NotFound, StorageError, UnsupportedModel, UsageError, nearest
+from modhub.errors import NotFound, StorageError, UnsupportedModel, UsageError, nearest, plain
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.spec.keras_model import KerasModel
 from modhub.storage import files
@@ -59,9 +60,16 @@ def check_model_file(path: str | Path) -> None:
             hint="rename it to end in .h5." if is_hdf5 else _HOW_TO_SAVE,
             path=str(path),
         )
+    if is_archive and (version := _older_keras(path)):
+        raise UnsupportedModel(
+            f"{path} was written by Keras 2 ({plain(version)}), whose .keras files Keras 3 does not read.",
+            kind="keras-2-file",
+            hint="load it there and save it as HDF5, model.save('net.h5'), which is read here.",
+            path=str(path),
+        )
     if is_archive and (foreign := _foreign_classes(path)):
         raise UnsupportedModel(
-            f"{path} has layers of its own code: {', '.join(foreign)}.",
+            f"{path} has layers of its own code: {plain(', '.join(foreign))}.",
             kind="unsupported-layer",
             hint="modhub cuts networks of Keras's standard layers; build and train it with those.",
             layers=foreign,
@@ -82,7 +90,7 @@ def load_model(path: str | Path) -> KerasModel:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnsupportedModel(
-            f"keras cannot load {path}: {reason}", kind="unreadable-model", hint=_HOW_TO_SAVE, path=str(path)
+            f"keras cannot load {path}: {plain(reason)}", kind="unreadable-model", hint=_HOW_TO_SAVE, path=str(path)
         ) from error
     if not isinstance(model, keras.Model):
         raise UnsupportedModel(
@@ -135,14 +143,31 @@ def _starts_with(path: Path, magic: bytes) -> bool:
         ) from error
 
 
+def _older_keras(path: Path) -> str | None:
+    """What tells that Keras 2 wrote a ``.keras`` file: its version, or the module of its model's class; else None."""
+    metadata, config = (_member(path, name) for name in ("metadata.json", "config.json"))
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    if isinstance(version, str) and re.match(r"[0-2]\.", version):
+        return f"version {version}"
+    module = config.get("module") if isinstance(config, dict) else None
+    # tf_keras is Keras 2 under its own name; Keras 3 has no engine and keeps its classes in keras.src.models.
+    return module if isinstance(module, str) and re.match(r"tf_keras(\.|$)|keras(\.src)?\.engine\.", module) else None
+
+
+def _member(path: Path, name: str) -> Any:
+    """The JSON in a ``.keras`` file under this name; None where there is none. Keras says better what is wrong."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+            return json.loads(file.read(MAX_MANIFEST_BYTES))
+    except (KeyError, ValueError, OSError, RecursionError, zipfile.BadZipFile):
+        return None
+
+
 def _foreign_classes(path: Path) -> list[str]:
     """Classes in a ``.keras`` file's configuration that are not Keras's own, and Lambda, which holds code."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
-            config = json.loads(file.read(MAX_MANIFEST_BYTES))
-        found = dict.fromkeys(_classes_in(config))
-    # Whatever is wrong with the file, keras says it better.
-    except (KeyError, ValueError, OSError, RecursionError, zipfile.BadZipFile):
+        found = dict.fromkeys(_classes_in(_member(path, "config.json")))
+    except RecursionError:
         return []
     return [name for name, module in found if name == "Lambda" or (module or "keras").split(".")[0] != "keras"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from modhub.errors import UnsupportedModel
+from modhub.errors import UnsupportedModel, plain
 from modhub.spec.architecture import INPUT
 
 
@@ -160,7 +160,7 @@ def _check_arguments(operation: Any, node: Any) -> None:
     if arguments:
         named = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise UnsupportedModel(
-            f"the layer {operation.name!r} ({type(operation).__name__}) is called with {named}.",
+            f"the layer {operation.name!r} ({type(operation).__name__}) is called with {plain(named)}.",
             kind="unsupported-layer",
             hint="rebuild the model without call arguments.",
             layer=operation.name,

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from modhub.errors import Conflict, IntegrityError, StorageError, UsageError
+from modhub.errors import Conflict, IntegrityError, StorageError, UsageError, plain
 from modhub.limits import KIB, MAX_BLOB_BYTES, MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
 from modhub.registry.admin.copying import is_signature, signatures_of
 from modhub.registry.admin.inventory import blob_at, release_at, signature_at
@@ -223,7 +223,7 @@ def _members(path: Path, raw: _Bounded) -> Iterator[tuple[tarfile.TarInfo, Itera
             yield member, _content(path, raw, member)
             raw.allowance = _HEADER_BYTES
     except (tarfile.TarError, ValueError, ArithmeticError, LookupError) as error:
-        raise _broken(path, f"is incomplete or damaged: {error}") from error
+        raise _broken(path, f"is incomplete or damaged: {plain(str(error))}") from error
 
 
 def _content(path: Path, raw: _Bounded, member: tarfile.TarInfo) -> Iterator[bytes]:
