@@ -27,7 +27,7 @@ from catalogs_in_memory import YANKED, MemoryCatalog, Release, catalog, takes
 from modhub.errors import Incompatible
 from modhub.resolve.catalog import all_modules
 from modhub.resolve.resolver import resolve
-from modhub.resolve.settle import settle
+from modhub.resolve.together import resolve_together
 from modhub.spec.manifest import InputContract
 from modhub.spec.refs import ModelRef
 
@@ -76,10 +76,10 @@ CASES: dict[str, tuple[Contracts, list[str]]] = {
 }
 
 
-def settled(asked: Sequence[str], place: MemoryCatalog, locked: Sequence[ModelRef] = ()) -> str:
+def outcome_of(asked: Sequence[str], place: MemoryCatalog, locked: Sequence[ModelRef] = ()) -> str:
     """What comes out, in a word."""
     try:
-        pins = all_modules(settle(asked, [place], {}, prefer=locked))
+        pins = all_modules(resolve_together(asked, [place], {}, prefer=locked))
     except Incompatible as error:
         return error.kind
     return f"{len(pins)} modules of {len({pin.ref.release for pin in pins})} releases"
@@ -94,15 +94,15 @@ def median_ms(work: Callable[[], Any], rounds: int) -> float:
     return 1000 * statistics.median(seconds)
 
 
-def settling(rounds: int) -> list[dict[str, Any]]:
+def choosing_together(rounds: int) -> list[dict[str, Any]]:
     rows = []
     for name, (contracts, asked) in CASES.items():
         place = world(contracts)
         locked = [ModelRef(f"team-{origin:02d}", "net", "1.0.0") for origin in range(ORIGINS)] if name == LOCKED else ()
-        outcome = settled(asked, place, locked)
+        outcome = outcome_of(asked, place, locked)
         read = len(place.contracts)
         arguments = (asked, place, locked)
-        milliseconds = median_ms(lambda arguments=arguments: settled(*arguments), rounds)
+        milliseconds = median_ms(lambda arguments=arguments: outcome_of(*arguments), rounds)
         rows.append({"case": name, "outcome": outcome, "contracts": read, "ms": milliseconds})
     return rows
 
@@ -126,7 +126,7 @@ def tables(figures: dict[str, list[dict[str, Any]]]) -> str:
         "contracts read",
         "ms",
     )
-    rows = [(row["case"], row["outcome"], row["contracts"], f"{row['ms']:.1f}") for row in figures["settling"]]
+    rows = [(row["case"], row["outcome"], row["contracts"], f"{row['ms']:.1f}") for row in figures["together"]]
     yanked = [(row["withdrawn"], f"{row['ms']:.1f}") for row in figures["withdrawn"]]
     return f"{common.markdown(names, rows)}\n\n{common.markdown(('yanked versions before the first', 'ms'), yanked)}"
 
@@ -135,13 +135,13 @@ def main() -> None:
     options = registries.parser(__doc__ or "").parse_args()
     rounds = 5 if options.short else 31
     figures = {
-        "settling": settling(rounds),
+        "together": choosing_together(rounds),
         "withdrawn": withdrawn((100,) if options.short else (100, 1000, 10_000), 5),
     }
     print(tables(figures))
     if not options.short:
         common.keep(options.out, "resolving", figures)
-    slow = [row["case"] for row in figures["settling"] if row["ms"] >= LIMIT_MS]
+    slow = [row["case"] for row in figures["together"] if row["ms"] >= LIMIT_MS]
     if slow:
         sys.exit(f"{LIMIT_MS} ms or more: {', '.join(slow)}")
 

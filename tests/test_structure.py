@@ -208,7 +208,7 @@ UNNEEDED = HEAVY | {
     "modhub.registry.writer",
     "modhub.storage.client_errors",
     "modhub.installation.lockfile",
-    "modhub.resolve.settle",
+    "modhub.resolve.together",
     "modhub.settings.parse",
     "modhub.signing.keys",
     "modhub.signing.trusted_key",

@@ -21,7 +21,7 @@ from modhub.composition.recipe import ClassifierSettings, Dtype, GivenSettings, 
 from modhub.composition.votes import Prediction
 from modhub.errors import UsageError
 from modhub.package.module import Module
-from modhub.spec.contract import Standing, check_images
+from modhub.spec.contract import NamedContract, check_images
 from modhub.spec.keras_model import KerasModel
 
 
@@ -36,11 +36,11 @@ class Backend(Protocol):
     """Finds modules by name, runs plans, exports them."""
 
     def find(
-        self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False
+        self, refs: Sequence[str], *, fixed: Sequence[NamedContract] = (), adapt: bool = False
     ) -> list[list[Module]]:
         """For each name the modules that it stands for, several for one without a class.
 
-        Releases are chosen so that their inputs fit each other and those already ``standing``; with ``adapt`` any do.
+        Releases are chosen so that their inputs fit each other and the ``fixed`` ones; with ``adapt`` any do.
         """
 
     def runner(self, plan: Plan) -> Runner:
@@ -214,9 +214,9 @@ def parts_of(
                 f"{part!r} is a {type(part).__name__}; compose takes names, modules and composites.", kind="bad-part"
             )
     names = [part for part in chosen if isinstance(part, str)]
-    standing = [*(onto.modules if onto else ()), *(module for part in chosen for _, module in _classes_given(part))]
+    given = [*(onto.modules if onto else ()), *(module for part in chosen for _, module in _classes_given(part))]
     adapt = adapt if onto is None else onto.settings.adapt is not None
-    found = iter(backend.find(names, standing=_standing(standing), adapt=adapt) if names else [])
+    found = iter(backend.find(names, fixed=_contracts(given), adapt=adapt) if names else [])
     whole = Recipe[Module](())
     for part in chosen:
         stages = part.plan.recipe.stages if isinstance(part, Composite) else ()
@@ -231,7 +231,7 @@ def modules_of(parts: Sequence[str | Module], backend: Backend, beside: Sequence
         parts = [parts]
     names = [part for part in parts if isinstance(part, str)]
     adapt = plan.settings.adapt is not None
-    found = iter(backend.find(names, standing=_standing(beside), adapt=adapt) if names else [])
+    found = iter(backend.find(names, fixed=_contracts(beside), adapt=adapt) if names else [])
     return [module for part in parts for module in ([part] if isinstance(part, Module) else next(found))]
 
 
@@ -241,7 +241,7 @@ def _classes_given(part: str | Module | Composite) -> tuple[tuple[str, Module], 
     return natural_classes([part]) if isinstance(part, Module) else ()
 
 
-def _standing(modules: Sequence[Module]) -> list[Standing]:
+def _contracts(modules: Sequence[Module]) -> list[NamedContract]:
     """Of each origin one module: all of its modules take the same images."""
     by_origin = {module.origin.fingerprint: module for module in reversed(modules)}
-    return [Standing(module.ref, module.origin.contract) for module in reversed(by_origin.values())]
+    return [NamedContract(module.ref, module.origin.contract) for module in reversed(by_origin.values())]

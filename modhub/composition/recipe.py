@@ -1,7 +1,7 @@
 """A recipe: all that says how modules become one classifier, as one value. Pure, and without numpy.
 
 A plan, a project file and a lockfile each hold one recipe, of modules, of names as written, and of pinned modules. So
-an edit is written once, here, on columns; whoever has labels looks the columns up first. Labels are what somebody
+an edit is written once, here, on columns; callers that have labels look the columns up first. Labels are what somebody
 chose or the class's own name, so that in a plan two may be equal; in a project they are distinct.
 """
 
@@ -76,11 +76,11 @@ class GivenSettings:
     mode: Mode | None = None
     dtype: Dtype | None = None
 
-    def over(self, standing: ClassifierSettings) -> ClassifierSettings:
-        """``standing`` with what was named. Raises UsageError for a value that cannot be."""
+    def over(self, base: ClassifierSettings) -> ClassifierSettings:
+        """``base`` with what was named. Raises UsageError for a value that cannot be."""
         named = {each.name: getattr(self, each.name) for each in fields(self)}
         named["size"] = None if self.size is None else tuple(self.size)
-        return replace(standing, **{name: value for name, value in named.items() if value is not None}).checked()
+        return replace(base, **{name: value for name, value in named.items() if value is not None}).checked()
 
     def joined(self, parts: Sequence[tuple[str, ClassifierSettings]]) -> ClassifierSettings:
         """The settings of a classifier made of others, ``parts`` by name; what was named here goes before theirs.

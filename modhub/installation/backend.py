@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modhub.cache.cache import Cache
     from modhub.composition.plan import Plan
     from modhub.package.module import Module
-    from modhub.spec.contract import Standing
+    from modhub.spec.contract import NamedContract
     from modhub.spec.keras_model import KerasModel
     from modhub.spec.manifest import StoredBlob
 
@@ -39,11 +39,14 @@ class InstalledBackend:
         self._into = into
 
     def find(
-        self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False
+        self, refs: Sequence[str], *, fixed: Sequence[NamedContract] = (), adapt: bool = False
     ) -> list[list[Module]]:
-        """For each name its modules, installed first where they are not. Raises as ``settle`` and ``install`` do."""
+        """For each name its modules, installed first where they are not.
+
+        Raises as ``resolve_together`` and ``install`` do.
+        """
         places = Places.open_or_cached(self._registry, self._cache)
-        named = places.settle(refs, standing=standing, adapt=adapt)
+        named = places.resolve_together(refs, fixed=fixed, adapt=adapt)
         found = iter(self.modules_of(all_modules(named), places))
         return [[next(found) for _ in each.modules] for each in named]
 

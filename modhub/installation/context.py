@@ -27,7 +27,7 @@ from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:
     from modhub.installation.lockfile import Lock
-    from modhub.spec.contract import Standing
+    from modhub.spec.contract import NamedContract
     from modhub.spec.registry_files import Withdrawal
     from modhub.storage.progress import Progress
     from modhub.storage.verify import VerifiedBlobs
@@ -89,13 +89,15 @@ class Places:
         """What each name means now, by itself."""
         return self._looked_up(lambda: resolve(refs, self.catalogs, self.config.aliases))
 
-    def settle(
-        self, refs: Sequence[str], *, standing: Sequence[Standing] = (), adapt: bool = False
+    def resolve_together(
+        self, refs: Sequence[str], *, fixed: Sequence[NamedContract] = (), adapt: bool = False
     ) -> list[NamedModules]:
-        """What each name means beside the others: all take the same images, also as ``standing``, unless ``adapt``."""
-        from modhub.resolve.settle import settle  # installing looks every name up by itself
+        """What each name means beside the others: without ``adapt`` all take the images of the ``fixed`` ones."""
+        from modhub.resolve.together import resolve_together  # installing looks every name up by itself
 
-        return self._looked_up(lambda: settle(refs, self.catalogs, self.config.aliases, fixed=standing, adapt=adapt))
+        return self._looked_up(
+            lambda: resolve_together(refs, self.catalogs, self.config.aliases, fixed=fixed, adapt=adapt)
+        )
 
     def _looked_up(self, look_up: Callable[[], list[NamedModules]]) -> list[NamedModules]:
         try:

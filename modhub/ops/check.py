@@ -128,10 +128,10 @@ def check_replacement(
     """
     namespace, model = decomposition.origin.namespace, decomposition.origin.model
     refs = [ModelRef(namespace, model, found) for found in registry.versions(namespace, model)]
-    standing = [ref.version for ref in refs if registry.withdrawal(ref) is None]
-    if not standing:
+    available = [ref.version for ref in refs if registry.withdrawal(ref) is None]
+    if not available:
         return CheckResult(data.name, check.margin, None)
-    against = ModelRef(namespace, model, newest(standing))
+    against = ModelRef(namespace, model, newest(available))
     old = modules_from(registry.manifest(against), lambda _, record: registry.blob(record))
     name = f"{decomposition.name}@{version}" if version else decomposition.name
     return checked(name, compose(decomposition.modules), str(against), compose(old), check, data)

@@ -1,4 +1,4 @@
-"""From what a project file asks for to what its lockfile pins: all requests settled together, locked releases kept."""
+"""From what a project file asks for to what its lockfile pins: all requests resolved together, locked releases kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modhub.installation.lockfile import Lock, LockedProject
 from modhub.installation.registries import is_starter
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import NamedModules, Pinned, all_modules
-from modhub.resolve.settle import settle
+from modhub.resolve.together import resolve_together
 from modhub.spec.refs import ModelRef, Request
 from modhub.spec.url import RegistryUrl, is_url
 from modhub.storage import files
@@ -35,12 +35,12 @@ class Locker:
     ) -> list[NamedModules]:
         """The modules of each request; these are without short names of the project.
 
-        Raises as ``settle`` does, and IntegrityError, kind ``digest-changed``, when a release that was locked has other
-        content now.
+        Raises as ``resolve_together``, and IntegrityError, kind ``digest-changed``, when a release that was locked has
+        other content now.
         """
         places = self.places
         try:
-            named = settle(
+            named = resolve_together(
                 requests, places.catalogs, places.config.aliases, adapt=file.project.adapt is not None, prefer=keep
             )
         except NotFound as error:

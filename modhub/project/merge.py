@@ -28,8 +28,8 @@ def merged_project(ours: ProjectState, theirs: ProjectState) -> ProjectFile:
             hint="rename or remove one of the two first.",
             labels=clash,
         )
-    standing = file.recipe.named_stages()
-    stages = [stage for stage in other.recipe.named_stages() if stage not in standing]
+    present = file.recipe.named_stages()
+    stages = [stage for stage in other.recipe.named_stages() if stage not in present]
     refs = [*new.values(), *(ref for _, modules in stages for ref in modules)]
     used = _used(other, refs)
     result = edits.with_registries(file, _registries(ours, theirs))
@@ -70,11 +70,11 @@ def _registries(ours: ProjectState, theirs: ProjectState) -> list[str]:
 
     Without any of our own we use the user's, which naming theirs would replace, so then there are none to take over.
     """
-    standing = {registry_url(ours.folder, text) for text in ours.file.project.registries}
+    known = {registry_url(ours.folder, text) for text in ours.file.project.registries}
     found = []
     for text in theirs.file.project.registries:
         url = registry_url(theirs.folder, text)
-        if url in standing or not standing:
+        if url in known or not known:
             continue
         relative = "://" not in text and not text.startswith(("/", "~"))
         found.append(relpath(url, ours.folder) if relative else text)

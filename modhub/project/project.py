@@ -1,6 +1,6 @@
 """A project: one classifier of modules, written down in ``modhub.toml`` and pinned in ``modhub.lock``.
 
-Every edit changes the text, settles and locks all of it, installs it, and only then writes both files; whatever fails
+Every edit changes the text, resolves and locks all of it, installs it, and only then writes both files; whatever fails
 before leaves both as they were (``state`` says what a crash leaves). Releases that are locked stay, as long as they
 satisfy what is asked for; ``upgrade`` moves them.
 """

@@ -1,4 +1,4 @@
-"""Which releases of a model come into question, first choice first, found out only as far as somebody asks.
+"""Which releases of a model come into question, first choice first, read only as far as they are needed.
 
 A release is what the nearest catalog that lists its name and version says it is; farther catalogs add only versions
 that nearer ones lack. Within one object each catalog is asked for a model's versions once, and for the summary,
@@ -29,7 +29,7 @@ SHOWN = 10
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One release in the nearest catalog that lists it. What it is, is read when it is asked."""
+    """One release in the nearest catalog that lists it. Its content is read when it is first needed."""
 
     catalog: Catalog
     ref: ModelRef
@@ -47,7 +47,7 @@ class Candidate:
         return self.catalog.withdrawal(self.ref)
 
     def has(self, wanted: str | None) -> bool:
-        """Whether it has the class ``wanted``, a slug or a display name; None stands for every class."""
+        """Whether it has the class ``wanted``, a slug or a display name; None means every class."""
         return wanted is None or self._find(wanted) is not None
 
     def classes(self, wanted: str | None) -> list[tuple[str, str]]:
@@ -84,7 +84,7 @@ class Releases:
         """Those that satisfy ``wanted`` and were not withdrawn."""
         if wanted not in self._walks:
             (self._walks[wanted],) = tee((each for each in self._listed(wanted) if each.withdrawal is None), 1)
-        # A copy of a tee starts where the original stands, at the first, and shares what was found.
+        # A copy of a tee starts where the original is, at the first, and shares what was found.
         return copy(self._walks[wanted])
 
     def locked(self, wanted: str | None, versions: Sequence[str]) -> Iterator[Candidate]:

@@ -14,8 +14,8 @@ from typing import Final
 
 from modhub.errors import Incompatible, ModhubError
 from modhub.resolve.candidates import Candidate
-from modhub.resolve.resolver import Groups, Resolver, SettledMember
-from modhub.spec.contract import Standing, check_same_input, range_text, size_text
+from modhub.resolve.resolver import Groups, ResolutionMember, Resolver
+from modhub.spec.contract import NamedContract, check_same_input, range_text, size_text
 from modhub.spec.manifest import InputContract
 from modhub.spec.refs import ModelRef, slug_of
 
@@ -48,8 +48,8 @@ class Disagreement:
     ``alternatives`` come nearest first.
     """
 
-    first: Standing
-    second: Standing
+    first: NamedContract
+    second: NamedContract
     third: str | None
     alternatives: tuple[Alternative, ...]
 
@@ -70,25 +70,27 @@ class Disagreement:
 
 
 def disagreement(
-    resolver: Resolver, groups: Groups, members: Sequence[SettledMember], fixed: Sequence[Standing]
+    resolver: Resolver, groups: Groups, members: Sequence[ResolutionMember], fixed: Sequence[NamedContract]
 ) -> Disagreement:
-    """What keeps ``members``, for which no group of releases serves all, and what stands ``fixed``, apart."""
+    """Why no group of releases serves all ``members`` and fits what is ``fixed``."""
     search = _Search(resolver, groups, members, fixed)
     pair, third = _pair_with_fixed(groups, members, fixed[0]) if fixed else _pair(members)
     alternatives = search.versions(pair) or search.models(pair)
-    first, second = (each if isinstance(each, Standing) else each.standing for each in pair)
+    first, second = (each if isinstance(each, NamedContract) else each.first_contract for each in pair)
     return Disagreement(first, second, None if third is None else str(third), tuple(alternatives))
 
 
-ConflictingPair = tuple[Standing | SettledMember, SettledMember]
+ConflictingPair = tuple[NamedContract | ResolutionMember, ResolutionMember]
 
 
-def _pair_with_fixed(groups: Groups, members: Sequence[SettledMember], fixed: Standing) -> tuple[ConflictingPair, None]:
+def _pair_with_fixed(
+    groups: Groups, members: Sequence[ResolutionMember], fixed: NamedContract
+) -> tuple[ConflictingPair, None]:
     group = groups.of_contract(fixed.contract)
     return (fixed, next(member for member in members if member.within(group) is None)), None
 
 
-def _pair(members: Sequence[SettledMember]) -> tuple[ConflictingPair, SettledMember | None]:
+def _pair(members: Sequence[ResolutionMember]) -> tuple[ConflictingPair, ResolutionMember | None]:
     """Two that agree in no version; else two that agree only where the third, which comes with them, does not."""
     # For each group of the first request, the member that refused it was walked to its end.
     for one, other in combinations([member for member in members if member.exhausted], 2):
@@ -104,7 +106,7 @@ class _Search:
     """For releases that would work in place of those of one model, everything else staying as it was asked for."""
 
     def __init__(
-        self, resolver: Resolver, groups: Groups, members: Sequence[SettledMember], fixed: Sequence[Standing]
+        self, resolver: Resolver, groups: Groups, members: Sequence[ResolutionMember], fixed: Sequence[NamedContract]
     ) -> None:
         self._resolver = resolver
         self._groups = groups
@@ -114,7 +116,7 @@ class _Search:
     def versions(self, pair: ConflictingPair) -> list[Alternative]:
         """Of each of the two models the newest version outside of its range that would work."""
 
-        def outside(member: SettledMember) -> Iterator[Candidate]:
+        def outside(member: ResolutionMember) -> Iterator[Candidate]:
             return member.asked.releases.outside(member.asked.request.version)
 
         return self._first_of_each(pair, outside, is_other_model=False)
@@ -122,7 +124,7 @@ class _Search:
     def models(self, pair: ConflictingPair) -> list[Alternative]:
         """For each of the two the nearest other model of its data set that would work."""
 
-        def others(member: SettledMember) -> Iterator[Candidate]:
+        def others(member: ResolutionMember) -> Iterator[Candidate]:
             own = member.asked.model
             names = {name for catalog in self._resolver.catalogs for name in catalog.models()} - {own}
             for name in sorted(names, key=lambda name: (name.split("/")[0] != own.split("/")[0], name)):
@@ -131,11 +133,15 @@ class _Search:
         return self._first_of_each(pair, others, is_other_model=True)
 
     def _first_of_each(
-        self, pair: ConflictingPair, candidates: Callable[[SettledMember], Iterator[Candidate]], *, is_other_model: bool
+        self,
+        pair: ConflictingPair,
+        candidates: Callable[[ResolutionMember], Iterator[Candidate]],
+        *,
+        is_other_model: bool,
     ) -> list[Alternative]:
         found: dict[Candidate, Alternative] = {}
         for member in pair:
-            if isinstance(member, SettledMember):
+            if isinstance(member, ResolutionMember):
                 with suppress(ModhubError):
                     looked_at = islice(candidates(member), _LOOKED_AT)
                     release = next((each for each in looked_at if self._works(each, member)), None)
@@ -143,7 +149,7 @@ class _Search:
                         found[release] = Alternative(release.ref, release.contract, is_other_model)
         return list(found.values())
 
-    def _works(self, release: Candidate, member: SettledMember) -> bool:
+    def _works(self, release: Candidate, member: ResolutionMember) -> bool:
         """Whether there is a solution with ``release`` for those requests to the member's model that need it."""
         with suppress(ModhubError):
             if not _replaces(release, member) or any(_takes_already(each, release, member) for each in self._members):
@@ -157,7 +163,7 @@ class _Search:
         return False
 
 
-def _replaces(release: Candidate, member: SettledMember) -> bool:
+def _replaces(release: Candidate, member: ResolutionMember) -> bool:
     """Whether it has what the request names: in another model, the same classes of the same data set."""
     wanted, first = member.asked.request.cls, member.asked.first.summary
     if release.ref.name != member.asked.model:
@@ -168,7 +174,7 @@ def _replaces(release: Candidate, member: SettledMember) -> bool:
     return release.has(wanted)
 
 
-def _takes_already(other: SettledMember, release: Candidate, member: SettledMember) -> bool:
+def _takes_already(other: ResolutionMember, release: Candidate, member: ResolutionMember) -> bool:
     """Whether ``other`` asks the release's model for the same class already, which would then be there twice."""
     if other.asked.model != release.ref.name or other.asked.model == member.asked.model:
         return False

@@ -13,7 +13,7 @@ from functools import cached_property
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError, did_you_mean
 from modhub.resolve.candidates import SHOWN, Candidate, Releases
 from modhub.resolve.catalog import Catalog, NamedModules, Pinned
-from modhub.spec.contract import Standing, image_key
+from modhub.spec.contract import NamedContract, image_key
 from modhub.spec.manifest import InputContract
 from modhub.spec.refs import ModelRef, ModuleRef, Request, parse
 
@@ -23,8 +23,8 @@ def resolve(
 ) -> list[NamedModules]:
     """For each of ``requests`` the modules that it names; one without a class names every class, by index.
 
-    Each request is answered by itself, so modules may take images of different sizes; ``settle`` chooses for all
-    together. Raises UsageError for no request at all, InvalidRef, NotFound (kinds ``no-model``, ``no-version``,
+    Each request is answered by itself, so modules may take images of different sizes; ``resolve_together`` chooses for
+    all of them. Raises UsageError for no request at all, InvalidRef, NotFound (kinds ``no-model``, ``no-version``,
     ``no-class``) and Conflict (``ambiguous-name``, ``alias-loop``). Releases that were yanked or taken down are
     skipped; when nothing else is left, NotFound has the kind ``yanked`` or ``taken-down`` and says why.
     """
@@ -60,7 +60,7 @@ class ModelRequest:
     def candidates(self) -> Iterator[Candidate]:
         """All that satisfies the request, in order of preference: the first choice, and then what has the class.
 
-        A locked release comes once more where its version stands.
+        A locked release comes once more at its version's place in the order.
         """
         yield self.first
         yield from self._locked()
@@ -220,14 +220,14 @@ class Groups:
         return self._numbers.setdefault(image_key(contract), len(self._numbers))
 
 
-class SettledMember:
-    """One request on its way to a release: its candidates, walked only as far as somebody asks.
+class ResolutionMember:
+    """One of the requests that are resolved together: its candidates, read only as far as they are needed.
 
     ``found`` has, of each group met so far, the first candidate.
     """
 
     def __init__(self, asked: ModelRequest, groups: Groups) -> None:
-        """Walks to the first choice. Raises as ``resolve`` for a request that nothing satisfies."""
+        """Reads the first choice. Raises as ``resolve`` for a request that nothing satisfies."""
         self.asked = asked
         self.exhausted = False
         self.found: dict[int, Candidate] = {}
@@ -269,6 +269,6 @@ class SettledMember:
         return str(self.asked.modules(first).modules[0].ref if self.asked.request.cls else first.ref)
 
     @property
-    def standing(self) -> Standing:
-        """As if its first choice stood already."""
-        return Standing(str(self), self.asked.first.contract)
+    def first_contract(self) -> NamedContract:
+        """What images its first choice takes."""
+        return NamedContract(str(self), self.asked.first.contract)

@@ -19,8 +19,8 @@ class Mismatch:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A module that is in place already: its name, and what images it takes."""
+class NamedContract:
+    """A module's name, and what images it takes."""
 
     name: str
     contract: InputContract

@@ -11,7 +11,7 @@ import resolving
 
 
 def test_the_cases_are_what_their_names_say() -> None:
-    rows = resolving.settling(rounds=1)
+    rows = resolving.choosing_together(rounds=1)
     every = "200 modules of 20 releases"
     assert {row["case"]: (row["outcome"], row["contracts"]) for row in rows} == {
         "the newest fit": (every, 20),
@@ -22,6 +22,6 @@ def test_the_cases_are_what_their_names_say() -> None:
         "only the oldest fit; 20 sizes an origin": (every, 20 * 20),
         "nothing fits": ("input-mismatch", 58),
     }
-    table = resolving.tables({"settling": rows, "withdrawn": resolving.withdrawn((3,), 1)})
+    table = resolving.tables({"together": rows, "withdrawn": resolving.withdrawn((3,), 1)})
     assert "| nothing fits | input-mismatch | 58 | " in table
     assert "| 3 | " in table

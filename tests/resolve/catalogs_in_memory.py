@@ -8,7 +8,7 @@ from typing import Any
 
 from modhub.errors import IntegrityError
 from modhub.resolve.catalog import Pinned, all_modules
-from modhub.resolve.settle import settle
+from modhub.resolve.together import resolve_together
 from modhub.spec.digests import sha256
 from modhub.spec.manifest import InputContract
 from modhub.spec.refs import ModelRef, in_order, slug_of
@@ -119,6 +119,6 @@ def refs(pins: Sequence[Pinned]) -> list[str]:
     return [str(pin.ref) for pin in pins]
 
 
-def settled(requests: Sequence[str], place: MemoryCatalog | list[MemoryCatalog], **options: Any) -> list[str]:
-    """What ``settle`` comes to, without aliases."""
-    return refs(all_modules(settle(requests, place if isinstance(place, list) else [place], {}, **options)))
+def resolved_together(requests: Sequence[str], place: MemoryCatalog | list[MemoryCatalog], **options: Any) -> list[str]:
+    """What ``resolve_together`` comes to, without aliases."""
+    return refs(all_modules(resolve_together(requests, place if isinstance(place, list) else [place], {}, **options)))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from catalogs_in_memory import GONE, GREY, LARGE, SMALL, UNIT, YANKED, Release, catalog, settled, takes, two
+from catalogs_in_memory import GONE, GREY, LARGE, SMALL, UNIT, YANKED, Release, catalog, resolved_together, takes, two
 
 from modhub.errors import Incompatible, ModhubError
-from modhub.spec.contract import Standing
+from modhub.spec.contract import NamedContract
 
 ADAPT = 'adapt="resize" (--adapt resize) gives each module an adapter'
 
 
 def refused(requests, place, **options):
     with pytest.raises(Incompatible) as caught:
-        settled(requests, place, **options)
+        resolved_together(requests, place, **options)
     assert caught.value.kind == "input-mismatch"
     return caught.value
 
@@ -133,11 +133,11 @@ def test_three_of_which_any_two_agree():
 
 
 def test_a_member_that_stands_is_named_first_and_never_replaced():
-    error = refused(["a/net:cat@^2"], two(), fixed=[Standing("pets' dog", SMALL)])
+    error = refused(["a/net:cat@^2"], two(), fixed=[NamedContract("pets' dog", SMALL)])
     assert error.message == "cannot compose pets' dog with a/net:cat@2.0.0: input 32x32x3 vs 64x64x3."
     assert error.data["alternatives"] == ["a/net@1.0.0"]
     with pytest.raises(Incompatible, match="cannot compose x with y: input 32x32x3 vs 64x64x3"):
-        settled(["a/net:cat"], two(), fixed=[Standing("x", SMALL), Standing("y", LARGE)])
+        resolved_together(["a/net:cat"], two(), fixed=[NamedContract("x", SMALL), NamedContract("y", LARGE)])
 
 
 def test_looking_for_help_never_fails_and_ends():
@@ -153,4 +153,4 @@ def test_a_damaged_release_that_comes_into_question_is_an_error():
     place = two()
     place.damaged = {"a/net@1.0.0"}
     with pytest.raises(ModhubError, match=r"a/net@1\.0\.0 is damaged"):
-        settled(["a/net:cat", "b/net:dog"], place)
+        resolved_together(["a/net:cat", "b/net:dog"], place)

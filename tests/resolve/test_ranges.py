@@ -11,7 +11,7 @@ from catalogs_in_memory import ANIMALS, YANKED, catalog, takes
 from modhub.errors import InvalidRef, ModhubError, NotFound
 from modhub.resolve.catalog import all_modules
 from modhub.resolve.resolver import resolve
-from modhub.resolve.settle import settle
+from modhub.resolve.together import resolve_together
 from modhub.spec.refs import ModelRef, in_order, parse, satisfying
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -141,7 +141,9 @@ def locked(case):
 
 
 def chosen(case):
-    pins = all_modules(settle([f"me/{each}" for each in case["asked"]], [world(case)], {}, prefer=locked(case)))
+    pins = all_modules(
+        resolve_together([f"me/{each}" for each in case["asked"]], [world(case)], {}, prefer=locked(case))
+    )
     releases = [str(pin.ref.release).removeprefix("me/") for pin in pins]
     return releases[:: len(ANIMALS)]
 
@@ -170,30 +172,30 @@ def test_every_case_names_its_source():
     assert all(cases["licence"] and cases["source"].startswith("https://") for cases in (NPM, CARGO))
 
 
-@pytest.mark.parametrize("settled", [resolve, settle])
-def test_ranges_that_nobody_satisfies_list_what_there_is(settled):
+@pytest.mark.parametrize("resolving", [resolve, resolve_together])
+def test_ranges_that_nobody_satisfies_list_what_there_is(resolving):
     place = catalog({"me/net@1.0.0": takes(), "me/net@0.9.0": takes()})
     with pytest.raises(NotFound) as caught:
-        settled(["me/net:cat", "me/net:dog@>=2,<3"], [place], {})
+        resolving(["me/net:cat", "me/net:dog@>=2,<3"], [place], {})
     assert str(caught.value) == (
         "me/net has no version >=2,<3. There is: 0.9.0, 1.0.0 in main. "
         "Hint: ask for one of them, for example me/net@1.0.0."
     )
 
 
-@pytest.mark.parametrize("settled", [resolve, settle])
-def test_a_release_that_was_withdrawn_in_two_places_is_counted_once(settled):
+@pytest.mark.parametrize("resolving", [resolve, resolve_together])
+def test_a_release_that_was_withdrawn_in_two_places_is_counted_once(resolving):
     place = catalog({f"me/net@{version}": takes() for version in ("1.0.0", "1.1.0", "2.0.0")})
     place.withdrawn = {"me/net@1.1.0": YANKED, "me/net@1.0.0": YANKED}
     with pytest.raises(NotFound) as caught:
-        settled(["me/net@^1"], [place, place], {})
+        resolving(["me/net@^1"], [place, place], {})
     assert str(caught.value) == (
         "me/net@1.1.0 is yanked, and so is 1 older one: answers wolf for dog. Hint: there is 2.0.0."
     )
 
 
-@pytest.mark.parametrize("settled", [resolve, settle])
-def test_two_conditions_that_exclude_each_other_are_satisfied_by_nothing(settled):
+@pytest.mark.parametrize("resolving", [resolve, resolve_together])
+def test_two_conditions_that_exclude_each_other_are_satisfied_by_nothing(resolving):
     with pytest.raises(NotFound, match=r"me/net has no version <1,>=2\. There is: 1\.0\.0 in main") as caught:
-        settled(["me/net:cat@<1,>=2"], [catalog({"me/net@1.0.0": takes()})], {})
+        resolving(["me/net:cat@<1,>=2"], [catalog({"me/net@1.0.0": takes()})], {})
     assert caught.value.kind == "no-version"

@@ -13,7 +13,7 @@ from semantic_version import Version
 
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError
 from modhub.resolve.resolver import resolve
-from modhub.resolve.settle import settle
+from modhub.resolve.together import resolve_together
 from modhub.spec.digests import sha256
 from modhub.spec.refs import ModuleRef, Request, in_order, select_version, slug_of
 from modhub.spec.registry_files import IndexEntry, Withdrawal
@@ -96,7 +96,7 @@ def test_what_a_name_meant_stays_together():
         ["airplane", "cat", "potters-wheel", "sea-horse"],
         ["0", "1"],
     ]
-    assert settle(typed[:4], [MAIN], {}, adapt=True) == named[:4]
+    assert resolve_together(typed[:4], [MAIN], {}, adapt=True) == named[:4]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Settling against its definition: on small worlds, all combinations are tried by a slow and literal version."""
+"""Choosing releases together against its definition: a slow, literal version tries all combinations of small cases."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from semantic_version import SimpleSpec, Version
 
 from modhub.errors import Incompatible, ModhubError, NotFound
 from modhub.resolve.catalog import all_modules
-from modhub.resolve.settle import settle
-from modhub.spec.contract import Standing, mismatches
+from modhub.resolve.together import resolve_together
+from modhub.spec.contract import NamedContract, mismatches
 from modhub.spec.refs import ModelRef, parse
 
 CONTRACTS = [SMALL, LARGE, UNIT, takes(dtype="float32")]
@@ -81,9 +81,9 @@ def literal(requests, places, prefer, fixed):
 
 
 def outcome_of(texts, places, prefer, fixed):
-    """What ``settle`` gives, as registries and refs, or the error that it raises."""
+    """What ``resolve_together`` gives, as registries and refs, or the error that it raises."""
     try:
-        pins = all_modules(settle(texts, places, {}, prefer=prefer, fixed=fixed))
+        pins = all_modules(resolve_together(texts, places, {}, prefer=prefer, fixed=fixed))
         return [(pin.registry, str(pin.ref)) for pin in pins]
     except ModhubError as error:
         return error
@@ -95,7 +95,7 @@ def outcome_of(texts, places, prefer, fixed):
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([None, "cat", "dog"]), st.sampled_from(RANGES)),
              min_size=1, max_size=4),
     st.sets(st.tuples(st.sampled_from("abc"), st.sampled_from(VERSIONS)), max_size=3),
-    st.lists(st.builds(Standing, st.just("x"), st.sampled_from(CONTRACTS[:1] + CONTRACTS[3:])), max_size=2),
+    st.lists(st.builds(NamedContract, st.just("x"), st.sampled_from(CONTRACTS[:1] + CONTRACTS[3:])), max_size=2),
 )  # fmt: skip
 def test_a_solution_is_found_exactly_when_there_is_one_and_it_is_the_preferred(places, rows, locks, fixed):
     texts = [f"me/{m}" + (f":{c}" if c else "") + (f"@{v}" if v else "") for m, c, v in rows]
