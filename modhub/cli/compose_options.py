@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modhub.cli.project_options import refs
 from modhub.composition.recipe import ADAPTS, DTYPES, MODES, ClassifierSettings, GivenSettings
 from modhub.errors import UsageError
 from modhub.ops.compose import compose
 from modhub.project.project import Project
+from modhub.spec.quoting import label_of, labels_of, split_labels
 
 if TYPE_CHECKING:
     from modhub.composition.agreement import Agreement
@@ -106,11 +108,24 @@ def shape_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def pair(text: str, option: str, example: str) -> tuple[str, str]:
-    """``LABEL=REF`` as two texts. Raises UsageError."""
-    label, equals, value = (part.strip() for part in text.partition("="))
-    if not (label and equals and value):
+    """``LABEL=REF`` as two texts, as they are written. Raises UsageError."""
+    label, *values = (part.strip() for part in split_labels(text, "=", 1))
+    value = values[0] if values else ""
+    if not (label and value):
         raise UsageError(f"{option} is {text!r}.", kind="bad-option", hint=f"for example {option} {example}.")
     return label, value
+
+
+def labelled_ref(text: str, option: str, example: str) -> tuple[str, str]:
+    """``LABEL=REF`` as a label and a name. Raises UsageError."""
+    label, ref = pair(text, option, example)
+    return label_of(label), ref
+
+
+def labelled_label(text: str, option: str, example: str) -> tuple[str, str]:
+    """``OLD=NEW`` as two labels. Raises UsageError."""
+    old, new = pair(text, option, example)
+    return label_of(old), label_of(new)
 
 
 def size_option(text: str) -> tuple[int, int]:
@@ -124,7 +139,7 @@ def size_option(text: str) -> tuple[int, int]:
 def stage(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """``cat,dog=me/two:cat,me/two:dog`` as classes and modules. Raises UsageError."""
     labels, modules = pair(text, "--verify-with", "cat,dog=me/two:cat,me/two:dog")
-    return tuple(part.strip() for part in labels.split(",")), tuple(part.strip() for part in modules.split(","))
+    return tuple(labels_of(labels)), tuple(refs(modules))
 
 
 def _each(read: Callable[[str], Any]) -> Callable[..., Any]:
@@ -147,21 +162,27 @@ _OPTIONS: Sequence[click.Option] = (
         ["--swap"],
         multiple=True,
         metavar="LABEL=REF",
-        callback=_each(lambda text: pair(text, "--swap", "cat=cifar10/r20:cat")),
+        callback=_each(lambda text: labelled_ref(text, "--swap", "cat=cifar10/r20:cat")),
         help="Put another module in the place of a class; repeatable, as --remove and those below.",
     ),
     click.Option(
         ["--match"], is_flag=True, help="Bring what --swap puts in onto the scale of the margins of what goes."
     ),
-    click.Option(["--remove"], multiple=True, metavar="LABEL", help="Leave a class out."),
+    click.Option(["--remove"], multiple=True, metavar="LABEL", callback=_each(label_of), help="Leave a class out."),
     click.Option(
         ["--rename"],
         multiple=True,
         metavar="OLD=NEW",
-        callback=_each(lambda text: pair(text, "--rename", "cat=pet")),
+        callback=_each(lambda text: labelled_label(text, "--rename", "cat=pet")),
         help="Give a class another label.",
     ),
-    click.Option(["--restrict"], multiple=True, metavar="LABEL", help="Keep these classes only, in this order."),
+    click.Option(
+        ["--restrict"],
+        multiple=True,
+        metavar="LABEL",
+        callback=_each(label_of),
+        help="Keep these classes only, in this order.",
+    ),
     click.Option(
         ["--verify-with"],
         multiple=True,

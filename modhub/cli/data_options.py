@@ -9,6 +9,7 @@ from modhub.data.images import ImageData, load_data
 from modhub.engine.datasets import load_dataset
 from modhub.errors import NotFound, UsageError, plain
 from modhub.spec.places import is_file
+from modhub.spec.quoting import RULE, labels_of
 from modhub.spec.text import text_of
 
 
@@ -24,13 +25,14 @@ def class_names_option(text: str | None) -> list[str] | None:
                 f"--classes {text} cannot be read: {plain(str(error))}.", hint="give a text file, a name a line."
             ) from error
         return [line.strip() for line in lines if line.strip()]
-    if "," not in text:
+    names = labels_of(text)
+    if len(names) < 2:
         raise NotFound(
             f"--classes {text!r} is neither a file nor several names.",
             kind="no-classes",
-            hint="give a text file with a name a line, or the names with commas between: cat,dog,fox.",
+            hint="give a text file with a name a line, or the names with commas between, cat,dog,fox; " + RULE,
         )
-    return [name.strip() for name in text.split(",")]
+    return names
 
 
 def labelled(spec: str, split: Any, classes: Any = None) -> ImageData:

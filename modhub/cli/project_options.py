@@ -18,6 +18,7 @@ from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 from modhub.project.project import Project
+from modhub.spec.quoting import RULE, split_labels
 from modhub.spec.text import percent
 
 if TYPE_CHECKING:
@@ -57,27 +58,29 @@ def working(doing: str, project: Path | None, **places: Any) -> Iterator[Project
         yield replace(found, options=replace(found.options, before_running=load_engine))
 
 
-def pairs(texts: Sequence[str], form: str) -> dict[str, str]:
-    """``cat=kitty`` arguments as a dictionary; ``form`` is how they are written. Raises UsageError."""
+def pairs(texts: Sequence[str], form: str, read: Callable[[str], str] = str.strip) -> dict[str, str]:
+    """``cat=kitty`` arguments as a dictionary; ``read`` is what names mean, ``form`` says how they are written.
+
+    Raises UsageError.
+    """
     found: dict[str, str] = {}
     for text in texts:
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip() or not value.strip():
-            raise UsageError(f"{text!r} is not {form}.", hint=f"write it as {form}.", kind="bad-pair", argument=text)
+        name, *values = split_labels(text, "=", 1)
+        value = values[0] if values else ""
+        if not name.strip() or not value.strip():
+            raise UsageError(
+                f"{text!r} is not {form}.", hint=f"write it as {form}; {RULE}", kind="bad-pair", argument=text
+            )
+        name = read(name)
         if name in found:
             raise UsageError(f"{name!r} is named twice.", hint="name it once.", kind="duplicate-class", argument=text)
-        found[name] = value
+        found[name] = value.strip()
     return found
-
-
-def names(text: str) -> list[str]:
-    """``cat,dog`` as labels."""
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def refs(text: str) -> list[str]:
     """``me/two:cat,me/two:dog@>=1,<2`` as names: a comma inside a range ends none."""
-    return [part for part in re.split(r",(?=[^,]*:)", text) if part]
+    return [part.strip() for part in re.split(r",(?=[^,]*:)", text) if part.strip()]
 
 
 def change_fields(project: Project, change: Change) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from modhub.composition.recipe import check_label
 from modhub.errors import Conflict, NotFound, shown
 from modhub.project.manifest import ProjectFile
+from modhub.spec.quoting import quoted_label
 from modhub.spec.text import find_class
 
 
@@ -79,7 +80,8 @@ def duplicate_label(label: str, ref: str) -> Conflict:
     return Conflict(
         f"the project has a class {shown(label)} already: {ref}.",
         kind="duplicate-label",
-        hint=f"give the new one another label (--as LABEL), or put it in its place: modhub swap {label}=REF.",
+        hint="give the new one another label (--as LABEL), or put it in its place: "
+        f"modhub swap {quoted_label(label)}=REF.",
         label=label,
     )
 

@@ -9,6 +9,7 @@ import click
 
 from modhub.cli.options import Command
 from modhub.cli.project_options import print_change, project_options, working
+from modhub.spec.quoting import label_of
 
 
 @click.command(
@@ -30,5 +31,5 @@ def command(refs: tuple[str, ...], label: str | None, project: Path | None, as_j
     a short name of the project, so that it means the same for everybody.
     """
     with working("finding modules", project, **places) as found:
-        change = found.add(*refs, label=label)
+        change = found.add(*refs, label=None if label is None else label_of(label))
     print_change(found, change, as_json=as_json)

@@ -9,6 +9,7 @@ import click
 
 from modhub.cli.options import Command
 from modhub.cli.project_options import print_change, project_options, working
+from modhub.spec.quoting import label_of
 
 
 @click.command("remove", cls=Command, examples=["modhub remove dog", "modhub remove dog 'pickup truck'"])
@@ -20,5 +21,5 @@ def command(labels: tuple[str, ...], project: Path | None, as_json: bool, **plac
     A verifying stage goes when fewer than two of its classes are left, a short name when nothing uses it any more.
     """
     with working("removing", project, **places) as found:
-        change = found.remove(*labels)
+        change = found.remove(*map(label_of, labels))
     print_change(found, change, as_json=as_json)

@@ -9,6 +9,7 @@ import click
 
 from modhub.cli.options import Command
 from modhub.cli.project_options import print_change, project_options, working
+from modhub.spec.quoting import label_of
 
 
 @click.command("upgrade", cls=Command, examples=["modhub upgrade", "modhub upgrade cifar10/r56", "modhub upgrade cat"])
@@ -20,5 +21,5 @@ def command(names: tuple[str, ...], project: Path | None, as_json: bool, **place
     With names only those models move, and all of their classes with them; a label stands for its module's model.
     """
     with working("finding modules", project, **places) as found:
-        change = found.upgrade(*names)
+        change = found.upgrade(*map(label_of, names))
     print_change(found, change, as_json=as_json)

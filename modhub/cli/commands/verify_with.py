@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from modhub.cli.options import Command
-from modhub.cli.project_options import names, pairs, print_change, project_options, refs, working
+from modhub.cli.project_options import pairs, print_change, project_options, refs, working
 from modhub.errors import UsageError
+from modhub.spec.quoting import labels_of, split_labels
 
 
 @click.command(
@@ -27,16 +28,16 @@ def command(stages: tuple[str, ...], drop: bool, project: Path | None, as_json: 
     the same classes.
     """
     if drop:
-        if wrong := [stage for stage in stages if "=" in stage]:
+        if wrong := [stage for stage in stages if len(split_labels(stage, "=", 1)) > 1]:
             raise UsageError(
                 f"{wrong[0]!r} names modules, which --drop does not take.", hint="write CLASS,CLASS --drop."
             )
         with working("removing", project, **places) as found:
             for stage in stages:
-                change = found.drop_verifier(names(stage))
-        lines = [f"- {' | '.join(names(stage))}" for stage in stages]
+                change = found.drop_verifier(labels_of(stage))
+        lines = [f"- {' | '.join(labels_of(stage))}" for stage in stages]
     else:
-        wanted = {tuple(names(c)): refs(r) for c, r in pairs(stages, "CLASS,CLASS=REF,REF").items()}
+        wanted = {tuple(labels_of(c)): refs(r) for c, r in pairs(stages, "CLASS,CLASS=REF,REF").items()}
         with working("finding modules", project, **places) as found:
             change = found.verify_with(wanted)
         new = (
