@@ -110,7 +110,7 @@ def bars_model() -> Any:
     return fitted_model(bars(), plain_features, seed=3)
 
 
-def cut(model: Any, data: Data, name: str, **options: Any) -> Decomposition:
+def decomposed(model: Any, data: Data, name: str, **options: Any) -> Decomposition:
     """``modhub.decompose`` on scaled images without its warnings about small classes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -121,13 +121,13 @@ def cut(model: Any, data: Data, name: str, **options: Any) -> Decomposition:
 
 @cache
 def quadrant_modules() -> Decomposition:
-    """Cut so that backtracking takes away nodes that matter."""
-    return cut(quadrants_model(), quadrants(), "shapes/quadrants", delta="q30", backtrack="input")
+    """Decomposed so that backtracking takes away nodes that matter."""
+    return decomposed(quadrants_model(), quadrants(), "shapes/quadrants", delta="q30", backtrack="input")
 
 
 @cache
 def bar_modules() -> Decomposition:
-    return cut(bars_model(), bars(), "lines/bars", validation=(bars(seed=5).x, bars(seed=5).y))
+    return decomposed(bars_model(), bars(), "lines/bars", validation=(bars(seed=5).x, bars(seed=5).y))
 
 
 def with_random_masks(module: Module, seed: int, share: float = 0.7) -> Module:

@@ -27,7 +27,7 @@ from study import Figures, Study, Trained, mean, parser, run, top_hits
 
 from modhub.decomposition.backtrack import backtracked, removed_counts
 from modhub.decomposition.jaccard import jaccard
-from modhub.engine.decompose.pipeline import Cut, cut
+from modhub.engine.decompose.pipeline import DecomposedModules, decompose_origin
 from modhub.engine.read.check import logits_of
 from modhub.engine.run.isolated import OriginRunner
 from modhub.package.module import Module, PackedMasks
@@ -90,7 +90,7 @@ def measured_whole(network: Trained) -> Figures:
     slugs = [str(label) for label in range(len(origin.classes))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        modules = cut(origin, slugs, train.x, train.y, DecomposeOptions()).modules
+        modules = decompose_origin(origin, slugs, train.x, train.y, DecomposeOptions()).modules
     own = top_hits(logits_of(origin, origin.contract, test.x, 250), test.y)
     hits = top_hits(OriginRunner(origin, modules).margins(test.x, 250), test.y)
     figures: Figures = {"images": len(test)}
@@ -110,7 +110,7 @@ def measured(study: Study, network: Trained, observe: str) -> Figures:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         options = DecomposeOptions(observe=observe, backtrack="none")  # type: ignore[arg-type]
-        made = cut(origin, [str(label) for label in range(len(origin.classes))], train.x, train.y, options)
+        made = decompose_origin(origin, [str(label) for label in range(len(origin.classes))], train.x, train.y, options)
     own = top_hits(logits_of(origin, origin.contract, test.x, 250), test.y)
     every, without = list(ways(made)), untangled(made.modules)
     rows = rows_of(made, every, test, own)
@@ -118,7 +118,7 @@ def measured(study: Study, network: Trained, observe: str) -> Figures:
     return {"origin": {f"top_{k}": mean(hits) for k, hits in zip((1, 5), own, strict=True)}, "rows": rows}
 
 
-def ways(made: Cut) -> Any:
+def ways(made: DecomposedModules) -> Any:
     """The ways of decomposing that differ in backtracking alone, that without any first."""
     yield Way({"stage": "CI+TI+MC", "rule": "-", "delta": "-"}, made.modules)
     for rule, delta in itertools.product(RULES, DELTAS):
@@ -152,7 +152,7 @@ def untangled(modules: Sequence[Module]) -> list[Variant]:
     return [Variant(module.concern, module.head) for module in modules]
 
 
-def rows_of(made: Cut, every: Sequence[Way], test: Any, own: Any) -> list[Figures]:
+def rows_of(made: DecomposedModules, every: Sequence[Way], test: Any, own: Any) -> list[Figures]:
     """The figures of each way; one compiled step for all, and equal masks once."""
     distinct: dict[bytes, Sequence[Any]] = {}
     for way in every:

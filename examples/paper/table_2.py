@@ -129,7 +129,7 @@ def indices_cells(study: Study, network: Trained) -> list[Figures]:
     def indices(count: int) -> Figures:
         rows = {}
         for observe in ("relu", "conv"):
-            modules = two_ways.cut_with(origin, train, count, observe=observe)
+            modules = two_ways.decomposed_modules(origin, train, count, observe=observe)
             rows[observe] = two_ways.mean_jaccard(modules)
             rows[f"{observe}, concern alone"] = two_ways.mean_jaccard(two_ways.untangled(modules))
         return {"images": count, "jaccard": rows}

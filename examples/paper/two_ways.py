@@ -20,7 +20,7 @@ from study import Figures, Trained
 
 from modhub.data.images import ImageData
 from modhub.decomposition.jaccard import jaccard
-from modhub.engine.decompose.pipeline import cut
+from modhub.engine.decompose.pipeline import decompose_origin
 from modhub.engine.read.check import logits_of
 from modhub.engine.run.isolated import MaskedNetwork, OriginRunner, masked_sites
 from modhub.engine.run.network import Network
@@ -118,7 +118,7 @@ def source(network: Trained) -> Source:
 
 def as_decomposed(origin: Origin, train: ImageData) -> tuple[list[Module], Figures]:
     """Modules by decompose's defaults."""
-    modules = cut_with(origin, train, SAMPLES, backtrack="last-conv")
+    modules = decomposed_modules(origin, train, SAMPLES, backtrack="last-conv")
     images = max(module.concerned for module in modules)
     return modules, {"jaccard": mean_jaccard(modules), "kept": kept(modules), "images": images}
 
@@ -129,7 +129,7 @@ def concern_alone(origin: Origin, train: ImageData) -> tuple[list[Module], Figur
     for rung in RUNGS:
         if rung > np.bincount(train.y).max():
             break
-        modules = untangled(cut_with(origin, train, rung))
+        modules = untangled(decomposed_modules(origin, train, rung))
         index = mean_jaccard(modules)
         if best is not None and index >= BELOW:
             break
@@ -138,12 +138,14 @@ def concern_alone(origin: Origin, train: ImageData) -> tuple[list[Module], Figur
     return best
 
 
-def cut_with(origin: Origin, train: ImageData, count: int, **options: Any) -> list[Module]:
+def decomposed_modules(origin: Origin, train: ImageData, count: int, **options: Any) -> list[Module]:
     """Modules made with at most ``count`` images a class; without backtracking unless ``options`` say otherwise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         chosen = DecomposeOptions(samples_per_class=count, **({"backtrack": "none"} | options))
-        return list(cut(origin, [f"c{k}" for k in range(len(origin.classes))], train.x, train.y, chosen).modules)
+        return list(
+            decompose_origin(origin, [f"c{k}" for k in range(len(origin.classes))], train.x, train.y, chosen).modules
+        )
 
 
 def untangled(modules: Sequence[Module]) -> list[Module]:

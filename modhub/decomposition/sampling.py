@@ -1,7 +1,7 @@
 """Which inputs are observed, in which order, and how they are packed into batches.
 
 Tangling identification wants, for a class with E_c observed inputs, the first n_c inputs of every other class. So each
-class's inputs, in a seeded order, are cut into segments at the n_c that occur; one pass that records one activity row
+class's inputs, in a seeded order, are split into segments at the n_c that occur; one pass that records one activity row
 a segment then serves all classes. Inside a batch, images stand in groups of one segment each, so that the device can
 reduce a group to one row; groups are filled up by repeating an image, which an OR does not notice.
 """
@@ -79,12 +79,12 @@ class Segment:
 
 
 def segments(sample: Sample) -> list[Segment]:
-    """All observed inputs, cut at every n_c that another class needs; by class, then in order."""
+    """All observed inputs, split at every n_c that another class needs; by class, then in order."""
     result = []
     for k, count in enumerate(sample.counts):
         shares = {share for c, share in enumerate(sample.shares) if c != k and share < count}
-        cuts = [0, *sorted(shares), count]
-        result += [Segment(k, start, stop) for start, stop in pairwise(cuts) if start < stop]
+        bounds = [0, *sorted(shares), count]
+        result += [Segment(k, start, stop) for start, stop in pairwise(bounds) if start < stop]
     return result
 
 

@@ -73,7 +73,7 @@ class StoryAccuracy:
 
 @dataclass(frozen=True, eq=False)
 class TrainedOrigin:
-    """A network trained for the story and the data to cut it with; ``measured`` on the test images."""
+    """A network trained for the story and the data to decompose it with; ``measured`` on the test images."""
 
     name: str
     model: Any
@@ -157,7 +157,7 @@ class _Story:
             self._doing(f"decomposing {origin.name}: batch {done} of {total}")
 
         train, validation = origin.data.train, origin.data.validation
-        cut = decompose(
+        decomposition = decompose(
             origin.model,
             train.x,
             train.y,
@@ -168,16 +168,16 @@ class _Story:
             dataset=train.name,
             progress=progress,
         )
-        rows = cut.report().classes
+        rows = decomposition.report().classes
         kept = sum(row.kept for row in rows) / sum(row.nodes for row in rows)
         note = f"{len(rows)} modules, each keeps {kept:.0%} of the nodes on average"
-        measured = _Test(origin.data.test).measure(compose(cut.modules))
+        measured = _Test(origin.data.test).measure(compose(decomposition.modules))
         self._add("decompose", origin.name, note, train.classes, measured, origin.measured.accuracy)
-        return cut
+        return decomposition
 
-    def publish(self, cuts: Sequence[Decomposition]) -> None:
+    def publish(self, decompositions: Sequence[Decomposition]) -> None:
         self._doing("publishing")
-        releases = [publish(cut, version=VERSION, registry=self._registry) for cut in cuts]
+        releases = [publish(each, version=VERSION, registry=self._registry) for each in decompositions]
         size = sum(release.size for release in releases)
         self._add("publish", ", ".join(str(release.ref) for release in releases), f"{size / KIB:,.0f} KiB in all")
 

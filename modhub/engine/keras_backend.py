@@ -21,7 +21,7 @@ _PACKAGES: Final = {
 
 
 def require_keras_backend() -> None:
-    """Raise UsageError, kind ``missing-backend``, where Keras could not compute with what it was told to."""
+    """Raise UsageError, kind ``missing-backend``, where Keras could not use the backend that was chosen."""
     name, said = _chosen()
     if name not in _PACKAGES:
         raise UsageError(

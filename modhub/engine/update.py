@@ -158,11 +158,11 @@ class JointNetworks:
     ) -> dict[int, Half]:
         """For each share: the activity of the first so many examples of every class, by halves."""
         module = self.modules[column]
-        cuts = [0, *shares]
+        bounds = [0, *shares]
         pieces = [
             (share, part, own[start:share][half[own[start:share]] == part])
             for own in unseen
-            for start, share in pairwise(cuts)
+            for start, share in pairwise(bounds)
             for part in (0, 1)
         ]
         pieces = [piece for piece in pieces if len(piece[2])]
@@ -184,7 +184,7 @@ class JointNetworks:
         """The composite's modules, those that may change with masks by ``strategy``.
 
         ``part`` is the half of the examples that makes the masks, None for all. ``options`` say, by fingerprint, how an
-        origin was cut, as far as it is known.
+        origin was decomposed, as far as it is known.
         """
         result = list(self.modules)
         for origin, by_share in unseen.origins.items():

@@ -67,7 +67,7 @@ def kept_shares(modules: Sequence[Module]) -> NDArray[np.float64]:
 
 
 def _by_sites(modules: Sequence[Module]) -> Iterator[list[int]]:
-    """Positions of the modules whose masks can be compared: of one origin, cut at the same sites."""
+    """Positions of the modules whose masks can be compared: of one origin, with masks at the same sites."""
     found: dict[tuple[str, tuple[tuple[str, tuple[int, ...]], ...]], list[int]] = {}
     for position, module in enumerate(modules):
         key = (module.origin.fingerprint, tuple(module.keep.shapes.items()))

@@ -40,7 +40,7 @@ def decompose(
     steps: int | None = None,
     validation_steps: int | None = None,
 ) -> Decomposition:
-    """Cut a trained Keras image classifier into one module per output class (Pan & Rajan, ICSE 2022).
+    """Decompose a trained Keras image classifier into one module per output class (Pan & Rajan, ICSE 2022).
 
     ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which stand
     in the order of the model's outputs. Data larger than memory: give, without ``y``, an iterable of (x, y) batches,

@@ -185,7 +185,7 @@ def _examples(data: ExampleData, plan: Plan, what: str) -> tuple[Examples, str]:
 
 
 def _published(modules: Sequence[Module], registry: RegistryUrls, cache: str | Path | None) -> dict[str, Decomposition]:
-    """By fingerprint, how published origins were cut, as far as the cache or a registry says so; without modules."""
+    """By fingerprint, published origins as far as the cache or a registry has them; without modules."""
     found: dict[str, Decomposition] = {}
     for module in modules:
         if module.version is None or module.origin.fingerprint in found:

@@ -87,7 +87,7 @@ class Decomposition:
         return save_package(self.package, Path(folder))
 
     def with_energy(self, energy: EnergySpent | None) -> Decomposition:
-        """With what cutting it took in its provenance; None changes nothing."""
+        """With the energy that decomposing took in its provenance; None changes nothing."""
         if energy is None:
             return self
         return replace(self, provenance=self.provenance.model_copy(update={"energy": energy}))

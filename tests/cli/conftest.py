@@ -24,11 +24,11 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     origin.save_data(folder)
     x, y = origin.images(150, 1)
     held_out = origin.images(60, 2)
-    cut = modhub.decompose(
+    decomposition = modhub.decompose(
         model, x, y, classes=origin.CLASSES, name="me/net", rescale=1 / 255, validation=held_out, dataset="shapes"
     )
-    cut.save(folder / "net.modules")
-    modhub.publish(cut, version="1.0.0", registry=str(folder / "registry"))
+    decomposition.save(folder / "net.modules")
+    modhub.publish(decomposition, version="1.0.0", registry=str(folder / "registry"))
     return Workshop(folder)
 
 
@@ -36,8 +36,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 def other_modules(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package that is called me/net too, but has other content."""
     x, y = origin.images(60, 4)
-    cut = modhub.decompose(origin.network(5), x, y, classes=origin.CLASSES, name="me/net", rescale=1 / 255)
-    return cut.save(tmp_path_factory.mktemp("other") / "net.modules")
+    decomposition = modhub.decompose(origin.network(5), x, y, classes=origin.CLASSES, name="me/net", rescale=1 / 255)
+    return decomposition.save(tmp_path_factory.mktemp("other") / "net.modules")
 
 
 @pytest.fixture

@@ -98,14 +98,14 @@ def test_energy_is_no_part_of_the_identity_and_needs_a_meter() -> None:
     counter = Counter("cpu", "recorded", "", lambda: float(next(joules)))
     instruments = Instruments([counter], {"gpu": "none", "dram": "none"})
 
-    def cut():
+    def decomposed():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return modhub.decompose(model, x, y, classes=origin.CLASSES, name="me/net", rescale=1 / 255)
 
-    plain = cut()
+    plain = decomposed()
     with Meter(instruments, background=0, pue=2, intensity=0.5):
-        metered = cut()
+        metered = decomposed()
     assert plain.provenance.energy is None
     assert "energy" not in write_manifest(plain.package.manifest).decode()
     assert metered.package.manifest.digest == plain.package.manifest.digest

@@ -203,9 +203,13 @@ def test_decompose_as_a_document(run: Run, workshop: Workshop) -> None:
     assert [row["class"] for row in document["classes"]] == list(origin.CLASSES)
     assert [accuracy["data"] for accuracy in document["accuracy"]] == ["train (observed)", "test"]
     assert all(row["metrics"][0]["vote_recall"] == 1 for row in document["classes"])
-    cut = modhub.load("other.modules")
-    assert cut.origin.contract.rescale == 1 / 255
-    assert (cut.options.seed, cut.options.samples_per_class, cut.options.delta) == (3, 20, "q5")
+    decomposition = modhub.load("other.modules")
+    assert decomposition.origin.contract.rescale == 1 / 255
+    assert (decomposition.options.seed, decomposition.options.samples_per_class, decomposition.options.delta) == (
+        3,
+        20,
+        "q5",
+    )
 
 
 def test_decompose_takes_the_order_of_classes_from_a_file(run: Run, workshop: Workshop, tmp_path: Path) -> None:

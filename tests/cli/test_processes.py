@@ -31,13 +31,13 @@ def assert_explained(result: Result, code: int, *parts: str) -> None:
 
 def test_the_main_job(process: Process, workshop: Workshop, tmp_path: Path) -> None:
     """A trained model in a file becomes a classifier of two of its classes, and stderr has nothing but what we say."""
-    cut = process(
+    decomposed = process(
         "decompose", workshop["net.keras"], "--data", workshop["train.npz"], "--rescale", "1/255", "--as", "me/net",
         "--out", "net.modules",
     )  # fmt: skip
-    assert (cut.code, cut.err) == (0, "next: modhub publish net.modules\n")
-    assert re.search(r"^potter's wheel +\d+\.\d% ", cut.out, re.MULTILINE)
-    assert "saved net.modules" in cut.out
+    assert (decomposed.code, decomposed.err) == (0, "next: modhub publish net.modules\n")
+    assert re.search(r"^potter's wheel +\d+\.\d% ", decomposed.out, re.MULTILINE)
+    assert "saved net.modules" in decomposed.out
 
     published = process("publish", "net.modules", "--version", "1.0.0")
     assert (published.code, published.err) == (0, "")

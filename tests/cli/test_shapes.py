@@ -25,10 +25,10 @@ def registry(workshop: Workshop) -> str:
     """The workshop's registry with ``me/large``, which takes images twice as large."""
     x, y = origin.images(90, 3)
     data = Data(x.repeat(2, axis=1).repeat(2, axis=2), y, origin.CLASSES)
-    cut = modhub.decompose(
+    decomposition = modhub.decompose(
         fitted_model(data, plain_features), data.x, data.y, classes=data.classes, name="me/large", rescale=1 / 255
     )
-    modhub.publish(cut, version="1.0.0", registry=workshop.registry)
+    modhub.publish(decomposition, version="1.0.0", registry=workshop.registry)
     return workshop.registry
 
 

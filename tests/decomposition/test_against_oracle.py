@@ -17,7 +17,7 @@ from modhub.decomposition.backtrack import backtracked
 from modhub.decomposition.calibration import fit_platt
 from modhub.decomposition.head import modular_head
 from modhub.decomposition.sites import find_sites
-from modhub.engine.decompose.pipeline import cut
+from modhub.engine.decompose.pipeline import decompose_origin
 from modhub.engine.read.reader import read_model
 from modhub.engine.run.isolated import MaskedNetwork, OriginRunner
 from modhub.engine.run.network import Network as Rebuilt
@@ -56,11 +56,11 @@ def options(draw, **fixed):
     return DecomposeOptions(**(chosen | fixed))
 
 
-def cut_quietly(network: Network, data, chosen: DecomposeOptions):
+def decomposed_quietly(network: Network, data, chosen: DecomposeOptions):
     """Few examples a class are the rule here, so the warning about the ratio is expected."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return cut(origin_of(network), slugs_of(network), data.images, data.labels, chosen)
+        return decompose_origin(origin_of(network), slugs_of(network), data.images, data.labels, chosen)
 
 
 def assert_equal_modules(fast, slow) -> None:
@@ -117,7 +117,7 @@ def test_masks_counts_heads_and_indices_are_the_oracles(data):
     inputs, chosen = data.draw(examples(network)), data.draw(options())
     observation = observation_of(network, inputs, seed=chosen.seed, samples_per_class=chosen.samples_per_class)
     assume_exact(observation)
-    result = cut_quietly(network, inputs, chosen)
+    result = decomposed_quietly(network, inputs, chosen)
     assert_equal_modules(result.modules, oracle_modules(network, observation, chosen))
 
 
@@ -153,7 +153,7 @@ def test_modules_run_by_the_engine_answer_what_the_oracle_answers(data):
     inputs, chosen = data.draw(examples(network, most=2)), data.draw(options(backtrack="input"))
     observation = observation_of(network, inputs, seed=chosen.seed, samples_per_class=chosen.samples_per_class)
     assume_exact(observation)
-    result = cut_quietly(network, inputs, chosen)
+    result = decomposed_quietly(network, inputs, chosen)
     modules = list(result.modules)
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     slow = oracle_modules(network, observation, chosen)
@@ -177,7 +177,7 @@ def test_on_observed_inputs_a_relu_module_has_its_origins_features(data):
     network = data.draw(networks())
     inputs, chosen = data.draw(examples(network)), data.draw(options(observe="relu", backtrack="none"))
     assume_exact(observation_of(network, inputs))
-    result = cut_quietly(network, inputs, chosen)
+    result = decomposed_quietly(network, inputs, chosen)
     assume(any(not mask.all() for module in result.modules for mask in module.keep.values()))
     origin = result.modules[0].origin
     runner = MaskedNetwork(Rebuilt(origin.architecture, origin.weights), origin.contract, result.modules[0].keep)
@@ -211,5 +211,5 @@ def test_real_models_are_read_and_cut_as_the_oracle_says(data):
         head = (logits(of.weights["head/kernel"], of.weights["head/bias"], expected) for of in (network, read))
         assert next(head) == next(head)
     observation = observation_of(read, inputs, seed=chosen.seed, samples_per_class=chosen.samples_per_class)
-    result = cut_quietly(read, inputs, chosen)
+    result = decomposed_quietly(read, inputs, chosen)
     assert_equal_modules(result.modules, oracle_modules(read, observation, chosen))

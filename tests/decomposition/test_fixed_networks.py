@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from modhub.decomposition.sites import find_sites
-from modhub.engine.decompose.pipeline import cut
+from modhub.engine.decompose.pipeline import decompose_origin
 from modhub.engine.run.isolated import OriginRunner
 from modhub.package.module import PackedMasks
 from modhub.spec import architecture as arch
@@ -183,7 +183,7 @@ WORKED_OUT = [
 def test_backtracking_removes_what_was_worked_out_by_hand(make, observe, rule, removed, backtrack):
     network = make()
     options = DecomposeOptions(observe=observe, backtrack=backtrack, rule=rule, delta=0.5, batch_size=4)
-    modules = cut(origin_of(network), slugs_of(network), BRIGHT.images, BRIGHT.labels, options).modules
+    modules = decompose_origin(origin_of(network), slugs_of(network), BRIGHT.images, BRIGHT.labels, options).modules
     oracle = oracle_modules(network, observation_of(network, BRIGHT), options)
     for fast, slow, (last_conv, further) in zip(modules, oracle, removed, strict=True):
         further = further if backtrack == "input" else (0,) * len(further)
@@ -197,7 +197,7 @@ def test_masks_remove_the_right_nodes_and_change_the_answer():
     """The counts above could be right at the wrong places; here are the places, and what they do to the margin."""
     network = chain()
     options = DecomposeOptions(backtrack="input", batch_size=4)
-    module = cut(origin_of(network), slugs_of(network), BRIGHT.images, BRIGHT.labels, options).modules[0]
+    module = decompose_origin(origin_of(network), slugs_of(network), BRIGHT.images, BRIGHT.labels, options).modules[0]
     np.testing.assert_array_equal(module.keep["hidden"], [False, True, True])
     np.testing.assert_array_equal(module.keep["halve"], np.broadcast_to([False, True], (2, 2, 2)))
     np.testing.assert_array_equal(module.keep["spread"], np.broadcast_to([False, True], (4, 4, 2)))
@@ -212,7 +212,7 @@ def test_masks_remove_the_right_nodes_and_change_the_answer():
 def test_delta_may_be_a_number_or_a_quantile_of_the_weights_compared(delta, gone):
     network = chain()
     options = DecomposeOptions(backtrack="last-conv", delta=delta, batch_size=4)
-    module = cut(origin_of(network), slugs_of(network), BRIGHT.images, BRIGHT.labels, options).modules[0]
+    module = decompose_origin(origin_of(network), slugs_of(network), BRIGHT.images, BRIGHT.labels, options).modules[0]
     assert module.stages.last_conv[2] == gone
     assert (
         module.stages.last_conv
@@ -237,7 +237,7 @@ def test_tangling_takes_one_unconcerned_input_for_each_concerned_one():
     for place, image in enumerate(images):
         image[place // 4, place % 4] = 1
     options = DecomposeOptions(backtrack="none", batch_size=4)
-    modules = cut(origin_of(network), slugs_of(network), images, labels, options).modules
+    modules = decompose_origin(origin_of(network), slugs_of(network), images, labels, options).modules
     assert [module.stages.concern for module in modules] == [(4,), (2,), (2,)]
     assert [module.stages.tangled for module in modules] == [(4,), (2,), (2,)]
     assert [(module.concerned, module.unconcerned) for module in modules] == [(4, 4), (2, 2), (2, 2)]

@@ -81,8 +81,10 @@ def test_the_same_input_gives_the_same_digests(data):
     def digests() -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            cut = modhub.decompose(model, raw, inputs.labels, classes=names, name="me/net", rescale=0.25, batch_size=8)
-        return [module.digest for module in cut.modules]
+            decomposition = modhub.decompose(
+                model, raw, inputs.labels, classes=names, name="me/net", rescale=0.25, batch_size=8
+            )
+        return [module.digest for module in decomposition.modules]
 
     first = digests()
     assert all(first)

@@ -40,7 +40,7 @@ def shards(tmp_path):
     return tmp_path
 
 
-def cut(x, y=None, **options):
+def decomposed(x, y=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return modhub.decompose(quadrants_model(), x, y, **(OPTIONS | options))
@@ -51,12 +51,12 @@ def digest(decomposition):
 
 
 def test_a_cluster_gives_the_bits_of_one_process(cluster, shards):
-    here, there = cut(shards), cut(shards, engine="ray", workers=2)
+    here, there = decomposed(shards), decomposed(shards, engine="ray", workers=2)
     assert any(any(module.stages.last_conv) for module in here.modules)
     assert digest(there) == digest(here)
     assert there.package.manifest.blobs == here.package.manifest.blobs
     data = quadrants()
-    whole = cut(data.x, data.y, classes=data.classes)
+    whole = decomposed(data.x, data.y, classes=data.classes)
     assert [module.digest for module in whole.modules] == [module.digest for module in there.modules]
     assert [module.threshold for module in whole.modules] == [module.threshold for module in there.modules]
 
@@ -65,11 +65,14 @@ def test_arrays_and_one_file_go_to_the_workers_in_parts(cluster, tmp_path, monke
     monkeypatch.setattr(ray_cluster, "CHUNK_BYTES", 30 * 64)
     data = quadrants()
     np.savez(tmp_path / "all.npz", x=data.x, y=data.y, classes=data.classes)
-    whole = digest(cut(data.x, data.y, classes=data.classes))
-    told = []
-    assert digest(cut(data.x, data.y, classes=data.classes, engine="ray", progress=lambda *n: told.append(n))) == whole
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert digest(cut(tmp_path / "all.npz", engine="ray")) == whole
+    whole = digest(decomposed(data.x, data.y, classes=data.classes))
+    reported = []
+    assert (
+        digest(decomposed(data.x, data.y, classes=data.classes, engine="ray", progress=lambda *n: reported.append(n)))
+        == whole
+    )
+    assert reported == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert digest(decomposed(tmp_path / "all.npz", engine="ray")) == whole
 
 
 def killer(shards: Path) -> list[int]:
@@ -132,7 +135,7 @@ def is_dead(pid: int) -> bool:
 def test_a_killed_worker(cluster, shards, monkeypatch, retries):
     """Its task runs again, and nothing is different; only where no task may run again the work fails."""
     monkeypatch.setattr(ray_cluster, "_RETRIES", retries)
-    whole = digest(cut(shards))
+    whole = digest(decomposed(shards))
     killed: list[list[int]] = []
 
     def progress(done: int, total: int) -> None:
@@ -140,10 +143,10 @@ def test_a_killed_worker(cluster, shards, monkeypatch, retries):
             killed.append(killer(shards))
 
     if retries:
-        assert digest(cut(shards, engine="ray", workers=1, progress=progress)) == whole
+        assert digest(decomposed(shards, engine="ray", workers=1, progress=progress)) == whole
     else:
         with pytest.raises(ModhubError) as caught:
-            cut(shards, engine="ray", workers=1, progress=progress)
+            decomposed(shards, engine="ray", workers=1, progress=progress)
         assert caught.value.kind == "workers-lost"
         assert str(caught.value).startswith("piece 1 of the data was lost with its workers, 1 times: ")
         assert "do workers run out of memory?" in str(caught.value)
@@ -156,10 +159,10 @@ def test_an_error_of_a_worker_is_the_persons_own(cluster, shards):
     data = quadrants()
     np.savez(shards / "2.npz", x=data.x, y=data.y, classes=np.array([*data.classes[:-1], "else"]))
     with pytest.raises(InvalidData, match=r"the classes in .*2\.npz are not those of the data: "):
-        cut(shards, engine="ray", workers=2)
+        decomposed(shards, engine="ray", workers=2)
     (shards / "2.npz").write_bytes(b"no zip")
     with pytest.raises(InvalidData, match=r"2\.npz cannot be read: File is not a zip file"):
-        cut(shards, engine="ray", workers=2)
+        decomposed(shards, engine="ray", workers=2)
 
 
 def test_the_command(cluster, shards, tmp_path, monkeypatch, capsys):
@@ -180,7 +183,7 @@ def test_the_command(cluster, shards, tmp_path, monkeypatch, capsys):
 def test_batches_stay_on_this_machine(cluster):
     data = quadrants()
     with pytest.raises(UsageError, match=r"workers of a cluster cannot read them\. Hint: save them as \.npz shards"):
-        cut([(data.x, data.y)], classes=data.classes, engine="ray")
+        decomposed([(data.x, data.y)], classes=data.classes, engine="ray")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_batches_stay_on_this_machine(cluster):
 def test_bad_options(options, message):
     data = quadrants()
     with pytest.raises(UsageError) as caught:
-        cut(data.x, data.y, classes=data.classes, **options)
+        decomposed(data.x, data.y, classes=data.classes, **options)
     assert message in str(caught.value)
 
 
@@ -203,6 +206,6 @@ def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     data = quadrants()
     with pytest.raises(UsageError) as caught:
-        cut(data.x, data.y, classes=data.classes, engine="ray")
+        decomposed(data.x, data.y, classes=data.classes, engine="ray")
     assert caught.value.kind == "missing-extra"
     assert str(caught.value).endswith("which is not installed. Hint: pip install 'modhub[ray]'")

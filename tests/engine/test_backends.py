@@ -40,16 +40,16 @@ from keras import backend
 from modhub.engine.run.compiled import compiled
 if backend.backend() == "jax":
     import jax
-    told = lambda: jax.config.jax_default_matmul_precision
+    settings = lambda: jax.config.jax_default_matmul_precision
     before, wanted = None, "highest"
 else:
     import torch
     torch.set_float32_matmul_precision("medium")
-    told = lambda: (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.is_grad_enabled())
+    settings = lambda: (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.is_grad_enabled())
     before, wanted = ("medium", True, True), ("highest", False, False)
 inside = []
-compiled(lambda x: inside.append(told()) or x + 1)(np.ones(2, np.float32))
-assert told() == before, told()
+compiled(lambda x: inside.append(settings()) or x + 1)(np.ones(2, np.float32))
+assert settings() == before, settings()
 assert inside == [wanted], inside
 """
 

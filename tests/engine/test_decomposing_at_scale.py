@@ -65,18 +65,22 @@ def test_pieces_of_any_size_give_the_same_bits():
     data = bars()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        cut = modhub.decompose(bars_model(), data.x, data.y, classes=data.classes, name="me/net", rescale=1 / 255)
-    origin, options = cut.origin, DecomposeOptions()
+        decomposition = modhub.decompose(
+            bars_model(), data.x, data.y, classes=data.classes, name="me/net", rescale=1 / 255
+        )
+    origin, options = decomposition.origin, DecomposeOptions()
     network = probe.Network(origin.architecture, origin.weights)
     sample = draw(data.y, 3, 1000, 0)
     parts = segments(sample)
     whole = LocalObserver(origin, network, [Piece(0, data.x)]).activity(sample, parts, options)
-    cuts = [Piece(start, data.x[start:stop]) for start, stop in ((0, 11), (11, 12), (12, 70), (70, 90))]
-    told = []
-    activity, logits = LocalObserver(origin, network, cuts, lambda *n: told.append(n)).activity(sample, parts, options)
+    pieces = [Piece(start, data.x[start:stop]) for start, stop in ((0, 11), (11, 12), (12, 70), (70, 90))]
+    reported = []
+    activity, logits = LocalObserver(origin, network, pieces, lambda *n: reported.append(n)).activity(
+        sample, parts, options
+    )
     np.testing.assert_array_equal(activity.rows, whole[0].rows)
     np.testing.assert_array_equal(logits.of(np.arange(90)), whole[1].of(np.arange(90)))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert reported == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -90,7 +94,7 @@ def test_threads_lose_nothing_and_tell_every_batch(threads):
     network, sites = probe.Network(origin.architecture, origin.weights), find_sites(origin.architecture, "relu")
     sample = draw(data.y, 4, 1000, 0)
     parts = segments(sample)
-    told = []
+    reported = []
     batches = pack(sample, parts, 8)
     activity, logits = probe.observe(
         network,
@@ -100,10 +104,10 @@ def test_threads_lose_nothing_and_tell_every_batch(threads):
         parts,
         batches,
         data.x,
-        lambda *n: told.append(n),
+        lambda *n: reported.append(n),
         threads=threads,
     )
-    assert told == [(n + 1, len(batches.images)) for n in range(len(batches.images))]
+    assert reported == [(n + 1, len(batches.images)) for n in range(len(batches.images))]
     rows, bits, again = observe_piece(network, origin, sites, observed(sample, parts), data.x, 8)
     np.testing.assert_array_equal(bits, activity.rows[rows])
     np.testing.assert_array_equal(again, logits)
@@ -158,18 +162,18 @@ def peak():
 before = peak()
 source = map(batch, range(COUNT // EACH))
 if {streams}:
-    cut = modhub.decompose(model, source, **options)
+    decomposition = modhub.decompose(model, source, **options)
 else:
     x, y = (np.concatenate(parts) for parts in zip(*source))
-    cut = modhub.decompose(model, x, y, **options)
+    decomposition = modhub.decompose(model, x, y, **options)
 grown = (peak() - before) / 1024
-print(json.dumps([grown, cut.package.manifest.digest]))
+print(json.dumps([grown, decomposition.package.manifest.digest]))
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process its peak so")
 def test_memory_does_not_grow_with_data_in_batches():
-    """Peak resident memory of child processes, beyond what cutting one batch took: 281 MiB of images."""
+    """Peak resident memory of child processes, beyond what decomposing one batch took: 281 MiB of images."""
 
     def child(streams: bool) -> tuple[float, str]:
         code = MEMORY.format(count=1500, streams=streams)

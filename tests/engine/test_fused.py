@@ -27,12 +27,20 @@ from modhub.package.decomposition import with_digests
 from modhub.package.module import MarginHead, Origin, PackedMasks
 from modhub.spec.contract import contract_of
 from tests.engine.test_running import IMAGES, margins_by_hand, masked_modules
-from tests.small_origins import bar_modules, bars, cut, quadrant_modules, quadrants, quadrants_model, with_random_masks
+from tests.small_origins import (
+    bar_modules,
+    bars,
+    decomposed,
+    quadrant_modules,
+    quadrants,
+    quadrants_model,
+    with_random_masks,
+)
 
 
 def conv_modules():
     """Masks on the outputs of convolutions, before they meet a residual sum."""
-    decomposition = cut(quadrants_model(), quadrants(), "shapes/quadrants", observe="conv", backtrack="none")
+    decomposition = decomposed(quadrants_model(), quadrants(), "shapes/quadrants", observe="conv", backtrack="none")
     return [with_random_masks(module, seed) for seed, module in enumerate(decomposition.modules)]
 
 
@@ -75,7 +83,7 @@ def test_a_union_keeps_what_any_keeps():
 
 @pytest.mark.parametrize("mode", ["isolated", "fused"])
 def test_modules_of_one_origin_may_have_masks_on_different_sites(mode):
-    """Some cut by what convolutions give, some by what ReLUs give; where one has no mask it keeps everything."""
+    """Some with masks on what convolutions give, some on what ReLUs give; where one has no mask it keeps everything."""
     mixed = [conv_modules()[0], masked_modules()[1], conv_modules()[2]]
     assert set(mixed[0].keep) != set(mixed[1].keep)
     assert mixed[0].origin.fingerprint == mixed[1].origin.fingerprint

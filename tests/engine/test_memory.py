@@ -151,7 +151,7 @@ import keras, numpy as np
 from dataclasses import replace
 from modhub.engine.run.isolated import OriginRunner
 from tests.engine.test_watched import seldom_removed
-from tests.small_origins import bars, cut, fitted_model, with_random_masks
+from tests.small_origins import bars, decomposed, fitted_model, with_random_masks
 
 def features(image):
     layers = keras.layers
@@ -162,7 +162,7 @@ def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name + ":")) * 1024
 
-decomposition = cut(fitted_model(bars(), features), bars(), "lines/wide", backtrack="none")
+decomposition = decomposed(fitted_model(bars(), features), bars(), "lines/wide", backtrack="none")
 count, spare = int(sys.argv[1]), int(sys.argv[2])
 images = np.resize(bars(each=50, seed=4).x, (count, 8, 8, 1))
 # Masks of which every image misses nodes, which share a beginning, and masks that spare most images a run.

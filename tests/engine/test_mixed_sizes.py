@@ -39,8 +39,8 @@ def test_cifar_and_imagenet_modules_make_one_classifier(shared_models: Path, tmp
     model = keras.models.load_model(shared_models / "imagenet200-r20.keras", compile=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        cut = modhub.decompose(model, x, y, classes=classes, name="imagenet200/r20", rescale=1 / 255)
-    fish = next(module for module in cut.modules if module.name == "goldfish")
+        decomposition = modhub.decompose(model, x, y, classes=classes, name="imagenet200/r20", rescale=1 / 255)
+    fish = next(module for module in decomposition.modules if module.name == "goldfish")
     refs = ["cifar10/r20:ship", fish]
     with pytest.raises(Incompatible, match=r"input (64x64x3 vs 32x32x3|32x32x3 vs 64x64x3)"):
         modhub.compose(refs, cache=tmp_path / "cache")

@@ -23,7 +23,7 @@ from tests.small_origins import (
     bar_modules,
     bars,
     bars_model,
-    cut,
+    decomposed,
     quadrant_modules,
     quadrants,
     quadrants_model,
@@ -86,7 +86,7 @@ def test_threshold_and_scale_are_fitted_to_the_modules_own_answers(options):
     """Not to its origin's: masks of both kinds change margins on inputs that were observed."""
     data = quadrants()
     sample = draw(data.y, len(data.classes), 1000, 0)
-    for module in cut(quadrants_model(), data, "shapes/quadrants", **options).modules:
+    for module in decomposed(quadrants_model(), data, "shapes/quadrants", **options).modules:
         yes, no = data.x[sample.indices[module.index]], data.x[sample.unconcerned(module.index)]
         own = fit_platt(margins_by_hand(module, yes), margins_by_hand(module, no))
         np.testing.assert_allclose((module.threshold, module.scale), own, rtol=1e-3)
@@ -94,7 +94,7 @@ def test_threshold_and_scale_are_fitted_to_the_modules_own_answers(options):
 
 def test_without_backtracking_a_module_answers_as_its_origin_on_what_it_observed():
     data = quadrants()
-    decomposition = cut(quadrants_model(), data, "shapes/quadrants", backtrack="none")
+    decomposition = decomposed(quadrants_model(), data, "shapes/quadrants", backtrack="none")
     margins = compose(list(decomposition.modules)).predict(data.x).margins
     for column, module in enumerate(decomposition.modules):
         own = data.y == module.index
@@ -315,8 +315,8 @@ def test_a_network_checks_its_weights_before_it_builds():
 
 def test_decomposing_twice_gives_the_same_release():
     first, second = (
-        cut(bars_model(), bars(), "lines/bars", seed=4, samples_per_class=12).package.manifest for _ in range(2)
+        decomposed(bars_model(), bars(), "lines/bars", seed=4, samples_per_class=12).package.manifest for _ in range(2)
     )
     assert first.digest == second.digest
-    other = cut(bars_model(), bars(), "lines/bars", seed=5, samples_per_class=12).package.manifest
+    other = decomposed(bars_model(), bars(), "lines/bars", seed=5, samples_per_class=12).package.manifest
     assert other.digest != first.digest

@@ -14,7 +14,7 @@ from modhub.engine.run.network import Network, preprocess
 from modhub.engine.run.shared_pass import WatchedNetwork, is_worth_watching
 from modhub.package.decomposition import with_digests
 from modhub.package.module import PackedMasks
-from tests.small_origins import cut, quadrant_modules, quadrants, quadrants_model, with_random_masks
+from tests.small_origins import decomposed, quadrant_modules, quadrants, quadrants_model, with_random_masks
 
 IMAGES = np.concatenate([quadrants(each=8, seed=9).x, np.zeros((3, 8, 8, 1), np.uint8)])
 
@@ -34,8 +34,8 @@ def few_removed():
 
 def conv_modules():
     """Masks on the outputs of convolutions, where a removed node may be negative."""
-    cut_ = cut(quadrants_model(), quadrants(), "shapes/quadrants", observe="conv", backtrack="none")
-    return [nearly_full(module, seed + 10) for seed, module in enumerate(cut_.modules)]
+    decomposition = decomposed(quadrants_model(), quadrants(), "shapes/quadrants", observe="conv", backtrack="none")
+    return [nearly_full(module, seed + 10) for seed, module in enumerate(decomposition.modules)]
 
 
 def seldom_removed(modules=None, images=IMAGES):

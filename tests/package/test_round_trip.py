@@ -74,7 +74,7 @@ def test_validation_figures_travel(tmp_path):
     assert found.modules[0].metrics[0].own_precision == pytest.approx((own & positive).sum() / positive.sum())
 
 
-def test_what_is_published_and_installed_is_what_was_cut(tmp_path):
+def test_what_is_published_and_installed_is_what_was_decomposed(tmp_path):
     registry = str(tmp_path / "registry")
     decomposition = bar_modules()
     release = modhub.publish(decomposition, version="1.2.0", registry=registry)
@@ -85,9 +85,9 @@ def test_what_is_published_and_installed_is_what_was_cut(tmp_path):
         f"lines/bars:{slug}@1.2.0" for slug in ("horizontal", "vertical", "top-left")
     }
     composite = modhub.compose("lines/bars", registry=registry)
-    for module, cut in zip(composite.modules, decomposition.modules, strict=True):
+    for module, own in zip(composite.modules, decomposition.modules, strict=True):
         assert module.version == "1.2.0"
-        assert_same_module(module, cut)
+        assert_same_module(module, own)
     np.testing.assert_array_equal(
         composite.predict(bars().x).margins,
         modhub.compose(list(decomposition.modules)).predict(bars().x).margins,

@@ -146,7 +146,7 @@ def test_a_better_network_s_module_in_its_class_s_place(one: Source) -> None:
 def test_distinct_modules_keep_their_concern_alone(one: Source) -> None:
     modules, about = one.modules("distinct"), one.about("distinct")
     assert all(np.array_equal(module.keep[site], module.concern[site]) for module in modules for site in module.keep)
-    tangled = two_ways.cut_with(one.network.origin, one.network.data.train, about["images"])
+    tangled = two_ways.decomposed_modules(one.network.origin, one.network.data.train, about["images"])
     assert about["jaccard"] < two_ways.mean_jaccard(tangled)
     assert 0 < about["kept"] < 1
 

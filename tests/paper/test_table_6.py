@@ -28,7 +28,7 @@ def case() -> Case:
     good, data = small_origins.quadrant_modules(), small_origins.quadrants(seed=9)
     pair = data.classes[0], data.classes[3]
     few = small_origins.Data(data.x[np.isin(data.y, (0, 3))], (data.y[np.isin(data.y, (0, 3))] == 3) * 1, pair)
-    two = small_origins.cut(small_origins.fitted_model(few, small_origins.plain_features), few, "shapes/two")
+    two = small_origins.decomposed(small_origins.fitted_model(few, small_origins.plain_features), few, "shapes/two")
     test = small_origins.quadrants(seed=11)
     return Case(
         pair=pair,

@@ -204,7 +204,7 @@ def test_new_masks_are_the_literal_rule_on_what_the_examples_activate(strategy, 
         assert 0 < new.jaccard <= 1
 
 
-def test_tangling_backtracks_as_the_origin_was_cut():
+def test_tangling_backtracks_as_the_origin_was_decomposed():
     origin = quadrant_modules()
     modules, _, _ = remasked("tangle", None, options={origin.origin.fingerprint: origin.options})
     for old, new in zip(origin.modules, modules, strict=False):

@@ -1,4 +1,4 @@
-"""From a trained Keras model and labelled images to a Decomposition: check, read, cut, measure."""
+"""From a trained Keras model and labelled images to a Decomposition: check, read, decompose, measure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from modhub.decomposition.settings import DecomposeSettings
 from modhub.engine.decompose.executors import opened_engine
 from modhub.engine.decompose.metrics import validated
 from modhub.engine.decompose.observe import Logits
-from modhub.engine.decompose.pipeline import Cut, cut_with
+from modhub.engine.decompose.pipeline import DecomposedModules, decompose_observed
 from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.read.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
 from modhub.engine.read.inputs import trained_contract
@@ -83,7 +83,7 @@ def decompose_model(
             measured.append(_observed_accuracy(origin, sample, logits, data, data_name))
 
         observer = where.observer(origin, network, data.pieces, progress)
-        result = cut_with(observer, origin, slugs, data.labels, chosen, accept)
+        result = decompose_observed(observer, origin, slugs, data.labels, chosen, accept)
     modules: tuple[Module, ...] = result.modules
     if held_out is not None:
         modules, own = validated(origin, modules, held_out, settings.validation_dataset, chosen.batch_size)
@@ -91,7 +91,7 @@ def decompose_model(
     return _assembled(origin, modules, tuple(measured), result, data, data_name, chosen)
 
 
-#: The network of each model that was cut and still lives, so that cutting it again compiles nothing again.
+#: The network of each model that was decomposed and still exists, so that doing it again compiles nothing again.
 _networks: WeakKeyDictionary[keras.Model, tuple[str, Network]] = WeakKeyDictionary()
 
 
@@ -112,7 +112,7 @@ def _check_data_names(*names: str) -> None:
             raise UsageError(
                 f"the data set's name {name[:40]!r} has {len(name)} characters; wanted 1 to {longest}.",
                 kind="bad-option",
-                hint="say shortly what the images are, for example dataset='cifar10_train'.",
+                hint="say briefly what the images are, for example dataset='cifar10_train'.",
             )
 
 
@@ -143,7 +143,7 @@ def _assembled(
     origin: Origin,
     modules: tuple[Module, ...],
     accuracy: tuple[Accuracy, ...],
-    result: Cut,
+    result: DecomposedModules,
     data: Source,
     data_name: str,
     options: DecomposeOptions,

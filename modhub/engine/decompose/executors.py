@@ -1,4 +1,4 @@
-"""Where the work of cutting a network is done: in this process, or on a Ray cluster."""
+"""Where the work of decomposing a network is done: in this process, or on a Ray cluster."""
 
 from __future__ import annotations
 

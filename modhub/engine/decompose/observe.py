@@ -1,8 +1,8 @@
-"""Who looks at the data while a network is cut: this process, piece by piece.
+"""Observing the data during a decomposition: in this process, piece by piece.
 
-Two things are asked of an observer: the activity and logits of all observed inputs, and the margins of modules whose
+An observer has two tasks: the activity and logits of all observed inputs, and the margins of modules whose
 masks take something away. Both are gathered from pieces of the data; because every step has the same shape
-(``probe``), how the data lies in pieces changes no bit, and ``clusters`` asks the same of many machines.
+(``probe``), how the data is divided into pieces changes no bit, and ``ray_cluster`` does the same on many machines.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Logits:
 
 
 class Observer(Protocol):
-    """Runs an origin and its modules on the inputs of a sample, wherever these lie."""
+    """Runs an origin and its modules on the inputs of a sample, wherever these are."""
 
     def activity(self, sample: Sample, parts: Sequence[Segment], options: DecomposeOptions) -> tuple[Activity, Logits]:
         """Which nodes each segment activates, and what the origin answers."""
@@ -62,7 +62,7 @@ class MarginInputs:
 
 
 class LocalObserver:
-    """Observes in this process. ``progress`` is told batches done and in all, of several pieces the pieces."""
+    """Observes in this process. ``progress`` is called with batches done and in all, of several pieces with pieces."""
 
     def __init__(
         self, origin: Origin, network: Network, pieces: Sequence[Piece], progress: StepProgress | None = None
@@ -156,7 +156,7 @@ def margins_of_piece(
 
 
 def wanted_of(piece: Piece, inputs: Sequence[Indices]) -> tuple[list[Indices], list[Indices]]:
-    """Which of each module's inputs lie in a piece: their places among the inputs, and their places in the piece."""
+    """Which of each module's inputs are in a piece: their places among the inputs, and their places in the piece."""
     places = [np.flatnonzero((own >= piece.start) & (own < piece.stop)) for own in inputs]
     return places, [own[place] - piece.start for own, place in zip(inputs, places, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Cutting a network into modules: the order of the steps, and nothing else.
+"""Decomposing a network into modules: the order of the steps, and nothing else.
 
 observe (one pass) -> concern and tangling masks -> heads -> backtracking -> threshold and scale. Masks and counts come
 from modhub.decomposition; this file runs the network for them.
@@ -30,22 +30,22 @@ from modhub.spec.manifest import DecomposeOptions, Stages
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
-    """What cutting gives: all modules in class order, the sites, and the sample."""
+class DecomposedModules:
+    """What decomposing gives: all modules in class order, the sites, and the sample."""
 
     modules: tuple[Module, ...]
     sites: tuple[Site, ...]
     sample: Sample
 
 
-def cut(
+def decompose_origin(
     origin: Origin,
     slugs: Sequence[str],
     images: NDArray[Any],
     labels: NDArray[np.integer],
     options: DecomposeOptions,
     progress: StepProgress | None = None,
-) -> Cut:
+) -> DecomposedModules:
     """One module for every class of ``origin``.
 
     ``images`` are raw and already checked, (inputs, H, W, C); ``labels`` (inputs,) index the classes, each of which
@@ -53,20 +53,20 @@ def cut(
     """
     network = Network(origin.architecture, origin.weights)
     observer = LocalObserver(origin, network, [Piece(0, images)], progress)
-    return cut_with(observer, origin, slugs, labels, options)
+    return decompose_observed(observer, origin, slugs, labels, options)
 
 
-def cut_with(
+def decompose_observed(
     observer: Observer,
     origin: Origin,
     slugs: Sequence[str],
     labels: NDArray[np.integer],
     options: DecomposeOptions,
     accept: Callable[[Sample, Logits], None] | None = None,
-) -> Cut:
-    """As ``cut``, with images that only ``observer`` sees.
+) -> DecomposedModules:
+    """As ``decompose_origin``, with images that only ``observer`` sees.
 
-    ``accept`` may raise when it is told the sample and the origin's logits, before anything is cut.
+    ``accept`` is called with the sample and the origin's logits before any module is made; it may raise.
     """
     sample = draw(labels, len(origin.classes), options.samples_per_class, options.seed)
     activity, logits = observer.activity(sample, segments(sample), options)
@@ -76,7 +76,7 @@ def cut_with(
     build = _Builder(origin, activity, sample, options)
     kept = activity.keep(sample)
     modules = [build.module(cls, slugs[cls], activity.unpack(kept[cls])) for cls in range(len(origin.classes))]
-    return Cut(tuple(_fitted(observer, modules, logits, sample, options)), activity.sites, sample)
+    return DecomposedModules(tuple(_fitted(observer, modules, logits, sample, options)), activity.sites, sample)
 
 
 def _warn_short(origin: Origin, sample: Sample) -> None:
@@ -129,7 +129,7 @@ class _Builder:
         none = (0,) * len(concern)
         keep, last_conv, to_input = tangled, none, none
         if self.options.backtrack != "none":
-            keep = self._walk(head, tangled, "last-conv")
+            keep = self._backtracked(head, tangled, "last-conv")
             last_conv = removed_counts(tangled, keep)
         if self.options.backtrack == "input":
             before, keep = keep, self._walk(head, tangled, "input")
@@ -143,7 +143,7 @@ class _Builder:
         )
         return keep, stages
 
-    def _walk(self, head: Head, keep: Masks, backtrack: Any) -> Masks:
+    def _backtracked(self, head: Head, keep: Masks, backtrack: Any) -> Masks:
         options = self.options
         return backtracked(
             self.origin.architecture,
@@ -165,7 +165,7 @@ def _fitted(
     one pass serve; only the others are run again, with their masks.
     """
     inputs = [np.concatenate([sample.indices[m.index], sample.unconcerned(m.index)]) for m in modules]
-    others = [place for place, module in enumerate(modules) if not _answers_as_its_origin(module, options)]
+    others = [place for place, module in enumerate(modules) if not _has_margins_of_origin(module, options)]
     again = observer.margins(
         [modules[place] for place in others], [inputs[place] for place in others], options.batch_size
     )
@@ -180,5 +180,5 @@ def _fitted(
     return result
 
 
-def _answers_as_its_origin(module: Module, options: DecomposeOptions) -> bool:
+def _has_margins_of_origin(module: Module, options: DecomposeOptions) -> bool:
     return options.observe == "relu" and not any(module.stages.last_conv) and not any(module.stages.input)

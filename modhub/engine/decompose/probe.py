@@ -102,7 +102,7 @@ def observe(
 
     ``images`` are raw, (inputs, H, W, C), an array or rows that are read as they are needed. Gives the activity of
     every segment, and the origin's logits, float32 (observed inputs, classes), for the inputs in ascending order.
-    ``progress`` is told batches done and in all.
+    ``progress`` is called with batches done and in all.
     """
     probe = _probe_of(network, weights, contract, sites, batches.group)
     activity = Activity(sites, parts)

@@ -170,7 +170,7 @@ def _parts(piece: Piece) -> Iterable[Piece]:
 
 
 class ClusterObserver:
-    """An observer (``observing.Observer``) whose pieces are observed by workers. ``progress`` is told pieces."""
+    """An observer (``observing.Observer``) whose pieces are observed by workers. ``progress`` is called with pieces."""
 
     def __init__(
         self, cluster: Cluster, origin: Origin, pieces: Sequence[Piece], progress: StepProgress | None

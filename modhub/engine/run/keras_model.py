@@ -1,4 +1,4 @@
-"""A Keras model of the user's own as a classifier to be measured. Any layers will do: it is run, not cut."""
+"""A Keras model of the user's own as a classifier to be measured. Any layers will do: it is run, not decomposed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SLACK = 2e-2
 class KerasClassifier:
     """``model`` on raw images: ``(x * rescale - mean) / std`` is what it was trained on.
 
-    One output a class, probabilities or logits, told apart by their values; a single output is the second class's
+    One output a class, probabilities or logits, distinguished by their values; a single output is the second class's
     probability or logit. ``classes`` are in the order of the outputs. Raises UnsupportedModel, InvalidData, UsageError.
     """
 
