@@ -50,6 +50,7 @@ from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest
 from modhub.spec.refs import ModelRef
 from modhub.storage.urls import open_store
+from modhub.storage.verify import verified_blob
 
 VERSION = "1.0.0"
 MIB = 2**20
@@ -57,7 +58,7 @@ MIB = 2**20
 
 @dataclass
 class Store:
-    """Where registries of one kind lie. ``files`` is the yardstick's file system, ``fresh`` names an empty place."""
+    """Where registries of one kind are. ``files`` is the yardstick's file system, ``fresh`` names an empty place."""
 
     name: str
     fresh: Callable[[], str]
@@ -92,7 +93,14 @@ def small() -> Package:
 
 def synthetic(modules: int, module_bytes: int, weights_bytes: int) -> Package:
     classes = [f"class {number}" for number in range(modules)]
-    return Package(*release("bench/net", None, classes=classes, module_bytes=module_bytes, weights_bytes=weights_bytes))
+    manifest, stored = release(
+        "bench/net", None, classes=classes, module_bytes=module_bytes, weights_bytes=weights_bytes
+    )
+    blobs = {
+        record.sha256: verified_blob([stored[record.sha256]], record, what="a blob", hint="")
+        for record in manifest.blobs.values()
+    }
+    return Package(manifest, blobs)
 
 
 def copy(files: tuple[Any, Any], names: dict[str, str], *, bulk: tuple[bool, bool]) -> None:

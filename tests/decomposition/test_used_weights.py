@@ -16,7 +16,7 @@ from tests.small_origins import quadrant_modules
 
 
 def random_masks(module: Module, seed: int) -> dict[str, Any]:
-    """Any nodes of a site, but whole channels where a pooling follows: what it lets through is known by channel only."""
+    """Any nodes of a site, but whole channels where a pooling follows: what it lets through is per channel."""
     random, pooled = np.random.default_rng(seed), {"stem:0"}
     keep = {}
     for site, shape in module.keep.shapes.items():

@@ -132,7 +132,7 @@ class _Builder:
             keep = self._backtracked(head, tangled, "last-conv")
             last_conv = removed_counts(tangled, keep)
         if self.options.backtrack == "input":
-            before, keep = keep, self._walk(head, tangled, "input")
+            before, keep = keep, self._backtracked(head, tangled, "input")
             to_input = removed_counts(before, keep)
         stages = Stages(
             concern=tuple(int(mask.sum()) for mask in concern.values()),
