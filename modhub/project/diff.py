@@ -176,7 +176,7 @@ def lock_difference(before: LockedProject, after: LockedProject) -> LockDifferen
     return LockDifference(moves(before, after), _settings(_lock_settings(before), _lock_settings(after)))
 
 
-#: What the project file itself sets and no move of a class tells.
+#: What the project file itself sets and no move of a class shows.
 _OWN_SETTINGS = ("name", *(each.name for each in fields(ClassifierSettings)))
 
 

@@ -1,7 +1,7 @@
 """A project's two files on disk: found, read, and written so that a crash leaves what ``sync`` repairs.
 
-Order of writes: the lockfile, then the project file; each in one step. Whoever dies between the two leaves the project
-file as it was beside a lock of something else, which the digest of its requests tells; ``sync`` then locks again what
+Order of writes: the lockfile, then the project file; each in one step. A crash between the two leaves the project
+file as it was beside a lock of something else, which the digest of its requests shows; ``sync`` then locks again what
 the project file says. Where the second write fails, the first is taken back.
 """
 
@@ -116,7 +116,7 @@ def write_state(before: ProjectState | None, folder: Path, text: str, lock: Lock
     """Write both files; a project without classes has no lockfile. What is the same already is left alone.
 
     ``before`` is None for a new project. Raises Conflict, kind ``changed-meanwhile``, when somebody else changed the
-    project file since ``before`` was read, or ``project-exists`` when a new project is not the one that lies there
+    project file since ``before`` was read, or ``project-exists`` when a new project is not the one that is there
     unfinished; and StorageError, after which both files are as they were.
     """
     if before is None:

@@ -200,7 +200,7 @@ def read_project(data: bytes, *, what: str = PROJECT_FILE) -> ProjectFile:
 
 
 def _unknown_keys(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, list[str]]]:
-    """Each key that no project file has: the table it stands in, itself, and those that there are."""
+    """Each key that no project file has: the table it is in, itself, and those that there are."""
     tables: list[tuple[tuple[str | int, ...], Any, type[BaseModel]]] = [((), value, ProjectFile)]
     tables.append((("project",), value.get("project"), ProjectTable))
     stages = value.get("verify")
@@ -213,7 +213,7 @@ def _unknown_keys(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, .
 
 
 def _problems(file: ProjectFile) -> Iterator[tuple[tuple[str | int, ...], ModhubError]]:
-    """What types alone do not tell, each with its place."""
+    """What types alone do not find, each with its place."""
     if file.project.size is not None and file.project.adapt is None:
         error = UsageError("a size was given without adapt", hint='add adapt = "resize", or leave the size out.')
         yield ("project", "size"), error
@@ -227,7 +227,7 @@ def _problems(file: ProjectFile) -> Iterator[tuple[tuple[str | int, ...], Modhub
     for label in file.classes:
         if first.setdefault(composed(label), label) != label:
             twice = UsageError(
-                f"the class {shown(label)} stands twice, its accents written in two ways",
+                f"the class {shown(label)} occurs twice, its accents written in two ways",
                 kind="duplicate-label",
                 hint="leave one of the two, or give it another label.",
             )
@@ -314,7 +314,7 @@ def _not_toml(text: str, error: ValueError, what: str) -> UsageError:
     if key is not None:
         table, name, first = key
         thing = "the class" if table == "classes" else "the short name" if table == "models" else "the key"
-        reason = f"{thing} {shown(name)} stands twice, first in line {first}"
+        reason = f"{thing} {shown(name)} occurs twice, first in line {first}"
         return _bad(what, line, reason, "leave one of the two, or give it another label.")
     return _bad(what, line, f"it is not TOML: {plain(str(error))}", "correct that line.")
 

@@ -60,8 +60,8 @@ def measured_accuracy(
     """The accuracy on those images of ``data`` whose class the composite has, as ``columns_of`` matches them.
 
     ``top_5`` counts the five best, or all where there are fewer. With ``compare`` a composite that does not run exactly
-    is run as it would be exact as well. ``progress`` is told images done and in all. Raises InvalidData when the data
-    has no image of any class.
+    is run as it would be exact as well. ``progress`` is called with images done and in all. Raises InvalidData when the
+    data has no image of any class.
     """
     recognised = [module.name for module in composite.modules]
     known = truth_of(data.y, data.classes, composite.classes, recognised)

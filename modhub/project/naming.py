@@ -1,4 +1,4 @@
-"""How a module that somebody typed is written into a project file: with a range, and without the user's own aliases."""
+"""How a module's name as typed is written into a project file: with a range, and without the user's own aliases."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def written(
     """The names to write for ``refs``, as typed, which mean ``named``, one each.
 
     As cargo does: without a range of its own a module gets that of all releases compatible with the one found. An alias
-    of the user's or a registry's becomes a short name of the project, so that it means the same for everybody. Where a
-    whole model is named, those of its modules that are ``there`` already are left out.
+    of the user's or a registry's becomes a short name of the project, so that it means the same on every machine. Where
+    a whole model is named, those of its modules that are ``there`` already are left out.
     """
     known = {(pin.digest, pin.ref.cls) for pin in there}
     result = Written([])
@@ -57,7 +57,7 @@ def one_module(ref: str, label: str) -> str:
 
 
 def compatible_with(version: str) -> str:
-    """``^1.2.0`` for 1.2.0; a pre-release or a build stands for itself alone."""
+    """``^1.2.0`` for 1.2.0; a pre-release or a build means itself alone."""
     return version if "-" in version or "+" in version else f"^{version}"
 
 

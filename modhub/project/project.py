@@ -63,8 +63,8 @@ class Project:
         """The project in ``folder``; by default in this folder or the nearest above it that has one.
 
         ``registry`` and ``cache`` are used in the place of what the project and the user's configuration name;
-        ``offline`` uses the cache alone. ``progress`` is told what is fetched, bytes done and in all. Raises NotFound,
-        kind ``no-project``.
+        ``offline`` uses the cache alone. ``progress`` is called with what is fetched, bytes done and in all. Raises
+        NotFound, kind ``no-project``.
         """
         return cls(find_folder(folder), ProjectOptions(registry, cache, offline, progress))
 
@@ -224,7 +224,7 @@ class Project:
         """Replay the lock: digests in all registries, bytes in the cache, the data's fingerprint, the accuracy.
 
         What differs is in the result's ``problems``. Raises only what keeps it from looking at all: no lockfile, or one
-        that was changed by hand. ``progress`` is told images done and in all.
+        that was changed by hand. ``progress`` is called with images done and in all.
         """
         return replayed(self._session(), measure=measure, progress=progress)
 

@@ -1,8 +1,8 @@
 """Writes an edit into the text of a project file: comments, order and formatting stay, only what differs changes.
 
-What differs is told from two values, the file that the text says and the one that it is to say. The text that comes out
-is read again, and one that does not say exactly that is never given back (kind ``uneditable``). Tables are edited
-through their bodies, because a key is to stand behind the last key, and not behind the comments that lead to the next
+What differs follows from two values, the file that the text says and the one that it is to say. The new text is read
+again, and one that does not say exactly that is never returned (kind ``uneditable``). Tables are edited
+through their bodies, because a key belongs behind the last key, and not behind the comments that lead to the next
 table; each step parses the text anew, because tomlkit finds no key that was put into a body.
 """
 
@@ -49,7 +49,7 @@ def new_text(name: str) -> str:
 
 
 def rewritten(text: str, after: ProjectFile, comments: Mapping[str, str] | None = None) -> str:
-    """``text`` brought to say ``after``; ``comments`` stand behind new classes, by label.
+    """``text`` changed to say ``after``; ``comments`` are written behind new classes, by label.
 
     Registries and short names come or go, classes and stages become those of the recipe; all else in ``after`` is what
     the text says. Raises UsageError, kind ``uneditable``.
@@ -141,7 +141,7 @@ def _kept_stages(
 ) -> tuple[dict[int, dict[int, str]], list[int]]:
     """The stages of ``before`` of which two classes or more stay: number -> position of each that stays -> its label.
 
-    And the numbers of those in ``after`` that are new. New ones stand behind the others, so whatever comes behind a new
+    And the numbers of those in ``after`` that are new. New ones come behind the others, so all that comes behind a new
     one is new too.
     """
     kept: dict[int, dict[int, str]] = {}
@@ -166,7 +166,7 @@ def _pairs(stage: Stage[str]) -> list[tuple[int | None, str]]:
 
 
 def _positions(pairs: Sequence[tuple[int | None, str]], whole: Sequence[tuple[int | None, str]]) -> list[int] | None:
-    """Where in ``whole`` the ``pairs`` stand, when it has all of them in their order."""
+    """Where in ``whole`` the ``pairs`` are, when it has all of them in their order."""
     found: list[int] = []
     for pair in pairs:
         start = found[-1] + 1 if found else 0

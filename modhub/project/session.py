@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 class ProjectOptions:
     """Where modules come from, in the place of what project and configuration name; ``offline``: the cache alone.
 
-    ``progress`` is told what is fetched, bytes done and in all; ``before_running`` is called before a network is built.
+    ``progress`` is called with what is fetched, bytes done and in all; ``before_running`` is called before a network is
+    built.
     """
 
     registry: RegistryUrls = None
@@ -96,7 +97,7 @@ class Session:
         return [registry_url(self.folder, url) for url in urls]
 
     def places(self, file: ProjectFile | None = None, *, or_cached: bool = False) -> Places:
-        """``or_cached``: what is installed stands in, with a warning, for a registry that cannot be reached."""
+        """``or_cached``: what is installed replaces, with a warning, a registry that cannot be reached."""
         registry, cache = self.registry(file), self.options.cache
         if or_cached and not self.options.offline:
             return Places.open_or_cached(registry, cache)
@@ -130,7 +131,7 @@ class Session:
             label = find_class(name, by_label)
             base = _base_of(file, name) if label is None else by_label[label].ref.release.name
             models = {ref.name for ref in locked if base in (ref.name, ref.namespace)}
-            # By an alias that is not the project's own, which only the classes written with it tell.
+            # By an alias that is not the project's own, which only the classes written with it show.
             named = [label for label, ref in file.classes.items() if file.expanded(ref).base == base]
             models |= {by_label[label].ref.release.name for label in named if label in by_label}
             if not models:
@@ -208,7 +209,7 @@ class Session:
     # Locking and writing
 
     def edit(self, file: ProjectFile, keep: Collection[ModelRef], comments: Mapping[str, str] | None = None) -> Change:
-        """``commit`` of the text changed to say ``file``; ``comments`` stand behind new classes, by label."""
+        """``commit`` of the text changed to say ``file``; ``comments`` are written behind new classes, by label."""
         return self.commit(rewritten(self.state.text, file, comments), keep)
 
     def commit(
@@ -281,8 +282,8 @@ class Session:
         if self.options.before_running is not None:
             self.options.before_running()
         progress = self.options.progress
-        told = None if progress is None else lambda done, total: progress("measuring", done, total)
-        found = measured_accuracy(self.composite(locked, into), data, spec=spec, compare=True, progress=told)
+        report = None if progress is None else lambda done, total: progress("measuring", done, total)
+        found = measured_accuracy(self.composite(locked, into), data, spec=spec, compare=True, progress=report)
         return replace(locked, accuracy=found.accuracy), found.agreement
 
     def _spec(self, data: str) -> str:

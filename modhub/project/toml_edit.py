@@ -1,8 +1,8 @@
-"""Bodies of tomlkit's tables, edited in place: the ground under ``rewriting``.
+"""Bodies of tomlkit's tables, edited in place, for ``rewriting``.
 
 tomlkit's own methods put a new key behind the comments that lead to the next table, and cannot move keys. A body is a
 list of pairs of a key and an item; comments and blank lines have None as their key. Only rendering may follow an edit
-here, since it looks at bodies alone; whoever asks by key again parses the text anew.
+here, since it looks at bodies alone; reading by key again takes parsing the text anew.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def remove_tables(document: TOMLDocument, name: str, numbers: Sequence[int]) -> 
 
 
 def _take_over(document: TOMLDocument, position: int, removed: Body, before: Body | None = None) -> None:
-    """Let what stood behind a table's last key stand in the place of the blank line before the table.
+    """Move what was behind a table's last key to the place of the blank line before the table.
 
-    ``before`` is the body in front of it; by default that of whatever stands in front of ``position``.
+    ``before`` is the body in front of it; by default that of what is in front of ``position``.
     """
     keys = [i for i, (key, _) in enumerate(removed) if key is not None]
     tail = removed[keys[-1] + 1 :] if keys else removed
@@ -101,7 +101,7 @@ def tables_of(document: TOMLDocument, name: str) -> list[Any]:
 
 
 def last_body(body: Body) -> Body:
-    """Where the lines at the end of ``body`` stand: in its last table, if there is one."""
+    """The body that has the last lines of ``body``: its last table, if there is one."""
     item = body[-1][1] if body else None
     if item is not None and hasattr(item, "body"):
         item = item.body[-1]
@@ -111,7 +111,7 @@ def last_body(body: Body) -> Body:
 
 
 def end_with_blank_line(body: Body) -> None:
-    """Let a blank line stand at the end."""
+    """Add a blank line at the end, unless there is one."""
     if not body or not isinstance(body[-1][1], Whitespace) or not body[-1][1].s.endswith("\n"):
         body.append((None, Whitespace("\n")))
 

@@ -44,8 +44,8 @@ class Tree:
 
 @dataclass(frozen=True)
 class Age:
-    """How one class stands. Versions are None where no release may be chosen; ``yanked`` is why the locked one is
-    withdrawn, if it is."""
+    """What one class could be updated to. Versions are None where no release may be chosen; ``yanked`` is why the
+    locked one is withdrawn, if it is."""
 
     label: str
     module: str

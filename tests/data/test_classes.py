@@ -236,5 +236,5 @@ def test_a_project_is_edited_by_labels_in_either_form():
             edits.with_classes(PROJECT.replace(NFD, "tea").replace(NFC, "tea"), {NFD: "a/b:c"}).encode()
         ).classes
     )
-    with pytest.raises(UsageError, match=r"line 6: the class .* stands twice, its accents written in two ways"):
+    with pytest.raises(UsageError, match=r"line 6: the class .* occurs twice, its accents written in two ways"):
         read_project(PROJECT.replace("dog = ", f'"{NFC}" = ').encode())

@@ -78,7 +78,7 @@ FAULTS = [
     ("project = 3", 1, "project is '3'", "wanted is a table [project]"),
     ("[project]\nname = 3\n", 2, "project.name is '3'", "a text of 1 to 500 characters"),
     ('[project]\nname = "a\\nb"\n', 2, r"project.name is 'a\nb'", "without control characters"),
-    (HEAD + 'name = "b"\n', 3, "the key 'name' stands twice, first in line 2", "leave one of the two"),
+    (HEAD + 'name = "b"\n', 3, "the key 'name' occurs twice, first in line 2", "leave one of the two"),
     (HEAD + "size = [64]\n", 3, "project.size is '[64]'", "height and width in pixels, 1 to 65536 each"),
     (HEAD + "size = [64, 0]\n", 3, "project.size is '[64, 0]'", "height and width"),
     (HEAD + "size = [64.0, 64]\n", 3, "project.size is '[64.0, 64]'", "height and width"),
@@ -106,7 +106,7 @@ FAULTS = [
     (
         HEAD + '[classes]\ncat = "a:b"\n\ncat = "c:d"\n',
         6,
-        "the class 'cat' stands twice, first in line 4",
+        "the class 'cat' occurs twice, first in line 4",
         "another label",
     ),
     (HEAD + '[classes]\n"" = "a:b"\n', 4, "'' cannot be a label", "use 1 to 500 characters"),
@@ -115,7 +115,7 @@ FAULTS = [
     (HEAD + '[models]\na = "b"\nb = "a"\n', 4, "leads in a circle: a -> b -> a", "namespace/model"),
     (HEAD + '[models]\na = "me/net:cat"\n', 4, "which is more than a model", "namespace/model"),
     (HEAD + '[models]\nA = "me/net"\n', 4, "the short name 'A' is not a valid name", "lower-case"),
-    (HEAD + '[models]\na = "me/net"\na = "me/two"\n', 5, "the short name 'a' stands twice, first in line 4", None),
+    (HEAD + '[models]\na = "me/net"\na = "me/two"\n', 5, "the short name 'a' occurs twice, first in line 4", None),
     (
         HEAD + CLASSES + '[[verify]]\nclasses = ["cat", "dgo"]\nmodules = ["a:b", "c:d"]\n',
         6,
