@@ -15,7 +15,7 @@ from modhub.composition.recipe import Mode
 from modhub.package.module import Module
 from modhub.spec.manifest import FusedAgreement
 
-#: ``auto`` fuses from this share of equal labels on; on fewer images such a share cannot be told.
+#: ``auto`` fuses from this share of equal labels on; fewer images cannot show such a share.
 AGREES_FROM: Final = 0.999
 LEAST_EXAMPLES: Final = 1000
 
@@ -73,7 +73,7 @@ def _agrees(recorded: FusedAgreement) -> bool:
 
 def _judged(recorded: FusedAgreement) -> str:
     if recorded.examples < LEAST_EXAMPLES:
-        return f"its release records {agreement_text(recorded)}, and {LEAST_EXAMPLES:,} images are the least to tell"
+        return f"its release records {agreement_text(recorded)}, and at least {LEAST_EXAMPLES:,} images are needed"
     more = "" if _agrees(recorded) else f", and {AGREES_FROM:.1%} is needed"
     return f"its release records {agreement_text(recorded)}{more}"
 

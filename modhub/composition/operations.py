@@ -54,7 +54,7 @@ def on_scale_of(module: Module, old: Module) -> Module:
 
     Two networks' margins need not be comparable. ``sigmoid(scale (m - threshold))`` is a probability in both, so the
     margin that means the same to ``old`` is ``(scale / scale_old) (m - threshold) + threshold_old``: another head, the
-    same masks. The answers of the module alone stay; in a vote it counts as the one in whose place it stands.
+    same masks. The answers of the module alone stay; in a vote it counts as the module that it replaces.
     """
     factor = np.float32(module.scale / old.scale)
     kernel, bias = module.head.kernel * factor, module.head.bias * factor

@@ -1,8 +1,8 @@
 """A recipe: all that says how modules become one classifier, as one value. Pure, and without numpy.
 
 A plan, a project file and a lockfile each hold one recipe, of modules, of names as written, and of pinned modules. So
-an edit is written once, here, on columns; callers that have labels look the columns up first. Labels are what somebody
-chose or the class's own name, so that in a plan two may be equal; in a project they are distinct.
+an edit is written once, here, on columns; callers that have labels look the columns up first. Labels are
+the user's choice or the class's own name, so in a plan two may be equal; in a project they are distinct.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ClassifierSettings:
 
 @dataclass(frozen=True)
 class GivenSettings:
-    """The settings that somebody named; None for those left to the composites, or to the default."""
+    """The settings that were named; None for those left to the composites, or to the default."""
 
     adapt: Adapt | None = None
     size: Size | None = None

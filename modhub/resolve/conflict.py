@@ -92,7 +92,7 @@ def _pair_with_fixed(
 
 def _pair(members: Sequence[ResolutionMember]) -> tuple[ConflictingPair, ResolutionMember | None]:
     """Two that agree in no version; else two that agree only where the third, which comes with them, does not."""
-    # For each group of the first request, the member that refused it was walked to its end.
+    # For each group of the first request, all candidates of the member that refused it were read.
     for one, other in combinations([member for member in members if member.exhausted], 2):
         if one.found.keys().isdisjoint(other.found):
             return (one, other), None

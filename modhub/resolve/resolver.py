@@ -186,7 +186,7 @@ def _without_index(name: str, place: str) -> NotFound:
     return NotFound(
         f"{place} names the model {name} but lists no release of it: its index is incomplete.",
         kind="no-index",
-        hint="its keeper can repair that: modhub registry reindex.",
+        hint="its administrator can repair that: modhub registry reindex.",
         name=name,
         registry=place,
     )

@@ -66,7 +66,7 @@ def test_auto_fuses_where_the_release_records_enough():
         (
             recorded(1.0, examples=999),
             "its release records 100.00 % equal labels of all 3 classes on 999 images of held out, "
-            "and 1,000 images are the least to tell",
+            "and at least 1,000 images are needed",
         ),
     ],
 )
