@@ -35,7 +35,7 @@ class Activity:
 
     def merge(self, rows: NDArray[np.int64], packed: Bits) -> None:
         """OR ``packed`` (n, bytes), activity observed elsewhere, into the segments that ``rows`` (n,) names."""
-        # Row by row: numpy's reduceat would walk down every column.
+        # Row by row: numpy's reduceat would go through every column.
         for row, bits in zip(rows, packed, strict=True):
             self.rows[row] |= bits
 

@@ -1,6 +1,6 @@
 """Threshold and scale of a module: when is its margin a yes, and how sure is it?
 
-``m > 0`` only says that a class stands above the mean of the others, which 4 of 10 modules say of every image. So a
+``m > 0`` only says that a class is above the mean of the others, which 4 of 10 modules say of every image. So a
 logistic curve ``sigmoid(scale * (m - threshold))`` is fitted to the margins of the observed inputs.
 Source: Platt, Probabilistic outputs for support vector machines, 1999, with his smoothed targets.
 """
@@ -28,7 +28,7 @@ def fit_platt(concerned: Margins, unconcerned: Margins, *, what: str = "a module
     slope, offset = _newton((m - centre) / spread, target) if spread > 0 else (0.0, 0.0)
     if not np.isfinite(slope) or slope <= 1e-6:
         warnings.warn(
-            f"the margins of {what} do not rise with its class; its threshold lies midway between the two means.",
+            f"the margins of {what} do not rise with its class; its threshold is midway between the two means.",
             stacklevel=2,
         )
         return float((np.mean(concerned) + np.mean(unconcerned)) / 2), 1.0

@@ -2,7 +2,7 @@
 
 Tangling identification wants, for a class with E_c observed inputs, the first n_c inputs of every other class. So each
 class's inputs, in a seeded order, are split into segments at the n_c that occur; one pass that records one activity row
-a segment then serves all classes. Inside a batch, images stand in groups of one segment each, so that the device can
+a segment then serves all classes. Inside a batch, images are in groups of one segment each, so that the device can
 reduce a group to one row; groups are filled up by repeating an image, which an OR does not notice.
 """
 
@@ -28,7 +28,7 @@ def class_order(count: int, class_index: int, seed: int) -> Indices:
 
 
 def unconcerned_share(concerned: int, others: int) -> int:
-    """How many inputs of each of ``others`` classes stand against a class of so many ``concerned`` inputs, 1 : 1."""
+    """How many inputs of each of ``others`` classes a class of so many ``concerned`` inputs is compared with, 1 : 1."""
     return max(1, concerned // others)
 
 
@@ -50,7 +50,7 @@ class Sample:
         return tuple(unconcerned_share(count, others) for count in self.counts)
 
     def unconcerned(self, cls: int) -> Indices:
-        """The inputs that stand against class ``cls``: of every other class the first n_c, as many as there are."""
+        """The inputs that class ``cls`` is compared with: of every other class the first n_c, as many as there are."""
         share = self.shares[cls]
         return np.concatenate([own[:share] for k, own in enumerate(self.indices) if k != cls])
 
@@ -125,7 +125,7 @@ def observed(sample: Sample, parts: Sequence[Segment]) -> Observed:
 
 
 def pack_rows(chosen: Observed, batch_size: int) -> Batches:
-    """Pack inputs, at least one, of which those of one segment stand together, into batches of ``batch_size`` images.
+    """Pack inputs, at least one, of which those of one segment are adjacent, into batches of ``batch_size`` images.
 
     The group size is the divisor of ``batch_size`` that wastes least: large groups repeat images, small ones leave the
     reduction to the host.

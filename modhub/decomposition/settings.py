@@ -1,4 +1,4 @@
-"""All that a decomposition is told beside the network and its data, as one value."""
+"""The settings of a decomposition, beside the network and its data, as one value."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The data sets that are known by name, through ``keras.datasets``.
 
 keras downloads them once into its own cache. Importing this module does not import keras; loading does. The class names
-stand here because keras gives only indices: in its order, spelled as the data sets' own meta files spell them.
+are here because keras gives only indices: in its order, spelled as the data sets' own meta files spell them.
 """
 
 from __future__ import annotations

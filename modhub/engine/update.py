@@ -106,7 +106,7 @@ class JointNetworks:
         return [column for column in range(len(self.modules)) if self.origin_of(column) == origin]
 
     def views(self, modules: Sequence[Module], images: NDArray[Any], *, only_changing: bool = False) -> Views:
-        """What ``modules``, which stand in the places of the composite's own, make of raw images.
+        """What ``modules``, used in place of the composite's own, make of raw images.
 
         With ``only_changing`` the margins of the others are left out, as NaN.
         """
@@ -252,7 +252,7 @@ def with_thresholds(
 ) -> tuple[Module, ...]:
     """The changing modules with threshold and scale fitted to their margins (n, k) on the update's examples.
 
-    Against each class's own examples stand equally many of all others, as in a decomposition.
+    Each class's own examples are fitted against equally many of all others, as in a decomposition.
     """
     order = shuffled_by_class(labels, len(modules), seed)
     result = []

@@ -1,6 +1,6 @@
 """Which way of updating is kept: judged on examples that did not fit it, and in doubt none.
 
-Candidates are compared by their log-loss on held-out examples, which tells them apart with fewer examples than the
+Candidates are compared by their log-loss on held-out examples, which separates them with fewer examples than the
 share of right answers does. The margins of each may first be multiplied by one factor, which changes no vote, so that
 nothing wins by being merely better scaled.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from modhub.updating.fitting import Doubles, Views, changed_margins, fit, log_softmax, tempered
 
-#: Strengths of the prior that are tried. With few examples a class, held-out examples cannot tell them apart.
+#: Strengths of the prior that are tried. With few examples a class, held-out examples cannot separate them.
 STRENGTHS = (10.0, 30.0, 100.0, 300.0)
 FEW_STRENGTHS = (100.0,)
 ENOUGH_FOR_STRENGTHS = 10

@@ -7,7 +7,7 @@ minimised. What may change, from the least to the most constrained, with z the s
 
 ``a``, ``t`` and the direction ``s`` are shared by all modules of one origin, ``b`` and ``u`` are the module's own. Each
 has a normal prior centred on "no change", its precision a fixed multiple of ``strength``: an infinite strength is
-voting. That origins are told apart mostly by what all their modules share is what makes few examples enough: with own
+voting. Few examples are enough because origins differ mostly in what all their modules share: with own
 directions alone 20 examples a class gain nothing (docs/results.md). The result is linear in the features, so it is a
 head like any other: the modules stay modules.
 """

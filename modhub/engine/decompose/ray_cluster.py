@@ -104,7 +104,7 @@ class Cluster:
     ) -> ClusterObserver:
         if any(isinstance(piece.images, RawRows) for piece in pieces):
             raise UsageError(
-                "batches are set down on this machine, where the workers of a cluster cannot read them.",
+                "batches are kept on this machine, where the workers of a cluster cannot read them.",
                 kind="bad-data",
                 hint='save them as .npz shards and give their URL, or use engine="local".',
             )

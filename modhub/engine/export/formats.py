@@ -48,7 +48,7 @@ def plan_description(plan: Plan) -> dict[str, Any]:
 
 
 def write_format(model: keras.Model, description: Mapping[str, Any], kind: Format, path: Path) -> None:
-    """Write ``model`` (raw images to margins) to ``path``, where nothing stands yet.
+    """Write ``model`` (raw images to margins) to ``path``, which does not exist yet.
 
     ``description`` is what ``plan_description`` gives. Raises UnsupportedModel, kind ``unsupported-operator``, for an
     operator that the format lacks, and UsageError, kind ``missing-extra``; OSError when the disk refuses.

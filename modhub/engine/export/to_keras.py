@@ -56,7 +56,7 @@ def to_keras(plan: Plan, *, name: str = "composite") -> KerasModel:
 def _decided(margins: Any, votes: Any, columns: Sequence[int]) -> Any:
     """One stage of ``votes.decided``: the margins (N, k) in which ``votes`` (N, columns) give out those of a stage."""
     width = margins.shape[1]
-    # Not argmax, whose care about -0.0 takes operators that ONNX lacks.
+    # Not argmax, whose handling of -0.0 takes operators that ONNX lacks.
     winner = ops.top_k(margins, 1)[1]
     asked = ops.any(ops.equal(ops.cast(winner, "int32"), np.array([columns], np.int32)), axis=1, keepdims=True)
     here = ops.take(margins, np.array(columns, np.int32), axis=1)

@@ -23,7 +23,7 @@ from modhub.errors import UnsupportedModel, plain
 
 _BATCH: Final = 64
 
-#: What a user's own program would do; it is run as it stands here.
+#: What a user's own program would do; it is run exactly as it is written here.
 _PROGRAM: Final = f"""
 import json, sys, zipfile
 import numpy as np

@@ -67,7 +67,7 @@ def _read(file: Path) -> str:
         return ""
 
 
-#: Free bytes to reckon with where a machine does not tell.
+#: Free bytes to assume where a machine does not report them.
 UNKNOWN_FREE: Final = 1024 * MIB
 #: Bytes that the intermediate results of one chunk take at most, however much is free: more is no faster.
 MOST_CHUNK: Final = 128 * MIB
@@ -93,8 +93,8 @@ def free_bytes(
 
 def images_in_chunk(free: int, bytes_an_image: int, batch_size: int) -> int:
     """How many images' intermediate results are held at once: whole batches, one at least."""
-    room = min(free // _CHUNK_SHARE, MOST_CHUNK) // max(1, bytes_an_image)
-    return max(1, room // batch_size) * batch_size
+    budget = min(free // _CHUNK_SHARE, MOST_CHUNK) // max(1, bytes_an_image)
+    return max(1, budget // batch_size) * batch_size
 
 
 def images_in_batch(free: int, bytes_an_image: int, batch_size: int) -> int:

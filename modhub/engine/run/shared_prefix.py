@@ -49,7 +49,7 @@ class Tails:
         self._beginning = compiled(beginning, after=FEW)
         # Called for each of the masks, so that already the first images are worth compiling for, unless those are few.
         self._tail = compiled(tail, after=0 if len(masks) > FEW else FEW)
-        # An accelerator has room for all of them, and would wait for each.
+        # An accelerator's memory holds all of them, and it would wait for each.
         self._each = [mask_tensors(mask, self._lacking) for mask in masks] if has_accelerator() else None
         self._masks = masks
 

@@ -1,7 +1,7 @@
 """One built network for each trunk: composites of the same origin, however they were made, run the same layers.
 
-A network is known while somebody uses it, and with the very weights that it was built of: a fingerprint alone would be
-believed of origins that nobody has verified.
+A network is shared while it is in use, and only with the very weights that it was built of: going by the fingerprint
+alone would trust origins that were not verified.
 """
 
 from __future__ import annotations
