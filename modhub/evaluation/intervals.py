@@ -2,9 +2,9 @@
 
 Percentile intervals over seeded resamples of the images. Drawing N images with replacement and counting is drawing the
 counts from a binomial or multinomial distribution, so counts are drawn and images never are: the same distribution, at
-a cost that does not grow with N. Where every resample would say the same, it tells nothing of how far off the figure
-may be: the exact (Clopper-Pearson) bound stands in where all or none are right, Wilson's interval where whole classes
-are and others are not.
+a cost that does not grow with N. Where all resamples are equal, they say nothing about how far off the figure may
+be: the exact (Clopper-Pearson) bound is used where all or none are right, Wilson's interval where whole classes are
+and others are not.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def match_labels(
 
     Classes without an image do not matter. Raises InvalidData, kind ``labels-do-not-match``, for images of a class that
     the classifier does not know, unless ``drop_unknown`` leaves them out and some remain, and kinds ``no-images`` and
-    ``one-class`` for data that tell nothing.
+    ``one-class`` for data that cannot measure anything.
     """
     if not len(y):
         raise InvalidData(f"{data} has no images.", kind="no-images", hint="give at least one of every class.")

@@ -122,7 +122,7 @@ def check_replacement(
     data: ImageData,
     compose: Callable[[Sequence[Module]], Composite],
 ) -> CheckResult:
-    """Whether ``decomposition`` may stand, as ``version``, where the newest release of its model in ``registry`` does.
+    """Whether ``decomposition`` may replace, as ``version``, the newest release of its model in ``registry``.
 
     Releases that were withdrawn do not count. ``data`` are those of ``check``. Raises as ``checked`` does.
     """

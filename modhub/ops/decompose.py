@@ -42,7 +42,7 @@ def decompose(
 ) -> Decomposition:
     """Decompose a trained Keras image classifier into one module per output class (Pan & Rajan, ICSE 2022).
 
-    ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which stand
+    ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which are
     in the order of the model's outputs. Data larger than memory: give, without ``y``, an iterable of (x, y) batches,
     which is run through once and written to a temporary file, or the URL of one .npz or of a folder of .npz shards,
     whose own ``classes`` serve where none are given. Batches that repeat for ever need ``steps``, the number to

@@ -42,7 +42,7 @@ MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 
 #: What can be evaluated: what ``compose`` takes, a project, a Keras model, or a path of one of these.
 Evaluable = Composable | Sequence[Composable] | Project | KerasModel | Path
-#: What can lie at a path.
+#: What can be at a path.
 Place = Literal["model", "project", "decomposition"]
 
 
@@ -222,7 +222,7 @@ def subject_of(what: Evaluable, data: ImageData, options: EvaluateOptions, name:
 
 
 def place_of(what: str | Path) -> Place | None:
-    """What lies at a path: a model's file, a project or a decomposition. None for what can only be a name.
+    """What is at a path: a model's file, a project or a decomposition. None for what can only be a name.
 
     Raises NotFound for a path at which there is none of these.
     """

@@ -80,7 +80,7 @@ def export(
     the name's suffix says it. The artifact takes raw images float32 (N, H, W, C), gives margins float32 (N, k), and has
     the class names inside. It is read back without modhub and compared with the composite on ``check``: raw images
     (N, H, W, C), or the path of an image, a folder of images or an .npz with x; without it on synthetic ones. ``force``
-    replaces an artifact that stands there. ``doing`` is called with what happens, in words.
+    replaces an artifact that is there. ``doing`` is called with what happens, in words.
 
     Raises Incompatible, kind ``export-differs``, when a margin differs by more than 1e-4; UnsupportedModel, kind
     ``unsupported-operator``, for an operator that the format lacks; Conflict, UsageError, InvalidData, StorageError.
@@ -120,24 +120,24 @@ def check_export(out: Path, format: Format | None, *, force: bool = False) -> Fo
 
 
 def _format_of(out: Path, format: Format | None) -> Format:
-    """The format that was named or that the suffix tells. Raises UsageError where they contradict each other."""
+    """The format that was named or that the suffix means. Raises UsageError where they contradict each other."""
     if format is not None and format not in FORMATS:
         raise UsageError(
             f"{format!r} is no format.", kind="bad-format", hint=f"use {', '.join(FORMATS)}.", format=str(format)
         )
     suffix = out.suffix.lower()
-    told = _SUFFIXES.get(suffix)
+    by_suffix = _SUFFIXES.get(suffix)
     if format is None:
-        if told is None:
+        if by_suffix is None:
             raise UsageError(
-                f"{str(out)!r} does not tell a format by its end.",
+                f"{str(out)!r} has no suffix that names a format.",
                 kind="bad-format",
                 hint=f"end it in .keras or .onnx, or name one of {', '.join(FORMATS)}.",
                 path=str(out),
             )
-        return told
+        return by_suffix
     wanted = next(end for end, kind in _SUFFIXES.items() if kind == format)
-    if suffix != wanted if wanted else told not in (None, "saved-model"):
+    if suffix != wanted if wanted else by_suffix not in (None, "saved-model"):
         how = f"ends in {wanted}" if wanted else "is a folder"
         raise UsageError(
             f"{str(out)!r} is no name for {format}, which {how}.",

@@ -26,7 +26,7 @@ from modhub.settings.private_keys import load_signer
 
 @dataclass(frozen=True)
 class Release:
-    """What ``publish`` gives. ``created`` is False when equal content stood there already; sizes in bytes."""
+    """What ``publish`` gives. ``created`` is False when equal content was there already; sizes in bytes."""
 
     ref: ModelRef
     digest: str

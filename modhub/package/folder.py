@@ -36,9 +36,9 @@ class Package:
 
 
 def save_package(package: Package, folder: Path) -> Path:
-    """Write ``package`` to ``folder``, replacing a package that stands there; all of it or nothing.
+    """Write ``package`` to ``folder``, replacing a package that is there; all of it or nothing.
 
-    Raises Conflict when something else stands there, StorageError when the disk refuses.
+    Raises Conflict when something else is there, StorageError when the disk refuses.
     """
     try:
         if _holds_something_else(folder):

@@ -277,7 +277,7 @@ def test_graphs_need_tensorflow(tmp_path: Path, plain: Composite, monkeypatch: p
         ("folder", {}, Conflict, "output-exists", "exists. Hint: choose another name."),
         ("folder", {"force": True}, Conflict, "output-exists", "exists and is no SavedModel. Hint: choose a"),
         ("there", {"format": "saved-model", "force": True}, Conflict, "output-exists", "exists. Hint: choose another"),
-        ("pets.h5", {}, UsageError, "bad-format", "does not tell a format by its end. Hint: end it in .keras or .onnx"),
+        ("pets.h5", {}, UsageError, "bad-format", "has no suffix that names a format. Hint: end it in .keras or .onnx"),
         ("pets.keras", {"format": "tflite"}, UsageError, "bad-format", "'tflite' is no format. Hint: use keras, "),
         ("pets.h5", {"format": "keras"}, UsageError, "bad-format", "is no name for keras, which ends in .keras. Hint:"),
         ("pets.onnx", {"format": "saved-model"}, UsageError, "bad-format", "is no name for saved-model, which is a f"),
