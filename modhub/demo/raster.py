@@ -1,4 +1,4 @@
-"""The one way in which both demonstration data sets become images, so that nothing but the strokes tells them apart.
+"""The one way in which both demonstration data sets become images, so that they differ in nothing but the strokes.
 
 scikit-learn's digits are 32x32 bitmaps whose 4x4 blocks were counted: 8x8 cells of 0 to 16, the figure filling the
 height. Letters go through the same counting, and both through the same enlargement to 16x16 grey levels.

@@ -1,6 +1,6 @@
 """The whole of modhub once, on origins that are trained on the spot: train, decompose, publish, install, compose.
 
-Plain functions over the public calls; whoever draws a table (the command line does) passes callbacks. Accuracies are
+Plain functions over the public calls; callers that draw a table (the command line does) pass callbacks. Accuracies are
 measured on test images that neither training nor decomposition has seen, of exactly the classes that can be answered.
 """
 
@@ -82,7 +82,7 @@ class TrainedOrigin:
 
 
 def run(workdir: str | Path, emit: Callable[[Step], None], *, doing: Callable[[str], None] | None = None) -> list[Step]:
-    """Tell the story, writing only below ``workdir``, an existing folder; the steps in order.
+    """Run the story, writing only below ``workdir``, an existing folder; the steps in order.
 
     ``emit`` gets every step as it finishes, ``doing`` a line for people while one runs. Raises ModhubError
     (``missing-extra``) without scikit-learn or matplotlib.
@@ -102,8 +102,8 @@ def run(workdir: str | Path, emit: Callable[[Step], None], *, doing: Callable[[s
     test = _Test(digits.test, letters.test)
     story.composite("compose", " + ".join(pair), partial(story.compose, pair), test)
     ten = story.composite("compose", "demo/digits-b:0..4 + demo/letters:a..e", partial(story.compose, TEN), test)
-    mended = story.composite("swap", "3 by demo/digits:3", partial(ten.swap, "3", "demo/digits:3"), test)
-    story.composite("remove", "b", partial(mended.remove, "b"), test)
+    repaired = story.composite("swap", "3 by demo/digits:3", partial(ten.swap, "3", "demo/digits:3"), test)
+    story.composite("remove", "b", partial(repaired.remove, "b"), test)
     return story.steps
 
 

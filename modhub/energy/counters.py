@@ -58,7 +58,7 @@ class Tally:
             return
         step = value - self._last
         if step < 0:
-            # A counter that goes back without a known range was set back: nothing tells what passed meanwhile.
+            # A counter that goes back without a known range was set back: nothing says what was used meanwhile.
             step = max(0.0, step + self.counter.wraps_at) if self.counter.wraps_at else 0.0
         self._joules += step
         self._last, self._heard = value, now
@@ -76,7 +76,7 @@ WATTS_PER_CORE: Final = 4.0
 #: Watts of one GiB of memory: 3 W for each module of 8 GiB, the rule of thumb that such tools share.
 WATTS_PER_GIB: Final = 3 / 8
 _GIB: Final = 2**30
-#: Where a platform does not tell a process's memory.
+#: Where a platform does not report a process's memory.
 _UNKNOWN_MEMORY_GIB: Final = 4.0
 
 

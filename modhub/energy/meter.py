@@ -37,7 +37,7 @@ class EstimateWarning(UserWarning):
 
 @dataclass
 class Instruments:
-    """The counters to read, and time. ``missing`` tells why a part has no counter of its own.
+    """The counters to read, and time. ``missing`` says why a part has no counter of its own.
 
     ``wait`` lets so many seconds pass. A part without any counter counts as absent, with the reason as its source,
     except where ``unread`` names it: then it is there and cannot be read.
@@ -54,7 +54,7 @@ class Instruments:
 
     @property
     def estimated(self) -> list[PowerPart]:
-        """The parts that no counter tells, memory aside: many processors have none for it."""
+        """The parts that no counter measures, memory aside: many processors have none for it."""
         guessed = {counter.part for counter in self.counters if counter.estimate} | self.unread
         return [part for part in PARTS if part in guessed and part != "dram"]
 
@@ -63,7 +63,7 @@ class Instruments:
         with self._lock:
             if self._background is None:
                 counters = [counter for counter in self.counters if not counter.estimate]
-                # An estimate counts this process alone: nobody waits for a background of nothing.
+                # An estimate counts this process alone: there is no background to wait for.
                 if not counters:
                     return 0.0, {}
                 start = self.clock()

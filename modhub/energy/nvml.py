@@ -46,7 +46,7 @@ def _counter(nvml: Any, handle: Any, number: int, clock: Callable[[], float]) ->
     try:
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except nvml.NVMLError:
-        # GPUs older than Volta tell their power alone.
+        # GPUs older than Volta report their power alone.
         watts = _asked(nvml, nvml.nvmlDeviceGetPowerUsage, handle)
         return Counter("gpu", "NVML power, sampled", device, integrated(watts, clock))
     return Counter("gpu", "NVML", device, _asked(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle))

@@ -16,7 +16,7 @@ _TITLES = {"cpu": "CPU", "dram": "DRAM", "gpu": "GPU"}
 class Figure:
     """One part's mean power over the work. ``devices`` counts packages, memories, GPUs; 0 says that there is none.
 
-    ``background_watts`` is what the machine drew before the work began. ``estimate`` tells a figure that no counter
+    ``background_watts`` is what the machine drew before the work began. ``estimate`` marks a figure that no counter
     gave; ``source`` says how each came about.
     """
 
@@ -43,7 +43,7 @@ class Figure:
 
     @property
     def is_drowned(self) -> bool:
-        """Whether the work cannot be told from the background."""
+        """Whether the work cannot be distinguished from the background."""
         return self.watts > 0 and self.watts <= self.background_watts
 
     def __str__(self) -> str:

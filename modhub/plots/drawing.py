@@ -17,7 +17,7 @@ from modhub.errors import Conflict, StorageError, UsageError
 from modhub.spec.places import is_folder, is_there
 from modhub.storage import files
 
-#: One hue for amounts, light to dark, and what stands beside it.
+#: One hue for amounts, light to dark, and what is drawn beside it.
 AMOUNTS: Final = "Blues"
 STRONG: Final = "#1f5a96"
 SOFT: Final = "#9fc1e3"
@@ -111,5 +111,5 @@ def save(figure: Any, path: Path) -> Path:
 
 
 def shortened(name: str, most: int = 28) -> str:
-    """A name that leaves room for the plot."""
+    """A name short enough to leave space for the plot."""
     return name if len(name) <= most else name[: most - 1] + "…"

@@ -1,7 +1,7 @@
 """An evaluation in pictures: confusion, reliability, recall of every class, kept nodes per layer, overlap of modules.
 
-Made to be read for two classes as well as for two hundred: sizes grow with what is shown, numbers stand in cells while
-there is room for them, names stand at the axes while they can be read.
+Made to be read for two classes as well as for two hundred: sizes grow with what is shown, numbers are written in cells
+while they fit, names at the axes while they can be read.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def draw_reliability(evaluation: Evaluation) -> Any:
 
 
 def recall(evaluation: Evaluation) -> Any:
-    """A matplotlib Figure: one bar a class, best first, with its interval; a mark where its module alone stands."""
+    """A matplotlib Figure: one bar a class, best first, with its interval; a mark for its module alone."""
     rows = sorted((row for row in evaluation.classes if row.recall is not None), key=_recall_of, reverse=True)
     figure, axes = _bars([row.name for row in rows], 6.4)
     place = np.arange(len(rows))
