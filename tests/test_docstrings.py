@@ -22,7 +22,7 @@ TRAINED = "decompose"
 
 
 def examples() -> dict[str, doctest.DocTest]:
-    """By name all docstrings with examples: of the public names and their methods, and of what stands in ``ops``."""
+    """By name all docstrings with examples: of the public names and their methods, and of what is in ``ops``."""
     finder = doctest.DocTestFinder(exclude_empty=True)
     homes = [importlib.import_module(f"modhub.ops.{each.name}") for each in pkgutil.iter_modules(ops.__path__)]
     own = [

@@ -233,7 +233,7 @@ LEAN = {
     "install cifar10/r56:cat": {"modhub.ops.search"},
 }
 
-#: Runs a command and tells what it brought in, beside what click and pydantic are made of.
+#: Runs a command and prints what it loaded, beside what click and pydantic are made of.
 LOADING = """
 import json, runpy, sys
 import click, pydantic

@@ -1,4 +1,4 @@
-"""Models from files: what is no model, or has code of its own, is told before keras is asked, or as keras says it."""
+"""Models from files: what is no model, or has code of its own, is refused before keras loads, or as keras says."""
 
 from __future__ import annotations
 

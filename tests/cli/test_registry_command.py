@@ -75,9 +75,9 @@ def test_fsck_names_what_is_damaged_and_repairs_it(run: Run, registry: Registry,
     assert (failed.code, failed.out) == (5, "")
     assert json.loads(failed.err)["error"] == "damaged-registry"
     assert [found["kind"] for found in json.loads(failed.err)["findings"]] == ["truncated"]
-    mended = run("registry", "fsck", registry.url, "--repair-from", "copy")
-    assert (mended.code, mended.out.splitlines()[1].split()[0]) == (0, "repaired")
-    assert mended.out.endswith("everything is as it should be, 1 repaired.\n")
+    repaired = run("registry", "fsck", registry.url, "--repair-from", "copy")
+    assert (repaired.code, repaired.out.splitlines()[1].split()[0]) == (0, "repaired")
+    assert repaired.out.endswith("everything is as it should be, 1 repaired.\n")
     assert run("registry", "fsck", registry.url).code == 0
     itself = run("registry", "fsck", registry.url, "--repair-from", registry.url)
     assert (itself.code, "cannot be repaired from itself" in itself.err) == (2, True)
@@ -190,8 +190,8 @@ def test_a_release_is_carried_in_one_file(run: Run, registry: Registry, tmp_path
 
 
 def test_a_file_that_carries_nothing(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "cut.modhub").write_bytes(b"")
-    for file in ("cut.modhub", "missing.modhub", "."):
+    (tmp_path / "truncated.modhub").write_bytes(b"")
+    for file in ("truncated.modhub", "missing.modhub", "."):
         done = run("registry", "import", file, "there")
         assert done.code in (2, 3, 5), file
         assert file in done.err

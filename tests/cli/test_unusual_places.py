@@ -63,7 +63,7 @@ def test_what_no_file_system_takes(run: Callable[..., Result], command: list[str
     monkeypatch.chdir(tmp_path)
     done = run(*command, "--json")
     if done.code == 0:
-        # Nothing lies in a cache of that name.
+        # There is nothing in a cache of that name.
         assert command[0] in ("list", "cache")
         return
     error = json.loads(done.err.splitlines()[-1])

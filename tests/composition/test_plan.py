@@ -1,4 +1,4 @@
-"""Plans: labels that tell modules apart, inputs that must agree, and changes that give new plans."""
+"""Plans: labels that distinguish modules, inputs that must agree, and changes that give new plans."""
 
 from __future__ import annotations
 

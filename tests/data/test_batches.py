@@ -1,4 +1,4 @@
-"""Batches set down on disk are the arrays that they were cut from; what does not fit together is refused by name."""
+"""Batches written to disk are the arrays that they were taken from; what does not fit together is refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shards at a URL are the data that was cut into them; what is wrong with one is said of that one."""
+"""Shards at a URL are the data that was split into them; what is wrong with one is said of that one."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from tests.oracle.keras_models import build, styles
 from tests.oracle.networks import Network, examples, networks
 from tests.oracle.origins import assert_same_masks, assume_exact, observation_of, oracle_modules, origin_of, slugs_of
 
-# Networks without training need not tell their classes apart, and the fit of a threshold says so.
+# Networks without training need not separate their classes, and the fit of a threshold says so.
 pytestmark = pytest.mark.filterwarnings("ignore:.*do not rise with its class")
 
 LAYER_KINDS = [

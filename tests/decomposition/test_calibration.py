@@ -108,7 +108,7 @@ def test_uneven_numbers_move_the_threshold_to_the_larger_side():
 def test_margins_that_run_backwards_warn_and_lie_midway():
     random = np.random.default_rng(10)
     concerned, unconcerned = random.normal(-3, 1, 200), random.normal(1, 1, 100)
-    with pytest.warns(UserWarning, match=r"the margins of me/net:cat do not rise .* lies midway"):
+    with pytest.warns(UserWarning, match=r"the margins of me/net:cat do not rise .* is midway"):
         threshold, scale = fit_platt(concerned, unconcerned, what="me/net:cat")
     assert scale == 1.0
     assert threshold == pytest.approx((concerned.mean() + unconcerned.mean()) / 2)

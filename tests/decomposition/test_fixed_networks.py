@@ -20,7 +20,7 @@ from tests.oracle.masks import sites
 from tests.oracle.networks import Examples, Network
 from tests.oracle.origins import assert_same_masks, observation_of, oracle_modules, origin_of, slugs_of
 
-# Networks without training need not tell their classes apart, and the fit of a threshold says so.
+# Networks without training need not separate their classes, and the fit of a threshold says so.
 pytestmark = pytest.mark.filterwarnings("ignore:.*do not rise with its class")
 
 

@@ -36,7 +36,7 @@ def test_the_pair_is_the_one_confused_most(answers: list[tuple[int, int]]) -> No
         sum(one == other == CLASSES.index(name) for one, other in answers) / max(1, labels.count(CLASSES.index(name)))
         for name in pair
     ]
-    assert recalls[0] <= recalls[1], "the faulty class stands first"
+    assert recalls[0] <= recalls[1], "the faulty class comes first"
 
 
 def test_every_class_weighs_the_same() -> None:

@@ -93,26 +93,26 @@ def test_neither_brightness_nor_background_tells_the_origins_apart(digits: Split
 
 def best_threshold_accuracy(a: NDArray[Any], b: NDArray[Any]) -> float:
     balanced = [
-        (np.mean(a <= cut) + np.mean(b > cut)) / 2 for cut in np.unique(np.concatenate([a, b]).astype(np.float64))
+        (np.mean(a <= bound) + np.mean(b > bound)) / 2 for bound in np.unique(np.concatenate([a, b]).astype(np.float64))
     ]
     return float(max(max(balanced), 1 - min(balanced)))
 
 
 def test_training_depends_on_its_seed_alone(digits: Splits) -> None:
     few = digits.train.take(np.arange(128))
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def weights(seed: int, *, disturb: int) -> NDArray[np.float32]:
         random.seed(disturb)
         np.random.seed(disturb)
-        network = train_small_cnn(few, seed=seed, epochs=2, progress=lambda *at: told.append(at))
+        network = train_small_cnn(few, seed=seed, epochs=2, progress=lambda *at: reported.append(at))
         assert np.random.randint(10**9) == np.random.RandomState(disturb).randint(10**9)
         return np.concatenate([array.ravel() for array in network.get_weights()])
 
     first = weights(5, disturb=1)
     assert np.allclose(first, weights(5, disturb=2), atol=1e-4)
     assert not np.allclose(first, weights(6, disturb=1), atol=1e-2)
-    assert told == [(1, 2), (2, 2)] * 3
+    assert reported == [(1, 2), (2, 2)] * 3
 
 
 @pytest.mark.parametrize(

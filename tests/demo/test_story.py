@@ -1,4 +1,4 @@
-"""The story, told once in a process of its own with an empty home: its figures, and that it writes nowhere else."""
+"""The story, run once in a process of its own with an empty home: its figures, and that it writes nowhere else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from modhub.demo.story import StoryAccuracy
 
-TELL = """
+PROGRAM = """
 import dataclasses, json, sys
 from modhub.demo.story import run
 emitted, lines = [], []
@@ -28,7 +28,7 @@ print(json.dumps({
 
 
 @dataclass(frozen=True)
-class Told:
+class Outcome:
     steps: list[dict[str, Any]]
     emitted: bool
     lines: list[str]
@@ -42,79 +42,79 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     root = tmp_path_factory.mktemp("story")
     home, workdir = root / "home", root / "work"
     home.mkdir()
     workdir.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MODHUB", "XDG"))}
     ran = subprocess.run(
-        [sys.executable, "-c", TELL, str(workdir)],
+        [sys.executable, "-c", PROGRAM, str(workdir)],
         env=kept | {"HOME": str(home), "KERAS_HOME": tempfile.mkdtemp(dir=root), "MPLCONFIGDIR": str(root / "mpl")},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
-    return Told(
+    return Outcome(
         **json.loads(ran.stdout),
         workdir=workdir,
         elsewhere={str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()},
     )
 
 
-def test_the_steps_come_in_the_order_of_the_work(told: Told) -> None:
-    assert [step["name"] for step in told.steps] == [
+def test_the_steps_come_in_the_order_of_the_work(outcome: Outcome) -> None:
+    assert [step["name"] for step in outcome.steps] == [
         *["train"] * 3, *["decompose"] * 3, "publish", "install", "compose", "compose", "swap", "remove",
     ]  # fmt: skip
-    assert told.emitted
-    assert "training demo/letters: epoch 15 of 15" in told.lines
-    assert "publishing" in told.lines
+    assert outcome.emitted
+    assert "training demo/letters: epoch 15 of 15" in outcome.lines
+    assert "publishing" in outcome.lines
 
 
-def test_both_networks_learn(told: Told) -> None:
-    accuracy = {step["what"]: step["accuracy"] for step in told.steps if step["name"] == "train"}
+def test_both_networks_learn(outcome: Outcome) -> None:
+    accuracy = {step["what"]: step["accuracy"] for step in outcome.steps if step["name"] == "train"}
     assert accuracy["demo/digits"] >= 0.96
     assert accuracy["demo/letters"] >= 0.93
 
 
-def test_modules_together_answer_as_their_origin(told: Told) -> None:
+def test_modules_together_match_their_origin(outcome: Outcome) -> None:
     for name in ("demo/digits", "demo/letters", "demo/digits-b"):
-        cut = next(step for step in told.steps if (step["name"], step["what"]) == ("decompose", name))
-        trained = next(step for step in told.steps if (step["name"], step["what"]) == ("train", name))
-        assert cut["baseline"] == trained["accuracy"]
-        assert cut["accuracy"] == pytest.approx(cut["baseline"], abs=0.01)
+        decomposed = next(step for step in outcome.steps if (step["name"], step["what"]) == ("decompose", name))
+        trained = next(step for step in outcome.steps if (step["name"], step["what"]) == ("train", name))
+        assert decomposed["baseline"] == trained["accuracy"]
+        assert decomposed["accuracy"] == pytest.approx(decomposed["baseline"], abs=0.01)
 
 
-def test_classes_of_different_origins_work_together(told: Told) -> None:
-    pair = told.step("compose", "demo/digits:3")
+def test_classes_of_different_origins_work_together(outcome: Outcome) -> None:
+    pair = outcome.step("compose", "demo/digits:3")
     assert pair["classes"] == ["3", "a"]
     assert pair["balanced"] >= 0.96
-    ten = told.step("compose", "demo/digits-b")
+    ten = outcome.step("compose", "demo/digits-b")
     assert ten["classes"] == [*"01234", *"abcde"]
     assert 0.85 <= ten["balanced"] <= 0.97
 
 
-def test_the_swap_mends_the_poor_module(told: Told) -> None:
-    before, after = told.step("compose", "demo/digits-b"), told.step("swap")
+def test_the_swap_repairs_the_poor_module(outcome: Outcome) -> None:
+    before, after = outcome.step("compose", "demo/digits-b"), outcome.step("swap")
     assert after["classes"] == before["classes"]
     assert after["balanced"] >= max(0.95, before["balanced"] + 0.02)
 
 
-def test_the_removed_class_is_gone(told: Told) -> None:
-    left = told.step("remove")
+def test_the_removed_class_is_gone(outcome: Outcome) -> None:
+    left = outcome.step("remove")
     assert left["classes"] == [*"01234", *"acde"]
     assert left["balanced"] >= 0.95
 
 
-def test_everything_is_written_below_the_folder_given(told: Told) -> None:
+def test_everything_is_written_below_the_folder_given(outcome: Outcome) -> None:
     releases = {
-        path.relative_to(told.workdir / "registry" / "releases").as_posix()
-        for path in (told.workdir / "registry" / "releases").rglob("*.json")
+        path.relative_to(outcome.workdir / "registry" / "releases").as_posix()
+        for path in (outcome.workdir / "registry" / "releases").rglob("*.json")
     }
     assert releases == {"demo/digits/1.0.0.json", "demo/letters/1.0.0.json", "demo/digits-b/1.0.0.json"}
-    assert any((told.workdir / "cache").rglob("*"))
-    assert told.elsewhere == set()
+    assert any((outcome.workdir / "cache").rglob("*"))
+    assert outcome.elsewhere == set()
 
 
 def test_balanced_accuracy_weighs_every_class_equally() -> None:

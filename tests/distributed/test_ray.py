@@ -19,7 +19,7 @@ from modhub.engine.decompose import ray_cluster
 from modhub.errors import InvalidData, ModhubError, UsageError
 from tests.small_origins import quadrants, quadrants_model
 
-CUTS = (0, 7, 50, 90, 120)
+BOUNDS = (0, 7, 50, 90, 120)
 #: Backtracking takes nodes away, so that modules are run again under their masks.
 OPTIONS = {"name": "shapes/quadrants", "rescale": 1 / 255, "batch_size": 32, "delta": "q30", "backtrack": "input"}
 
@@ -35,7 +35,7 @@ def cluster():
 @pytest.fixture
 def shards(tmp_path):
     data = quadrants()
-    for number, (start, stop) in enumerate(pairwise(CUTS)):
+    for number, (start, stop) in enumerate(pairwise(BOUNDS)):
         np.savez(tmp_path / f"{number}.npz", x=data.x[start:stop], y=data.y[start:stop], classes=data.classes)
     return tmp_path
 

@@ -171,7 +171,7 @@ print(json.dumps([grown, decomposition.package.manifest.digest]))
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process its peak so")
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux has a process's peak in a file")
 def test_memory_does_not_grow_with_data_in_batches():
     """Peak resident memory of child processes, beyond what decomposing one batch took: 281 MiB of images."""
 
@@ -184,7 +184,7 @@ def test_memory_does_not_grow_with_data_in_batches():
 
     (in_batches, one), (in_arrays, other) = child(True), child(False)
     assert one == other
-    # The peak before it had room for some of the 281 MiB, more or less of them from run to run.
+    # The peak before it covered some of the 281 MiB, more or less of them from run to run.
     assert in_arrays > 120
     assert in_batches < 60
 

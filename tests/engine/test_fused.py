@@ -50,8 +50,8 @@ def by_hand(modules, images):
     for module in modules[1:]:
         for site in union:
             union[site] |= module.keep[site]
-    everybody = PackedMasks.of(union)
-    return np.stack([margins_by_hand(replace(module, keep=everybody), images) for module in modules], axis=1)
+    joint = PackedMasks.of(union)
+    return np.stack([margins_by_hand(replace(module, keep=joint), images) for module in modules], axis=1)
 
 
 @pytest.mark.parametrize("make", [masked_modules, conv_modules])

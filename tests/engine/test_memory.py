@@ -77,7 +77,7 @@ def test_a_machine_that_tells_nothing(tmp_path):
     assert memory.free(tmp_path, tmp_path) == UNKNOWN_FREE
 
 
-@pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="only Linux tells in files")
+@pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="only Linux says it in files")
 def test_this_machine_tells():
     assert 0 < memory.free() < 2**50
 
@@ -191,7 +191,7 @@ def child(count: int, spare: int) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's peak in a file")
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux has a process's peak in a file")
 def test_memory_does_not_grow_with_the_images_and_keeps_to_a_real_limit():
     """24,000 images of 8,192 features are 750 MiB of features a module; 400 MiB are all that the limit leaves."""
     found = child(24_000, 400 * MIB)

@@ -45,7 +45,7 @@ def test_what_is_read_answers_as_the_model_does(name):
     exact = all(layer.compute_dtype in ("float32", "float64") for layer in model._flatten_layers())
     tolerance = 1e-5 if exact else 2e-2
     np.testing.assert_allclose(answers(origin), expected, rtol=tolerance, atol=tolerance * max(1, abs(expected).max()))
-    assert np.ptp(expected, axis=0).max() > 1e-3, "these images do not tell the model's weights apart"
+    assert np.ptp(expected, axis=0).max() > 1e-3, "these images do not distinguish the model's weights"
     check_reading(model, origin, IMAGES)
     assert all(value.dtype == np.float32 for value in origin.weights.values())
 

@@ -25,7 +25,7 @@ def two_quadrants(seed: int) -> ImageData:
 
 
 def test_augmented_images_are_crops_of_the_image_or_its_mirror() -> None:
-    """Each image is a ramp, so that a crop tells where it was cut: inside, values step by one row and one column."""
+    """Each image is a ramp, so that a crop shows where it was taken: inside, values step by one row and one column."""
     ramp = (np.arange(16)[:, None] * 16 + np.arange(16))[..., None].astype(np.uint8)
     seen = augmented(np.stack([ramp] * 200), np.random.default_rng(0))
     padded = np.pad(ramp, ((2, 2), (2, 2), (0, 0)), mode="reflect").astype(np.float32)

@@ -157,11 +157,11 @@ def test_differences_that_no_resample_would_change_are_not_known_exactly(images)
 @pytest.mark.parametrize("right", [60, 0])
 def test_an_update_and_an_evaluation_give_one_interval(right):
     labels = np.arange(60) % 4
-    told = measured(np.arange(60) < right, labels, ("a", "b", "c", "d"), seed=0)
+    given = measured(np.arange(60) < right, labels, ("a", "b", "c", "d"), seed=0)
     found = Resampling().mean_share(np.full(4, right // 4), np.full(4, 15))
-    assert told.interval == (found.low, found.high)
+    assert given.interval == (found.low, found.high)
     exact = stats.binomtest(right, 60).proportion_ci(0.95, method="exact")
-    assert told.interval == pytest.approx((exact.low, exact.high))
+    assert given.interval == pytest.approx((exact.low, exact.high))
 
 
 def test_a_share_of_nothing_is_none():

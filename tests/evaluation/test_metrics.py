@@ -80,7 +80,7 @@ def test_the_best_few_are_those_of_scikit_learn(classes, images, count, seed):
     ours = among_best(ranking, truth, count).mean()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # With two classes it wants one column, so there it is told nothing new.
+        # With two classes it wants one column, so there it adds nothing.
         if classes > 2:
             theirs = sk.top_k_accuracy_score(truth, ranking, k=count, labels=range(classes))
             assert math.isclose(ours, theirs)

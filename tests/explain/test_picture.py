@@ -95,7 +95,7 @@ def _rgba(colour: str) -> Any:
     ("classes", "layers", "origins"), [(2, 3, 1), (10, 55, 1), (15, 24, 1), (110, 19, 4), (15, 9, 15)]
 )
 def test_nothing_overlaps(classes: int, layers: int, origins: int) -> None:
-    """No two texts of the picture, and no text lies on a bar or a threshold."""
+    """No two texts of the picture, and no text overlaps a bar or a threshold."""
     figure = figure_of(explanation(classes, layers=layers, origins=origins))
     texts: list[Any] = [figure._suptitle]
     things: list[Any] = []

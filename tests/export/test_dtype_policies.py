@@ -1,4 +1,4 @@
-"""What somebody set for training, mixed precision or another floatx, changes neither what runs nor what is exported."""
+"""What the user set for training, mixed precision or another floatx, changes neither what runs nor what is exported."""
 
 from __future__ import annotations
 

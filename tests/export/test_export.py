@@ -367,7 +367,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert out.startswith("2 classes on 1 trunk(s); input 8x8x1 grey, 0..255\nsaved bars.onnx (onnx, ")
     assert "read back without modhub: margins differ by " in out
     assert "at most, on 5 images of images.npz" in out
-    # What it prints to be copied works as it stands.
+    # What it prints to be copied works as it is.
     found: dict[str, Any] = {}
     exec(err[err.index("import json") :], found)
     assert found["classes"] == ["horizontal", "vertical"]

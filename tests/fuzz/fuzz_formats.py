@@ -62,7 +62,7 @@ def frame_spoilt(chance: Random, content: bytes) -> bytes:
         case 6:
             return lying(content, len(content), window=chance.choice((0, 0x38, 0x88, 0xF8, 0xFF)))
         case 7:
-            # A dictionary is named that nobody has.
+            # An unknown dictionary is named.
             return _MAGIC + bytes([0xC3, 0x38, 1, 2, 3, 4]) + lying(content, len(content))[6:]
         case 8:
             half = frame(content)

@@ -57,7 +57,7 @@ _LARGE = 1500
 
 
 class WrongAnswer(Exception):
-    """A ModhubError that nobody should be shown."""
+    """An error that no user should see."""
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ def _spoil(chance: Random, holder: Any, key: Any, places: Sequence[tuple[Any, An
             holder[f"\x7ftwice{key}\x7f"] = holder.pop(key)
         case 7:
             there, other = chance.choice(places)
-            # Where it stood may have gone with an earlier change.
+            # Its place may have gone with an earlier change.
             if other in there if isinstance(there, dict) else other < len(there):
                 there[other], holder[key] = holder[key], deepcopy(there[other])
         case 8 if isinstance(holder, list):
@@ -255,7 +255,7 @@ def _nested(chance: Random, value: Any) -> Any:
 
 
 def to_json(value: Any) -> bytes:
-    """``value`` as canonical JSON would be, whatever stands in it; never raises."""
+    """``value`` as canonical JSON would be, whatever is in it; never raises."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
     text = _TWICE.sub(rb'"\1":null,"\1"', text)
     return _RAW.sub(lambda match: RAW_TEXTS[int(match[1]) % len(RAW_TEXTS)], text)

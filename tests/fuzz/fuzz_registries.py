@@ -122,7 +122,7 @@ class Unlisted:
         self.modified, self.answers_for_missing = store.modified, store.answers_for_missing
 
     def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"nobody may ask a store that cannot list, or write, for {name}")
+        raise AssertionError(f"a store that cannot list, or write, was asked for {name}")
 
 
 @contextmanager
@@ -195,7 +195,7 @@ def _read_release(registry: Registry, ref: ModelRef) -> Manifest:
     return manifest
 
 
-# Care
+# Administration
 
 
 def _read_fsck(case: Case) -> bool:
@@ -355,7 +355,7 @@ KINDS = [
     Kind("registries", 6, _registry, _read_listed),
     Kind("registries that cannot list", 4, _registry, _read_unlisted),
     Kind("signed registries", 3, _registry, _read_signed),
-    Kind("care of a registry", 1, _registry, _read_fsck),
+    Kind("administration of a registry", 1, _registry, _read_fsck),
     Kind("mirrors", 1, _registry, _read_mirror),
     Kind("caches", 1.5, _cache, _read_cache),
     Kind("installations", 1, _registry, _read_install),

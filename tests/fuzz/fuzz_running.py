@@ -172,15 +172,15 @@ def _awaited(process: Any, receiver: Connection, at_hand: Path, patience: float)
 def _work(task: Task, sender: Connection, at_hand: Path) -> None:
     module = importlib.import_module(task.module)
     kind = next(kind for kind in module.KINDS if kind.name == task.name)
-    tally, told = Tally(task.name), time.monotonic()
+    tally, reported = Tally(task.name), time.monotonic()
     _hold_to(task.memory)
 
     def read(case: Case) -> None:
-        nonlocal told
+        nonlocal reported
         Failure(task.name, "", "", case).save(at_hand)
         read_once(kind, case, tally)
-        if time.monotonic() - told > 0.1:
-            told = time.monotonic()
+        if time.monotonic() - reported > 0.1:
+            reported = time.monotonic()
             sender.send((tally, False))
 
     if task.way == "mutated":

@@ -233,7 +233,7 @@ def _chain(model: type[Any], name: str, entries: list[dict[str, Any]]) -> list[A
 
 
 ALIASES = _chain(AliasRecord, "n", [{"target": "you/other"}, {"target": None}, {"target": "me/net"}])
-YANKS = _chain(YankRecord, "me/net/1.1.0", [{"yanked": True, "reason": "it was cut from the wrong data"}])
+YANKS = _chain(YankRecord, "me/net/1.1.0", [{"yanked": True, "reason": "it was made from the wrong data"}])
 TOMBSTONES = _chain(TombstoneRecord, "you/other/2.0.0-rc.1", [{"reason": "a request from the owner of the images"}])
 REVOCATIONS = _chain(RevocationRecord, "1f" * 32, [{"reason": "the laptop was stolen"}])
 

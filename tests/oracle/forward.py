@@ -56,7 +56,7 @@ def logits(kernel: np.ndarray, bias: np.ndarray, vector: np.ndarray) -> list[flo
 
 
 def is_exact(values: Values) -> bool:
-    """Whether float32 sums over these values are exact in any order: few bits, and room for sums of many of them."""
+    """Whether float32 sums over these values are exact in any order: few bits, and digits for sums of many."""
     for array in values.values():
         largest = max((abs(float(value)) for value in array.flat), default=0.0)
         bits = 0

@@ -179,7 +179,7 @@ def test_a_record_that_promises_more_than_such_bytes_can_hold_is_refused():
 
 
 def test_more_than_what_it_is_can_have_is_refused_before_decoding():
-    """The blob table lies outside the digest, so a host may promise what it likes."""
+    """The digest does not cover the blob table, so a host may promise anything."""
     decoded = encode_weights(ORIGIN.weights)
     wanted = wanted_weights(ORIGIN.architecture, len(ORIGIN.classes))
     most = most_bytes(wanted, len(encode(decoded).stored))

@@ -28,7 +28,7 @@ def save(folder, seed):
 
 
 def seeds_in(folder):
-    """Which package stands in ``folder``, whole; None when there is none."""
+    """Which package is in ``folder``, whole; None when there is none."""
     try:
         found = load_package(folder).manifest.digest
     except NotFound:
@@ -151,7 +151,7 @@ def test_a_second_save_that_dies_leaves_the_old_package_or_the_new_one(folder, t
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(tmp_path / "old", folder)
     assert seeds_in(folder) == 1
-    # Only death between two renames leaves the name empty; the old package then lies beside it.
+    # Only death between two renames leaves the name empty; the old package is then beside it.
     assert 0 in seen
     assert seen - {0, 1} == (set() if how == "interrupt" else {None})
 

@@ -1,4 +1,4 @@
-"""Architectures that somebody wrote by hand, under true checksums: refused in words, nothing run, nothing allocated."""
+"""Architectures written by hand, under true checksums: refused in words, nothing run, nothing allocated."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def deep(content):
 
 
 REFUSED = {
-    "a kind nobody knows": (layer("stem", kind="conv3d"), "layers.stem"),
+    "an unknown kind": (layer("stem", kind="conv3d"), "layers.stem"),
     "a Lambda": (instead("relu", kind="lambda", function="import os; os.abort()"), "layers.relu"),
     "a keras class": (instead("relu", kind="keras.layers.Lambda", module="keras.layers"), "layers.relu"),
     "a custom object": (layer("relu", registered_name="Evil>Layer"), "layers.relu.relu.registered_name"),
@@ -140,13 +140,13 @@ REFUSED = {
     "filters beyond all bounds": (layer("conv", filters=2**40), "layers.conv.conv2d.filters"),
     "no units": (layer("hidden", units=0), "layers.hidden.dense.units"),
     "negative strides": (layer("conv", strides=[-1, 1]), "layers.conv.conv2d.strides"),
-    "a padding nobody knows": (layer("conv", padding="causal"), "layers.conv.conv2d.padding"),
+    "an unknown padding": (layer("conv", padding="causal"), "layers.conv.conv2d.padding"),
     "epsilon of nothing": (layer("norm", epsilon=0), "layers.norm.batch_normalization.epsilon"),
     "three kernel sizes": (layer("conv", kernel_size=[1, 1, 1]), "layers.conv.conv2d.kernel_size"),
     "text for a number": (layer("hidden", units="24 units"), "layers.hidden.dense.units"),
     "a list of layers": (field("layers", []), "architecture.layers"),
     "an image beyond all bounds": (field("input_shape", [2**30, 2**30, 3]), "architecture.input_shape"),
-    "a head nobody knows": (field("head", "svm"), "architecture.head"),
+    "an unknown head": (field("head", "svm"), "architecture.head"),
     "an unknown field": (field("build_config", {"input_shape": [None, 10**9]}), "architecture.build_config"),
     "a call with arguments": (call(0, kwargs={"training": True}), "calls.0.kwargs"),
     "a call without inputs": (call(0, inputs=[]), "calls.0.inputs"),
@@ -159,12 +159,15 @@ REFUSED = {
     "doubled again and again": (doubled_again_and_again, "beyond what is allowed"),
     "a call that reads itself": (call(2, inputs=["conv:0"]), "'conv:0' reads 'conv:0', which is not computed before"),
     "a cycle": (call(0, inputs=["hidden:0"]), "'stem:0' reads 'hidden:0', which is not computed before it"),
-    "a tensor nobody computes": (call(0, inputs=["nothing"]), "'stem:0' reads 'nothing', which is not computed"),
+    "a tensor that is not computed": (call(0, inputs=["nothing"]), "'stem:0' reads 'nothing', which is not computed"),
     "a layer that is not there": (call(0, layer="nobody"), "'stem:0' names the unknown layer 'nobody'"),
     "a call twice": (call(1, id="stem:0"), "'stem:0' stands twice"),
     "a call named as the image": (call(0, id="input"), "'input' stands twice"),
     "two inputs for a convolution": (call(0, inputs=["input", "input"]), "'stem:0' reads 2 tensors, but conv2d takes"),
-    "features nobody computes": (field("features", "nothing"), "'nothing' is named as the features but never computed"),
+    "features that are not computed": (
+        field("features", "nothing"),
+        "'nothing' is named as the features but never computed",
+    ),
     "features that are a map": (head_is_a_map, "'pool:0' is no vector but has the shape (4, 4, 5)"),
     "an image of other channels": (field("input_shape", [8, 8, 3]), "its network reads (8, 8, 3)"),
     "groups that do not divide": (layer("conv", groups=4), "'conv:0' has 4 groups for 5 channels and 5 filters"),
@@ -227,7 +230,7 @@ def another_sites_shape(content):
         (lambda content: content["sites"].pop(), "a module counts nodes for other sites than the release has"),
         (lambda content: content["modules"][1].update(index=0), "two modules with one slug or one index"),
         (lambda content: content["modules"][1].update(slug="top-left"), "two modules with one slug or one index"),
-        (lambda content: content["modules"][3].update(index=4), "a module's index lies beyond"),
+        (lambda content: content["modules"][3].update(index=4), "a module's index is beyond"),
         (lambda content: content["modules"][0].update(slug="../../etc"), "modules.0.slug"),
         (lambda content: content["modules"][0].update(scale=0), "modules.0.scale"),
         (lambda content: content["modules"][0].update(threshold="high"), "modules.0.threshold"),
@@ -237,7 +240,7 @@ def another_sites_shape(content):
             "it claims to hold 10148 bytes where at most",
         ),
         (lambda content: content["modules"].clear(), "modules"),
-        (lambda content: content["origin"].update(classes=["one", "two", "three"]), "index lies beyond"),
+        (lambda content: content["origin"].update(classes=["one", "two", "three"]), "index is beyond"),
         (
             lambda content: content["origin"]["classes"].append("five"),
             "'head/kernel' is float32 (24, 4), not float32 (24, 5)",
@@ -303,7 +306,7 @@ def test_nothing_that_an_architecture_names_is_imported_or_run(tmp_path):
 
 
 def test_an_accepted_architecture_can_be_built(tmp_path):
-    """Odd names and layers that nobody calls are allowed, and harmless."""
+    """Odd names and layers that are never called are allowed, and harmless."""
 
     def odd(content):
         architecture = architecture_of(content)

@@ -80,15 +80,15 @@ def whole(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_written_is_the_best_epoch(data: Data, whole: Path) -> None:
     assert sorted(file.name for file in whole.iterdir()) == ["quadrants-r8.json", "quadrants-r8.keras"]
-    told = json.loads((whole / "quadrants-r8.json").read_text())
-    assert told["finished"]
-    assert told["epochs_done"] == len(told["curve"]) == 3
-    assert told["curve"][told["best_epoch"] - 1] == told["validation_recall"] == max(told["curve"])
-    assert (told["seed"], told["validation"], told["images"]["test"]) == (0, 0.25, len(data.test))
+    written = json.loads((whole / "quadrants-r8.json").read_text())
+    assert written["finished"]
+    assert written["epochs_done"] == len(written["curve"]) == 3
+    assert written["curve"][written["best_epoch"] - 1] == written["validation_recall"] == max(written["curve"])
+    assert (written["seed"], written["validation"], written["images"]["test"]) == (0, 0.25, len(data.test))
     model = keras.models.load_model(whole / "quadrants-r8.keras", compile=False)
     shares = probabilities(model, data.test.x)
-    assert told["top_1"] == pytest.approx(float((shares.argmax(axis=1) == data.test.y).mean()))
-    assert told["training_recall"] > 0.5, mean_recall(shares, data.test.y)
+    assert written["top_1"] == pytest.approx(float((shares.argmax(axis=1) == data.test.y).mean()))
+    assert written["training_recall"] > 0.5, mean_recall(shares, data.test.y)
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(data: Data, whole: Path, tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(data: Data, whole: 
 
 
 def test_a_run_whose_minutes_are_spent_keeps_the_best_so_far_and_its_checkpoint(data: Data, tmp_path: Path) -> None:
-    told = train.train(data, SETTINGS, tmp_path, "quadrants-r8", minutes=0)
-    assert (told["finished"], told["epochs_done"]) == (False, 1)
+    written = train.train(data, SETTINGS, tmp_path, "quadrants-r8", minutes=0)
+    assert (written["finished"], written["epochs_done"]) == (False, 1)
     assert len(list(tmp_path.glob("quadrants-r8.*.npz"))) == 1
     assert (tmp_path / "quadrants-r8.keras").exists()
 

@@ -34,11 +34,11 @@ def quantile(module: Module, delta: str) -> Module:
 
 def test_variants_answer_as_composites() -> None:
     modules = modhub.compose(["cifar10/r20:cat", "cifar10/r20:dog", "cifar10/r20:ship"]).modules
-    cuts = [modules, *([quantile(module, delta) for module in modules] for delta in ("q75", "q50"))]
+    sets = [modules, *([quantile(module, delta) for module in modules] for delta in ("q75", "q50"))]
     sites = list(modules[0].keep)
-    assert 0 < variants.first_difference(sites, [[m.keep for m in cut] for cut in cuts]) < len(sites)
+    assert 0 < variants.first_difference(sites, [[m.keep for m in one] for one in sets]) < len(sites)
     images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
-    fast = variants.margins(modules[0].origin, sites, cuts, images, batch_size=5)
-    for own, cut in zip(fast, cuts, strict=True):
-        np.testing.assert_allclose(own, OriginRunner(cut[0].origin, cut).margins(images, 256), atol=1e-4)
+    fast = variants.margins(modules[0].origin, sites, sets, images, batch_size=5)
+    for own, one in zip(fast, sets, strict=True):
+        np.testing.assert_allclose(own, OriginRunner(one[0].origin, one).margins(images, 256), atol=1e-4)
     assert np.abs(fast[0] - fast[2]).max() > 0.1, "the variants do differ"

@@ -91,7 +91,7 @@ def test_who_rejects_has_a_column_for_it() -> None:
 
 
 def test_awkward_names_are_drawn_as_they_are(tmp_path: Path) -> None:
-    names = ("$x^$", "Löwe \u7ae0\u9b5a", "a very long name that would leave no room for anything else")
+    names = ("$x^$", "Löwe \u7ae0\u9b5a", "a very long name that would leave no space for anything else")
     strange = evaluation(3, names=names)
     save_plots(strange, tmp_path)
     labels = [label.get_text() for label in confusion(strange).axes[0].get_yticklabels()]

@@ -182,7 +182,7 @@ REFS = st.sampled_from(["me/net:cat@^1", "me/net:dog", "c10:cat", "c10:dog@~1.2"
 
 @st.composite
 def texts(draw):
-    """A project file as somebody might write it: spaces, quotes, comments wherever they may stand."""
+    """A project file as a person might write it: spaces, quotes, comments wherever they are allowed."""
     labels = draw(st.lists(LABELS, min_size=2, max_size=5, unique=True))
     space = st.sampled_from(["", " ", "  "])
     numbers = iter(range(1000))
@@ -251,7 +251,7 @@ def test_adding_and_removing_is_the_identity(text, label, ref):
     )
     assert comments(there) == comments(text)
     back = edited(edits.without_classes, there, [label])
-    # A short name that another class uses, which somebody else had to define until now, is the project's from now on.
+    # A short name that another class uses, which another project had to define until now, is the project's from now on.
     if not any(re.search(rf"""["']{name}:""", text) for name in short):
         assert back == text
     assert [*read_project(back.encode()).classes.items()] == [*read_project(text.encode()).classes.items()]

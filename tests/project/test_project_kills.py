@@ -85,7 +85,7 @@ def test_a_command_killed_at_any_write_succeeds_when_it_is_run_again(start, proj
         start = {}
     elif command in EDITED:
         start = start | {"modhub.toml": start["modhub.toml"].replace(b"me/two:bird@^1.0.0", b"me/two:cat@^1.0.0")}
-    # What it comes to when nobody kills it, which also fills the cache.
+    # What it comes to when it is not killed, which also fills the cache.
     restored(folder, start)
     act(command, str(folder), url, cache)
     expected = both(project)

@@ -1,4 +1,4 @@
-"""What is locked stays locked until somebody asks, is refused when changed by hand, and survives death at any write."""
+"""What is locked stays locked until it is upgraded, is refused when changed by hand, and survives any crash."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_the_accuracy_is_that_of_the_images_whose_class_the_project_has(pets, im
 
 
 def test_locking_and_evaluating_match_the_same_images_to_the_same_columns(pets, images):
-    """A label spelled otherwise, a module under another label, and a class that nobody knows."""
+    """A label spelled otherwise, a module under another label, and an unknown class."""
     accuracy = pets.lock().locked.accuracy
     save(pets, images, ("Cat", "DOG", "Apple!", "stone"))
     locked = pets.lock().locked.accuracy

@@ -85,7 +85,7 @@ def refs(names, catalogs=(MAIN, FAR), aliases=None):
 
 
 def test_what_a_name_meant_stays_together():
-    """Also where the same release is named before and after, whole or one class of it: no flat list can tell."""
+    """Also where the same release is named before and after, whole or one class of it: a flat list cannot say which."""
     typed = ["c10:cat", "c10", "cifar10/r56:airplane", "c10", "digits"]
     named = resolve(typed, [MAIN], {})
     assert [str(each.request) for each in named] == typed

@@ -127,7 +127,7 @@ def test_a_solution_is_found_exactly_when_there_is_one_and_it_is_the_preferred(p
 
 
 def check_alternatives(alternatives, requests, places, prefer, fixed):
-    """Whoever follows the hint gets a solution: some requests to one model ask for that release instead."""
+    """Following the hint gives a solution: some requests to one model ask for that release instead."""
     for alternative in alternatives:
         name, _, version = alternative.partition("@")
         works = []

@@ -25,7 +25,7 @@ from modhub.updating.splitting import first_of_each, folds, set_aside
 
 
 def scene(seed=0, n=120, groups=False):
-    """Three modules of one origin and two of another; features that tell classes apart, margins that only half do."""
+    """Three modules of one origin and two of another; features that separate classes, margins that only half do."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % 5
     one, two = random.normal(size=(n, 4)), random.normal(size=(n, 3))
