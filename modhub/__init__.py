@@ -1,6 +1,6 @@
 """modhub: decompose a trained Keras classifier into one module per class; publish, install and compose modules.
 
-The public names stand in ``__init__.pyi``, once, for type checkers, editors and Python alike; each is imported on its
+The public names are in ``__init__.pyi``, once, for type checkers, editors and Python alike; each is imported on its
 first use, so that ``import modhub`` costs next to nothing.
 """
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 #: Characters of a message, and of a hint; whatever a file, a library or a server says beyond that is left out.
 MAX_MESSAGE_CHARS: Final = 999
-#: Characters of what somebody else wrote, inside a message.
+#: Characters of text from elsewhere, inside a message.
 MAX_FOREIGN_CHARS: Final = 300
 
 
@@ -79,7 +79,7 @@ class InvalidData(ModhubError):
 
 
 class UnsupportedModel(ModhubError):
-    """The network has a layer, activation, graph or head that modhub cannot cut: change the model."""
+    """The network has a layer, activation, graph or head that modhub cannot decompose: change the model."""
 
     kind = "unsupported-model"
 
@@ -92,7 +92,7 @@ class NotFound(ModhubError):
 
 
 class Conflict(ModhubError):
-    """Something else already stands under this name: choose another name or version."""
+    """Something else already has this name: choose another name or version."""
 
     kind = "conflict"
     exit_code = 4
@@ -144,7 +144,7 @@ def plain(text: str) -> str:
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     """Up to ``count`` names of ``known`` that a person who typed ``name`` may have meant, best first."""
-    import difflib  # needed only where somebody mistyped
+    import difflib  # needed only after a typing error
 
     return difflib.get_close_matches(name, sorted(set(known)), n=count, cutoff=0.5)
 

@@ -69,7 +69,7 @@ MAX_NAME_CHARS: Final = 100
 MAX_DISPLAY_NAME_CHARS: Final = 500
 #: Characters of a layer's identifier inside an architecture.
 MAX_LAYER_NAME_CHARS: Final = 500
-#: Characters of a reason that somebody gives for a yank, a takedown or a revocation.
+#: Characters of the reason given for a yank, a takedown or a revocation.
 MAX_REASON_CHARS: Final = 1_000
 #: Characters of a whole name as typed, ``namespace/model:class@range``.
 MAX_REF_CHARS: Final = 3 * MAX_NAME_CHARS + MAX_DISPLAY_NAME_CHARS

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Cache:
     """The cache in one folder, which is created by the first write. Any number of processes and threads may use it.
 
-    ``trust`` decides which releases are believed, by the signatures kept here; ``is_bundled`` tells those that came
+    ``trust`` decides which releases are believed, by the signatures kept here; ``is_bundled`` marks those that came
     with the package, which are believed as the package is.
     """
 
@@ -151,7 +151,7 @@ class Cache:
         return bool(there)
 
     def signature(self, digest: str, key: str) -> bytes | None:
-        """The file by which ``key`` signed the release ``digest``, as its registry had it; nobody verified it here."""
+        """The file by which ``key`` signed the release ``digest``, as its registry had it; not verified here."""
         try:
             return self._folder.read(signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
         except FileNotFoundError:

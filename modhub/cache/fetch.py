@@ -68,7 +68,7 @@ class FetchProgress:
 
 
 class _Interrupted(Exception):
-    """Ends what other threads are at; nobody outside sees it."""
+    """Ends what other threads are doing; never seen outside."""
 
 
 def fetch_blob(

@@ -281,7 +281,7 @@ class Folder:
 
 
 def _walk(folder: str, prefix: str, root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    # No recursion, and nothing deeper than any path of ours: whoever nests folders by the thousand stops nobody.
+    # No recursion, and nothing deeper than any path of ours: folders nested by the thousand stop nothing.
     waiting = [(folder, prefix)]
     while waiting:
         inside, before = waiting.pop()

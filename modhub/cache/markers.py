@@ -29,7 +29,7 @@ MARKER_FORMAT: Final = 1
 MANIFESTS: Final = "manifests"
 INSTALLED: Final = "installed"
 ALIASES: Final = "aliases"
-#: Everything of the cache lies below these; what else lies in its folder is none of its.
+#: Everything of the cache is below these; anything else in its folder is not part of it.
 FOLDERS: Final = (BLOBS, MANIFESTS, INSTALLED, ALIASES, SIGNATURES)
 
 AGAIN: Final = "install it again: modhub install"

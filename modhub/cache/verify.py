@@ -111,11 +111,11 @@ def _damaged_blob(folder: Folder, path: str, needed: _Needed, meter: _Meter) -> 
         for chunk in verified_chunks(chunks, needed.record, what=what, hint=""):
             meter.add(len(chunk))
     except FileNotFoundError:
-        # What nobody needs was pruned meanwhile.
+        # What is not needed was pruned meanwhile.
         gone = markers.not_installed(what)
         return Damage(path, gone.kind, gone.message, tuple(needed.modules)) if needed.modules else None
     except IntegrityError as error:
-        # Of what nobody needs only the digest is known, not the size.
+        # Of what is not needed only the digest is known, not the size.
         message = error.message if needed.modules else f"{what} has not the bytes that its name promises."
         return Damage(path, error.kind, message, tuple(needed.modules))
     return None

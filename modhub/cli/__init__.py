@@ -16,7 +16,7 @@ from itertools import takewhile
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command with ``arguments`` (without the program's name; ``sys.argv``'s by default), to its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # The options count wherever they stand, because a line that cannot be parsed needs them too.
+    # The options count wherever they are written, because a line that cannot be parsed needs them too.
     flags = set(takewhile(lambda argument: argument != "--", given))
     debug = "--debug" in flags
     # pydantic would look through every installed distribution for plugins that no model of ours has.

@@ -23,7 +23,7 @@ def debug_option() -> click.Option:
 
 
 class Command(click.Command):
-    """A command; its examples stand at the end of its help."""
+    """A command; its examples are at the end of its help."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*arguments, **options)

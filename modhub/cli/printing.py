@@ -1,8 +1,8 @@
 """What people and programs read: JSON documents, tables and lines on stdout, remarks on stderr.
 
-In a terminal a table is drawn by rich; anywhere else it is plain columns, so that a name is never cut, wrapped or mixed
-with line-drawing characters. Names come from registries that anybody may run, so characters that steer a terminal are
-escaped before they are printed.
+In a terminal a table is drawn by rich; anywhere else it is plain columns, so that a name is never truncated, wrapped or
+mixed with line-drawing characters. Names come from registries that anybody may run, so characters that steer a terminal
+are escaped before they are printed.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequ
 
 
 def fields(pairs: Sequence[tuple[str, str]]) -> None:
-    """Names and values, one pair a line; a value's further lines stand below its first."""
+    """Names and values, one pair a line; a value's further lines are below its first."""
     width = max(len(name) for name, _ in pairs) + 2
     for name, value in pairs:
         line(f"  {name:<{width}}" + value.replace("\n", "\n" + " " * (width + 2)))

@@ -65,7 +65,7 @@ class Places:
 
     @classmethod
     def open_or_cached(cls, registry: RegistryUrls, cache: str | Path | None) -> Places:
-        """As ``open``, but what is installed stands in, with a warning, for a registry that cannot be read: in its
+        """As ``open``, but what is installed replaces, with a warning, a registry that cannot be read: in its
         place among those that can, or first."""
         try:
             places = cls.open(registry, cache)
@@ -117,7 +117,7 @@ class Places:
     ) -> list[Installed]:
         """Bring modules into the cache, and the signatures that vouch for them when those are required.
 
-        The blobs are held in ``into`` as they are verified, for whoever decodes them next.
+        The blobs are held in ``into`` as they are verified, for what decodes them next.
         """
         self._vouch(pinned)
         return install_pinned(pinned, self.registries, self.cache, progress, into=into)
@@ -126,7 +126,7 @@ class Places:
         """Where the modules of a lockfile are to be had, by digest: the registry it names first, then all others.
 
         A yanked release is given with a warning. Raises IntegrityError, kind ``digest-changed``, when a registry has
-        another release under that name and version, and NotFound when nobody has it.
+        another release under that name and version, and NotFound when no place has it.
         """
         places: dict[ModelRef, str] = {}
         for pin in lock.modules:
@@ -144,7 +144,7 @@ class Places:
             except NotFound:
                 continue
             except RegistryUnreachable as error:
-                # Whoever else has the digest has the release.
+                # Any other place that has the digest has the release.
                 unread = unread or error
                 continue
             if found != pin.digest:

@@ -324,7 +324,7 @@ class _Installation:
         self._remembered.add(alias)
 
     def _is_there(self, release: _Release) -> bool:
-        """Whether nobody took away what this installation relies on, now that the markers say what is needed."""
+        """Whether all that this installation relies on is still there, now that the markers say what is needed."""
         marked = self._cache.marked_of(release.ref, release.digest)
         blobs = {blob.sha256: blob for module in release.modules for blob in module.needed}
         return (

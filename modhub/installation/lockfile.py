@@ -1,6 +1,6 @@
 """The lockfile: exactly which modules a resolution came to, so that another machine gets the same ones, or an error.
 
-TOML for people to read, with a checksum, because a lockfile edited by hand pins something that nobody resolved. A
+TOML for people to read, with a checksum, because a lockfile edited by hand pins something that was never resolved. A
 release's digest is what counts; the registry says where it was found and is asked first. A project's lockfile says
 beside this how its modules become a classifier: labels, verifying stages, adapters, how it runs, and what was measured.
 It is the same format, because every field of a project is optional and a reader that does not know them installs the
@@ -223,7 +223,7 @@ def _pinned(module: LockedModule) -> Pinned:
     namespace, model = request.base.split("/")
     check_name(request.cls, "class")
     ref = ModuleRef(namespace, model, request.cls, str(request.version))
-    # Somebody else's lockfile may hold what ours never do: a URL with a password.
+    # A lockfile from elsewhere may hold what ours never do: a URL with a password.
     return Pinned(ref, module.name, module.digest, RegistryUrl(module.registry))
 
 

@@ -45,7 +45,7 @@ _SETTINGS: Final = frozenset(_Settings.model_fields)
 
 
 def read_settings(text: str, path: Path) -> Config:
-    """The settings in ``text``, which stands in the file ``path``. Raises UsageError naming file and line."""
+    """The settings in ``text``, which is in the file ``path``. Raises UsageError naming file and line."""
     if len(text) > MAX_CONFIG_BYTES:
         raise broken(path, 1, f"it has {len(text)} characters; at most {MAX_CONFIG_BYTES} are allowed", "shorten it.")
     try:
@@ -89,7 +89,7 @@ def read_settings(text: str, path: Path) -> Config:
 
 
 def _line_of(text: str, key: str) -> int:
-    """The line on which a setting stands, counted from 1; 1 when it is unknown."""
+    """The line that a setting is on, counted from 1; 1 when it is unknown."""
     pattern = re.compile(rf"""\s*\[?["']?{re.escape(key)}["']?\s*[=\].]""")
     return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
 

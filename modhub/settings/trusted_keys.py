@@ -180,7 +180,7 @@ def _change_table(table: Any, new: TrustedKey) -> None:
 
 
 def _without_tail(table: Table) -> list[Any]:
-    """Take off what stands behind a table's last value, such as the comment above the next table, to put it back last.
+    """Take off what is behind a table's last value, such as the comment above the next table, to put it back last.
 
     tomlkit counts it to the table above, and would write what is added below it.
     """

@@ -68,7 +68,7 @@ class TrustedKey(BaseModel):
 
 
 def _check(check: Callable[[str], object], text: str) -> None:
-    """Let pydantic, which passes on only ValueError, say where ``text`` stands when ``check`` refuses it."""
+    """Let pydantic, which passes on only ValueError, say where ``text`` is when ``check`` refuses it."""
     try:
         check(text)
     except UsageError as error:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-#: What some editors begin a file with, and the encoding that it stands for; UTF-32's begin with those of UTF-16.
+#: What some editors begin a file with, and the encoding that it means; UTF-32's begin with those of UTF-16.
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -45,7 +45,7 @@ def composed(text: str) -> str:
 
 
 def find_class(name: str, classes: Iterable[str]) -> str | None:
-    """That of ``classes`` which ``name`` means, spelled as it stands there: the same text, else the same in NFC."""
+    """That of ``classes`` which ``name`` means, spelled as it is there: the same text, else the same in NFC."""
     names = list(classes)
     if name in names:
         return name

@@ -1,4 +1,4 @@
-"""On which line of a TOML file a value stands, which Python's reader does not tell; for messages only."""
+"""On which line of a TOML file a value is, which Python's reader does not say; for messages only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEY = re.compile(r"""\s*(?P<key>"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)\s*[=.
 def line_of(text: str, place: Sequence[str | int]) -> int:
     """The line, counted from 1, of a value such as ``("classes", "cat")`` or ``("verify", 0, "modules")``.
 
-    Where that cannot be told, the line of what it is in; 1 when that neither.
+    Where that is unknown, the line of what it is in; 1 when that neither.
     """
     best, matched = 1, 0
     for number, path in _lines(text):
@@ -29,7 +29,7 @@ def line_of(text: str, place: Sequence[str | int]) -> int:
 
 
 def repeated_key(text: str, line: int) -> tuple[str, str, int] | None:
-    """For a key in ``line`` that stood before: its table, itself, and the line where it first stood."""
+    """For a key in ``line`` that was there before: its table, itself, and the line where it first was."""
     paths = list(_lines(text))
     own = next((path for number, path in reversed(paths) if number <= line and len(path) > 1), None)
     if own is None:
@@ -94,7 +94,7 @@ def load_toml(data: bytes, *, kind: str) -> dict[str, Any]:
 
 def _check_cheap(text: str, kind: str) -> None:
     bare = _SILENT.sub("_", text)
-    # From there on, nobody but a whole TOML reader could tell names from texts.
+    # From there on, only a whole TOML reader could distinguish names from texts.
     if '"' in bare or "'" in bare:
         raise TooCostly("it has a text that does not end on its line")
     if found := _LONG_NUMBER.search(bare):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: What stands for anything that may be a secret.
+#: What replaces anything that may be a secret.
 HIDDEN: Final = "***"
 
 #: Everything up to where a host, or the name before it, begins. With one slash or none only where the protocol is
@@ -56,7 +56,7 @@ def is_url(text: str) -> bool:
 
 
 def without_secrets(text: str) -> str:
-    """A text that somebody else wrote, which may repeat URLs, without the passwords and tokens in them."""
+    """A text from elsewhere, which may repeat URLs, without the passwords and tokens in them."""
 
     def shown(found: re.Match[str]) -> str:
         protocol, rest = found.groups()
@@ -82,7 +82,7 @@ def holds_secrets(data: bytes) -> bool:
 
 
 def is_ambiguous(rest: str) -> bool:
-    """Whether an ``@`` behind ``https://`` may end a password with a ``/`` in it as well as stand in a path."""
+    """Whether an ``@`` behind ``https://`` may end a password with a ``/`` in it as well as be part of a path."""
     host, _, path = rest.partition("/")
     return ":" in host and "@" in path
 

@@ -28,7 +28,7 @@ def command(refs: tuple[str, ...], label: str | None, project: Path | None, as_j
     """Add classes to the project, behind the others; a REF without a class adds all of its model's.
 
     Without a range of its own a REF gets the one of all releases that are compatible with the newest. An alias becomes
-    a short name of the project, so that it means the same for everybody.
+    a short name of the project, so that it means the same on every machine.
     """
     with working("finding modules", project, **places) as found:
         change = found.add(*refs, label=None if label is None else label_of(label))

@@ -33,7 +33,7 @@ from modhub.ops.export import check_export, export
     metavar="PATH",
     help="Compare on these raw images: a file, a folder, an .npz with x.  [default: synthetic images]",
 )
-@click.option("--force", is_flag=True, help="Replace an artifact that stands there.")
+@click.option("--force", is_flag=True, help="Replace an artifact that exists.")
 @shape_options
 @registry_option
 @cache_option

@@ -20,7 +20,7 @@ from modhub.signing.trusted_key import EVERY_NAMESPACE
 if TYPE_CHECKING:
     from modhub.signing.keys import Signer
 
-#: Digits of an id in a table: enough to tell keys apart, and what messages about signatures show.
+#: Digits of an id in a table: enough to distinguish keys, and what messages about signatures show.
 _SHOWN = 16
 
 
@@ -136,8 +136,8 @@ def trust_command(key: str, namespaces: tuple[str, ...], name: str | None, as_js
     ],
 )
 @click.argument("key", metavar="KEY")
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for everybody who meets it.")
-@click.option("--registry", metavar="URL", help="Tell everybody who reads this registry, too.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for all who meet it.")
+@click.option("--registry", metavar="URL", help="Publish it to all who read this registry, too.")
 @json_option
 def revoke_key(key: str, reason: str, registry: str | None, as_json: bool) -> None:
     """Stop believing KEY (a name, a public key, or the first digits of its id), whatever it has signed.

@@ -101,7 +101,7 @@ def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict
 
 
 def _print(rows: list[dict[str, Any]], top: int, reject: bool) -> None:
-    """The best classes of every image side by side; with ``reject`` the answer stands before them."""
+    """The best classes of every image side by side; with ``reject`` the answer is in front of them."""
     columns = [Column("image"), *([Column("answer")] if reject else [])]
     for place in range(1, top + 1):
         columns += [Column("label" if place == 1 else f"label {place}"), Column("score", right=True)]

@@ -70,13 +70,13 @@ def command(ctx: click.Context) -> None:
 @click.option(
     "--single-writer",
     is_flag=True,
-    help="Create it although its host cannot tell two publishers apart: only one process will ever publish there.",
+    help="Create it although its host cannot keep two publishers apart: only one process will ever publish there.",
 )
 @json_option
 def init(url: str | None, single_writer: bool, as_json: bool) -> None:
-    """Create a registry at URL, after trying whether the place can tell two publishers of one version apart.
+    """Create a registry at URL, after trying whether the place can keep two publishers of one version apart.
 
-    A registry that stands there is left as it is.
+    A registry that exists is left as it is.
     """
     registry = _registry(url)
     created = registry.initialise(single_writer=single_writer)
@@ -234,7 +234,7 @@ def mirror_command(source: str, target: str, refs: tuple[str, ...], as_json: boo
 )
 @click.argument("ref", metavar="NAMESPACE/MODEL@VERSION")
 @url_argument
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for everybody who meets it.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for all who meet it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @sign_option
 @json_option

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     ],
 )
 @click.argument("ref", metavar="NAMESPACE/MODEL@VERSION")
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for everybody who meets it.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for all who meet it.")
 @click.option("--undo", is_flag=True, help="Let it be found again.")
 @sign_option
 @one_registry_option
