@@ -17,6 +17,7 @@ from modhub.errors import InvalidData, UsageError
 from modhub.evaluation.labels import columns_of
 from modhub.project import edits
 from modhub.project.manifest import read_project
+from modhub.project.rewriting import rewritten
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 NAMES = (NFC, "dog", "fox")
@@ -29,7 +30,7 @@ class Pet(str, enum.Enum):  # noqa: UP042 - whose str() is not its value
 
 
 class Tensor:
-    """As TensorFlow's and JAX's values are: no sequence of Python's, but an array for whoever asks."""
+    """As TensorFlow's and JAX's values are: no sequence of Python's, but an array when it is asked for."""
 
     def __init__(self, value):
         self.value = value
@@ -226,15 +227,17 @@ modules = ["me/two:cafe", "me/two:dog"]
 def test_a_project_is_edited_by_labels_in_either_form():
     file = read_project(PROJECT.encode())
     assert file.verify[0].classes == tuple(file.classes)
-    assert list(read_project(edits.without_classes(PROJECT, [NFC]).encode()).classes) == ["dog"]
-    assert list(read_project(edits.with_only(PROJECT, ["dog", NFC]).encode()).classes) == ["dog", NFD]
-    assert "me/other:cafe" in edits.with_module(PROJECT, NFC, "me/other:cafe")
-    assert not read_project(edits.without_stage(PROJECT, [NFD, "dog"]).encode()).verify
-    assert (
-        NFC
-        in read_project(
-            edits.with_classes(PROJECT.replace(NFD, "tea").replace(NFC, "tea"), {NFD: "a/b:c"}).encode()
-        ).classes
-    )
+    for after, labels in (
+        (edits.without_classes(file, [NFC]), ["dog"]),
+        (edits.with_only(file, ["dog", NFC]), ["dog", NFD]),
+        (edits.with_modules(file, {NFC: "me/other:cafe"}), [NFD, "dog"]),
+        (edits.without_stage(file, [NFD, "dog"]), [NFD, "dog"]),
+    ):
+        assert list(after.classes) == labels
+        assert read_project(rewritten(PROJECT, after).encode()) == after
+    assert edits.with_modules(file, {NFC: "me/other:cafe"}).classes[NFD] == "me/other:cafe"
+    assert not edits.without_stage(file, [NFD, "dog"]).verify
+    tea = read_project(PROJECT.replace(NFD, "tea").replace(NFC, "tea").encode())
+    assert NFC in edits.with_classes(tea, {NFD: "a/b:c"}).classes
     with pytest.raises(UsageError, match=r"line 6: the class .* occurs twice, its accents written in two ways"):
         read_project(PROJECT.replace("dog = ", f'"{NFC}" = ').encode())
