@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from modhub.data.images import ImageData, load_data
+from modhub.data.images import ImageData, find_data
+from modhub.data.picture_reader import PictureReader
 from modhub.engine.datasets import load_dataset
 from modhub.errors import NotFound, UsageError, plain
 from modhub.spec.places import is_file
@@ -35,6 +37,11 @@ def class_names_option(text: str | None) -> list[str] | None:
     return names
 
 
+def find_labelled(spec: str, split: Any, classes: Any = None) -> Callable[[PictureReader], ImageData]:
+    """Labelled images by ``spec``, named data sets among them, in two steps. Raises as ``find_data`` does."""
+    return find_data(spec, split=split, classes=classes, datasets=load_dataset)
+
+
 def labelled(spec: str, split: Any, classes: Any = None) -> ImageData:
-    """Labelled images by ``spec``, named data sets among them. Raises as ``load_data`` does."""
-    return load_data(spec, split=split, classes=classes, datasets=load_dataset)
+    """The same in one step, of pictures that fit as they are."""
+    return find_labelled(spec, split, classes)(PictureReader())

@@ -23,7 +23,7 @@ def metered(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_meter(meter: str | None, **values: Any) -> None:
-        factors = {name: values.pop(name) for name in _FACTORS}
+        factors = {name: values.pop(option) for option, name in _FACTORS.items()}
         if meter is None:
             _refuse_without_meter(factors)
             command(**values)
@@ -65,13 +65,16 @@ def _factor(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 
 
 def _refuse_without_meter(factors: dict[str, float | None]) -> None:
-    if given := [name for name, value in factors.items() if value is not None]:
+    if given := [option for option, name in _FACTORS.items() if factors[name] is not None]:
         raise UsageError(
-            f"--{given[0]} does nothing without --meter.", kind="bad-option", hint="add --meter, or leave it out."
+            f"--{given[0].replace('_', '-')} does nothing without --meter.",
+            kind="bad-option",
+            hint="add --meter, or leave it out.",
         )
 
 
-_FACTORS: Final = ("background", "pue", "intensity")
+#: Names of options, and what ``modhub.meter`` calls them.
+_FACTORS: Final = {"meter_background": "background", "pue": "pue", "intensity": "intensity"}
 _OPTIONS: Sequence[click.Option] = (
     click.Option(
         ["--meter"],
@@ -82,7 +85,7 @@ _OPTIONS: Sequence[click.Option] = (
         help="Measure energy and CO2e; counter refuses where power can only be estimated.",
     ),
     click.Option(
-        ["--background"],
+        ["--meter-background"],
         metavar="SECONDS",
         callback=_factor,
         help="With --meter: measure and subtract the machine's power at rest; 0 for not.  [default: 10]",

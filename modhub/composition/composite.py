@@ -19,6 +19,7 @@ from modhub.composition.agreement import Agreement, agreement_of
 from modhub.composition.plan import Plan, make_plan, natural_classes
 from modhub.composition.recipe import ClassifierSettings, Dtype, GivenSettings, Mode, Recipe, Stage
 from modhub.composition.votes import Prediction
+from modhub.data.fitting import Fit, Fitting
 from modhub.errors import UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import NamedContract, check_images
@@ -81,15 +82,19 @@ class Composite:
         """The modules, in column order."""
         return list(self.plan.modules)
 
-    def predict(self, images: ArrayLike, batch_size: int = 256) -> Prediction:
+    def predict(self, images: ArrayLike, batch_size: int = 256, *, fit: Fit = "none") -> Prediction:
         """Answers for raw images (N, H, W, C), uint8 or float, in the value range of ``plan.contract``.
 
-        Every module preprocesses by itself. Raises InvalidData for images that the composite does not take, and
+        ``fit`` brings uint8 images of another size, grey or with transparency to what the composite takes: ``resize``
+        stretches, ``crop`` keeps the middle, ``letterbox`` keeps all and fills up with black. Every module preprocesses
+        by itself. Raises InvalidData for images that the composite does not take, and
         UnsupportedModel, kind ``not-finite``, naming a module that answers NaN or infinity.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
         images = np.asarray(images)
+        if fit != "none" and images.ndim == 4:
+            images = Fitting(fit, self.plan.contract).array(images)[0]
         check_images(images, self.plan.contract)
         return self.plan.prediction(self._runner.margins(images, batch_size))
 

@@ -1,15 +1,16 @@
 """Labelled images from wherever people keep them, as one value: ``ImageData``.
 
-An ``.npz`` file, a folder of class folders, or a data set by name. Images stay raw: nothing here rescales, resizes or
-changes colours, because the input contract of a module does that later. Whatever leaves this module is checked once:
-four axes, uint8 or finite float32, one label a picture, every label inside the classes. Nothing is ever unpickled.
+An ``.npz`` file, a folder of class folders, or a data set by name. Images stay raw: nothing here rescales them, because
+the input contract of a module does that later; how pictures are fitted is the reader's. Whatever leaves this module is
+checked once: four axes, uint8 or finite float32, one label a picture, every label inside the classes. Nothing is ever
+unpickled.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,11 +26,12 @@ from modhub.data.classes import (
     unknown_class,
 )
 from modhub.data.given import ClassNames
-from modhub.data.npz import check_sizes
-from modhub.data.pictures import IMAGE_SUFFIXES, folders_in, pictures_in, read_picture, warn_of_left_out
+from modhub.data.npz import read_arrays
+from modhub.data.picture_reader import PictureReader
+from modhub.data.pictures import IMAGE_SUFFIXES, folders_in, pictures_below, warn_of_left_out
 from modhub.data.rows import data_fingerprint
-from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean, plain
-from modhub.spec.places import is_file, is_folder, is_there
+from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
+from modhub.spec.places import is_folder, is_there
 from modhub.spec.text import composed, find_class
 
 Split = Literal["train", "test"]
@@ -95,18 +97,36 @@ def load_data(
     split: Split = "train",
     classes: Sequence[str] | None = None,
     datasets: Callable[[str, Split], ImageData] | None = None,
+    reader: PictureReader | None = None,
 ) -> ImageData:
     """Labelled images by ``spec``: the name of a data set, an ``.npz`` file, or a folder of class folders.
 
     An ``.npz`` holds ``x`` (N, H, W, C) or (N, H, W), ``y`` (indices or class names) and ``classes``. A folder holds
-    one folder of images a class, in alphabetical order; where it holds ``train/`` and ``test/`` of that kind,
-    ``split`` chooses. ``classes`` are the names in the order of the model's outputs, for data in another order or an
-    ``.npz`` without any. ``datasets`` loads the named data sets (``modhub.engine.datasets.load_dataset``).
+    one folder of images a class, in alphabetical order, with all below it; where it holds ``train/`` and ``test/`` of
+    that kind, ``split`` chooses. ``classes`` are the names in the order of the model's outputs, for data in another
+    order or an ``.npz`` without any. ``datasets`` loads the named data sets (``modhub.engine.datasets.load_dataset``).
+    ``reader`` says how pictures are fitted, and whether a bad one is skipped; without it they have to fit as they are.
 
     Raises NotFound when nothing is there, InvalidData when it cannot be used, UsageError for another split.
     """
+    return find_data(spec, split=split, classes=classes, datasets=datasets)(reader or PictureReader())
+
+
+def find_data(
+    spec: str | Path,
+    *,
+    split: Split = "train",
+    classes: Sequence[str] | None = None,
+    datasets: Callable[[str, Split], ImageData] | None = None,
+) -> Callable[[PictureReader], ImageData]:
+    """``load_data`` in two steps: pictures are found now, and read when what is given back is called with a reader.
+
+    So what is missing is known before a classifier is loaded, which says how pictures are to be fitted. Arrays are
+    loaded now. Raises as ``load_data`` does.
+    """
     if split not in _SPLITS:
         raise UsageError(f"{split!r} is not a split of the data.", hint="use train or test.", split=split)
+    path = Path(spec)
     if isinstance(spec, str) and spec in DATASETS:
         if datasets is None:
             raise UsageError(
@@ -115,18 +135,18 @@ def load_data(
                 data=spec,
             )
         data = datasets(spec, split)
-        return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
-    path = Path(spec)
-    if not is_there(path):
+        data = data if classes is None else _reordered(data, class_names(classes, "the classes given"))
+    elif not is_there(path):
         raise NotFound(
             f"no data at {str(spec)!r}.", kind="data-not-found", hint=did_you_mean(str(spec), DATASETS) or _SPEC_HINT
         )
-    if is_folder(path):
-        data = _load_folder(path, split)
-        return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
-    if path.suffix.lower() != ".npz":
+    elif is_folder(path):
+        return partial(read_class_files, find_class_files(path, split), classes)
+    elif path.suffix.lower() != ".npz":
         raise InvalidData(f"{path} is neither an .npz file nor a folder.", kind="unknown-data", hint=_SPEC_HINT)
-    return _load_npz(path, classes)
+    else:
+        data = _load_npz(path, classes)
+    return partial(_fitted, data)
 
 
 def as_image_data(
@@ -134,15 +154,17 @@ def as_image_data(
     *,
     split: Split = "train",
     datasets: Callable[[str, Split], ImageData] | None = None,
+    reader: PictureReader | None = None,
 ) -> ImageData:
     """Labelled images, however they are given: ``ImageData``, a ``spec`` (see ``load_data``), or ``(x, y, classes)``.
 
     ``classes`` may be left out when ``y`` holds names. Raises NotFound, InvalidData, UsageError.
     """
+    reader = reader or PictureReader()
     if isinstance(data, ImageData):
-        return data
+        return _fitted(data, reader)
     if isinstance(data, (str, Path)):
-        return load_data(data, split=split, datasets=datasets)
+        return load_data(data, split=split, datasets=datasets, reader=reader)
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         raise UsageError(
             f"the data has the type {type(data).__name__}.",
@@ -156,35 +178,14 @@ def as_image_data(
             kind="bad-data",
             hint="give (x, y, classes), or labels that are names: y.astype(str).",
         )
-    images = as_images(x)
+    images = reader.array(as_images(x))
     classes = class_names(data[2], "classes") if len(data) == 3 else classes_of_labels(y)
     return ImageData(images, as_labels(y, classes, count=len(images)), classes, "the data")
 
 
-def load_images(path: str | Path) -> tuple[Images, tuple[str, ...]]:
-    """Images without labels: one image file, a folder of images (sorted by name), or an ``.npz`` with ``x``.
-
-    Returns the raw images (N, H, W, C), uint8 or float32, and N names: file names, or ``x[0]``, ``x[1]`` and so on.
-    Raises NotFound when nothing is there, InvalidData when it cannot be used.
-    """
-    path = Path(path)
-    if not is_there(path):
-        raise NotFound(
-            f"no images at {str(path)!r}.",
-            kind="data-not-found",
-            hint="give an image file, a folder of images, or an .npz file with x.",
-        )
-    if path.suffix.lower() == ".npz" and is_file(path):
-        x = as_images(_read_npz(path, required=("x",))["x"], what=f"x in {path}")
-        return x, tuple(f"x[{i}]" for i in range(len(x)))
-    files = pictures_in(path) if is_folder(path) else [path]
-    if not files:
-        raise InvalidData(
-            f"{path} holds no images.",
-            kind="no-images",
-            hint=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))} and are directly in the folder.",
-        )
-    return _read_images(files, root=path), tuple(file.name for file in files)
+def _fitted(data: ImageData, reader: PictureReader) -> ImageData:
+    images = reader.array(data.x)
+    return data if images is data.x else replace(data, x=images)
 
 
 def _reordered(data: ImageData, classes: tuple[str, ...]) -> ImageData:
@@ -198,7 +199,7 @@ def _reordered(data: ImageData, classes: tuple[str, ...]) -> ImageData:
 
 
 def _load_npz(path: Path, classes: Sequence[str] | None) -> ImageData:
-    arrays = _read_npz(path, required=("x", "y") if classes is not None else ("x", "y", "classes"))
+    arrays = read_arrays(path, required=("x", "y") if classes is not None else ("x", "y", "classes"))
     stored = arrays.get("classes")
     own = class_names(stored, f"classes in {path}") if stored is not None else None
     given = class_names(classes, "the classes given") if classes is not None else None
@@ -208,48 +209,19 @@ def _load_npz(path: Path, classes: Sequence[str] | None) -> ImageData:
     return data if given is None or own is None else _reordered(data, given)
 
 
-def _read_npz(path: Path, *, required: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
-    """The arrays ``x``, ``y`` and ``classes`` as far as the file has them; never unpickles."""
-    if not zipfile.is_zipfile(path):
-        raise InvalidData(f"{path} is no .npz file, or incomplete.", kind="bad-file", hint="write it with np.savez.")
-    arrays: dict[str, NDArray[np.generic]] = {}
-    key = "the list of arrays"
-    try:
-        with zipfile.ZipFile(path) as members:
-            check_sizes(members, str(path))
-        with np.load(path, allow_pickle=False) as archive:
-            held = archive.files
-            for key in (*required, "classes"):
-                if key in held:
-                    arrays[key] = archive[key]
-    except InvalidData:
-        raise
-    # The zip and array readers raise a dozen unrelated types for damaged files.
-    except Exception as error:
-        raise InvalidData(
-            f"{key} in {path} cannot be read: {plain(str(error) or type(error).__name__)}.",
-            kind="bad-file",
-            hint="save plain arrays, names as np.array(classes, dtype=str); Python objects are never loaded.",
-        ) from error
-    if missing := [name for name in required if name not in arrays]:
-        raise InvalidData(
-            f"{path} has no {missing[0]!r}; it has {', '.join(held) or 'nothing'}.",
-            kind="missing-key",
-            hint=f"save it with np.savez(path, {', '.join(f'{name}=...' for name in required)}).",
-            missing=missing,
-        )
-    return arrays
-
-
 @dataclass(frozen=True)
 class ClassFiles:
-    """The image files below ``root``, by class, and the class of each as an index into ``classes``."""
+    """The image files below ``root``, by class, and the class of each as an index into ``classes``.
+
+    ``others`` are the files in the class folders that are no pictures.
+    """
 
     root: Path
     name: str
     classes: tuple[str, ...]
     files: tuple[Path, ...]
     labels: tuple[int, ...]
+    others: tuple[Path, ...]
 
 
 def find_class_files(folder: Path, split: Split) -> ClassFiles:
@@ -265,8 +237,9 @@ def find_class_files(folder: Path, split: Split) -> ClassFiles:
         )
     files: list[Path] = []
     labels: list[int] = []
+    others: list[Path] = []
     for label, each in enumerate(folders):
-        images = pictures_in(each)
+        images, rest = pictures_below(each)
         if not images:
             raise InvalidData(
                 f"the class folder {each} holds no images.",
@@ -274,16 +247,20 @@ def find_class_files(folder: Path, split: Split) -> ClassFiles:
                 hint=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))}; remove the folder if it is no class.",
             )
         files += images
+        others += rest
         labels += [label] * len(images)
-    warn_of_left_out(root, folders)
-    return ClassFiles(root, name, classes, tuple(files), tuple(labels))
+    warn_of_left_out(root)
+    return ClassFiles(root, name, classes, tuple(files), tuple(labels), tuple(others))
 
 
-def _load_folder(folder: Path, split: Split) -> ImageData:
-    found = find_class_files(folder, split)
-    paths = tuple(str(file.relative_to(found.root)) for file in found.files)
-    images = _read_images(found.files, root=found.root)
-    return ImageData(images, np.array(found.labels, np.int64), found.classes, found.name, paths)
+def read_class_files(found: ClassFiles, classes: Sequence[str] | None, reader: PictureReader) -> ImageData:
+    """The images of ``found``, with labels that count in ``classes`` where these are given. Raises InvalidData."""
+    reader.leave_out(str(file.relative_to(found.root)) for file in found.others)
+    paths = [str(file.relative_to(found.root)) for file in found.files]
+    images, kept = reader.read_all(found.files, paths, what=found.root)
+    labels = np.array(found.labels, np.int64)[kept]
+    data = ImageData(images, labels, found.classes, found.name, tuple(paths[position] for position in kept))
+    return data if classes is None else _reordered(data, class_names(classes, "the classes given"))
 
 
 def _split_of(folder: Path, split: Split) -> tuple[Path, str]:
@@ -299,25 +276,3 @@ def _split_of(folder: Path, split: Split) -> tuple[Path, str]:
                 hint=f"add {folder / split}, or give {folder / other} itself.",
             )
     return folder, name
-
-
-def _read_images(files: Sequence[Path], *, root: Path) -> NDArray[np.uint8]:
-    """All files as one array (N, H, W, C). Raises InvalidData for the first that differs from the first of all."""
-    first = read_picture(files[0])
-    x = np.empty((len(files), *first.shape), np.uint8)
-    for i, file in enumerate(files):
-        image = read_picture(file)
-        if image.shape != first.shape:
-            raise InvalidData(
-                f"the images in {root} differ: {files[0].relative_to(root)} is {_size(first)}, "
-                f"{file.relative_to(root)} is {_size(image)} (height x width x channels).",
-                kind="mixed-images",
-                hint="bring all images to one size and colour mode, for example with Pillow's resize and convert.",
-                files=[str(files[0]), str(file)],
-            )
-        x[i] = image
-    return x
-
-
-def _size(image: NDArray[np.uint8]) -> str:
-    return "x".join(str(extent) for extent in image.shape)

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from modhub.data.images import DATASETS, ClassFiles, Split, find_class_files, load_images
+from modhub.data.images import DATASETS, ClassFiles, Split, find_class_files
+from modhub.data.picture_reader import PictureReader, different_images
 from modhub.data.shards import are_shards
-from modhub.errors import InvalidData
 from modhub.spec.places import is_file, is_folder, is_there
 
 #: Image files read before they are handed on together.
@@ -32,12 +32,19 @@ class Streamed:
 
 
 def streamed(
-    spec: str, split: Split, classes: Sequence[str] | None, *, free: int, for_workers: bool
+    spec: str,
+    split: Split,
+    classes: Sequence[str] | None,
+    *,
+    free: int,
+    for_workers: bool,
+    reader: PictureReader | None = None,
 ) -> Streamed | None:
     """``spec`` as data to be read in batches; None where ``load_data`` should read it into memory.
 
     Shards and URLs are always streamed, an .npz when it would take more than half of the ``free`` bytes or
-    ``for_workers``, and a folder of class folders when it would take more than half. Raises InvalidData, NotFound.
+    ``for_workers``, and a folder of class folders when it would take more than half; its pictures are read by
+    ``reader``. Raises InvalidData, NotFound.
     """
     path = Path(spec)
     if spec in DATASETS or not ("://" in spec or is_there(path)):
@@ -47,10 +54,16 @@ def streamed(
         return None if fits and not for_workers else Streamed(spec, classes, Path(spec.rstrip("/")).stem)
     if not is_folder(path):
         return None
-    found = find_class_files(path, split)
-    if _bytes_of_files(found) <= free // 2:
+    return streamed_files(find_class_files(path, split), classes, free=free, reader=reader or PictureReader())
+
+
+def streamed_files(
+    found: ClassFiles, classes: Sequence[str] | None, *, free: int, reader: PictureReader
+) -> Streamed | None:
+    """Pictures to be read in batches; None where they would take at most half of the ``free`` bytes."""
+    if _bytes_of_files(found, reader) <= free // 2:
         return None
-    return Streamed(_batches(found), classes or found.classes, found.name)
+    return Streamed(_batches(found, reader), classes or found.classes, found.name)
 
 
 def _bytes_of_npz(path: Path) -> int:
@@ -60,26 +73,31 @@ def _bytes_of_npz(path: Path) -> int:
         return sum(info.file_size for info in archive.infolist())
 
 
-def _bytes_of_files(found: ClassFiles) -> int:
-    """As large as the first one are all, or they are refused when they are read."""
-    return int(load_images(found.files[0])[0].nbytes) * len(found.files)
+def _bytes_of_files(found: ClassFiles, reader: PictureReader) -> int:
+    """As large as the first one that can be read are all, or they are refused when they are read."""
+    trial = PictureReader(reader.fitting, strict=reader.strict)
+    for file in found.files:
+        if (image := trial.read(file, str(file))) is not None:
+            return int(image.nbytes) * len(found.files)
+    raise trial.nothing_left(found.root)
 
 
-def _batches(found: ClassFiles) -> Iterator[tuple[Any, Any]]:
+def _batches(found: ClassFiles, reader: PictureReader) -> Iterator[tuple[Any, Any]]:
+    reader.leave_out(str(file.relative_to(found.root)) for file in found.others)
     names = np.array(found.classes)[list(found.labels)]
+    paths = [str(file.relative_to(found.root)) for file in found.files]
+    first: tuple[str, Any] | None = None
     for start in range(0, len(found.files), _FILES):
-        files = found.files[start : start + _FILES]
-        images = [load_images(file)[0] for file in files]
-        for file, image in zip(files, images, strict=True):
-            _check_like(image, images[0], file, files[0])
-        yield np.concatenate(images), names[start : start + _FILES]
-
-
-def _check_like(image: Any, first: Any, file: Path, first_file: Path) -> None:
-    if image.shape != first.shape:
-        shown = ["x".join(map(str, one.shape[1:])) for one in (first, image)]
-        raise InvalidData(
-            f"the images differ: {first_file} is {shown[0]}, {file} is {shown[1]} (height x width x channels).",
-            kind="mixed-images",
-            hint="bring all images to one size and colour mode, for example with Pillow's resize and convert.",
-        )
+        end = start + _FILES
+        images, labels = [], []
+        for file, path, label in zip(found.files[start:end], paths[start:end], names[start:end], strict=True):
+            image = reader.read(file, path)
+            if image is None:
+                continue
+            first = first or (path, image)
+            if image.shape != first[1].shape:
+                raise different_images(found.root, first[0], first[1], path, image)
+            images.append(image)
+            labels.append(label)
+        if images:
+            yield np.stack(images), np.array(labels)

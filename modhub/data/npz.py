@@ -107,6 +107,39 @@ def check_sizes(archive: zipfile.ZipFile, what: str) -> None:
             )
 
 
+def read_arrays(path: Path, *, required: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    """The arrays ``x``, ``y`` and ``classes`` of a file on this machine, as far as it has them. Raises InvalidData."""
+    if not zipfile.is_zipfile(path):
+        raise InvalidData(f"{path} is no .npz file, or incomplete.", kind="bad-file", hint="write it with np.savez.")
+    arrays: dict[str, NDArray[np.generic]] = {}
+    key = "the list of arrays"
+    try:
+        with zipfile.ZipFile(path) as members:
+            check_sizes(members, str(path))
+        with np.load(path, allow_pickle=False) as archive:
+            held = archive.files
+            for key in (*required, "classes"):
+                if key in held:
+                    arrays[key] = archive[key]
+    except InvalidData:
+        raise
+    # The zip and array readers raise a dozen unrelated types for damaged files.
+    except Exception as error:
+        raise InvalidData(
+            f"{key} in {path} cannot be read: {plain(str(error) or type(error).__name__)}.",
+            kind="bad-file",
+            hint="save plain arrays, names as np.array(classes, dtype=str); Python objects are never loaded.",
+        ) from error
+    if missing := [name for name in required if name not in arrays]:
+        raise InvalidData(
+            f"{path} has no {missing[0]!r}; it has {', '.join(held) or 'nothing'}.",
+            kind="missing-key",
+            hint=f"save it with np.savez(path, {', '.join(f'{name}=...' for name in required)}).",
+            missing=missing,
+        )
+    return arrays
+
+
 def read_small(url: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Whole arrays of an .npz, those that it has of ``names``. Raises NotFound, InvalidData, UsageError."""
     with _opened(url) as (_, archive):

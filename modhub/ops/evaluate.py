@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from modhub.composition.composite import Composite
 from modhub.composition.recipe import Adapt, GivenSettings, Size
+from modhub.data.fitting import Fit, Fitting
 from modhub.data.images import ImageData, LabelledData, Split, as_image_data
+from modhub.data.picture_reader import PictureReader
 from modhub.engine.datasets import load_dataset
 from modhub.engine.read.files import load_model
+from modhub.engine.read.inputs import picture_contract
 from modhub.errors import NotFound, UsageError
 from modhub.evaluation.answers import Answers
 from modhub.evaluation.evaluation import Evaluation, Timing, evaluated
@@ -35,6 +38,7 @@ from modhub.package.module import Module
 from modhub.project.manifest import PROJECT_FILE
 from modhub.project.project import Project
 from modhub.spec.keras_model import KerasModel
+from modhub.spec.manifest import InputContract
 from modhub.spec.places import is_file
 
 #: How the names of model files end.
@@ -104,6 +108,8 @@ def evaluate(
     adapt: Adapt | None = None,
     size: Size | None = None,
     reject: bool | None = None,
+    fit: Fit = "none",
+    background: str = "white",
     drop_unknown: bool = False,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -116,7 +122,8 @@ def evaluate(
     three. ``data``: a data set's name, an ``.npz`` file, a folder of class folders, ``ImageData``, or
     ``(x, y, classes)`` with raw images. Its classes are matched to the classifier's labels, by name, then by slug, and
     what is left to the classes that its modules recognise, whatever their labels say; images of classes that the
-    classifier does not know are an error, unless ``drop_unknown`` leaves them out.
+    classifier does not know are an error, unless ``drop_unknown`` leaves them out. ``fit`` and ``background`` bring
+    pictures and uint8 images of another size or mode to what ``what`` takes, as ``load_images`` does.
 
     ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``; ``registry`` to
     ``reject`` are as in ``compose``. Intervals have the ``confidence`` given, from seeded ``resamples``.
@@ -139,7 +146,10 @@ def evaluate(
         drop_unknown,
         batch_size,
     )
-    return evaluate_all([(name, what)], as_image_data(data, split=split, datasets=load_dataset), options)[0]
+    name, opened = opened_of(what, options, name)
+    reader = PictureReader(Fitting(fit, None if fit == "none" else images_of(opened), background))
+    images = as_image_data(data, split=split, datasets=load_dataset, reader=reader)
+    return evaluate_all([(name, opened)], images, options)[0]
 
 
 def evaluate_all(
@@ -205,6 +215,14 @@ def matched(subject: Subject, data: ImageData, *, drop_unknown: bool) -> Matched
 
 def subject_of(what: Evaluable, data: ImageData, options: EvaluateOptions, name: str | None = None) -> Subject:
     """What is to be evaluated, as one kind of thing."""
+    name, opened = opened_of(what, options, name)
+    return _of_modules(opened, name) if isinstance(opened, Composite) else _of_model(opened, data, options, name)
+
+
+def opened_of(
+    what: Evaluable, options: EvaluateOptions, name: str | None = None
+) -> tuple[str | None, Composite | KerasModel]:
+    """A composite or a Keras model, with its name. Raises as ``compose`` does, and NotFound for a path of nothing."""
     if isinstance(what, (str, Path)) and (kind := place_of(what)) is not None:
         name, what = name or _name_of(what), _opened(Path(what), kind, options.composing)
     if isinstance(what, Project):
@@ -216,9 +234,12 @@ def subject_of(what: Evaluable, data: ImageData, options: EvaluateOptions, name:
         name = name or " ".join(part if isinstance(part, str) else getattr(part, "ref", "composite") for part in parts)
         given = vars(options.composing.given)
         what = compose(parts, registry=options.composing.registry, cache=options.composing.cache, **given)
-    if not isinstance(what, Composite):
-        return _of_model(cast(KerasModel, what), data, options, name)
-    return _of_modules(what, name or repr(what))
+    return (name or repr(what) if isinstance(what, Composite) else name), cast(Composite | KerasModel, what)
+
+
+def images_of(what: Composite | KerasModel) -> InputContract | None:
+    """The raw images that pictures become for a composite or a Keras model; None for a model that takes any size."""
+    return what.plan.contract if isinstance(what, Composite) else picture_contract(what)
 
 
 def place_of(what: str | Path) -> Place | None:
@@ -260,11 +281,11 @@ def _opened(path: Path, kind: Place, composing: Composing) -> Decomposition | Pr
     return load_model(path)
 
 
-def _of_modules(composite: Composite, name: str) -> Subject:
+def _of_modules(composite: Composite, name: str | None) -> Subject:
     def answer(images: NDArray[Any], batch_size: int) -> Answers:
         return Answers.of_modules(composite.predict(images, batch_size))
 
-    return Subject(name, tuple(composite.classes), answer, tuple(composite.modules))
+    return Subject(name or repr(composite), tuple(composite.classes), answer, tuple(composite.modules))
 
 
 def _of_model(model: KerasModel, data: ImageData, options: EvaluateOptions, name: str | None) -> Subject:

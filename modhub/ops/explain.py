@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition.composite import Composite
 from modhub.composition.explanation import Explanation, explanation_of
-from modhub.data.images import load_images
+from modhub.data.fitting import Fit, Fitting
+from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import Composable, compose
@@ -23,13 +24,16 @@ def explain(
     image: ArrayLike | str | Path,
     *,
     index: int | None = None,
+    fit: Fit = "none",
+    background: str = "white",
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
 ) -> Explanation:
     """Which module said what about one image, how the vote went, and which share of its kept nodes fired in each layer.
 
     ``what``: a composite, or names and modules as in ``compose``. ``image``: one raw image (H, W, C), an image file, or
-    an .npz with x, of which ``index`` chooses one. ``print(explanation.verdict)`` says it in words.
+    an .npz with x, of which ``index`` chooses one. ``fit`` and ``background`` bring a picture of any size and mode to
+    what the composite takes, as ``load_images`` does. ``print(explanation.verdict)`` says it in words.
 
     Raises InvalidData, NotFound, UsageError.
 
@@ -40,7 +44,13 @@ def explain(
     ['cat', 'ship']
     """
     composite = what if isinstance(what, Composite) else compose(what, registry=registry, cache=cache)
-    return explained_by(composite, one_image(image, index))
+    contract = composite.plan.contract
+    if isinstance(image, (str, Path)):
+        pixels = one_image(load_images(image, fit=fit, contract=contract, background=background)[0], index, str(image))
+    else:
+        pixels = one_image(image, index)
+        pixels = Fitting(fit, contract, background).array(pixels[None])[0][0] if fit != "none" else pixels
+    return explained_by(composite, pixels)
 
 
 def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
@@ -64,20 +74,17 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
     return explanation_of(composite.plan, margins, firings)
 
 
-def one_image(image: ArrayLike | str | Path, index: int | None = None) -> NDArray[Any]:
-    """One raw image (H, W, C) from an array or a path. Raises InvalidData, NotFound, UsageError."""
-    if isinstance(image, (str, Path)):
-        images, what = load_images(image)[0], str(image)
-    else:
-        given = np.asarray(image)
-        images, what = given[None] if given.ndim == 3 else given[None, ..., None] if given.ndim == 2 else given, "x"
-        if images.ndim != 4 or not images.size:
-            raise InvalidData(
-                f"the image has the shape {given.shape}; wanted height x width x channels.",
-                kind="wrong-shape",
-                hint="give one raw image.",
-                shape=list(given.shape),
-            )
+def one_image(image: ArrayLike, index: int | None = None, what: str = "x") -> NDArray[Any]:
+    """One raw image (H, W, C) of one or several; ``what`` they are called. Raises InvalidData, UsageError."""
+    given = np.asarray(image)
+    images = given[None] if given.ndim == 3 else given[None, ..., None] if given.ndim == 2 else given
+    if images.ndim != 4 or not images.size:
+        raise InvalidData(
+            f"the image has the shape {given.shape}; wanted height x width x channels.",
+            kind="wrong-shape",
+            hint="give one raw image.",
+            shape=list(given.shape),
+        )
     if index is None and len(images) > 1:
         raise UsageError(
             f"{what} holds {len(images):,} images; one is explained at a time.",

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition.composite import Composite
 from modhub.data.arrays import as_images
-from modhub.data.images import load_images
+from modhub.data.unlabelled import load_images
 from modhub.engine.export.formats import FORMATS, Format, plan_description, write_format
 from modhub.engine.export.onnx import check_onnx_installed
 from modhub.engine.export.verify import reloaded
@@ -79,7 +79,7 @@ def export(
     ``format``: ``keras`` (a .keras file), ``saved-model`` (a folder) or ``onnx`` (a file, for onnxruntime); without it
     the name's suffix says it. The artifact takes raw images float32 (N, H, W, C), gives margins float32 (N, k), and has
     the class names inside. It is read back without modhub and compared with the composite on ``check``: raw images
-    (N, H, W, C), or the path of an image, a folder of images or an .npz with x; without it on synthetic ones. ``force``
+    (N, H, W, C), or the path of an image, a folder of images or an .npz with x, resized; else synthetic ones. ``force``
     replaces an artifact that is there. ``doing`` is called with what happens, in words.
 
     Raises Incompatible, kind ``export-differs``, when a margin differs by more than 1e-4; UnsupportedModel, kind
@@ -177,7 +177,10 @@ def _images(check: str | Path | ArrayLike | None, contract: InputContract) -> tu
     """The images to compare on, and which they are."""
     if check is None:
         return synthetic_images(contract), f"{_SYNTHETIC} synthetic images"
-    images = load_images(check)[0] if isinstance(check, (str, Path)) else as_images(check)
+    if isinstance(check, (str, Path)):
+        images = load_images(check, fit="resize", contract=contract)[0]
+    else:
+        images = as_images(check)
     check_images(images, contract, what="the images to check on")
     count, what = len(images), f"images of {check}" if isinstance(check, (str, Path)) else "images"
     if count <= MOST_IMAGES:

@@ -61,7 +61,7 @@ def test_in_json_it_is_a_field(predict) -> None:
         (["--meter=rapl"], "bad-option", 2, "--meter is 'rapl'. Hint: write --meter=auto, or --meter=counter"),
         (["--pue", "1.2"], "bad-option", 2, "--pue does nothing without --meter. Hint: add --meter"),
         (["--meter", "--pue", "0"], "bad-option", 2, "pue is 0.0; it is the data centre's watts"),
-        (["--meter", "--background", "-5"], "bad-option", 2, "background is -5.0; it is seconds, 0 for none."),
+        (["--meter", "--meter-background", "-5"], "bad-option", 2, "background is -5.0; it is seconds, 0 for none."),
         (["--meter", "--intensity", "x"], "usage", 2, "'x' is not a number"),
     ],
 )

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from modhub.data.images import ImageData, load_data, load_images
+from modhub.data.images import ImageData, load_data
 from modhub.data.npz import read_small
+from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData, NotFound, UsageError
 
 CLASSES = np.array(["cat", "dog", "owl"])

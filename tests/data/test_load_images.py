@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from modhub.data.images import load_images
+from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData, NotFound
 
 Pixels = NDArray[np.uint8]
@@ -45,8 +45,9 @@ def test_a_jpeg_is_decoded(tmp_path: Path) -> None:
 def test_what_cannot_be_used_says_why(pets: Path, save_npz: Callable[..., Path], pixels: Pixels) -> None:
     with pytest.raises(NotFound, match=r"no images at 'nowhere'\. Hint: give an image file, a folder"):
         load_images("nowhere")
-    with pytest.raises(InvalidData, match=r"holds no images\. Hint: images end in .*directly in the folder"):
-        load_images(pets)
+    (pets / "empty").mkdir()
+    with pytest.raises(InvalidData, match=r"empty holds no images\. Hint: images end in \.bmp"):
+        load_images(pets / "empty")
     with pytest.raises(InvalidData, match=r"notes\.txt cannot be read as an image"):
         load_images(pets / "dog" / "notes.txt")
     with pytest.raises(InvalidData, match=r"has no 'x'; it has images"):

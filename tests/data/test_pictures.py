@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modhub.data.images import load_data, load_images
+from modhub.data.images import load_data
 from modhub.data.large import streamed
 from modhub.data.shards import are_shards, find_shards, labelled_shards, open_shards, source_of
+from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData, UsageError
 from modhub.package.folder import load_package, save_package
 from modhub.storage.urls import open_store
@@ -63,15 +64,17 @@ def test_pictures_that_cannot_be_read_are_named(pets: Path, name: str) -> None:
 
 def test_pictures_in_other_places_are_told(pets: Path) -> None:
     PICTURE.save(pets / "stray.png")
-    (pets / "cat" / "more" / "deep").mkdir(parents=True)
-    PICTURE.save(pets / "cat" / "more" / "deep" / "9.png")
     with pytest.warns(UserWarning, match="are left out") as told:
         assert len(load_data(pets)) == 2
     texts = [str(each.message) for each in told]
-    assert texts == [
-        f"1 pictures lie beside the class folders of {pets} and are left out: stray.png.",
-        f"1 folders with pictures lie inside class folders of {pets} and are left out: cat/more.",
-    ]
+    assert texts == [f"1 pictures lie beside the class folders of {pets} and are left out: stray.png."]
+
+
+def test_folders_in_class_folders_belong_to_the_class(pets: Path) -> None:
+    (pets / "cat" / "more" / "deep").mkdir(parents=True)
+    PICTURE.save(pets / "cat" / "more" / "deep" / "9.png")
+    (pets / "cat" / "more" / "round").symlink_to(pets / "cat")
+    assert names(pets) == ["cat/more/deep/9.png"]
 
 
 @pytest.mark.parametrize("name", ["2.gif", "2.tif", "2.webp", "2.png"])

@@ -207,5 +207,5 @@ def test_a_large_image_folder_is_streamed_in_order(tmp_path):
     np.testing.assert_array_equal(source.labels, np.sort(y))
     Image.fromarray(x[0, 1:]).save(tmp_path / "dog" / "99.png")
     large = streamed(str(tmp_path), "train", None, free=1000, for_workers=False)
-    with pytest.raises(InvalidData, match=r"the images differ: .*00\.png is 4x5x3, .*99\.png is 3x5x3"):
+    with pytest.raises(InvalidData, match=r"the images in .* differ: .*00\.png is 4x5x3, .*99\.png is 3x5x3"):
         source_of(large.data, None, large.classes)

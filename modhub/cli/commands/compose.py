@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -16,11 +15,12 @@ from modhub.cli.compose_options import (
     settings_asked,
     shape_options,
 )
+from modhub.cli.image_options import ImageOptions, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
-from modhub.data.images import load_images
+from modhub.data.unlabelled import FoundImages, find_images, read_images
 from modhub.engine.export.formats import plan_description
 from modhub.engine.read.files import check_place, save_model
 from modhub.errors import UsageError
@@ -68,12 +68,14 @@ def command(
         check_place(out)
     agreement = None
     with ProgressLine("finding modules") as progress:
-        images = _images(check, refs, shape)
+        found = _found(check, refs, shape)
         composite = composite_of_options(refs, shape, registry=registry, cache=cache)
-        if images is not None:
+        if found is not None:
+            images, _ = read_images(found, reader := ImageOptions().reader(composite.plan.contract))
             progress.doing(f"classifying {len(images):,} images both ways")
             load_engine()
             agreement = composite.agreement(images)
+            print_account(reader)
         if out is not None:
             progress.doing("building the model")
             load_engine()
@@ -108,7 +110,7 @@ def command(
         printing.line(f"saved {out} ({printing.bytes_text(out.stat().st_size)})")
 
 
-def _images(check: str | None, refs: Sequence[str], shape: ComposeOptions) -> Any:
+def _found(check: str | None, refs: Sequence[str], shape: ComposeOptions) -> FoundImages | None:
     """The images of ``--check``. Raises UsageError where there is nothing to measure."""
     if check is None:
         return None
@@ -119,5 +121,4 @@ def _images(check: str | None, refs: Sequence[str], shape: ComposeOptions) -> An
             kind="bad-option",
             hint="add --mode fused, --mode auto or --dtype bfloat16.",
         )
-
-    return load_images(check)[0]
+    return find_images([check])

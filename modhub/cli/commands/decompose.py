@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,14 +13,18 @@ import click
 from modhub.cli import printing
 from modhub.cli.data_options import class_names_option, labelled
 from modhub.cli.energy_options import metered, with_energy
+from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, delta, json_option, number, numbers_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
-from modhub.data.images import Split
-from modhub.data.large import streamed
+from modhub.data.images import DATASETS, ClassFiles, ImageData, Split, find_class_files, read_class_files
+from modhub.data.large import streamed, streamed_files
+from modhub.data.picture_reader import PictureReader
+from modhub.data.shards import are_shards
 from modhub.decomposition.settings import EngineName
 from modhub.engine.read.files import check_model_file, load_model
+from modhub.engine.read.inputs import picture_contract
 from modhub.engine.run.memory import free
 from modhub.errors import Conflict, StorageError
 from modhub.ops.decompose import decompose
@@ -109,6 +114,7 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="With --engine ray: so many at a time. Default: all."
 )
+@image_options
 @metered
 @json_option
 def command(
@@ -120,15 +126,17 @@ def command(
     split: Split,
     validation: str | None,
     engine: EngineName,
+    pictures: ImageOptions,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Make one module per class of a trained Keras image classifier (Pan & Rajan, ICSE 2022).
 
     DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, a folder with
-    one folder of images a class, or the URL of an .npz or of a folder of them. Files that would fill more than half
-    of the free memory, and folders of .npz, are read in batches. Images are raw: the modules themselves apply (x *
-    rescale - mean) / std, which must be what the model was trained on.
+    one folder of images a class, with all below it, or the URL of an .npz or of a folder of them. Files that would fill
+    more than half of the free memory, and folders of .npz, are read in batches. Pictures in folders are brought to the
+    images that the model takes, and a line on stderr says how; choose the way in which it was trained. Images are raw:
+    the modules themselves apply (x * rescale - mean) / std, which must be what the model was trained on.
 
     \b
     The columns of the report:
@@ -145,27 +153,33 @@ def command(
     check_model_file(model)
     _check_out(out)
     with ProgressLine("reading data") as progress:
-        images = _data(data, split, class_names_option(classes), engine)
-        held_out = None if validation is None else _data(validation, "test", images.classes, "local")
+        found = _found(data, split, class_names_option(classes), engine)
+        held_out = None if validation is None else _found(validation, "test", found.classes, "local")
         progress.doing(f"loading {model.name}")
         load_engine()
+        network = load_model(model)
+        progress.doing("reading data")
+        reader = pictures.reader(picture_contract(network))
+        images = found.read(reader)
+        measured = None if held_out is None else held_out.read(reader)
         decomposition = decompose(
-            load_model(model),
+            network,
             images.x,
             images.y,
             classes=images.classes,
             name=name,
-            validation=None if held_out is None else held_out.both,
+            validation=None if measured is None else measured.both,
             dataset=images.name,
-            validation_dataset=None if held_out is None else held_out.name,
+            validation_dataset=None if measured is None else measured.name,
             engine=engine,
             progress=progress.steps(f"decomposing {model.name}"),
             **options,
         )
         progress.doing(f"writing {out}")
         decomposition.save(out)
+    print_account(reader)
     if as_json:
-        printing.document(with_energy(_document(decomposition, out)))
+        printing.document(with_energy(_document(decomposition, out) | {"pictures": reader.to_dict()}))
     else:
         _print(decomposition, out)
 
@@ -183,10 +197,32 @@ class _Data(NamedTuple):
         return self.x if self.y is None else (self.x, self.y)
 
 
-def _data(spec: str, split: Split, classes: Sequence[str] | None, engine: EngineName) -> _Data:
+class _Found(NamedTuple):
+    """Data that is there: its classes where they are known, and what reads it."""
+
+    classes: Sequence[str] | None
+    read: Callable[[PictureReader], _Data]
+
+
+def _found(spec: str, split: Split, classes: Sequence[str] | None, engine: EngineName) -> _Found:
+    """Pictures are read when the model has told what images it takes, everything else now."""
+    if spec not in DATASETS and "://" not in spec and is_folder(spec) and not are_shards(spec):
+        files = find_class_files(Path(spec), split)
+        return _Found(classes or files.classes, partial(_pictures, files, classes))
     if large := streamed(spec, split, classes, free=free(), for_workers=engine != "local"):
+        data = _Data(large.data, None, large.classes, large.name)
+    else:
+        data = _in_memory(labelled(spec, split, classes))
+    return _Found(data.classes, lambda reader: data)
+
+
+def _pictures(files: ClassFiles, classes: Sequence[str] | None, reader: PictureReader) -> _Data:
+    if large := streamed_files(files, classes, free=free(), reader=reader):
         return _Data(large.data, None, large.classes, large.name)
-    images = labelled(spec, split, classes)
+    return _in_memory(read_class_files(files, classes, reader))
+
+
+def _in_memory(images: ImageData) -> _Data:
     return _Data(images.x, images.y, images.classes, images.name)
 
 

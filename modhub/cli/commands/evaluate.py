@@ -10,8 +10,9 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
-from modhub.cli.data_options import class_names_option, labelled
+from modhub.cli.data_options import class_names_option, find_labelled
 from modhub.cli.energy_options import metered, with_energy
+from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, cache_option, json_option, number, numbers_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
@@ -20,7 +21,7 @@ from modhub.composition.recipe import GivenSettings
 from modhub.errors import UsageError
 from modhub.evaluation import evaluation as text
 from modhub.evaluation.intervals import Resampling
-from modhub.ops.evaluate import Composing, EvaluateOptions, Preprocessing, evaluate_all, place_of
+from modhub.ops.evaluate import Composing, EvaluateOptions, Preprocessing, evaluate_all, images_of, opened_of, place_of
 from modhub.ops.publish import load
 from modhub.plots.drawing import check_folder
 from modhub.plots.evaluation import save_plots
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     "--resamples", type=int, default=2000, show_default=True, metavar="N", help="Resamples that intervals come from."
 )
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Decides which resamples those are.")
+@image_options
 @shape_options
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Images at a time."
@@ -84,6 +86,7 @@ def command(
     plots: Path | None,
     force: bool,
     layers: bool,
+    pictures: ImageOptions,
     shape: ComposeOptions,
     as_json: bool,
     **settings: Any,
@@ -91,8 +94,9 @@ def command(
     """How good is WHAT: names of modules, a .keras model, a project, or a folder that modhub decompose wrote?
 
     DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, or a folder with
-    one folder of images a class. Its classes are matched to the classifier's by name. OTHER is what WHAT can be,
-    several names with commas between; --adapt and --size hold for both, every other change for WHAT alone.
+    one folder of images a class, with all below it. Its classes are matched to the classifier's by name, its pictures
+    brought to the images that WHAT takes. OTHER is what WHAT can be, several names with commas between; --adapt and
+    --size hold for both, every other change for WHAT alone.
 
     \b
     The figures, with intervals in brackets:
@@ -108,23 +112,29 @@ def command(
     """
     _check_plots(plots, force)
     with ProgressLine("reading data") as progress:
-        images = labelled(data, split)
+        found = find_labelled(data, split)
         progress.doing("finding modules")
-        load_engine()
-        whats = [_subject(what, shape, settings)]
+        options = _options(settings)
+        whats = [_subject(what, shape, settings, options)]
         if compare is not None:
             plain = ComposeOptions(GivenSettings(adapt=shape.given.adapt, size=shape.given.size))
-            whats.append(_subject([part.strip() for part in compare.split(",")], plain, settings))
+            whats.append(_subject([part.strip() for part in compare.split(",")], plain, settings, options))
+        progress.doing("reading data")
+        reader = pictures.reader(images_of(whats[0][1]))
+        images = found(reader)
         progress.doing(f"classifying {len(images):,} images")
-        evaluations = evaluate_all(whats, images, _options(settings))
+        load_engine()
+        evaluations = evaluate_all(whats, images, options)
         first = evaluations[0]
         comparison = first.compare(evaluations[1]) if compare is not None else None
         drawn: Sequence[Path] = ()
         if plots is not None:
             progress.doing("drawing")
             drawn = save_plots(first, plots)
+    print_account(reader)
     if as_json:
-        printing.document(with_energy(_document(first, evaluations[1:], comparison, drawn)))
+        document = _document(first, evaluations[1:], comparison, drawn) | {"pictures": reader.to_dict()}
+        printing.document(with_energy(document))
         return
     for evaluation in evaluations:
         _print(evaluation, layers)
@@ -135,8 +145,10 @@ def command(
         printing.line(f"drew {', '.join(path.name for path in drawn)} in {plots}")
 
 
-def _subject(refs: Sequence[str], shape: ComposeOptions, settings: dict[str, Any]) -> tuple[str | None, Any]:
-    """What to evaluate, with its name. Raises UsageError for changes to what has none."""
+def _subject(
+    refs: Sequence[str], shape: ComposeOptions, settings: dict[str, Any], options: EvaluateOptions
+) -> tuple[str | None, Any]:
+    """What to evaluate, opened, with its name. Raises UsageError for changes to what has none."""
     places = [place_of(ref) for ref in refs]
     name = " ".join(refs)
     if len(refs) > 1 and any(places):
@@ -152,7 +164,8 @@ def _subject(refs: Sequence[str], shape: ComposeOptions, settings: dict[str, Any
                 kind="bad-option",
                 hint="evaluate names of modules, or change the project with modhub's project commands.",
             )
-        return None, refs[0]
+        load_engine()
+        return opened_of(refs[0], options)
     parts: Any = load(refs[0]).modules if places[0] == "decomposition" else refs
     composite = composite_of_options(parts, shape, registry=settings["registry"], cache=settings["cache"])
     plain = ComposeOptions(GivenSettings(adapt=shape.given.adapt, size=shape.given.size))
@@ -160,7 +173,7 @@ def _subject(refs: Sequence[str], shape: ComposeOptions, settings: dict[str, Any
     return name if usual == plain else f"{name} (changed)", composite
 
 
-def _options(settings: dict[str, Any]) -> Any:
+def _options(settings: dict[str, Any]) -> EvaluateOptions:
     classes = class_names_option(settings["classes"])
     return EvaluateOptions(
         Preprocessing(classes, settings["rescale"], settings["mean"], settings["std"]),

@@ -9,10 +9,12 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
+from modhub.cli.image_options import ImageOptions, one_image_options, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.data.unlabelled import find_images, read_images
 from modhub.ops.explain import explained_by, one_image
 from modhub.plots.explanation import check_out, save_explanation
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option("--index", type=click.IntRange(min=0), metavar="N", help="Of several images in IMAGE, the N-th from 0.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw it; pip install 'modhub[plot]'.")
+@one_image_options
 @shape_options
 @registry_option
 @cache_option
@@ -41,6 +44,7 @@ def command(
     refs: tuple[str, ...],
     index: int | None,
     out: Path | None,
+    pictures: ImageOptions,
     shape: ComposeOptions,
     registry: tuple[str, ...] | None,
     cache: Path | None,
@@ -48,23 +52,25 @@ def command(
 ) -> None:
     """Show what each module of a classifier says about one image, and how the vote went.
 
-    IMAGE is an image file, or an .npz with x. Without a REF the classifier is that of the project in this folder or
-    above. The largest margin wins. A module is positive when its margin exceeds its own threshold; the score is its
-    calibrated probability. The picture shows the image, the margins, and the share of the kept nodes that fired in each
-    layer, also of the whole network's.
+    IMAGE is an image file of any size, or an .npz with x. Without a REF the classifier is that of the project in this
+    folder or above. The largest margin wins. A module is positive when its margin exceeds its own threshold; the score
+    is its calibrated probability. The picture shows the image, the margins, and the share of the kept nodes that fired
+    in each layer, also of the whole network's.
     """
     if out is not None:
         check_out(out)
-    with ProgressLine("reading the image") as progress:
-        pixels = one_image(image, index)
-        progress.doing("finding modules")
+    found = find_images([image])
+    with ProgressLine("finding modules") as progress:
         composite = composite_of_options(refs, shape, registry=registry, cache=cache)
+        reader = pictures.reader(composite.plan.contract)
+        pixels = one_image(read_images(found, reader)[0], index, what=image)
         progress.doing("asking the modules")
         load_engine()
         explanation = explained_by(composite, pixels)
         if out is not None:
             progress.doing("drawing")
             save_explanation(explanation, pixels, composite.plan.contract, out)
+    print_account(reader)
     if as_json:
         printing.document({"out": None if out is None else str(out), **explanation.to_dict()})
         return

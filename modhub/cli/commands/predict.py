@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +13,16 @@ import click
 from modhub.cli import printing
 from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
 from modhub.cli.energy_options import metered, with_energy
+from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
-from modhub.data.images import load_images
+from modhub.data.pictures import has_name_of_picture
+from modhub.data.unlabelled import FoundImages, find_images, read_images
 from modhub.errors import UsageError
+from modhub.spec.contract import check_images
+from modhub.spec.places import is_file
 
 if TYPE_CHECKING:
     from modhub.composition.votes import Prediction
@@ -27,14 +34,22 @@ if TYPE_CHECKING:
     examples=[
         "modhub predict c10:cat c100:apple --images photo.png",
         "modhub predict c10 --images photos/ --top 3 --reject",
+        "modhub predict c10 --images 'photos/**/*.heic' --images scans/ --fit letterbox",
+        "find . -newer last.json -name '*.jpg' | modhub predict c10 --images -",
         "modhub predict c10 --remove cat --images test.npz --json > answers.json",
     ],
 )
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option(
-    "--images", required=True, metavar="PATH", help="An image file, a folder of images, or an .npz with x; raw images."
+    "--images",
+    required=True,
+    multiple=True,
+    metavar="PATH",
+    help="An image file, a folder with all below it, a pattern, an .npz with x, or - for paths on standard input, one "
+    "a line; repeatable.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="Show the K best.")
+@image_options
 @shape_options
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Images at a time."
@@ -45,8 +60,9 @@ if TYPE_CHECKING:
 @json_option
 def command(
     refs: tuple[str, ...],
-    images: str,
+    images: tuple[str, ...],
     top: int,
+    pictures: ImageOptions,
     shape: ComposeOptions,
     batch_size: int,
     registry: tuple[str, ...] | None,
@@ -58,24 +74,44 @@ def command(
     Without a REF it is the classifier of the project in this folder or above. The largest margin wins. A score is a
     module's own calibrated probability that the image is of its class, whatever the others say, so the scores of one
     image need not add up to 1.
+
+    Pictures of any size, grey, transparent, of 16 bits, turned by EXIF or in CMYK are brought to what the classifier
+    takes, and a line on stderr says what was done. One that cannot be read is named and skipped.
     """
-    with ProgressLine("reading images") as progress:
-        x, names = load_images(images)
-        progress.doing("finding modules")
+    refs, found = _found(refs, images)
+    with ProgressLine("finding modules") as progress:
         composite = composite_of_options(refs, shape, registry=registry, cache=cache)
         if top > len(composite):
             raise UsageError(
                 f"--top {top} of a classifier of {len(composite)} classes.", hint=f"ask for 1 to {len(composite)}."
             )
+        progress.doing(f"reading {len(found.files):,} files")
+        reader = pictures.reader(composite.plan.contract)
+        x, names = read_images(found, reader)
+        check_images(x, composite.plan.contract)
         progress.doing(f"classifying {len(x):,} images")
         load_engine()
         prediction = composite.predict(x, batch_size=batch_size)
+    print_account(reader)
     rows = _rows(prediction, names, top)
     if as_json:
-        document = {"classes": list(prediction.classes), "reject": composite.reject, "images": rows}
+        document: dict[str, Any] = {"classes": list(prediction.classes), "reject": composite.reject, "images": rows}
+        document["pictures"] = reader.to_dict()
         printing.document(with_energy(document))
     else:
         _print(rows, top, composite.reject)
+
+
+def _found(refs: Sequence[str], images: Sequence[str]) -> tuple[tuple[str, ...], FoundImages]:
+    """The names of modules, and the files to classify.
+
+    What a shell makes of ``--images photos/*.jpg`` is one value of the option and many REFs behind it.
+    """
+    more = [ref for ref in refs if has_name_of_picture(Path(ref)) and is_file(ref)]
+    sources = [source for source in (*images, *more) if source != "-"]
+    lines = sys.stdin.buffer.readlines() if "-" in images and sys.stdin else []
+    listed = [os.fsdecode(line.rstrip(b"\r\n")) for line in lines if line.strip()]
+    return tuple(ref for ref in refs if ref not in more), find_images(sources, listed)
 
 
 def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict[str, Any]]:

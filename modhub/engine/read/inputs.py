@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from modhub.data.arrays import channel_values, rescale_factor
@@ -12,6 +14,14 @@ from modhub.data.rows import ImageRows
 from modhub.errors import InvalidData, UsageError
 from modhub.spec.contract import contract_of
 from modhub.spec.manifest import InputContract
+
+
+def picture_contract(model: Any) -> InputContract | None:
+    """The uint8 images, grey or RGB, that pictures become for a Keras model; None where its input says no size."""
+    shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:]:
+        return None
+    return contract_of(np.zeros((1, *shapes[0][1:]), np.uint8), rescale=1.0, mean=None, std=None)
 
 
 def trained_contract(
