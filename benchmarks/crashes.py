@@ -32,7 +32,7 @@ import common
 import registries
 import report
 import servers
-from care_stores import Died, dying, memory
+from admin_stores import Died, dying, memory
 from crashing import PROCESSES, crashes
 from synthetic import release
 
@@ -53,7 +53,7 @@ from modhub.storage.urls import open_store
 
 PROCESSES.set_forkserver_preload(["synthetic", "modhub.installation.install", "modhub.registry.admin"])
 
-STANDING = release("me/net", "1.0.0", classes=("cat", "dog"))
+PUBLISHED = release("me/net", "1.0.0", classes=("cat", "dog"))
 #: Uses every blob of the existing release, one that a crash left behind, and one of its own.
 NEXT = release("me/net", "1.1.0", classes=("cat", "dog", "eel", "fox"))
 LEFT_BEHIND = release("me/net", "1.1.0", classes=("cat", "dog", "eel"))
@@ -64,7 +64,7 @@ WANTED = ["me/net@1.0.0"]
 def build(store: Store) -> None:
     registry = Registry(store)
     registry.initialise()
-    assert not registry.publish(*STANDING).warnings
+    assert not registry.publish(*PUBLISHED).warnings
     for digest, data in (*LEFT_BEHIND[1].items(), *ABANDONED[1].items()):
         store.put_if_absent(blob_path(digest), data)
 

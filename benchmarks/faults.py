@@ -47,9 +47,11 @@ def table(runs: list[Run]) -> str:
             run.outcome for run in runs if (run.operation, run.fault, run.extent) == (operation, fault, extent)
         )
         succeeded = outcomes.pop("succeeded", 0)
-        told = ", ".join(f"{count} {kind}" for kind, count in sorted(outcomes.items()))
-        rows.append((operation, fault, extent, succeeded + outcomes.total(), succeeded, told or "-"))
-    return common.markdown(("operation", "fault", "broken", "requests", "succeeded", "told as an error"), sorted(rows))
+        failures = ", ".join(f"{count} {kind}" for kind, count in sorted(outcomes.items()))
+        rows.append((operation, fault, extent, succeeded + outcomes.total(), succeeded, failures or "-"))
+    return common.markdown(
+        ("operation", "fault", "broken", "requests", "succeeded", "failed with an error"), sorted(rows)
+    )
 
 
 if __name__ == "__main__":

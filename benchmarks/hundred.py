@@ -40,7 +40,7 @@ def child(data: Path, count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as cache:
         found = modhub.evaluate([RELEASE], test, registry=[], cache=cache)
     seconds = time.perf_counter() - started
-    told = found.to_dict()
+    figures = found.to_dict()
     return {
         "release": RELEASE,
         "modules": len(found.classes),
@@ -48,8 +48,8 @@ def child(data: Path, count: int) -> dict[str, Any]:
         "seconds": seconds,
         "peak_bytes": peak(),
         "images_per_second": len(test) / seconds,
-        "top_1": told["top_1"],
-        "top_5": told["top_5"],
+        "top_1": figures["top_1"],
+        "top_5": figures["top_5"],
     }
 
 

@@ -225,8 +225,8 @@ def table(figures: Mapping[str, Any]) -> str:
         for kind, found in figures["agreement"].items():
             for name, said in found["ways"].items():
                 accuracy = f"{found['top_1']['isolated']:.2%} -> {found['top_1'][name]:.2%}"
-                told = (f"{said['labels']:.2%}", f"{said['margin']:.2g}", accuracy)
-                rows.append((kind, found["modules"], f"{found['jaccard']:.2f}", found["images"], name, *told))
+                cells = (f"{said['labels']:.2%}", f"{said['margin']:.2g}", accuracy)
+                rows.append((kind, found["modules"], f"{found['jaccard']:.2f}", found["images"], name, *cells))
         headers = ("modules", "number", "JI", "images", "way", "equal labels", "largest difference", "top-1")
         parts.append(common.markdown(headers, rows))
     return "\n\n".join(parts)

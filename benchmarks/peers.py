@@ -129,11 +129,11 @@ def bytes_in(folder: Path) -> int:
 
 def compared(folder: Path, labels: Any, runs: int, contenders: Sequence[str] = CONTENDERS) -> dict[str, Any]:
     """The figures of contenders over what ``prepare`` left in ``folder``; ``labels`` (N,) are the true classes."""
-    told: dict[str, list[dict[str, Any]]] = {contender: [] for contender in contenders}
+    answers_of: dict[str, list[dict[str, Any]]] = {contender: [] for contender in contenders}
     for _ in range(runs):
         for contender in contenders:
-            told[contender].append(in_process(contender, folder))
-    own = np.array(told["modhub"][0]["labels"])
+            answers_of[contender].append(in_process(contender, folder))
+    own = np.array(answers_of["modhub"][0]["labels"])
     result: dict[str, Any] = {
         "modules": len(list((folder / "files").iterdir())),
         "images": len(labels),
@@ -142,7 +142,7 @@ def compared(folder: Path, labels: Any, runs: int, contenders: Sequence[str] = C
         "load": list(os.getloadavg()),
         "contenders": {},
     }
-    for contender, answers in told.items():
+    for contender, answers in answers_of.items():
         given = np.array(answers[0]["labels"])
         result["contenders"][contender] = {
             "seconds": statistics.median(answer["seconds"] for answer in answers),

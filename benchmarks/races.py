@@ -8,8 +8,8 @@ version with different content. Eight go to the same model under versions of the
 write at the same moment. Eight go to a model of their own in a namespace that four share.
 
 Afterwards the store is read without what the publishers knew. Lost are releases that were acknowledged and are not
-there with all their bytes; mixed are those that have another content than was acknowledged, or that no publisher was
-told of, and contested versions without exactly one winner; the index must have them all in its files as stored. S3 is
+there with all their bytes; mixed are those that have another content than was acknowledged, or that no reply
+names, and contested versions without exactly one winner; the index must have them all in its files as stored. S3 is
 moto, a process of its own.
 
 With ``--administered`` half of the processes do not publish: without a pause they rebuild the index, collect orphans
@@ -66,8 +66,8 @@ PATIENCE = 1200
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one publisher was told of one release. ``outcome``: created, no-op, conflict, or what failed."""
+class Reply:
+    """The reply to one publication. ``outcome``: created, no-op, conflict, or what failed."""
 
     ref: ModelRef
     digest: str
@@ -109,12 +109,12 @@ def given(racer: int, number: int) -> tuple[Manifest, dict[str, bytes]]:
     return release(f"lab-{racer % 4}/net-{racer}", f"1.{number}.0", classes=CLASSES, seed=number)
 
 
-def publish_all(url: str, racer: int, releases: int) -> list[Told]:
+def publish_all(url: str, racer: int, releases: int) -> list[Reply]:
     registry = Registry(open_store(url))
     return [_publish(registry, *given(racer, number)) for number in range(releases)]
 
 
-def administer(url: str, racer: int, rounds: int) -> list[Told]:
+def administer(url: str, racer: int, rounds: int) -> list[Reply]:
     """What one administrator does beside publishers; by its number it does one of four things."""
     registry = Registry(open_store(url))
     for number in range(rounds):
@@ -125,32 +125,32 @@ def administer(url: str, racer: int, rounds: int) -> list[Told]:
             collect(registry, older_than=timedelta(0))
         elif what == 2:
             manifest, blobs = release(f"{TAKEN_DOWN}/net-{racer}", f"1.{number}.0", classes=CLASSES, seed=number)
-            told = _publish(registry, manifest, blobs)
-            if told.is_failure:
-                return [told]
-            take_down(registry, told.ref, "published by mistake")
+            answer = _publish(registry, manifest, blobs)
+            if answer.is_failure:
+                return [answer]
+            take_down(registry, answer.ref, "published by mistake")
         else:
             registry.set_alias(f"alias-{racer}-{number % 5}", f"{SHARED}-{number}")
     return []
 
 
-def act(url: str, racer: int, releases: int, administered: bool) -> list[Told]:
+def act(url: str, racer: int, releases: int, administered: bool) -> list[Reply]:
     """What one of the racing processes does."""
     return administer(url, racer // 2, releases) if administered and racer % 2 else publish_all(url, racer, releases)
 
 
-def _publish(registry: Registry, manifest: Manifest, blobs: dict[str, bytes]) -> Told:
+def _publish(registry: Registry, manifest: Manifest, blobs: dict[str, bytes]) -> Reply:
     ref = ModelRef(*parse_model_name(manifest.content.name), str(manifest.content.version))
     try:
         published = _published(registry, manifest, blobs)
     except Conflict as error:
         outcome = "conflict" if error.kind == "version-exists" else error.kind
-        return Told(ref, manifest.digest, outcome, error.data.get("published", ""))
+        return Reply(ref, manifest.digest, outcome, error.data.get("published", ""))
     except Exception as error:
-        return Told(ref, manifest.digest, f"{type(error).__name__}: {error}")
+        return Reply(ref, manifest.digest, f"{type(error).__name__}: {error}")
     if published.warnings:
-        return Told(ref, manifest.digest, f"warned: {published.warnings[0]}")
-    return Told(ref, manifest.digest, "created" if published.created else "no-op")
+        return Reply(ref, manifest.digest, f"warned: {published.warnings[0]}")
+    return Reply(ref, manifest.digest, "created" if published.created else "no-op")
 
 
 def _published(registry: Registry, manifest: Manifest, blobs: dict[str, bytes]) -> Published:
@@ -168,12 +168,12 @@ def run(url: str, *, racers: int = RACERS, releases: int = RELEASES, administere
     Registry(open_store(url)).initialise()
     started = time.perf_counter()
     work = [(url, racer, releases, administered) for racer in range(racers)]
-    told = [one for answers in race(act, work, timeout=PATIENCE) for one in answers]
+    replies = [one for answers in race(act, work, timeout=PATIENCE) for one in answers]
     seconds = time.perf_counter() - started
-    for one in told:
+    for one in replies:
         if one.is_failure:
             print(f"{url}: {one}", file=sys.stderr)
-    verdict = judged(open_store(url), told)
+    verdict = judged(open_store(url), replies)
     verdict.seconds = seconds
     store = open_store(url)
     for error in index_errors({path: store.get(path, max_bytes=GIB) for path in store.list("")}):
@@ -182,15 +182,15 @@ def run(url: str, *, racers: int = RACERS, releases: int = RELEASES, administere
     return verdict
 
 
-def judged(store: Store, told: Sequence[Told]) -> Verdict:
-    """Hold the store to what the publishers were told."""
+def judged(store: Store, replies: Sequence[Reply]) -> Verdict:
+    """Compare the store with the replies to the publishers."""
     verdict = Verdict(
-        acknowledged=sum(one.is_acknowledged for one in told),
-        conflicts=sum(one.outcome == "conflict" for one in told),
-        failed=sum(one.is_failure for one in told),
+        acknowledged=sum(one.is_acknowledged for one in replies),
+        conflicts=sum(one.outcome == "conflict" for one in replies),
+        failed=sum(one.is_failure for one in replies),
     )
-    answers: defaultdict[ModelRef, list[Told]] = defaultdict(list)
-    for one in told:
+    answers: defaultdict[ModelRef, list[Reply]] = defaultdict(list)
+    for one in replies:
         answers[one.ref].append(one)
     registry = Registry(store)
     digests: dict[ModelRef, str] = {}
@@ -211,8 +211,8 @@ def judged(store: Store, told: Sequence[Told]) -> Verdict:
     return verdict
 
 
-def _is_consistent(about: Sequence[Told], digest: str) -> bool:
-    """Whether one publisher created it, and all were told of that content and no other."""
+def _is_consistent(about: Sequence[Reply], digest: str) -> bool:
+    """Whether one publisher created it, and all replies name that content and no other."""
     return (
         [one.outcome for one in about].count("created") == 1
         and all(one.digest == digest for one in about if one.is_acknowledged)

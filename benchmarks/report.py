@@ -197,16 +197,16 @@ def crashes(found: Any) -> str:
 
 
 def faults(found: Any) -> str:
-    """One row a fault: how many runs, how many succeeded all the same, and what the others were told."""
+    """One row a fault: how many runs, how many succeeded all the same, and how the others failed."""
     rows: dict[tuple[str, str], Counter[str]] = {}
     for one in found["outcomes"]:
         rows.setdefault((one["fault"], one["operation"]), Counter())[one["outcome"]] += one["runs"]
     cells = []
     for (fault, operation), outcomes in sorted(rows.items()):
         runs, succeeded = outcomes.total(), outcomes.pop("succeeded", 0)
-        told = ", ".join(f"{count} {kind}" for kind, count in sorted(outcomes.items())) or "-"
-        cells.append((f"{fault}, {operation}", runs, succeeded, told))
-    return common.markdown(("fault, operation", "runs", "succeeded", "told as an error"), cells)
+        failures = ", ".join(f"{count} {kind}" for kind, count in sorted(outcomes.items())) or "-"
+        cells.append((f"{fault}, {operation}", runs, succeeded, failures))
+    return common.markdown(("fault, operation", "runs", "succeeded", "failed with an error"), cells)
 
 
 def fuzz(found: Any) -> str:

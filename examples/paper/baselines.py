@@ -119,7 +119,7 @@ def drawn(datasets: Sequence[str], classes: dict[str, int], count: int) -> list[
     return found
 
 
-def standing_for(study: Study) -> dict[str, Trained]:
+def baselines_of(study: Study) -> dict[str, Trained]:
     """The network of each data set that pairs are trained with: the paper's smallest, where it is there."""
     result: dict[str, Trained] = {}
     for name, network in study.networks.items():
@@ -130,7 +130,7 @@ def standing_for(study: Study) -> dict[str, Trained]:
 
 def jobs(study: Study) -> Iterator[Job]:
     """Every network to train, one of each kind at a time: pairs of each data set, and of the first two together."""
-    networks = standing_for(study)
+    networks = baselines_of(study)
     sizes = {name: len(network.data.test.classes) for name, network in networks.items()}
     kinds: list[list[str]] = [[name] for name in networks]
     if len(networks) > 1:

@@ -112,13 +112,13 @@ def digits_case() -> Case:
     faulty, good = train_small_cnn(poor, seed=1), train_small_cnn(data.train, seed=0)
     pair, confused = confused_pair(predict_proba(faulty, data.train.x), data.train)
     two = data.train.restrict(pair)
-    modules, better = (_cut(net, data.train, f"demo/{name}") for net, name in ((faulty, "poor"), (good, "good")))
+    modules, better = (_decomposed(net, data.train, f"demo/{name}") for net, name in ((faulty, "poor"), (good, "good")))
     return Case(
         pair,
         confused,
         modules,
         [better[data.train.classes.index(name)] for name in pair],
-        _cut(train_small_cnn(two, seed=0), two, "demo/two"),
+        _decomposed(train_small_cnn(two, seed=0), two, "demo/two"),
         f"a small network trained on {len(two)} images",
         predict_proba(faulty, data.test.x),
         data.test,
@@ -171,9 +171,9 @@ def case_of(
     return Case(
         pair,
         confused,
-        _cut(faulty, some, name),
+        _decomposed(faulty, some, name),
         better(pair),
-        _cut(network, two, "pair/resnet"),
+        _decomposed(network, two, "pair/resnet"),
         f"a small ResNet trained on {len(two)} images; right on {fitted.share:.1%} of those it was fitted to, on "
         f"{fitted.held_out:.1%} of those held out",
         probabilities(faulty, test.x),
@@ -196,7 +196,7 @@ def confused_pair(scores: NDArray[np.floating], data: ImageData) -> tuple[tuple[
     return (data.classes[faulty], data.classes[healthy]), int(both.max())
 
 
-def _cut(network: Any, data: ImageData, name: str) -> tuple[Module, ...]:
+def _decomposed(network: Any, data: ImageData, name: str) -> tuple[Module, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return decompose(network, data.x, data.y, classes=data.classes, name=name, rescale=1 / 255).modules

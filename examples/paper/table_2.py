@@ -45,10 +45,10 @@ def main() -> None:
 def command(study: Study) -> str:
     networks, ways = reuse.chosen(study), study.options.ways
     found = {(network.name, way): cell(study, network, way) for network in networks for way in ways}
-    standing = [network for network in baselines.standing_for(study).values() if network in networks]
-    pairs = {(network.name, way): pairs_cell(study, network, way) for network in standing for way in ways}
+    chosen = [network for network in baselines.baselines_of(study).values() if network in networks]
+    pairs = {(network.name, way): pairs_cell(study, network, way) for network in chosen for way in ways}
     # Two hundred modules of larger images take minutes to make, and say the same.
-    small = [network for network in standing if network.data.name != "imagenet200"]
+    small = [network for network in chosen if network.data.name != "imagenet200"]
     indices = {network.name: indices_cells(study, network) for network in small}
     return write(study, found, pairs, indices)
 

@@ -88,14 +88,14 @@ def train(
         model, data.train.x, data.train.y, epochs=settings.epochs, seed=settings.seed, batch=settings.batch,
         held_out=settings.validation, progress=before, after_epoch=after_epoch,
     )  # fmt: skip
-    told = about(model, data, settings, fitted)
+    record = about(model, data, settings, fitted)
     with tempfile.TemporaryDirectory(dir=folder) as part:
         model.save(Path(part) / f"{name}.keras")
         (Path(part) / f"{name}.keras").replace(folder / f"{name}.keras")
-    (folder / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n")
-    if told["finished"]:
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    if record["finished"]:
         checkpoint.unlink(missing_ok=True)
-    return told
+    return record
 
 
 def about(model: Any, data: Data, settings: Settings, fitted: Fitted) -> dict[str, Any]:
@@ -125,9 +125,9 @@ def about(model: Any, data: Data, settings: Settings, fitted: Fitted) -> dict[st
 def write_checkpoint(file: Path, progress: Progress) -> None:
     """Whole or not at all."""
     arrays = {f"{kind}_{place}": array for kind in _LISTS for place, array in enumerate(getattr(progress, kind))}
-    told = {"curve": progress.curve, "best": progress.best, "random": progress.random}
+    record = {"curve": progress.curve, "best": progress.best, "random": progress.random}
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        np.savez(part, told=np.array(json.dumps(told)), **arrays)
+        np.savez(part, told=np.array(json.dumps(record)), **arrays)
         part.flush()
         os.fsync(part.fileno())
     Path(part.name).replace(file)
@@ -137,10 +137,10 @@ def read_checkpoint(file: Path) -> Progress:
     """Raises InvalidData, kind ``bad-checkpoint``, naming the file."""
     try:
         with np.load(file, allow_pickle=False) as found:
-            told = json.loads(str(found["told"]))
+            record = json.loads(str(found["told"]))
             lists = {kind: _list(found, kind) for kind in _LISTS}
-        first, second, epoch = told["best"]
-        return Progress(list(told["curve"]), (first, second, epoch), **lists, random=told["random"])
+        first, second, epoch = record["best"]
+        return Progress(list(record["curve"]), (first, second, epoch), **lists, random=record["random"])
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidData(
             f"{file} is no checkpoint of this program: {error}.", kind="bad-checkpoint", hint="delete it to begin anew."
@@ -183,13 +183,15 @@ def main() -> None:
         settings.check()
         if options.data is None and options.tiny_imagenet is None:
             raise UsageError("no images: give --data FOLDER, --data keras, or --tiny-imagenet FOLDER.")
-        told = train(dataset(options, options.dataset), settings, options.out, name, minutes=options.minutes)
+        record = train(dataset(options, options.dataset), settings, options.out, name, minutes=options.minutes)
     except KeyboardInterrupt:
         sys.exit("stopped; the same command goes on after the last whole epoch.")
     except ModhubError as error:
         sys.exit(f"error: {error}")
-    state = "" if told["finished"] else f" after {told['epochs_done']} of {told['epochs']} epochs, to be gone on with"
-    print(f"{options.out / name}.keras: top-1 {told['top_1']:.1%}, top-5 {told['top_5']:.1%}{state}")
+    state = (
+        "" if record["finished"] else f" after {record['epochs_done']} of {record['epochs']} epochs, to be gone on with"
+    )
+    print(f"{options.out / name}.keras: top-1 {record['top_1']:.1%}, top-5 {record['top_5']:.1%}{state}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from care_stores import examined, memory, snapshot
+from admin_stores import examined, memory, snapshot
 from crashing import with_full_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,15 +126,15 @@ def test_a_release_from_a_web_server(registry, file, tmp_path):
     assert (tmp_path / "web.tar").read_bytes() == file.read_bytes()
 
 
-def test_progress_is_told_to_the_last_byte(registry, file, tmp_path):
-    told = []
-    export_release(registry, REF, tmp_path / "b.tar", progress=lambda *now: told.append(now))
+def test_progress_is_reported_to_the_last_byte(registry, file, tmp_path):
+    reported = []
+    export_release(registry, REF, tmp_path / "b.tar", progress=lambda *now: reported.append(now))
     total = sum(map(len, BLOBS.values()))
-    assert told[-1] == ("exporting me/net@1.0.0", total, total)
-    told.clear()
-    import_release(file, Registry(memory()), progress=lambda *now: told.append(now))
-    assert told[0][0] == f"reading {file}"
-    assert told[-1][0] == "publishing me/net"
+    assert reported[-1] == ("exporting me/net@1.0.0", total, total)
+    reported.clear()
+    import_release(file, Registry(memory()), progress=lambda *now: reported.append(now))
+    assert reported[0][0] == f"reading {file}"
+    assert reported[-1][0] == "publishing me/net"
 
 
 # Exporting what cannot be
@@ -182,7 +182,7 @@ def _export(url, file):
     export_release(Registry(open_store(url)), REF, Path(file))
 
 
-def test_no_room_for_temporary_files(tmp_path):
+def test_no_space_for_temporary_files(tmp_path):
     url, file = str(tmp_path / "registry"), tmp_path / "net.tar"
     big = Registry(memory())
     big.publish(*release(weights_bytes=100_000))
@@ -201,7 +201,7 @@ def _import(url, file):
 # What is not an archive
 
 
-def test_what_is_no_archive_is_told_apart(tmp_path):
+def test_what_is_no_archive_is_recognised(tmp_path):
     path = tmp_path / "x"
     cases = [(b"", "is empty"), (b"PK\x03\x04...", "is a zip file"), (gzip.compress(b"x" * 999), "is a gzip file")]
     cases += [(b"\x28\xb5\x2f\xfd....", "is a zstd file"), (b"hello " * 300, "is not a tar file"), (b"?", "not a tar")]
@@ -220,7 +220,7 @@ def test_what_is_no_archive_is_told_apart(tmp_path):
     assert "is not a plain file" in str(refused(tmp_path / "pipe"))
 
 
-def test_a_file_cut_short_anywhere_is_refused(file, tmp_path):
+def test_a_file_truncated_anywhere_is_refused(file, tmp_path):
     data = file.read_bytes()
     manifest = data.rindex(b'{"blobs"')
     for size in [*range(1, manifest, 701), manifest - 512, manifest, manifest + 1, manifest + 900]:
@@ -278,7 +278,7 @@ def test_blobs_and_manifests_that_are_not_what_they_say(file, tmp_path):
     assert refused(packed(out, [*files[:-1], (files[-1][0], files[-1][1][:-1])])).kind == "bad-json"
 
 
-def test_a_manifest_that_lies_about_a_size(tmp_path):
+def test_a_manifest_with_a_wrong_size(tmp_path):
     key = next(iter(MANIFEST.blobs))
     record = MANIFEST.blobs[key].model_copy(update={"size": 7})
     lying = MANIFEST.model_copy(update={"blobs": MANIFEST.blobs | {key: record}})

@@ -9,9 +9,9 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 
-import care_folders
+import admin_folders
 import pytest
-from care_stores import copied, deaths, examined, memory, snapshot
+from admin_stores import copied, deaths, examined, memory, snapshot
 from crashing import crashes
 from synthetic import release
 
@@ -26,7 +26,7 @@ from modhub.spec.layout import blob_path
 from modhub.spec.refs import ModelRef
 from modhub.storage.urls import open_store
 
-STANDING = ModelRef("me", "net", "1.0.0")
+PUBLISHED = ModelRef("me", "net", "1.0.0")
 ALICE = new_signer("alice")
 LOST = release("me/lost", classes=("cat", "dog"), weights_bytes=500)
 
@@ -56,11 +56,11 @@ def gc(store):
 
 
 def takedown(store):
-    take_down(Registry(store), STANDING, "not our images", signer=ALICE)
+    take_down(Registry(store), PUBLISHED, "not our images", signer=ALICE)
 
 
 def yank(store):
-    Registry(store).yank(STANDING, "bad", signer=ALICE)
+    Registry(store).yank(PUBLISHED, "bad", signer=ALICE)
 
 
 def alias(store):
@@ -96,7 +96,7 @@ def whole(store):
 def test_a_store_that_dies_at_any_operation(work, least):
     world = furnish(memory())
     before = whole(world)
-    withdrawn = {STANDING} if work is takedown else set()
+    withdrawn = {PUBLISHED} if work is takedown else set()
     died = 0
     for number, store in deaths(lambda: copied(world), work):
         seen = whole(store)
@@ -142,13 +142,13 @@ def test_what_died_again_and_again_gets_there():
 # Real processes
 
 
-@pytest.mark.parametrize("work", [care_folders.gc, care_folders.take_down_standing], ids=["gc", "takedown"])
+@pytest.mark.parametrize("work", [admin_folders.gc, admin_folders.take_down_published], ids=["gc", "takedown"])
 def test_a_process_killed_at_any_write(tmp_path, work):
     root, original = tmp_path / "registry", tmp_path / "original"
     furnish(open_store(str(original)))
     shutil.copytree(original, root)
     before, deaths = whole(open_store(str(root))), 0
-    withdrawn = {STANDING} if work is care_folders.take_down_standing else set()
+    withdrawn = {PUBLISHED} if work is admin_folders.take_down_published else set()
     for _ in crashes("kill", root, work, str(root)):
         store = open_store(str(root))
         assert whole(store) >= before - withdrawn
@@ -167,7 +167,7 @@ def test_a_mirror_killed_at_any_write(tmp_path):
     root, source = tmp_path / "registry", tmp_path / "source"
     furnish(open_store(str(source)))
     deaths = 0
-    for _ in crashes("kill", root, care_folders.copy, str(root), str(source)):
+    for _ in crashes("kill", root, admin_folders.copy, str(root), str(source)):
         deaths += 1
         store = open_store(str(root))
         if store.exists("modhub-registry.json"):
@@ -185,7 +185,7 @@ def test_an_import_killed_at_any_write(tmp_path):
     ref = ModelRef("me", "lost", "1.0.0")
     export_release(other, ref, file)
     deaths = 0
-    for _ in crashes("kill", root, care_folders.bring, str(root), str(file)):
+    for _ in crashes("kill", root, admin_folders.bring, str(root), str(file)):
         deaths += 1
         store = open_store(str(root))
         if store.exists("modhub-registry.json"):
@@ -201,7 +201,7 @@ def test_an_export_killed_at_any_write_leaves_the_file_or_nothing(tmp_path):
     folder.mkdir()
     file = folder / "net.tar"
     deaths = 0
-    for _ in crashes("kill", folder, care_folders.export, str(tmp_path / "registry"), str(file)):
+    for _ in crashes("kill", folder, admin_folders.export, str(tmp_path / "registry"), str(file)):
         deaths += 1
         assert not file.exists() or import_release(file, Registry(memory())).created
     assert deaths >= 3

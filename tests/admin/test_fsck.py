@@ -1,11 +1,11 @@
-"""Examining and repairing: every damage is found, told in words, and mended from a copy to the very bytes."""
+"""Examining and repairing: every damage is found, reported in words, and repaired from a copy to the very bytes."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from care_stores import Watched, copied, examined, memory, snapshot
+from admin_stores import Watched, copied, examined, memory, snapshot
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,11 +76,11 @@ def test_a_sound_registry_is_clean_and_left_as_it_is(good):
     assert snapshot(good.store) == before
 
 
-def test_progress_is_told_to_the_last_byte(good):
-    told = []
-    report = fsck(good, progress=lambda *now: told.append(now))
-    assert told[-1] == ("hashing blobs", report.size, report.size)
-    assert ("reading releases", 4, 4) in told
+def test_progress_is_reported_to_the_last_byte(good):
+    reported = []
+    report = fsck(good, progress=lambda *now: reported.append(now))
+    assert reported[-1] == ("hashing blobs", report.size, report.size)
+    assert ("reading releases", 4, 4) in reported
 
 
 # Damage
@@ -128,7 +128,7 @@ def spoil(store, path, data):
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_is_found_and_told(registry, name):
+def test_damage_is_found_and_reported(registry, name):
     path, data, kind, text = DAMAGES[name]
     spoil(registry.store, path, data)
     before = snapshot(registry.store)
@@ -214,7 +214,7 @@ FOLLOWED = [record_path("alias", "pets", number) for number in (1, 2, 3)]
 FOLLOWED += [record_path("yank", "me/net/1.1.0", number) for number in (1, 2)]
 
 
-def test_a_newer_format_is_told_and_never_touched(registry, good):
+def test_a_newer_format_is_reported_and_never_touched(registry, good):
     registry.store.replace(release_path(REF), b'{"format":99}')
     report = fsck(registry, repair_from=good)
     assert damage(report) == [("newer-format", release_path(REF))]
@@ -230,7 +230,7 @@ def test_blobs_of_a_release_whose_tombstone_is_broken_are_not_missed(registry):
     assert damage(fsck(registry)) == [("bad-json", "records/tombstone/me/net/2.0.0")]
 
 
-def test_one_blob_of_many_releases_is_told_once(registry):
+def test_one_blob_of_many_releases_is_reported_once(registry):
     for minor in range(2, 7):
         registry.publish(*release(version=f"1.{minor}.0", classes=("cat", "dog")))
     registry.store.delete(BLOB)

@@ -116,7 +116,7 @@ def test_where_there_is_nothing_to_delete_nothing_is_written_either(registry, di
 
 
 @pytest.mark.parametrize("damaged", [index_path("me", "net"), "catalog/me.json", CATALOG])
-def test_the_index_is_rebuilt_in_its_own_room(registry, disk, damaged):
+def test_the_index_is_rebuilt_in_its_own_space(registry, disk, damaged):
     path = registry.store.root / damaged
     right = path.read_bytes()
     path.write_bytes(right[:-10] + bytes(10))
@@ -125,14 +125,14 @@ def test_the_index_is_rebuilt_in_its_own_room(registry, disk, damaged):
     assert path.read_bytes() == right
 
 
-def test_an_index_that_is_right_needs_no_room(registry, disk):
+def test_an_index_that_is_right_needs_no_space(registry, disk):
     fill(disk)
     before = registry.store.get(CATALOG, max_bytes=10_000)
     assert reindex(registry) == []
     assert registry.store.get(CATALOG, max_bytes=10_000) == before
 
 
-def test_an_index_that_finds_no_room_leaves_the_old_one_and_says_how_much_it_needs(disk):
+def test_an_index_without_space_leaves_the_old_one_and_says_how_much_it_needs(disk):
     registry = Registry(LocalStore(disk / "registry"))
     registry.publish(*release(classes=[f"class {number} {'x' * 80}" for number in range(40)], weights_bytes=10))
     path = registry.store.root / index_path("me", "net")

@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from care_stores import Clocked, Paused, Watched, copied, examined, memory, snapshot
+from admin_stores import Clocked, Paused, Watched, copied, examined, memory, snapshot
 from crashing import race
 from jsonschema import validate
 from synthetic import release
@@ -167,7 +167,7 @@ def test_a_release_whose_tombstone_is_broken_keeps_its_blobs(store):
     assert is_whole(store, REF)
 
 
-def test_a_damaged_release_that_was_taken_down_is_in_nobodys_way(store):
+def test_a_damaged_release_that_was_taken_down_hinders_nothing(store):
     Registry(store).take_down(REF, "bad")
     store.replace(release_path(REF), b"?")
     assert len(everything(store).deleted) == 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from care_stores import Watched, copied, examined, memory, snapshot
+from admin_stores import Watched, copied, examined, memory, snapshot
 from named import pins_of
 from servers import static_server
 from synthetic import release
@@ -101,7 +101,7 @@ def test_it_catches_up(source, target):
     assert target.withdrawal(NEWER).kind == "taken-down"
 
 
-def test_damage_in_the_copy_is_mended_by_copying_again(source, target):
+def test_damage_in_the_copy_is_repaired_by_copying_again(source, target):
     mirror(source, target)
     blobs = sorted(release(classes=("cat", "dog"))[1])
     target.store.replace(blob_path(blobs[0]), b"rotten")
@@ -159,7 +159,7 @@ def test_a_name_that_means_nothing_is_refused_before_anything_is_copied(source, 
     assert snapshot(target.store) == {}
 
 
-def test_a_registry_is_not_copied_onto_itself_nor_from_nowhere_nor_to_where_nobody_writes(source, target, tmp_path):
+def test_a_registry_is_not_copied_onto_itself_nor_from_nowhere_nor_to_what_is_not_writable(source, target, tmp_path):
     with pytest.raises(UsageError, match="cannot be copied onto itself") as caught:
         mirror(source, Registry(source.store))
     assert caught.value.kind == "same-registry"
@@ -172,17 +172,17 @@ def test_a_registry_is_not_copied_onto_itself_nor_from_nowhere_nor_to_where_nobo
 # What goes wrong
 
 
-def told(done):
+def problems_of(done):
     return [(type(problem), problem.kind) for problem in done.problems]
 
 
-def test_a_damaged_release_is_told_and_the_others_go_on(source, target):
+def test_a_damaged_release_is_reported_and_the_others_go_on(source, target):
     source.store.replace(release_path(REF), b"?")
     owl = release("you/net", classes=("owl", "bat"))[1]
     source.store.replace(blob_path(min(owl)), b"?")
     done = mirror(source, target)
     assert (done.copied, done.taken_down) == ((NEWER,), (GONE,))
-    assert told(done) == [(IntegrityError, "bad-json"), (IntegrityError, "truncated")]
+    assert problems_of(done) == [(IntegrityError, "bad-json"), (IntegrityError, "truncated")]
     assert target.store.list("releases") == sorted(map(release_path, (NEWER, GONE)))
     examined(target.store)
 
@@ -192,16 +192,16 @@ def test_a_release_whose_histories_are_broken_is_not_copied(source, target):
     source.store.replace(record_path("alias", "pets", 1), b"?")
     done = mirror(source, target)
     assert NEWER not in done.copied
-    assert told(done) == [(IntegrityError, "bad-json"), (IntegrityError, "bad-json")]
+    assert problems_of(done) == [(IntegrityError, "bad-json"), (IntegrityError, "bad-json")]
     assert target.aliases() == {"birds": "you/net"}
 
 
-def test_other_content_under_the_same_version_is_told_and_kept(source, target):
+def test_other_content_under_the_same_version_is_reported_and_kept(source, target):
     mine = release(classes=("cat", "dog"), seed=7)
     target.publish(*mine)
     target.publish(*release(version="2.0.0", classes=("cat", "dog"), seed=7))
     done = mirror(source, target)
-    assert told(done) == [(Conflict, "version-exists"), (Conflict, "version-exists")]
+    assert problems_of(done) == [(Conflict, "version-exists"), (Conflict, "version-exists")]
     first, second = map(str, done.problems)
     assert f"me/net@1.0.0 is already published in {target.url} with other content" in first
     assert f"me/net@2.0.0 is {release(version='2.0.0', classes=('cat', 'dog'), seed=7)[0].digest} in" in second
@@ -209,12 +209,12 @@ def test_other_content_under_the_same_version_is_told_and_kept(source, target):
     assert set(done.copied) == {NEWER, YOURS}
 
 
-def test_a_history_that_went_another_way_is_told_and_kept(source, target):
+def test_a_history_that_diverged_is_reported_and_kept(source, target):
     target.set_alias("pets", "my/own")
     mirror(source, target, ["you/net"])
     target.yank(YOURS, "not here")
     done = mirror(source, target)
-    assert told(done) == [(Conflict, "histories-differ"), (Conflict, "histories-differ")]
+    assert problems_of(done) == [(Conflict, "histories-differ"), (Conflict, "histories-differ")]
     text = str(done.problems[1])
     assert f"the alias 'pets' has gone another way in {target.url} than in {source.url}; they have 1 and 2" in text
     assert "nothing was overwritten" in text
@@ -227,17 +227,17 @@ def test_what_the_target_has_taken_down_stays_down(source, target):
     mirror(source, target)
     take_down(target, REF, "not here")
     done = mirror(source, target)
-    assert (Conflict, "taken-down") in told(done)
+    assert (Conflict, "taken-down") in problems_of(done)
     assert target.withdrawal(REF).reason == "not here"
     assert not any(map(target.store.exists, map(blob_path, set(release(classes=("cat", "dog"), seed=2)[1]))))
 
 
-def test_a_damaged_release_in_the_target_is_told(source, target):
+def test_a_damaged_release_in_the_target_is_reported(source, target):
     mirror(source, target)
     target.store.replace(release_path(REF), b"?")
     target.store.replace(record_path("yank", "me/net/1.1.0", 1), b"?")
     done = mirror(source, target)
-    assert told(done) == [(IntegrityError, "bad-json"), (IntegrityError, "bad-json")]
+    assert problems_of(done) == [(IntegrityError, "bad-json"), (IntegrityError, "bad-json")]
     assert all(target.url in problem.message for problem in done.problems)
     assert done.present == (YOURS,)
 
@@ -262,7 +262,7 @@ def test_two_copies_at_once_agree(source, target):
 def test_a_registry_that_is_not_believed_is_not_copied(source, target):
     source.publish(*release("you/net", "1.1.0", classes=("owl", "bat")))
     done = mirror(RegistryReader(source.store, trust=TRUST), target)
-    assert told(done) == [(Untrusted, "unsigned")]
+    assert problems_of(done) == [(Untrusted, "unsigned")]
     assert set(done.copied) == {REF, NEWER, YOURS}
     # Everything that the signatures are needed for came along.
     reader = RegistryReader(target.store, trust=TRUST)
@@ -313,7 +313,7 @@ def test_a_website_that_lacks_what_its_index_names(website, target):
     folder.delete(release_path(REF))
     folder.replace(index_path("you", "net"), b"?")
     done = mirror(reader, target)
-    assert told(done) == [(IntegrityError, "bad-json"), (IntegrityError, "missing-release")]
+    assert problems_of(done) == [(IntegrityError, "bad-json"), (IntegrityError, "missing-release")]
     assert "has no release me/net@1.0.0" in str(done.problems[1])
     assert done.copied == (NEWER,)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from care_stores import memory, snapshot
+from admin_stores import memory, snapshot
 from servers import s3_server, shared_s3
 from synthetic import release
 

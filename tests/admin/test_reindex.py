@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from care_stores import Paused, copied, examined, memory, snapshot
+from admin_stores import Paused, copied, examined, memory, snapshot
 from crashing import race
 from plain_index import files_of, index_errors
 from servers import static_server

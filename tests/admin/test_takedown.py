@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from care_stores import Watched, copied, examined, memory, snapshot
+from admin_stores import Watched, copied, examined, memory, snapshot
 from synthetic import release
 
 from modhub.errors import Conflict, IntegrityError, NotFound, RegistryUnreachable, UsageError

@@ -46,7 +46,7 @@ def test_other_answers_of_the_separate_models_end_the_run() -> None:
         modes.check_equal(np.ones((2, 2)), np.full((2, 2), 1.5))
 
 
-def test_a_process_tells_what_it_took(folder: Path) -> None:
+def test_a_process_reports_what_it_took(folder: Path) -> None:
     child = [sys.executable, modes.__file__, "--child", "fused", str(folder)]
     done = subprocess.run(child, capture_output=True, text=True, check=True)
     assert int(done.stdout.splitlines()[-1]) > peers.MIB

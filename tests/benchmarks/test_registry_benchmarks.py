@@ -17,7 +17,7 @@ import races
 import report
 import scale
 import transfer
-from care_stores import memory
+from admin_stores import memory
 from fsspec.implementations.memory import MemoryFileSystem
 
 from modhub.errors import ModhubError
@@ -47,27 +47,27 @@ OWN = ModelRef("team", "shared", "2.1.0")
 
 
 @pytest.fixture
-def published() -> tuple[Store, list[races.Told]]:
-    """A store in which two publishers, one after the other, published three releases each, and what they were told."""
+def published() -> tuple[Store, list[races.Reply]]:
+    """A store in which two publishers, one after the other, published three releases each, and the replies."""
     store = memory()
-    told = [one for racer in range(2) for one in races.publish_all(store.url, racer, 3)]
-    assert races.judged(store, told) == races.Verdict(acknowledged=5, conflicts=1)
-    return store, told
+    replies = [one for racer in range(2) for one in races.publish_all(store.url, racer, 3)]
+    assert races.judged(store, replies) == races.Verdict(acknowledged=5, conflicts=1)
+    return store, replies
 
 
-def _lose_blob(store: Store, told: list[races.Told]) -> None:
+def _lose_blob(store: Store, replies: list[races.Reply]) -> None:
     store.delete(blob_path(next(iter(Registry(store).manifest(OWN).blobs.values())).sha256))
 
 
-def _spoil_blob(store: Store, told: list[races.Told]) -> None:
+def _spoil_blob(store: Store, replies: list[races.Reply]) -> None:
     store.replace(blob_path(next(iter(Registry(store).manifest(CONTESTED).blobs.values())).sha256), b"spoilt")
 
 
-def _lose_release(store: Store, told: list[races.Told]) -> None:
+def _lose_release(store: Store, replies: list[races.Reply]) -> None:
     store.delete(release_path(OWN))
 
 
-def _overwrite(store: Store, told: list[races.Told]) -> None:
+def _overwrite(store: Store, replies: list[races.Reply]) -> None:
     """The loser's content takes the winner's place."""
     manifest, blobs = races.given(1, 0)
     for digest, data in blobs.items():
@@ -75,38 +75,38 @@ def _overwrite(store: Store, told: list[races.Told]) -> None:
     store.replace(release_path(CONTESTED), write_manifest(manifest))
 
 
-def _two_winners(store: Store, told: list[races.Told]) -> None:
-    loser = next(number for number, one in enumerate(told) if one.outcome == "conflict")
-    told[loser] = replace(told[loser], outcome="created")
+def _two_winners(store: Store, replies: list[races.Reply]) -> None:
+    loser = next(number for number, one in enumerate(replies) if one.outcome == "conflict")
+    replies[loser] = replace(replies[loser], outcome="created")
 
 
-def _false_conflict(store: Store, told: list[races.Told]) -> None:
-    number = next(number for number, one in enumerate(told) if one.ref == OWN)
-    told[number] = replace(told[number], outcome="conflict", published=told[number].digest)
+def _false_conflict(store: Store, replies: list[races.Reply]) -> None:
+    number = next(number for number, one in enumerate(replies) if one.ref == OWN)
+    replies[number] = replace(replies[number], outcome="conflict", published=replies[number].digest)
 
 
-def _told_nobody(store: Store, told: list[races.Told]) -> None:
-    told[:] = [one for one in told if one.ref != OWN]
+def _lose_reply(store: Store, replies: list[races.Reply]) -> None:
+    replies[:] = [one for one in replies if one.ref != OWN]
 
 
-def _forget_in_shard(store: Store, told: list[races.Told]) -> None:
+def _forget_in_shard(store: Store, replies: list[races.Reply]) -> None:
     shard = index.read_shard(store, "team", "shared")
     store.replace(
         index_path("team", "shared"), write_document(shard.model_copy(update={"releases": shard.releases[1:]}))
     )
 
 
-def _forget_in_namespace(store: Store, told: list[races.Told]) -> None:
+def _forget_in_namespace(store: Store, replies: list[races.Reply]) -> None:
     store.replace(catalog_path("team"), write_document(NamespaceCatalog(format=1, namespace="team", models=())))
 
 
-def _forget_namespace(store: Store, told: list[races.Told]) -> None:
+def _forget_namespace(store: Store, replies: list[races.Reply]) -> None:
     catalog = index.read_catalog(store)
     store.replace(CATALOG, write_document(catalog.model_copy(update={"namespaces": catalog.namespaces[1:]})))
 
 
-def _fail(store: Store, told: list[races.Told]) -> None:
-    told.append(replace(told[0], outcome="RegistryUnreachable: away"))
+def _fail(store: Store, replies: list[races.Reply]) -> None:
+    replies.append(replace(replies[0], outcome="RegistryUnreachable: away"))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def _fail(store: Store, told: list[races.Told]) -> None:
         (_overwrite, {"mixed": 1, "not_in_index": 1}),
         (_two_winners, {"acknowledged": 6, "conflicts": 0, "mixed": 1}),
         (_false_conflict, {"acknowledged": 4, "conflicts": 2, "mixed": 1}),
-        (_told_nobody, {"acknowledged": 4, "mixed": 1, "not_in_index": 1}),
+        (_lose_reply, {"acknowledged": 4, "mixed": 1, "not_in_index": 1}),
         (_forget_in_shard, {"not_in_index": 1}),
         (_forget_in_namespace, {"not_in_index": 1}),
         (_forget_namespace, {"not_in_index": 1}),
@@ -127,11 +127,11 @@ def _fail(store: Store, told: list[races.Told]) -> None:
     ],
 )
 def test_a_race_that_went_wrong_is_found(
-    published: tuple[Store, list[races.Told]], fault: Any, found: dict[str, int]
+    published: tuple[Store, list[races.Reply]], fault: Any, found: dict[str, int]
 ) -> None:
-    store, told = published
-    fault(store, told)
-    verdict = races.judged(store, told)
+    store, replies = published
+    fault(store, replies)
+    verdict = races.judged(store, replies)
     assert verdict == replace(races.Verdict(acknowledged=5, conflicts=1), **found)
     assert not verdict.is_good
 

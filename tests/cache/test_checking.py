@@ -105,7 +105,7 @@ def test_a_file_under_another_files_name(installed):
     assert [kind for kind, _ in damages(installed.verify())] == ["swapped", "swapped"]
 
 
-def test_damage_to_what_nobody_needs_hurts_nobody(installed):
+def test_damage_to_what_is_not_needed_is_harmless(installed):
     the(installed, "dog.json").unlink()
     manifest, _ = release()
     blob_file(installed, manifest.blobs[manifest.content.modules[1].blob]).write_bytes(b"")

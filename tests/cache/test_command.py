@@ -130,7 +130,7 @@ def test_verify_of_a_damaged_cache_as_a_document(run, filled):
     assert " is damaged" in error["message"]
 
 
-def test_verify_of_damage_that_hurts_nobody(run, filled):
+def test_verify_of_harmless_damage(run, filled):
     for marker in (filled.root / "installed").rglob("cat.json"):
         marker.unlink()
     damage(filled, 1)

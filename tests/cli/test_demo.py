@@ -25,7 +25,7 @@ STEP = Step(
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_a_step_fits_the_terminal_and_stands_under_the_titles(width: int) -> None:
+def test_a_step_fits_the_terminal_and_is_aligned_with_the_titles(width: int) -> None:
     lines = re.sub(r"\x1b\[\d+m", "", f"{header(width)}\n{row(STEP, width)}").splitlines()
     assert max(map(len, lines)) <= max(width, 71)
     for title, figure in {"accuracy": "93.8%", "balanced": "94.0%", "time": "0.7 s"}.items():

@@ -66,7 +66,7 @@ def test_a_name_that_keras_would_misread(tmp_path: Path) -> None:
     assert "does not end in .h5" in refused(tmp_path / "net.keras").message
 
 
-def test_a_file_cut_short(tmp_path: Path) -> None:
+def test_a_truncated_file(tmp_path: Path) -> None:
     path = saved(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
     assert "cut short" in refused(path).message

@@ -337,7 +337,7 @@ def test_every_command_has_summary_help_and_examples(run: Run) -> None:
             assert "Examples:" in text or "Commands:" in text
 
 
-def test_options_of_commands_stand_behind_them(run: Run) -> None:
+def test_options_of_commands_come_behind_them(run: Run) -> None:
     result = run("--registry", "x", "list")
     assert result.code == 2
     assert "write it behind one: modhub list --registry" in result.err

@@ -110,7 +110,7 @@ def test_what_is_no_span_of_time(run: Run, registry: Registry, text: str) -> Non
     assert "is not a span of time such as 7d, 12h, 30m or 0." in done.err
 
 
-def test_reindex_mends_and_tells_what_it_left_out(run: Run, registry: Registry) -> None:
+def test_reindex_repairs_and_reports_what_it_left_out(run: Run, registry: Registry) -> None:
     index = Path(registry.url) / "index/me/net.json"
     before = index.read_bytes()
     index.write_bytes(b"?")

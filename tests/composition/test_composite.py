@@ -25,7 +25,7 @@ def test_names_modules_and_composites_may_be_mixed(tmp_path):
     assert repr(mixed) == "<Composite of top left, vertical, bottom right>"
 
 
-def test_two_origins_that_know_one_class_are_told_apart(quarters):
+def test_two_origins_that_know_one_class_have_distinct_labels(quarters):
     both = quarters.add(bar_modules().modules[2])
     assert both.classes == [
         "shapes/quadrants:top-left",

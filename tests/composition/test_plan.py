@@ -32,18 +32,18 @@ def test_two_classes_of_one_name_get_their_full_names_and_the_others_keep_theirs
     assert plan.labels == ("cifar10/r56:cat", "dog", "cifar10/r20:cat", "cifar100/r20:cat")
 
 
-def test_two_versions_of_one_module_are_told_apart_by_version():
+def test_two_versions_of_one_module_are_named_by_version():
     plan = plan_of("cifar10/r56:cat@1.0.0", "cifar10/r56:cat@1.1.0", "cifar10/r20:cat@1.0.0")
     assert plan.labels == ("cifar10/r56:cat@1.0.0", "cifar10/r56:cat@1.1.0", "cifar10/r20:cat")
 
 
-def test_two_unpublished_modules_of_one_name_are_told_apart_by_digest():
+def test_two_unpublished_modules_of_one_name_are_named_by_digest():
     one, other = module(digest="sha256:" + "a" * 64), module(digest="sha256:" + "b" * 64)
     plan = made_plan([one, other])
     assert plan.labels == ("cifar10/r56:cat " + "a" * 12, "cifar10/r56:cat " + "b" * 12)
 
 
-def test_a_chosen_label_stands():
+def test_a_chosen_label_stays():
     plan = make_plan(Recipe((("pet", module("cifar10/r56:cat")), ("cat", module("cifar10/r20:cat")))))
     assert plan.labels == ("pet", "cat")
 
@@ -163,7 +163,7 @@ def test_a_swap_keeps_place_and_label():
     assert [m.ref for m in plan.modules] == ["cifar10/r56:cat", "cifar10/r56:dog", "cifar10/r56:ship"]
 
 
-def test_a_swap_among_namesakes_names_the_new_module_and_disturbs_nobody():
+def test_a_swap_among_namesakes_names_the_new_module_and_changes_no_other():
     plan = plan_of("cifar10/r56:cat", "cifar10/r20:cat", "cifar10/r56:dog")
     after = swapped(plan, "cifar10/r56:cat", module("cifar100/r20:tiger"))
     assert after.labels == ("cifar100/r20:tiger", "cifar10/r20:cat", "dog")

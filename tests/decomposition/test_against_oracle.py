@@ -191,7 +191,7 @@ def test_on_observed_inputs_a_relu_module_has_its_origins_features(data):
 
 @fuzz(25)
 @given(st.data())
-def test_real_models_are_read_and_cut_as_the_oracle_says(data):
+def test_real_models_are_read_and_decomposed_as_the_oracle_says(data):
     """Sequential and functional models, nested and with shared layers, from Keras all the way to the masks."""
     network = data.draw(networks())
     inputs, chosen = data.draw(examples(network, most=3)), data.draw(options())

@@ -51,7 +51,7 @@ def test_a_class_that_was_removed_is_never_right() -> None:
     assert found == Figures("removed", pytest.approx(2 / 3), pytest.approx(2 / 3), 1.0, 1.0, (0.0, 1.0))
 
 
-def test_columns_may_stand_in_any_order() -> None:
+def test_columns_may_come_in_any_order() -> None:
     found = measured("turned", ("c", "b", "a"), np.array([[1, 2, 3], [1, 3, 2], [3, 1, 2]], float), case([0, 1, 2]))
     assert found.top_1 == 1.0
 

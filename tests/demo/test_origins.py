@@ -36,7 +36,7 @@ def test_every_split_holds_raw_grey_images_of_every_class(origin: Splits) -> Non
         assert counts.min() >= 25
 
 
-def test_no_image_stands_in_two_splits(origin: Splits) -> None:
+def test_no_image_is_in_two_splits(origin: Splits) -> None:
     seen = [{image.tobytes() for image in data.x} for data in (origin.train, origin.validation, origin.test)]
     assert not seen[0] & seen[1]
     assert not seen[0] & seen[2]
@@ -76,7 +76,7 @@ def test_counting_and_enlarging_keep_the_place_and_the_ink() -> None:
     assert enlarge(np.full((8, 8), 16, np.uint8)).min() == 255
 
 
-def test_neither_brightness_nor_background_tells_the_origins_apart(digits: Splits, letters: Splits) -> None:
+def test_neither_brightness_nor_background_distinguishes_the_origins(digits: Splits, letters: Splits) -> None:
     """The best threshold on one figure of an image stays far from separating digits from letters."""
     figures = {
         "brightness": lambda x: x.mean(axis=(1, 2, 3)),

@@ -231,7 +231,7 @@ def test_bad_options(options, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_a_meter_runs_once_and_tells_nothing_before(machine: Machine) -> None:
+def test_a_meter_runs_once_and_has_no_figures_before(machine: Machine) -> None:
     meter = Meter(instruments(machine), background=0)
     with pytest.raises(UsageError, match="has not run yet"):
         _ = meter.result

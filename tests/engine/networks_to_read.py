@@ -449,7 +449,7 @@ def layer_with_calls_elsewhere() -> Any:
 
 
 @readable
-def inner_model_cut_from_an_outer_one() -> Any:
+def inner_model_taken_from_an_outer_one() -> Any:
     """A feature extractor: the first layers of another trained model."""
     image = keras.Input(SHAPE)
     middle = L.ReLU(name="middle")(conv(4, activation=None)(conv()(image)))

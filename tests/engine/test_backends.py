@@ -65,7 +65,7 @@ def test_float32_is_float32_and_only_inside(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_a_backend_cuts_the_same_modules(backend: str, tmp_path: Path) -> None:
+def test_a_backend_gives_the_same_modules(backend: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     model, data, test = quadrants_model(), quadrants(), quadrants(seed=9)

@@ -45,7 +45,7 @@ def test_batches_give_what_arrays_give(options):
         assert digest(quadrants_model(), batches, validation=validation, **options) == in_arrays
 
 
-def test_a_network_that_is_cut_again_is_not_compiled_again_and_gives_the_same():
+def test_a_network_that_is_decomposed_again_is_not_compiled_again_and_gives_the_same():
     data = quadrants()
     model = fitted_model(data, plain_features, seed=5)
     first = digest(model, data.x, data.y, classes=data.classes)
@@ -84,7 +84,7 @@ def test_pieces_of_any_size_give_the_same_bits():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_threads_lose_nothing_and_tell_every_batch(threads):
+def test_threads_lose_nothing_and_report_every_batch(threads):
     data = quadrants()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -73,12 +73,12 @@ def test_version_1_of_control_groups_and_a_container_that_shows_its_own_as_the_r
     assert memory.free(proc, group) == 150 * MIB
 
 
-def test_a_machine_that_tells_nothing(tmp_path):
+def test_a_machine_that_reports_nothing(tmp_path):
     assert memory.free(tmp_path, tmp_path) == UNKNOWN_FREE
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="only Linux says it in files")
-def test_this_machine_tells():
+def test_this_machine_reports_its_memory():
     assert 0 < memory.free() < 2**50
 
 

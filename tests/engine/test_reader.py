@@ -373,7 +373,7 @@ def channels_first():
         ),
     ],
 )
-def test_a_layer_that_cannot_be_cut_is_named_with_its_type(make, kind, message):
+def test_a_layer_that_cannot_be_decomposed_is_named_with_its_type(make, kind, message):
     keras.backend.clear_session()
     with pytest.raises(UnsupportedModel) as caught:
         read_model(make())

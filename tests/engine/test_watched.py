@@ -132,7 +132,7 @@ def test_only_hits_are_run_again(monkeypatch):
     assert sum(counted) < len(modules) * len(IMAGES)
 
 
-def test_a_few_images_tell_whether_watching_pays(monkeypatch):
+def test_a_few_images_show_whether_watching_pays(monkeypatch):
     modules = seldom_removed()
     runner = OriginRunner(modules[0].origin, modules)
     watched = []

@@ -150,7 +150,7 @@ def test_a_decomposition_a_model_and_a_project_by_their_paths(tmp_path, monkeypa
     assert modhub.evaluate(".", RAW, registry=str(tmp_path / "registry")).what == "home"
 
 
-def test_what_lies_at_a_path(tmp_path):
+def test_what_is_at_a_path(tmp_path):
     (tmp_path / "empty").mkdir()
     assert place_of("me/net") is None
     assert place_of("c10:cat@^1") is None

@@ -132,7 +132,7 @@ def test_reliability_is_that_of_scikit_learn(count, seed, on_edges):
     assert np.isnan(found.right[~filled]).all()
 
 
-def test_confidence_of_nobody_has_no_error():
+def test_confidence_without_answers_has_no_error():
     assert math.isnan(reliability(np.empty(0), np.empty(0, bool)).error)
 
 

@@ -36,7 +36,7 @@ def test_so_many_images_neither_round_nor_underflow():
     assert 0 < mid < exact < 1e-80
 
 
-def test_equally_good_classifiers_are_told_apart_as_rarely_as_promised():
+def test_equally_good_classifiers_differ_as_rarely_as_promised():
     random = np.random.default_rng(3)
     alarms = {"mid": 0, "exact": 0}
     for _ in range(3000):

@@ -225,7 +225,7 @@ def test_what_answers_nan_is_not_kept(tmp_path: Path, plain: Composite) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_replacement_that_differs_leaves_what_stands(tmp_path: Path, plain: Composite) -> None:
+def test_a_replacement_that_differs_leaves_the_old_artifact(tmp_path: Path, plain: Composite) -> None:
     old = tmp_path / "pets.onnx"
     old.write_bytes(b"old")
     wrong = Composite(plain.plan, Other(lambda margins: margins[:, ::-1]))

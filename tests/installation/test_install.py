@@ -276,7 +276,7 @@ def test_two_registries_that_store_one_content_in_different_bytes(registry, cach
     assert [result.registry for result in cache.installed()] == [registry.url, other.url]
 
 
-def test_two_contents_under_one_name_are_told_apart(registry, cache, tmp_path):
+def test_two_contents_under_one_name_are_distinguished(registry, cache, tmp_path):
     other = Registry(LocalStore(tmp_path / "other"))
     other.publish(*release(seed=9))
     get(["me/net:cat"], registry, cache)

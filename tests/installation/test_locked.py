@@ -96,7 +96,7 @@ def test_another_registry_with_the_same_releases_will_do(registry, lock, tmp_pat
     assert {each.registry for each in install(locked=lock, registry=mirror.url)} == {mirror.url}
 
 
-def test_what_nobody_has_is_named_with_where_it_came_from(registry, lock, tmp_path):
+def test_what_no_place_has_is_named_with_where_it_came_from(registry, lock, tmp_path):
     empty = Registry(open_store(str(tmp_path / "empty")))
     empty.initialise()
     with pytest.raises(NotFound) as caught:

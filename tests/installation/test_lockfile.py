@@ -55,7 +55,7 @@ def test_it_reads_like_a_file_for_people():
     ]
 
 
-def test_each_module_stands_once_in_the_order_of_the_request():
+def test_each_module_comes_once_in_the_order_of_the_request():
     assert Lock.of([PINS[1], PINS[0], PINS[1]]).modules == (PINS[1], PINS[0])
 
 

@@ -87,7 +87,7 @@ def test_the_only_registry_that_is_dead_is_an_error_without_a_warning(dead, tmp_
             install("me/net:cat", registry=dead, cache=tmp_path / "cache")
 
 
-def test_what_is_locked_is_installed_from_whoever_has_the_digest(alive, dead, tmp_path):
+def test_what_is_locked_is_installed_from_any_place_with_the_digest(alive, dead, tmp_path):
     lock("me/net:cat", tmp_path / "lock", registry=alive)
     for order in ([alive, dead], [dead, alive]):
         with warned_once_of(dead):
@@ -105,7 +105,7 @@ def test_what_is_locked_and_cached_needs_no_registry(alive, dead, tmp_path):
         install(locked=tmp_path / "lock", registry=dead, cache=tmp_path / "empty")
 
 
-def test_what_is_cached_stands_in_for_the_dead_one_in_its_place(alive, dead, other, tmp_path):
+def test_what_is_cached_replaces_the_dead_one_in_its_place(alive, dead, other, tmp_path):
     cache = tmp_path / "cache"
     install("far/net:cat", registry=other, cache=cache)
     install("me/net:cat@^2", registry=other, cache=cache)

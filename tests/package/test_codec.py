@@ -148,7 +148,7 @@ def test_the_lying_frames_of_these_tests_are_real_frames():
 
 
 @pytest.mark.parametrize("claimed", [1, 100, 10_239, 10_241, 2**20, 2**62])
-def test_a_frame_that_lies_about_its_size_is_refused(claimed):
+def test_a_frame_with_a_wrong_size_is_refused(claimed):
     frame = lying(DECODED, claimed)
     with pytest.raises(IntegrityError):
         decoded_of(frame, record_of(frame), BLOB.digest)
@@ -330,7 +330,7 @@ def lied(**fields):
         encode_weights(ORIGIN.weights) + bytes(4),
     ],
 )
-def test_a_header_that_lies_is_refused(decoded):
+def test_a_wrong_header_is_refused(decoded):
     with pytest.raises(IntegrityError) as caught:
         read_weights(decoded)
     assert "the weights blob" in str(caught.value)

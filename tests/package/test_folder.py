@@ -90,7 +90,7 @@ def test_what_is_no_package_is_never_replaced(folder, stand):
 
 
 @pytest.mark.parametrize("before", [None, 0])
-def test_a_limit_on_file_size_leaves_what_stood_there(folder, before):
+def test_a_limit_on_file_size_leaves_what_was_there(folder, before):
     if before is not None:
         save(folder, before)
     status, answer = with_full_disk(10_000, False, save, folder, 1)
@@ -102,7 +102,7 @@ def test_a_limit_on_file_size_leaves_what_stood_there(folder, before):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tiny disk needs root; see the limit above")
-def test_a_full_disk_leaves_what_stood_there(tmp_path):
+def test_a_full_disk_leaves_what_was_there(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True)

@@ -84,7 +84,7 @@ def test_pairs_are_what_compose_answers(one: Source) -> None:
     assert figures["proved"]["largest_difference"] < 1e-4
 
 
-def test_a_wrong_column_is_told(one: Source) -> None:
+def test_a_wrong_column_is_reported(one: Source) -> None:
     test = first_of_each(one.test, [0, 1], None)
     swapped = one.margins("default", [1, 0], test.x)
     assert table_2.proved(one, "default", [0, 1], test, swapped)["other_answers"] > len(test.y) / 2

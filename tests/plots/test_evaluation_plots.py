@@ -73,7 +73,7 @@ def test_the_users_own_settings_change_nothing(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in plain] == [path.read_bytes() for path in own]
 
 
-def test_cells_hold_numbers_while_there_is_room() -> None:
+def test_cells_hold_numbers_while_these_fit() -> None:
     few, many = evaluation(10), evaluation(40)
     numbers = [text.get_text() for text in confusion(few).axes[0].texts]
     shares = few.confusion[:, :-1] / few.confusion.sum(axis=1, keepdims=True)

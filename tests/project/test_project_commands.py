@@ -186,7 +186,7 @@ def test_diff_of_releases_and_of_locks(run, project, tmp_path):
     assert done.code == 2
 
 
-def test_diff_of_real_releases_tells_masks_from_heads(run):
+def test_diff_of_real_releases_distinguishes_masks_from_heads(run):
     done = run("diff", "cifar10/r20", "cifar10/r56", "--json")
     document = done.document
     assert document["same_weights"] is False

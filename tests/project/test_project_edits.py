@@ -42,13 +42,13 @@ def with_module(text, label, ref):
     return edited(edits.with_modules, text, {label: ref})
 
 
-def test_a_new_class_stands_behind_the_last_one_and_not_behind_comments():
+def test_a_new_class_comes_behind_the_last_one_and_not_behind_comments():
     assert edited(edits.with_classes, TEXT, {"ash": "me/net:ash@^1"}, comments={"ash": "# tree"}) == TEXT.replace(
         '"big dog" = "c10:dog"\n', '"big dog" = "c10:dog"\nash = "me/net:ash@^1"  # tree\n'
     )
 
 
-def test_a_new_table_of_short_names_stands_behind_the_project():
+def test_a_new_table_of_short_names_comes_behind_the_project():
     with_one = edited(edits.with_models, TEXT, {"c10": "cifar10/r56@^1"})
     assert with_one == TEXT.replace("# short\n\n", '# short\n\n[models]\nc10 = "cifar10/r56@^1"\n\n')
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_is_refused(change, kind, error, text):
 
 
 @pytest.mark.parametrize("text", ['project = {name = "x"}\nclasses = {}\n', 'project = {name = "x"}\n'])
-def test_what_cannot_be_edited_with_care_is_not(text):
+def test_what_cannot_be_edited_safely_is_refused(text):
     with pytest.raises(UsageError, match="cannot be edited without changing more") as caught:
         edited(edits.with_classes, text, {"cat": "a:b"})
     assert caught.value.kind == "uneditable"

@@ -279,7 +279,7 @@ def test_the_schema_says_what_the_reader_does():
 @pytest.mark.parametrize(
     "line", ["adapt = 'resize'\nsize = [{}, 3]", "data = {}", "[classes]\ncat = {}", "unknown = {}"]
 )
-def test_numbers_beyond_64_bits_are_named_wherever_they_stand(line, number):
+def test_numbers_beyond_64_bits_are_named_everywhere(line, number):
     """Python gives up on the text of a number of thousands of digits, also where it has read it."""
     with pytest.raises(UsageError) as caught:
         read_project(f'[project]\nname = "a"\n{line.format(number)}\n'.encode())

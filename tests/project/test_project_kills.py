@@ -141,7 +141,7 @@ def test_a_new_project_does_not_take_the_place_of_another_lock(project, tmp_path
     assert Project.new(project.folder, refs, registry=registry.url).file.classes.keys() == {"cat", "dog", "bird"}
 
 
-def test_a_project_that_stands_is_refused_before_anything_is_looked_up(project, registry):
+def test_a_project_that_exists_is_refused_before_anything_is_looked_up(project, registry):
     with pytest.raises(Conflict, match=r"there is a modhub\.toml"):
         Project.new(project.folder, ["me/net:emu"], name="zoo", registry=registry.url)
     with pytest.raises(NotFound):

@@ -208,7 +208,7 @@ def test_comments_and_formatting_are_no_reason_to_lock_again(project):
     assert lock(project) == before
 
 
-def test_a_range_that_nobody_satisfies_any_more(project):
+def test_a_range_that_nothing_satisfies_any_more(project):
     (project.folder / "modhub.toml").write_text(toml(project).replace('"me/net:cat@^1"', '"me/net:cat@^7"'))
     before = both(project)
     with pytest.raises(NotFound, match=r"me/net has no version \^7. There is: 1.0.0, 1.1.0, 2.0.0") as caught:
@@ -252,7 +252,7 @@ def test_a_lock_installs_all_modules_also_without_its_project_and_offline(projec
     assert "registry = " + json.dumps(project.options.registry) in lock(project)
 
 
-def test_locks_have_equal_bytes_wherever_the_project_lies(tmp_path, registry):
+def test_locks_have_equal_bytes_in_any_folder(tmp_path, registry):
     texts = []
     for place in ("here", "over/there"):
         folder = tmp_path / place / "pets"
@@ -306,7 +306,7 @@ def test_a_disk_that_is_full_before_the_second_write_takes_the_first_back(projec
     assert {name: data for name, data in both(project).items() if not name.startswith(".")} == before
 
 
-def test_a_folder_that_cannot_be_written_is_told(project, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(project, tmp_path):
     path = project.folder / "modhub.lock"
     path.unlink()
     path.mkdir()
@@ -314,7 +314,7 @@ def test_a_folder_that_cannot_be_written_is_told(project, tmp_path):
         project.sync()
 
 
-def test_a_change_of_somebody_else_meanwhile_is_not_lost(project, monkeypatch):
+def test_a_concurrent_change_is_not_lost(project, monkeypatch):
     from modhub.project.session import Session
 
     session = project._session()
@@ -336,7 +336,7 @@ def test_a_project_file_that_is_a_link_stays_one(project, tmp_path):
     assert "dog" not in real.read_text()
 
 
-def test_a_lock_of_names_never_lies_over_a_projects_lock(project, monkeypatch, capsys):
+def test_a_lock_of_names_never_replaces_a_projects_lock(project, monkeypatch, capsys):
     monkeypatch.chdir(project.folder)
     before = both(project)
     assert main(["lock", "me/net:cat", "--registry", str(project.options.registry)]) == 2

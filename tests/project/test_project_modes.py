@@ -231,7 +231,7 @@ def test_merge_keeps_the_way_of_this_project(run: Run, shapes: Project, tmp_path
     assert len(shapes.locked.classes) == 5
 
 
-def test_diff_and_tree_tell_how_projects_run(run: Run, shapes: Project) -> None:
+def test_diff_and_tree_show_how_projects_run(run: Run, shapes: Project) -> None:
     (shapes.folder / "old.lock").write_text(lock(shapes))
     says(shapes, 'mode = "fused"')
     shapes.sync()

@@ -132,7 +132,7 @@ def test_three_of_which_any_two_agree():
     assert ADAPT in error.hint
 
 
-def test_a_member_that_stands_is_named_first_and_never_replaced():
+def test_a_fixed_contract_is_named_first_and_never_replaced():
     error = refused(["a/net:cat@^2"], two(), fixed=[NamedContract("pets' dog", SMALL)])
     assert error.message == "cannot compose pets' dog with a/net:cat@2.0.0: input 32x32x3 vs 64x64x3."
     assert error.data["alternatives"] == ["a/net@1.0.0"]

@@ -173,7 +173,7 @@ def test_every_case_names_its_source():
 
 
 @pytest.mark.parametrize("resolving", [resolve, resolve_together])
-def test_ranges_that_nobody_satisfies_list_what_there_is(resolving):
+def test_ranges_that_nothing_satisfies_list_what_there_is(resolving):
     place = catalog({"me/net@1.0.0": takes(), "me/net@0.9.0": takes()})
     with pytest.raises(NotFound) as caught:
         resolving(["me/net:cat", "me/net:dog@>=2,<3"], [place], {})

@@ -322,7 +322,7 @@ def test_an_exact_pin_of_a_yanked_release_says_why_and_what_else_there_is():
     assert str(caught.value) == "me/net@1.2.0 is yanked: answers wolf for dog. Hint: there is 1.0.0, 1.1.0."
 
 
-def test_when_everything_is_withdrawn_the_newest_reason_is_told():
+def test_when_everything_is_withdrawn_the_newest_reason_is_given():
     place = shelf({"me/net@1.0.0": YANKED, "me/net@1.1.0": YANKED, "me/net@1.2.0": GONE})
     with pytest.raises(NotFound) as caught:
         refs(["me/net"], [place])

@@ -85,7 +85,7 @@ def test_also_when_the_first_request_gets_its_first_choice_either_way_not():
     assert [ref[-5:] for ref in chosen] == ["2.0.0", "1.0.0", "1.0.0", "2.0.0", "2.0.0"]
 
 
-def test_images_that_are_nobodys_first_choice_are_found_too():
+def test_images_that_are_no_first_choice_are_found_too():
     place = catalog(
         {"a/net@1.0.0": UNIT, "a/net@2.0.0": GREY, "a/net@3.0.0": LARGE}
         | {"b/net@1.0.0": GREY, "b/net@2.0.0": UNIT, "b/net@3.0.0": SMALL}
@@ -125,7 +125,7 @@ def test_with_adapters_contracts_are_not_even_read():
     assert place.contracts == []
 
 
-def test_what_stands_already_decides():
+def test_fixed_contracts_decide():
     assert resolved_together(["a/net:cat"], two(), fixed=[NamedContract("x", SMALL)]) == ["a/net:cat@1.0.0"]
     assert resolved_together(["a/net:cat"], two(), fixed=[NamedContract("x", LARGE), NamedContract("y", LARGE)]) == [
         "a/net:cat@2.0.0"

@@ -262,7 +262,7 @@ def test_a_publication_goes_to_one_registry(home):
     assert publishing_registry(["a"], load_config()).url == open_store("a").url
 
 
-def test_a_home_that_nobody_has_is_named(home, monkeypatch):
+def test_an_unknown_home_is_named(home, monkeypatch):
     monkeypatch.setenv("MODHUB_CONFIG", "~nobody-at-all/config.toml")
     wanted = r"'~nobody-at-all/config\.toml' begins with a home folder that does not exist"
     with pytest.raises(UsageError, match=wanted):

@@ -153,7 +153,7 @@ def test_a_new_configuration_and_its_folder_are_the_owners_alone(tmp_path: Path,
     assert (mode(path) & 0o077, mode(path.parent)) == (0, 0o700)
 
 
-def test_a_folder_that_stands_keeps_its_permissions(tmp_path: Path) -> None:
+def test_a_folder_that_exists_keeps_its_permissions(tmp_path: Path) -> None:
     (tmp_path / "modhub").mkdir(mode=0o755)
     (tmp_path / "modhub").chmod(0o755)
     write_alias("r20", "cifar10/r20", tmp_path / "modhub" / "config.toml")

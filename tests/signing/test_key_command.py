@@ -64,7 +64,7 @@ def typed(*arguments: str, answers: str) -> tuple[int, str, str]:
     return running.returncode, out.decode(), shown.decode()
 
 
-def test_new_tells_others_what_to_run(run: Run) -> None:
+def test_new_says_what_others_run(run: Run) -> None:
     result = run("key", "new", "team-ci")
     made = load_private_key("team-ci")
     path = "~/xdg_config_home/modhub/keys/team-ci.pem"

@@ -155,7 +155,7 @@ def test_what_is_no_file_is_no_key(how: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user for this")
-def test_a_key_of_somebody_else(tmp_path: Path) -> None:
+def test_a_key_of_another_user(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     in_process(made_in, str(tmp_path / "keys"), "mine")
     # The folder itself would hide the file from others.

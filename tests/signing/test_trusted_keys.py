@@ -239,7 +239,7 @@ def test_known_keys_are_own_ones_and_trusted_ones() -> None:
 
 
 @pytest.mark.parametrize("text", ["tame", TEAM_ID[:7], TEAM_ID + "0", TEAM_ID[:9].upper(), OTHER, OTHER_ID])
-def test_a_key_that_nobody_knows(text: str) -> None:
+def test_an_unknown_key(text: str) -> None:
     trust_key(TEAM, ["a"], name="team")
     with pytest.raises(NotFound) as caught:
         find_key(text)

@@ -104,7 +104,7 @@ def test_no_single_byte_at_any_position_is_accepted():
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, len(DATA)), st.integers(0, len(DATA)), st.binary(max_size=20))
-def test_no_cut_or_insertion_is_accepted(start, stop, between):
+def test_no_deletion_or_insertion_is_accepted(start, stop, between):
     changed = DATA[:start] + between + DATA[stop:]
     if changed == DATA:
         return
@@ -197,7 +197,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_well_signed_manifest_that_lies_is_refused(change):
+def test_a_well_signed_manifest_with_wrong_claims_is_refused(change):
     with pytest.raises(IntegrityError) as caught:
         read_manifest(refitted(change), what="the manifest x")
     assert caught.value.kind == "bad-schema"

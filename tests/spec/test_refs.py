@@ -128,7 +128,7 @@ def test_length_limits():
 
 
 @given(st.text(max_size=300))
-def test_a_slug_may_stand_in_a_ref(name):
+def test_a_slug_is_allowed_in_a_ref(name):
     slug = slug_of(name)
     assert slug_of(slug) == slug
     assume(slug)

@@ -237,7 +237,7 @@ def test_a_mask_strategy_that_is_kept_gives_modules_that_run_so(monkeypatch):
         assert "worse on the reporting images" in str(update)
 
 
-def test_auto_tries_everything_and_tells():
+def test_auto_tries_everything_and_says_so():
     update = modhub.update(quadrant_modules(), against=lines(), data=mixed(12))
     assert {each.way.strategy for each in update.tried} >= {"calibrate", "remove"}
     assert update.changed

@@ -18,7 +18,7 @@ def gc(url: str) -> None:
     collect(Registry(open_store(url)), older_than=timedelta(0))
 
 
-def take_down_standing(url: str) -> None:
+def take_down_published(url: str) -> None:
     take_down(Registry(open_store(url)), ModelRef("me", "net", "1.0.0"), "not our images")
 
 
