@@ -4,7 +4,7 @@
     python benchmarks/faults.py [--short]
 
 Between the client and the server (moto) a proxy breaks the n-th request, or it and the next, or all from it on, for
-every n. A run that accepts wrong bytes, reports a publication that is not whole, tells a conflict where nobody
+every n. A run that accepts wrong bytes, reports a publication that is not whole, reports a conflict where nobody
 competes, or cannot be repeated ends the program; what the others came to is the table. ``--short`` breaks single
 requests only.
 """

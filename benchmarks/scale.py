@@ -4,7 +4,7 @@
     python benchmarks/scale.py [--short]
 
 Three shapes of 10,000 releases: 1,000 models of ten versions in a hundred namespaces; 10,000 models of one version; one
-model of 10,000 versions, the worst for resolving. Each stands beside ten releases with as many versions a model (the
+model of 10,000 versions, the worst for resolving. Each is compared with ten releases with as many versions a model (the
 last: ten versions). Releases are synthetic, ten classes each; their manifests are written as files, their index by
 ``reindex``. Resolving is timed small and large in turn, on one open registry; searching warm, in one process, and as a
 whole command, in turn with the same command on the ten releases.

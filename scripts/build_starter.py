@@ -6,7 +6,7 @@ usage: build_starter.py MODELS DATA [OUT]
 MODELS holds cifar10-r56.keras, cifar10-r20.keras, cifar10-vgg.keras and cifar100-r20.keras; DATA holds NAME_train.npz
 and NAME_test.npz with x, y, classes for cifar10 and cifar100. OUT is modhub/starter/registry unless given. Modules are
 made with the training images and measured on the test images; no image is stored. Releases never change: raise VERSION
-for other content, which stands beside what OUT holds, so that old lockfiles still install.
+for other content, which is written beside what OUT holds, so that old lockfiles still install.
 """
 
 from __future__ import annotations

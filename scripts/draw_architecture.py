@@ -59,7 +59,7 @@ def code_files() -> list[Path]:
 
 
 def package_of(path: Path) -> str:
-    """The package that a file is in, or its own name when it stands at the top; ``__init__`` for modhub's own."""
+    """The package that a file is in, or its own name when it is at the top; ``__init__`` for modhub's own."""
     return path.relative_to(CODE).parts[0].removesuffix(".py")
 
 
@@ -93,7 +93,7 @@ def package_arrows() -> dict[str, set[str]]:
 
 
 def file_arrows() -> dict[str, set[str]]:
-    """Module to the modules that it imports, each by its full name; a package's own file stands for the package."""
+    """Module to the modules that it imports, each by its full name; a package's own file means the package."""
     modules = {module_of(path): path for path in code_files()}
     arrows: dict[str, set[str]] = {}
     for module, path in modules.items():

@@ -189,7 +189,7 @@ def table(found: Sequence[tuple[Job, Figures]]) -> str:
 
 
 def verdict(cell: Figures) -> str:
-    """What stands beside a network's figures."""
+    """What is printed beside a network's figures."""
     notes = ["undertrained: no baseline"] if cell["undertrained"] else []
     if cell["curve"] is None:
         notes.append("its curve was not kept")
