@@ -1,7 +1,8 @@
 """Repair a classifier that has one faulty class, in the four ways of the paper's Figure 1. No way retrains it.
 
-Shown with a small network that has seen only a few of its threes. With --models and --data, folders of cifar100-r32.keras
-and of cifar100_train.npz and cifar100_test.npz, of CIFAR-100 (half an hour): the pair that the network confuses most.
+Shown with a small network that has seen only a few of its threes. With --models and --data, folders of
+cifar100-r32.keras and of cifar100_train.npz and cifar100_test.npz, of CIFAR-100 (half an hour): the pair that the
+network confuses most.
 """
 
 import argparse
