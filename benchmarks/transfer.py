@@ -11,7 +11,7 @@ median over modhub's. Three kinds of rows:
     small   the CIFAR-100 ResNet-20 release of the starter: 100 modules of 13 kB, weights of 1 MB
     large   a synthetic release: 100 modules of 1 MB, weights of 20 MB
     whole   small, by ``modhub.publish(folder)`` (which decodes every blob first) and ``modhub.install(name)``;
-            on S3 both sides then connect anew
+            on S3 both sides then connect again
 
 S3 is moto, a process of its own.
 """
@@ -204,7 +204,7 @@ class Bench:
         assert len(installed) == len(self.manifest.content.modules)
 
     def _files(self, files: tuple[Any, Any]) -> Any:
-        # What connects anew on modhub's side does so here.
+        # What connects again on modhub's side does so here.
         return self.store.files() if self.shape == "whole" else files[1]
 
     def _yard_publish(self, files: tuple[Any, Any], url: str) -> None:

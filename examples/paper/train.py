@@ -143,7 +143,9 @@ def read_checkpoint(file: Path) -> Progress:
         return Progress(list(record["curve"]), (first, second, epoch), **lists, random=record["random"])
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidData(
-            f"{file} is no checkpoint of this program: {error}.", kind="bad-checkpoint", hint="delete it to begin anew."
+            f"{file} is no checkpoint of this program: {error}.",
+            kind="bad-checkpoint",
+            hint="delete it to begin again.",
         ) from error
 
 

@@ -37,7 +37,7 @@ RUNGS = (5, 10, 20, 50, 100, 200)
 #: Images a class that default modules are made with, at most; decompose's own default.
 SAMPLES = 1000
 BATCH = 250
-#: A shared pass is compiled anew for each set of modules, which pays for more than these.
+#: A shared pass is compiled again for each set of modules, which pays for more than these.
 FEW = 2
 
 

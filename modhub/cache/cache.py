@@ -1,4 +1,4 @@
-"""The local cache: everything that was installed, content-addressed and believed only after hashing it again.
+"""The local cache: everything that was installed, content-addressed and trusted only after hashing it again.
 
 Where signatures are required, a manifest leaves the cache only when a trusted key vouches for it. Whatever else is
 known of a release (its classes, its contract, its blobs) is known through its manifest, so nothing passes beside that.
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Cache:
     """The cache in one folder, which is created by the first write. Any number of processes and threads may use it.
 
-    ``trust`` decides which releases are believed, by the signatures kept here; ``is_bundled`` marks those that came
-    with the package, which are believed as the package is.
+    ``trust`` decides which releases are trusted, by the signatures kept here; ``is_bundled`` marks those that came
+    with the package, which are trusted as the package is.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ def settings_asked(refs: Sequence[str], shape: ComposeOptions) -> ClassifierSett
 
 
 def agreement_line(agreement: Agreement | str) -> str:
-    """One line for how far a classifier answers as it would exactly, or for why that is not known."""
+    """One line for how far a classifier agrees with its exact answers, or for why that is not known."""
     return f"agreement with isolated in float32: {agreement}"
 
 

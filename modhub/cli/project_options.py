@@ -128,7 +128,7 @@ def print_change(project: Project, change: Change, *, as_json: bool, lines: Sequ
         printing.note("the project has no classes")
         return
     if change.before is not None and change.before.accuracy is not None and locked.accuracy is None:
-        printing.note("the accuracy that was measured is not this classifier's any more: modhub lock measures it anew")
+        printing.note("the accuracy that was measured is not this classifier's any more: modhub lock measures it again")
     same = "nothing changed; " if not lines else ""
     count = len(locked.classes)
     printing.note(

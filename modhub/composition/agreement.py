@@ -1,4 +1,4 @@
-"""How far a fast way of running a composite answers as the exact one. Pure."""
+"""How far a fast way of running a composite agrees with the exact one. Pure."""
 
 from __future__ import annotations
 

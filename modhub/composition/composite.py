@@ -111,7 +111,7 @@ class Composite:
         return agreement_of(self.predict(images, batch_size), self.in_mode().predict(images, batch_size))
 
     def add(self, *parts: str | Module | Composite) -> Composite:
-        """With further modules, behind the others; a composite brings its verifiers along.
+        """With further modules, after the others; a composite brings its verifiers along.
 
         Raises NotFound, Incompatible, and Conflict, also for a composite whose settings differ: ``compose([a, b])``
         takes those that it is given.
@@ -231,7 +231,7 @@ def parts_of(
 
 
 def modules_of(parts: Sequence[str | Module], backend: Backend, beside: Sequence[Module], plan: Plan) -> list[Module]:
-    """The modules that names stand for, or that were given, such that they fit the modules ``beside`` them."""
+    """The modules that names stand for, or that were given, chosen to fit the modules ``beside`` them."""
     if isinstance(parts, (str, Module)):
         parts = [parts]
     names = [part for part in parts if isinstance(part, str)]

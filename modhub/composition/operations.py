@@ -20,7 +20,7 @@ from modhub.spec.manifest import Derivation
 
 
 def added(plan: Plan, classes: Iterable[tuple[str, Module]], stages: Iterable[Stage[Module]] = ()) -> Plan:
-    """The plan with further classes behind the others, and with stages whose columns count in those."""
+    """The plan with further classes after the others, and with stages whose columns count in those."""
     return make_plan(plan.recipe.added(classes, stages))
 
 

@@ -154,7 +154,7 @@ class Recipe(Generic[Part]):
     # Edits
 
     def added(self, classes: Iterable[tuple[str, Part]], stages: Iterable[Stage[Part]] = ()) -> Recipe[Part]:
-        """With further classes behind the others, and stages whose columns count in those."""
+        """With further classes after the others, and stages whose columns count in those."""
         shift = len(self.classes)
         moved = (replace(stage, columns=tuple(shift + column for column in stage.columns)) for stage in stages)
         return replace(self, classes=(*self.classes, *classes), stages=(*self.stages, *moved))
@@ -187,7 +187,7 @@ class Recipe(Generic[Part]):
         return replace(self, classes=tuple(classes))
 
     def verified(self, columns: Sequence[int], modules: Sequence[Part]) -> Recipe[Part]:
-        """With a further stage, behind the others. Raises UsageError."""
+        """With a further stage, after the others. Raises UsageError."""
         check_distinct(self.labels, columns, "verify")
         check_stage([self.labels[column] for column in columns], modules)
         return replace(self, stages=(*self.stages, Stage(tuple(columns), tuple(modules))))

@@ -103,7 +103,7 @@ def decided(
     """The members' margins (N, k) after every stage has decided again, in order.
 
     A stage names columns; ``verifying`` (N, sum of their counts) holds its modules' margins, stage after stage. Where
-    one of its columns wins, their margins are given out anew: the largest to the column whose module says most.
+    one of its columns wins, their margins are given out again: the largest to the column whose module says most.
     """
     if not stages:
         return margins

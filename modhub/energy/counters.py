@@ -64,7 +64,7 @@ class Tally:
         self._last, self._heard = value, now
 
     def joules(self, now: float) -> float:
-        """Joules until ``now``; a counter that fell silent goes on at its mean, so that its loss hides no energy."""
+        """Joules until ``now``; one that stopped answering continues at its mean, so that its loss hides no energy."""
         heard = self._heard - self._start
         if not self.lost or heard <= 0:
             return self._joules

@@ -264,7 +264,7 @@ def _source(tallies: Sequence[Tally]) -> str:
     devices = ", ".join(tally.counter.device for tally in tallies if tally.counter.device)
     name = tallies[0].counter.source + (f" ({devices})" if devices else "")
     lost = sum(tally.lost for tally in tallies)
-    return f"{name}; {lost} of {len(tallies)} fell silent and went on at the mean" if lost else name
+    return f"{name}; {lost} of {len(tallies)} stopped answering, continued at the mean" if lost else name
 
 
 def _check(name: str, value: float, least: float, most: float, meaning: str) -> None:

@@ -201,7 +201,7 @@ class JointNetworks:
 
 
 def _known_active(modules: Sequence[Module]) -> dict[str, NDArray[np.bool_]]:
-    """The nodes of an origin that its modules at hand show to have been active for some observed input."""
+    """The nodes of an origin that its available modules show to have been active for some observed input."""
     known = {site: np.zeros(shape, bool) for site, shape in modules[0].keep.shapes.items()}
     for module in modules:
         for site in known:

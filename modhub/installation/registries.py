@@ -44,7 +44,7 @@ def registries(
     UnreachableRegistry: what nearer ones have is had all the same. Raises RegistryUnreachable, kind ``no-registry``
     among others, when none can be read. ``stand_ins`` accepts that too, and ``skip_missing`` leaves out those that do
     not exist or that the network does not reach, for work that the cache may be able to do alone. ``trust`` is whom to
-    believe when signatures are required; the starter is believed as the package is in which it came.
+    believe when signatures are required; the starter is trusted as the package that it came in.
     """
     stores, is_default = _chosen(given, config)
     found: list[RegistryReader] = []

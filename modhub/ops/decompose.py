@@ -45,7 +45,7 @@ def decompose(
     ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which are
     in the order of the model's outputs. Data larger than memory: give, without ``y``, an iterable of (x, y) batches,
     which is run through once and written to a temporary file, or the URL of one .npz or of a folder of .npz shards,
-    whose own ``classes`` serve where none are given. Batches that repeat for ever need ``steps``, the number to
+    whose own ``classes`` serve where none are given. Batches that never end need ``steps``, the number to
     read (``validation_steps`` for ``validation``); those that know their length are read once. ``name`` is
     ``namespace/model``. ``(x * rescale - mean) / std`` is what the model was trained on; it travels with the
     modules. ``validation``, a tuple (x, y) or batches or a URL, measures each module; the figures are kept under

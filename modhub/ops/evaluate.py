@@ -302,7 +302,7 @@ def timed(subject: Subject, images: NDArray[Any], batch_size: int) -> tuple[Answ
     start = time.perf_counter()
     subject.answer(images[:batch_size], batch_size)
     if rest := len(images) % batch_size:
-        # A batch of another size may be compiled anew.
+        # A batch of another size may be compiled again.
         subject.answer(images[-rest:], batch_size)
     warm = time.perf_counter()
     answers = subject.answer(images, batch_size)

@@ -104,7 +104,7 @@ def load_package(folder: Path) -> Package:
 
 def _read(path: Path, limit: int) -> bytes:
     try:
-        # Opening a pipe would wait for ever for its writer, so the file is looked at first.
+        # Opening a pipe would wait without end for its writer, so the file's type is checked first.
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "it is not a plain file", os.fspath(path))
         with path.open("rb") as file:

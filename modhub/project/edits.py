@@ -15,7 +15,7 @@ from modhub.spec.text import find_class
 
 
 def with_classes(file: ProjectFile, refs: Mapping[str, str]) -> ProjectFile:
-    """With further classes, behind the others: labels with their modules. Raises Conflict for a label that is there."""
+    """With further classes, after the others: labels with their modules. Raises Conflict for a label that is there."""
     refs = {check_label(label): ref for label, ref in refs.items()}
     for label in refs:
         if (same := find_class(label, file.classes)) is not None:
@@ -31,7 +31,7 @@ def with_models(file: ProjectFile, models: Mapping[str, str]) -> ProjectFile:
 
 
 def with_registries(file: ProjectFile, urls: Sequence[str]) -> ProjectFile:
-    """With further registries, behind the others."""
+    """With further registries, after the others."""
     return file.changed(file.recipe, registries=tuple(dict.fromkeys([*file.project.registries, *urls])))
 
 
@@ -56,7 +56,7 @@ def with_only(file: ProjectFile, labels: Sequence[str]) -> ProjectFile:
 
 
 def with_stage(file: ProjectFile, classes: Sequence[str], modules: Sequence[str]) -> ProjectFile:
-    """With a further verifying stage, behind the others. Raises NotFound, UsageError."""
+    """With a further verifying stage, after the others. Raises NotFound, UsageError."""
     return file.changed(file.recipe.verified(file.recipe.columns(classes), modules))
 
 

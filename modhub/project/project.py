@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """The project in ``folder``. Every method reads its files anew; ``options`` say where modules come from.
+    """The project in ``folder``. Every method reads its files again; ``options`` say where modules come from.
 
     >>> import modhub
     >>> pets = modhub.Project.new("pets", ["cifar10/r20:cat", "cifar10/r20:dog"])
@@ -109,7 +109,7 @@ class Project:
     # Edits
 
     def add(self, *refs: str, label: str | None = None) -> Change:
-        """Add classes behind the others; a model without a class adds all of its classes.
+        """Add classes after the others; a model without a class adds all of its classes.
 
         ``label`` is for one class, by default the data set's name for it. Raises Conflict for a label or module that is
         there, and all that finding modules raises.
@@ -168,7 +168,7 @@ class Project:
 
         Measures the accuracy on ``data``, by default what the project file names, unless ``measure`` is False, in the
         project's mode and dtype; where these are not exact, also the agreement with isolated in float32. A lockfile
-        that cannot be believed is made anew, with a warning.
+        that cannot be trusted is made again, with a warning.
         """
         return self._session().relock(data=data, measure=measure)
 
@@ -184,9 +184,9 @@ class Project:
         return Change(locked, locked, session.install(locked))
 
     def upgrade(self, *names: str) -> Change:
-        """Choose anew within the ranges of the project file: everything, or the models of some labels or names."""
+        """Choose again within the ranges of the project file: everything, or the models of some labels or names."""
         session = self._session()
-        return session.commit(session.state.text, session.kept_beside(names), anew=True)
+        return session.commit(session.state.text, session.kept_beside(names), refresh=True)
 
     # Using it
 

@@ -3,7 +3,7 @@
 What differs follows from two values, the file that the text says and the one that it is to say. The new text is read
 again, and one that does not say exactly that is never returned (kind ``uneditable``). Tables are edited
 through their bodies, because a key belongs behind the last key, and not behind the comments that lead to the next
-table; each step parses the text anew, because tomlkit finds no key that was put into a body.
+table; each step parses the text again, because tomlkit finds no key that was put into a body.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _kept_stages(
 ) -> tuple[dict[int, dict[int, str]], list[int]]:
     """The stages of ``before`` of which two classes or more stay: number -> position of each that stays -> its label.
 
-    And the numbers of those in ``after`` that are new. New ones come behind the others, so all that comes behind a new
+    And the numbers of those in ``after`` that are new. New ones come after the others, so all that comes behind a new
     one is new too.
     """
     kept: dict[int, dict[int, str]] = {}

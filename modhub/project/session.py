@@ -59,7 +59,8 @@ class ProjectOptions:
 class Change:
     """What an edit, a lock or an upgrade came to. ``locked`` is None for a project without classes.
 
-    ``agreement`` is how far a classifier that does not run exactly answers as if it did, where a lock measured that.
+    ``agreement`` is how far a classifier that does not run exactly agrees with one that does, where a lock measured
+    that.
     """
 
     before: LockedProject | None
@@ -197,7 +198,7 @@ class Session:
         return result, keep
 
     def _find(self, refs: Sequence[str], *, beside: Sequence[str]) -> tuple[naming.Written, set[ModelRef]]:
-        """The names to write for ``refs``, chosen such that they fit the modules ``beside`` them."""
+        """The names to write for ``refs``, chosen to fit the modules ``beside`` them."""
         file, keep = self.state.file, releases_of(self.state.lock)
         requests = [file.expanded(ref) for ref in (*beside, *refs)]
         locker = Locker(self.folder, self.places(), self.state.lock)
@@ -213,17 +214,17 @@ class Session:
         return self.commit(rewritten(self.state.text, file, comments), keep)
 
     def commit(
-        self, text: str, keep: Collection[ModelRef], *, anew: bool = False, into: VerifiedBlobs | None = None
+        self, text: str, keep: Collection[ModelRef], *, refresh: bool = False, into: VerifiedBlobs | None = None
     ) -> Change:
         """Lock what ``text`` asks for, install it, and write both files. ``keep`` are releases to choose where they
-        satisfy it; ``anew`` looks everything up, also where nothing new is asked for; ``into`` holds what was verified
-        for ``composite``."""
+        satisfy it; ``refresh`` looks everything up, also where nothing new is asked for; ``into`` holds what was
+        verified for ``composite``."""
         before = self.state.locked
         file = read_project(text.encode(), what=str(self.folder / PROJECT_FILE))
         if not file.classes:
             self._write(text, None)
             return Change(before, None)
-        locked = None if anew or before is None else reused(self.state.file, before, file)
+        locked = None if refresh or before is None else reused(self.state.file, before, file)
         places = self.places(file, or_cached=locked is not None)
         if locked is None:
             locked = Locker(self.folder, places, self.state.lock).locked(file, keep=keep)
@@ -237,7 +238,7 @@ class Session:
         try:
             lock, before = self.state.lock, self.state.locked
         except IntegrityError as error:
-            warnings.warn(f"{error.message} Everything is chosen anew.", stacklevel=3)
+            warnings.warn(f"{error.message} Everything is chosen again.", stacklevel=3)
             lock = before = None
         file, places = self.state.file, self.places()
         locked = Locker(self.folder, places, lock).locked(file, keep=releases_of(lock))
@@ -354,7 +355,7 @@ def _outdated(state: ProjectState) -> Conflict:
 def composite_of_lock(
     locked: LockedProject, modules: Mapping[ModuleRef, Module], backend: InstalledBackend
 ) -> Composite:
-    """The classifier of a lock whose modules are at hand. Raises Incompatible, Conflict."""
+    """The classifier of a lock whose modules are available. Raises Incompatible, Conflict."""
     return Composite(make_plan(locked.recipe.mapped(lambda pin: modules[pin.ref])), backend)
 
 

@@ -61,7 +61,7 @@ class Age:
 
 def manifest_of(places: Places, pin: Pinned) -> Manifest:
     """The manifest of a pinned release: the cache's, else a registry's that has the same digest. Raises NotFound, and
-    IntegrityError for one in the cache that is damaged or not believed, where no registry has it either."""
+    IntegrityError for one in the cache that is damaged or not trusted, where no registry has it either."""
     problem: IntegrityError | RegistryUnreachable | None = None
     try:
         return places.cache.manifest(pin.digest)

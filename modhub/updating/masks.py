@@ -65,9 +65,9 @@ def without_unseen(
 def jaccard_after(kept: Masks, known: Masks, before: Masks, jaccard: float) -> float:
     """The module's Jaccard index with its origin, the update's examples counted among the observed inputs.
 
-    ``known`` is what is known to be active in the origin: what its modules at hand need or keep, and what the examples
-    activate. ``before`` and ``jaccard`` are the module's own: a module keeps nothing that was never active, so they
-    say how many nodes were active in all, also where only some modules are at hand.
+    ``known`` is what is known to be active in the origin: what its available modules need or keep, and what the
+    examples activate. ``before`` and ``jaccard`` are the module's own: a module keeps nothing that was never active, so
+    they say how many nodes were active in all, also where only some modules are available.
     """
     active = max(sum(counts(known)), round(sum(counts(before)) / jaccard) if jaccard else 0)
     return sum(counts(kept)) / active if active else 1.0

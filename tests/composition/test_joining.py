@@ -1,4 +1,4 @@
-"""Composites that join others keep how these are set, or say how two of them disagree; what is said anew goes first."""
+"""Composites that join others keep how these are set, or say how two of them disagree; new settings go first."""
 
 from __future__ import annotations
 

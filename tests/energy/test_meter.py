@@ -149,7 +149,7 @@ def test_a_counter_that_vanishes_says_so(machine: Machine) -> None:
         (machine.folder / "intel-rapl:0" / "energy_uj").unlink()
         machine.draw(5, {})
     assert meter.result["cpu"].watts == pytest.approx(50)
-    assert meter.result["cpu"].source == "RAPL (package-0); 1 of 1 fell silent and went on at the mean"
+    assert meter.result["cpu"].source == "RAPL (package-0); 1 of 1 stopped answering, continued at the mean"
 
 
 def test_an_estimate_says_so_once_and_waits_for_no_background(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def classifier(body: Callable[[Any], Any], *, shape: tuple[int, ...] = SHAPE, he
 
 
 def randomised(model: Any, seed: int = 0) -> Any:
-    """The model with every weight drawn anew; variances stay positive."""
+    """The model with every weight drawn again; variances stay positive."""
     random = np.random.default_rng(seed)
     for layer in model._flatten_layers():
         if isinstance(layer, (keras.Model, L.Normalization)):

@@ -16,7 +16,7 @@ HOW = Resampling(resamples=4000)
 
 
 def by_hand(values: np.ndarray, figure, seed: int = 1, resamples: int = 4000) -> tuple[float, float]:
-    """The percentile bootstrap as textbooks have it: images drawn with replacement, the figure computed anew."""
+    """The percentile bootstrap as textbooks have it: images drawn with replacement, the figure computed again."""
     random = np.random.default_rng(seed)
     drawn = [figure(values[random.integers(0, len(values), len(values))]) for _ in range(resamples)]
     return float(np.nanquantile(drawn, 0.025)), float(np.nanquantile(drawn, 0.975))

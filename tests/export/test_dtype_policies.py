@@ -22,7 +22,7 @@ SETTINGS = ["mixed_float16", "bfloat16", "floatx float64"]
 
 
 def composite(mode: str = "isolated", dtype: str = "float32") -> Composite:
-    """Built anew, so that what a process set comes into it: two origins and a stage that decides again."""
+    """Built again, so that what a process set comes into it: two origins and a stage that decides again."""
     one, two, three, _ = [with_random_masks(module, seed) for seed, module in enumerate(quadrant_modules().modules)]
     horizontal, vertical, corner = bar_modules().modules
     made = modhub.compose([one, horizontal, two, three, vertical], mode=mode, dtype=dtype)

@@ -18,7 +18,7 @@ import pytest
 import modhub
 from modhub.composition.composite import Composite
 from modhub.engine.export.formats import keras_bytes, plan_description
-from modhub.engine.export.onnx import name_anew, onnx_bytes
+from modhub.engine.export.onnx import onnx_bytes, renumber
 from modhub.errors import Conflict, Incompatible, InvalidData, ModhubError, StorageError, UnsupportedModel, UsageError
 from modhub.installation.backend import InstalledBackend
 from modhub.ops.export import TOLERANCE, export, synthetic_images
@@ -172,7 +172,7 @@ def test_equal_graphs_are_named_and_ordered_alike() -> None:
         made = onnx.helper.make_graph(
             [nodes[place] for place in order], "g", ends[:1], ends[1:], weights[:: order[0] * 2 - 1]
         )
-        name_anew(made)
+        renumber(made)
         return made
 
     one, two = graph("abcdef", [1, 2, 0, 3]), graph("uzyxwv", [0, 1, 3, 2])

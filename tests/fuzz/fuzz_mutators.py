@@ -1,6 +1,6 @@
 """Ways to spoil what is valid: bytes, texts, and values inside JSON.
 
-A hostile registry can make every checksum and digest right again, so most spoilt JSON is sealed anew (``sealed``):
+A hostile registry can make every checksum and digest right again, so most spoilt JSON is sealed again (``sealed``):
 otherwise nothing would get behind the first check. Everything follows from the random source that is passed in.
 """
 

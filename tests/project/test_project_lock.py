@@ -136,7 +136,7 @@ def test_a_lock_changed_by_hand_is_refused_by_every_command_but_lock(project):
         assert caught.value.kind == "edited-lock"
         assert caught.value.hint == "lock the project again: modhub lock"
     assert both(project) == before
-    with pytest.warns(UserWarning, match="was changed by hand.*Everything is chosen anew"):
+    with pytest.warns(UserWarning, match="was changed by hand.*Everything is chosen again"):
         project.lock()
     assert refs(project)["cat"] == "me/net:cat@1.1.0"
 

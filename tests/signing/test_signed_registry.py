@@ -159,7 +159,7 @@ def test_a_host_may_keep_back_what_is_new(signed: Registry) -> None:
     assert seen(signed).manifest(R56)
 
 
-def test_a_host_that_drops_a_history_lets_a_trusted_key_begin_it_anew(signed: Registry) -> None:
+def test_a_host_that_drops_a_history_lets_a_trusted_key_begin_it_again(signed: Registry) -> None:
     shutil.rmtree(Path(signed.url) / "records" / "alias")
     signed.set_alias("c10", "evil/r56", signer=EVIL)
     assert seen(signed).alias("c10") == "evil/r56"

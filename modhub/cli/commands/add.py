@@ -25,7 +25,7 @@ from modhub.spec.quoting import label_of
 @click.option("--as", "label", metavar="LABEL", help="Call the class this; for one class.")
 @project_options
 def command(refs: tuple[str, ...], label: str | None, project: Path | None, as_json: bool, **places: Any) -> None:
-    """Add classes to the project, behind the others; a REF without a class adds all of its model's.
+    """Add classes to the project, after the others; a REF without a class adds all of its model's.
 
     Without a range of its own a REF gets the one of all releases that are compatible with the newest. An alias becomes
     a short name of the project, so that it means the same on every machine.

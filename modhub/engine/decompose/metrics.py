@@ -37,7 +37,7 @@ def fused_agreement(
 ) -> FusedAgreement:
     """How ``modules``, all of one origin, answer raw images (n, H, W, C) fused; ``margins`` (n, k) are isolated.
 
-    The images must not be those that the modules observed, on which isolated modules answer as their origin does.
+    The images must not be those that the modules observed, on which isolated modules give the origin's answers.
     """
     fused = FusedRunner(modules[0].origin, modules).margins(images, batch_size)
     return recorded_agreement(fused, margins, data_name)

@@ -1,6 +1,7 @@
 """A composite's Keras model as an ONNX file, by tf2onnx (the extra ``modhub[onnx]``).
 
-Named anew from first to last, because tf2onnx counts all that the process ever converted: equal models, equal bytes.
+Numbered again from first to last, because tf2onnx counts all that the process ever converted: equal models, equal
+bytes.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def onnx_bytes(model: Any, metadata: Mapping[str, str]) -> bytes:
         raise _refused([], plain(str(error).strip() or type(error).__name__)) from error
     if unknown := _unknown_operators(proto.graph):
         raise _refused(unknown, "")
-    name_anew(proto.graph)
+    renumber(proto.graph)
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
     return bytes(proto.SerializeToString(deterministic=True))
@@ -109,7 +110,7 @@ def _refused(operators: list[str], reason: str) -> UnsupportedModel:
     )
 
 
-def name_anew(graph: Any) -> None:
+def renumber(graph: Any) -> None:
     """Order and number nodes, tensors and weights as the output asks for them; the batch is called N."""
     if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
         return  # an inner graph sees the names of the outer one
