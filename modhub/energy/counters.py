@@ -108,7 +108,7 @@ def _peak_gib() -> float:
 
 
 def integrated(watts: Callable[[], float], clock: Callable[[], float]) -> Callable[[], float]:
-    """Joules from power that is looked at now and then: trapezoids between the looks."""
+    """Joules from power that is sampled now and then: trapezoids between the samples."""
     joules, last, before = 0.0, clock(), watts()
 
     def read() -> float:

@@ -1,7 +1,7 @@
 """The meter: reads counters while work runs, takes away what the machine drew before, and applies the equations.
 
 A thread reads once a second, because counters of processors start again at zero after some minutes. The background is
-measured once a process, before the first work that wants it; a meter inside another one takes what the outer one found.
+measured once a process, before the first work that wants it; a meter inside another one uses what the outer one found.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BACKGROUND: Final = 10.0
 
 
 class EstimateWarning(UserWarning):
-    """No counter could be read, so that figures are estimates. ``kind`` is that of the error which could be had."""
+    """No counter could be read, so figures are estimates. ``kind`` is that of the error of ``require_counter``."""
 
     kind = "no-power-counter"
 

@@ -3,7 +3,7 @@
     manifest.json                      the manifest, without a version
     blobs/sha256/<2 hex>/<62 hex>      stored blobs, named by their own sha256
 
-Read with the same suspicion as a registry: a folder may come from anywhere. Reading needs neither numpy nor keras.
+Verified as strictly as a registry: a folder may come from anywhere. Reading needs neither numpy nor keras.
 """
 
 from __future__ import annotations

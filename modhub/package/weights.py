@@ -1,4 +1,4 @@
-"""Weights in memory: one copy of a network's, however many modules, composites and projects came by it.
+"""Weights in memory: one copy of a network's, however many modules, composites and projects use it.
 
 Known by the digest of the decoded bytes, which is what makes two networks' weights equal. Nothing is held alive by
 being known here: weights go with the last origin that has them. The arrays cannot be written to, because what one

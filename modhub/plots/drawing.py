@@ -80,7 +80,7 @@ def look() -> Iterator[None]:
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_LOOK)
-        # A name in a script that the font lacks is drawn as boxes; that is no reason to say anything.
+        # A name in a script that the font lacks is drawn as boxes; that is no reason to warn.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 

@@ -1,6 +1,6 @@
 """Edits of a project file's values, by label: what the recipe's operations do, and the short names that go with it.
 
-Pure: a ProjectFile in, another one out. ``rewriting`` brings the user's text to what comes out.
+Pure: a ProjectFile in, another one out. ``rewriting`` changes the user's text to the result.
 """
 
 from __future__ import annotations

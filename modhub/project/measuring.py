@@ -20,7 +20,7 @@ from modhub.installation.lockfile import LockedProject, MeasuredAccuracy
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
 
-#: By how much a share may differ on another machine: rounding turns over a few answers that were as good as ties.
+#: By how much a share may differ on another machine: rounding turns over a few answers that were almost ties.
 TOLERANCE = 0.001
 #: The same in bfloat16, which moves shares by up to a quarter of a point against float32 (docs/results.md).
 REDUCED_TOLERANCE = 0.005

@@ -1,7 +1,7 @@
 """A project: one classifier of modules, written down in ``modhub.toml`` and pinned in ``modhub.lock``.
 
 Every edit changes the text, resolves and locks all of it, installs it, and only then writes both files; whatever fails
-before leaves both as they were (``state`` says what a crash leaves). Releases that are locked stay, as long as they
+before leaves both as they were (``folder`` says what a crash leaves). Releases that are locked stay, as long as they
 satisfy what is asked for; ``upgrade`` moves them.
 """
 
@@ -83,7 +83,7 @@ class Project:
         """Make a project in ``folder``, which is made where it is missing, of the classes of ``refs``.
 
         Its name is the folder's by default; the rest is as for ``open``. Raises Conflict, kind ``project-exists``; when
-        ``refs`` cannot be had, nothing is made. Where the same call was killed before, it goes on from there.
+        ``refs`` cannot be had, nothing is made. Where the same call was killed before, it continues from there.
         """
         root = files.absolute(folder)
         if is_there(root) and not is_folder(root):

@@ -2,7 +2,7 @@
 
 tomlkit's own methods put a new key behind the comments that lead to the next table, and cannot move keys. A body is a
 list of pairs of a key and an item; comments and blank lines have None as their key. Only rendering may follow an edit
-here, since it looks at bodies alone; reading by key again takes parsing the text again.
+here, since it looks at bodies alone; reading by key needs the text parsed again.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
             problems.append(error)
     if differing:
         problems.append(_other_accuracy(differing))
-    # The gravest last would be overlooked.
+    # The most serious ones at the end would be overlooked.
     problems.sort(key=lambda problem: not isinstance(problem, IntegrityError))
     return Replay(tuple(releases), session.state.is_locked, data, accuracy, differing, tuple(problems))
 

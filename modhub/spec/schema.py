@@ -1,6 +1,6 @@
 """What every stored file is made of: bounded texts and numbers, a frozen base, and bytes that carry their checksum.
 
-Apart from releases (``manifest``) and small files (``documents``), so that reading one kind does not wait for the
+Apart from releases (``manifest``) and small files (``registry_files``), so that reading one kind does not wait for the
 models of the other.
 """
 

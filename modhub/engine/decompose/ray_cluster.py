@@ -89,7 +89,7 @@ def _library() -> Any:
 
 
 class Cluster:
-    """An engine (``engines.Engine``) of a running cluster."""
+    """An engine (``executors.Engine``) of a running cluster."""
 
     def __init__(self, ray: Any, workers: int) -> None:
         self._ray = ray
@@ -170,7 +170,7 @@ def _parts(piece: Piece) -> Iterable[Piece]:
 
 
 class ClusterObserver:
-    """An observer (``observing.Observer``) whose pieces are observed by workers. ``progress`` is called with pieces."""
+    """An observer (``observe.Observer``) whose pieces are observed by workers. ``progress`` is called with pieces."""
 
     def __init__(
         self, cluster: Cluster, origin: Origin, pieces: Sequence[Piece], progress: StepProgress | None

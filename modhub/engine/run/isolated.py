@@ -28,7 +28,7 @@ from modhub.engine.run.trunks import trunk_of
 from modhub.package.module import MarginHead, Masks, Module, Origin
 from modhub.spec.manifest import InputContract
 
-#: Images looked at first, to learn whether watching pays for them: few, because watching them takes memory.
+#: Images watched first, to find out whether watching pays: few, because watching takes memory.
 _FIRST: Final = 8
 
 
@@ -113,7 +113,7 @@ class OriginRunner:
             shared = watched.watch(part, batch) if watched else None
             is_spared = shared is not None and shared[1].mean() < self._most_hits
             if watched is not None and not is_spared:
-                # Looked at in vain. They are asked again with the rest, since other numbers of images compile again.
+                # Watched without gain. They run again with the rest, since other numbers of images compile again.
                 watched = None
                 continue
             if shared is not None:

@@ -1,6 +1,6 @@
 """What memory is free for this process: of the machine, of its control groups, of its own limit.
 
-Only files of Linux are read; where they are missing nothing is known and ``chunks`` assumes little.
+Only files of Linux are read; where they are missing nothing is known and little is assumed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
 def free(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
-    """Bytes that this process may still take, as ``chunks.free_bytes`` reckons."""
+    """Bytes that this process may still take, as ``free_bytes`` computes."""
     return free_bytes(available(proc), address_space(proc), tuple(groups(proc, cgroup)))
 
 

@@ -2,7 +2,7 @@
 
 Two phases, apart by a grace period, both by the store's own clock. The first records each orphan and how old it is. The
 second, in a later run, deletes what has been an orphan since then and what nobody has written again: a publisher who
-reuses an old orphan makes it young. Where even that is not enough, ``removal`` and the publisher look after each other.
+reuses an old orphan makes it young. Where even that is not enough, ``delete`` and the publisher look after each other.
 Releases, histories and files that do not belong to the registry are never touched.
 """
 
