@@ -49,6 +49,10 @@ def test_new_makes_a_folder_or_uses_this_one(run, tmp_path, monkeypatch):
     done = run("new", "empty")
     assert (done.code, done.out) == (0, "")
     assert "modhub add REF --project empty" in done.err
+    made = toml(Project.open(tmp_path / "empty"))
+    assert run("new", "empty").code == 0
+    assert toml(Project.open(tmp_path / "empty")) == made
+    (tmp_path / "empty" / "modhub.toml").write_text(made + "# mine\n")
     done = run("new", "empty")
     assert (done.code, done.out) == (4, "")
     assert "there is a modhub.toml in" in done.err

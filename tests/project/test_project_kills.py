@@ -118,7 +118,8 @@ def test_a_build_killed_at_any_write_leaves_the_old_file_or_the_new_one(tmp_path
     for _ in crashes("kill", out.parent, build, str(project.folder), str(out)):
         assert out.read_bytes() in (b"old", built)
         deaths += 1
-    assert deaths == 2
+    # At creating the new file and at renaming it, whatever flushes it in between.
+    assert deaths >= 2
     assert out.read_bytes() == built
 
 
