@@ -80,7 +80,10 @@ def test_the_composite_is_right_where_its_modules_are(quarters):
             "the images have the shape (8, 8, 1); wanted (N, 8, 8, 1). Hint: a single image",
         ),
         (np.zeros((2, 8, 8), np.uint8), "the images have the shape (2, 8, 8); wanted (N, 8, 8, 1)."),
-        (np.zeros((2, 8, 8, 3), np.uint8), "the images are 8x8x3; the modules take 8x8x1. Hint: resize or convert"),
+        (
+            np.zeros((2, 8, 8, 3), np.uint8),
+            "the images are 8x8x3; the modules take 8x8x1. Hint: bring them to that size",
+        ),
         (np.zeros((2, 9, 8, 1), np.uint8), "the images are 9x8x1; the modules take 8x8x1."),
         (np.full((2, 8, 8, 1), np.nan), "the images hold NaN or infinity, first in image 0 (2 images in all)."),
         (bars().x / 255, "the images hold floats up to "),
