@@ -24,7 +24,7 @@ class Died(BaseException):
 
 
 class Clocked:
-    """``store`` with ages by ``now``, which only tests move. ``url`` and what lies there are the store's own."""
+    """``store`` with ages by ``now``, which only tests move. ``url`` and what is there are the store's own."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

@@ -181,7 +181,7 @@ def stocked(objects):
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), data=st.one_of(st.none(), st.binary(max_size=200), st.integers(0, 10**6)))
 def test_any_bytes_anywhere(seed, data):
-    """An object that is not derived is damaged in any way at all: that is found, and mended from a copy."""
+    """An object that is not derived is damaged in any way at all: that is found, and repaired from a copy."""
     good = Registry(stocked(TEMPLATE))
     registry = Registry(copied(good.store))
     before = snapshot(registry.store)
@@ -196,7 +196,7 @@ def test_any_bytes_anywhere(seed, data):
         return
     report = fsck(registry)
     if data is None and path.startswith("records/tombstone"):
-        # The release stands again, and its blobs are gone, here and in the copy.
+        # The release is back, and its blobs are gone, here and in the copy.
         assert {found.kind for found in report.damage} == {"missing-blob"}
         return
     # Nothing tells that a signature, the newest entry of a history, or the release of a tombstone was ever there.

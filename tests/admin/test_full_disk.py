@@ -64,7 +64,7 @@ def orphan(registry, *, age=LONG_AGO):
 
 @pytest.fixture
 def temporary_files_there(disk, monkeypatch):
-    """As where /tmp lies on the same disk."""
+    """As where /tmp is on the same disk."""
     (disk / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(disk / "tmp"))
 

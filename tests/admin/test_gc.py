@@ -1,4 +1,4 @@
-"""Collecting orphans: only what nobody needs goes, and nobody's publication is ever hurt, whoever comes in between."""
+"""Collecting orphans: only what is not needed goes, and no publication is ever damaged, whatever comes in between."""
 
 from __future__ import annotations
 

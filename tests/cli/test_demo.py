@@ -1,4 +1,4 @@
-"""How the command ``demo`` draws a step; the story itself is tested where it is told."""
+"""How the command ``demo`` draws a step; the story itself is tested in ``tests/demo``."""
 
 from __future__ import annotations
 

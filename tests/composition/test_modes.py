@@ -1,4 +1,4 @@
-"""Which way an origin's modules run, by mode and by what their release recorded; and what a bad mode is told."""
+"""Which way an origin's modules run, by mode and by what their release recorded; and the error for a bad mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine whose counters are real files, laid out like /sys/class/powercap, and whose time passes when told."""
+"""A machine whose counters are real files, laid out like /sys/class/powercap, and whose time passes on request."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def with_header(header: bytes, data: bytes, *, size: int | None = None) -> bytes
 
 
 def arrays_spoilt(chance: Random, data: bytes, other: bytes) -> bytes:
-    """A safetensors file whose header lies, or whose bytes are not what it says."""
+    """A safetensors file with a wrong header, or whose bytes are not what it says."""
     header, body = arrays_of(data)
     name = chance.choice(list(header))
     record = header[name]
