@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from modhub.installation.context import Places, RegistryUrls
 from modhub.package.decomposition import modules_from
+from modhub.package.local import modules_in
 from modhub.resolve.catalog import Pinned, all_modules
+from modhub.spec.contract import NamedContract
+from modhub.spec.folder_refs import folder_ref
 from modhub.storage.verify import VerifiedBlob, VerifiedBlobs
 
 if TYPE_CHECKING:
     from modhub.cache.cache import Cache
     from modhub.composition.plan import Plan
     from modhub.package.module import Module
-    from modhub.spec.contract import NamedContract
     from modhub.spec.keras_model import KerasModel
     from modhub.spec.manifest import StoredBlob
 
@@ -41,12 +43,20 @@ class InstalledBackend:
     def find(
         self, refs: Sequence[str], *, fixed: Sequence[NamedContract] = (), adapt: bool = False
     ) -> list[list[Module]]:
-        """For each name its modules, installed first where they are not.
+        """For each name its modules, installed first where they are not; those of a folder here are read from it.
 
-        Raises as ``resolve_together`` and ``install`` do.
+        Raises as ``resolve_together``, ``install`` and ``folder_ref`` do.
         """
+        folders = [folder_ref(ref) for ref in refs]
+        here = [None if folder is None else modules_in(folder) for folder in folders]
+        own = [NamedContract(ref, found[0].origin.contract) for ref, found in zip(refs, here, strict=True) if found]
+        names = [ref for ref, folder in zip(refs, folders, strict=True) if folder is None]
+        installed = iter(self._installed(names, [*fixed, *own], adapt) if names else ())
+        return [next(installed) if modules is None else modules for modules in here]
+
+    def _installed(self, names: Sequence[str], fixed: Sequence[NamedContract], adapt: bool) -> list[list[Module]]:
         places = Places.open_or_cached(self._registry, self._cache)
-        named = places.resolve_together(refs, fixed=fixed, adapt=adapt)
+        named = places.resolve_together(names, fixed=fixed, adapt=adapt)
         found = iter(self.modules_of(all_modules(named), places))
         return [[next(found) for _ in each.modules] for each in named]
 

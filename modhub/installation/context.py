@@ -23,6 +23,7 @@ from modhub.settings.config import load_config, load_trust
 from modhub.settings.values import Config
 from modhub.signing.policy import Trust
 from modhub.signing.statements import Statement
+from modhub.spec.folder_refs import refuse_folders
 from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:
@@ -86,13 +87,15 @@ class Places:
             return cls(config, found, own, [CacheCatalog(own), *found], trust)
 
     def resolve(self, refs: Sequence[str]) -> list[NamedModules]:
-        """What each name means now, by itself."""
+        """What each name means now, by itself. Raises UsageError for a folder, which is nothing published."""
+        refuse_folders(refs)
         return self._looked_up(lambda: resolve(refs, self.catalogs, self.config.aliases))
 
     def resolve_together(
         self, refs: Sequence[str], *, fixed: Sequence[NamedContract] = (), adapt: bool = False
     ) -> list[NamedModules]:
         """What each name means beside the others: without ``adapt`` all take the images of the ``fixed`` ones."""
+        refuse_folders(refs)
         from modhub.resolve.together import resolve_together  # installing looks every name up by itself
 
         return self._looked_up(

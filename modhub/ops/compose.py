@@ -11,11 +11,12 @@ from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import RegistryUrls
 from modhub.package.decomposition import Decomposition
 from modhub.package.module import Module
+from modhub.spec.folder_refs import path_ref
 
 #: A name as ``modhub install`` takes it, for example ``cifar10/r56:cat``; an alias or a range will do.
 Ref = str
-#: What a classifier can be composed of.
-Composable = Ref | Module | Composite | Decomposition
+#: What a classifier can be composed of; a path is that of a folder of modules.
+Composable = Ref | Path | Module | Composite | Decomposition
 
 
 def compose(
@@ -31,7 +32,9 @@ def compose(
 ) -> Composite:
     """A classifier of modules of any origins. No training.
 
-    ``refs``: names, modules, composites and decompositions, one or several; what is not installed is installed first.
+    ``refs``: names, modules, composites and decompositions, one or several; what is not installed is installed first. A
+    folder that ``modhub decompose`` wrote can be tried out before it is published: ``"net.modules"``,
+    ``"net.modules:cat"``, or a ``Path``.
     ``adapt`` lets modules that take other images than the composite see them through an adapter: ``resize`` stretches,
     ``crop`` keeps the middle, ``letterbox`` keeps all and fills up with black; ``print(composite.plan)`` shows which,
     and what it costs. The composite then takes images of ``size`` (height, width), by default the largest that a module
@@ -60,6 +63,7 @@ def compose(
     return composite_of_parts(parts, InstalledBackend(registry, cache), given)
 
 
-def listed(parts: Composable | Iterable[Composable]) -> list[Composable]:
-    """One or several as a list."""
-    return list(parts) if isinstance(parts, Iterable) and not isinstance(parts, str) else [parts]
+def listed(parts: Composable | Iterable[Composable]) -> list[Ref | Module | Composite | Decomposition]:
+    """One or several as a list, paths as refs."""
+    given = list(parts) if isinstance(parts, Iterable) and not isinstance(parts, str) else [parts]
+    return [path_ref(each) if isinstance(each, Path) else each for each in given]

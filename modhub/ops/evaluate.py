@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,11 @@ from modhub.evaluation.intervals import Resampling
 from modhub.evaluation.labels import Matched, match_labels
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import Composable, compose
-from modhub.ops.publish import load
 from modhub.package.decomposition import Decomposition
-from modhub.package.folder import MANIFEST_FILE
 from modhub.package.module import Module
 from modhub.project.manifest import PROJECT_FILE
 from modhub.project.project import Project
+from modhub.spec.folder_refs import MANIFEST_FILE, folder_ref, is_only_a_path, path_ref
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import InputContract
 from modhub.spec.places import is_file
@@ -47,7 +46,7 @@ MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 #: What can be evaluated: what ``compose`` takes, a project, a Keras model, or a path of one of these.
 Evaluable = Composable | Sequence[Composable] | Project | KerasModel | Path
 #: What can be at a path.
-Place = Literal["model", "project", "decomposition"]
+Place = Literal["model", "project"]
 
 
 @dataclass(frozen=True)
@@ -225,6 +224,8 @@ def opened_of(
     """A composite or a Keras model, with its name. Raises as ``compose`` does, and NotFound for a path of nothing."""
     if isinstance(what, (str, Path)) and (kind := place_of(what)) is not None:
         name, what = name or _name_of(what), _opened(Path(what), kind, options.composing)
+    if isinstance(what, Path):
+        name, what = name or _name_of(what), path_ref(what)
     if isinstance(what, Project):
         name, what = name or str(what.folder), what.compose()
     if isinstance(what, Decomposition):
@@ -234,7 +235,7 @@ def opened_of(
         name = name or " ".join(part if isinstance(part, str) else getattr(part, "ref", "composite") for part in parts)
         given = vars(options.composing.given)
         what = compose(parts, registry=options.composing.registry, cache=options.composing.cache, **given)
-    return (name or repr(what) if isinstance(what, Composite) else name), cast(Composite | KerasModel, what)
+    return (name or repr(what) if isinstance(what, Composite) else name), what
 
 
 def images_of(what: Composite | KerasModel) -> InputContract | None:
@@ -243,7 +244,7 @@ def images_of(what: Composite | KerasModel) -> InputContract | None:
 
 
 def place_of(what: str | Path) -> Place | None:
-    """What is at a path: a model's file, a project or a decomposition. None for what can only be a name.
+    """What is at a path: a model's file or a project. None for names and folders of modules, which ``compose`` takes.
 
     Raises NotFound for a path at which there is none of these.
     """
@@ -252,11 +253,18 @@ def place_of(what: str | Path) -> Place | None:
         return "model"
     if path.name == PROJECT_FILE or is_file(path / PROJECT_FILE):
         return "project"
-    if is_file(path / MANIFEST_FILE):
-        return "decomposition"
-    if isinstance(what, str) and not what.startswith((".", "/", "~")):
+    text = path_ref(what) if isinstance(what, Path) else what
+    if not is_only_a_path(text):
         return None
-    raise NotFound(
+    try:
+        folder_ref(text)
+    except NotFound as error:
+        raise _nothing_there(what) from error
+    return None
+
+
+def _nothing_there(what: str | Path) -> NotFound:
+    return NotFound(
         f"{str(what)!r} is neither a model's file, nor a project, nor a folder that modhub decompose wrote.",
         kind="nothing-there",
         hint=f"models end in .keras; a project has {PROJECT_FILE}, a decomposition {MANIFEST_FILE}.",
@@ -272,9 +280,7 @@ def _name_of(place: str | Path) -> str:
     return str(path) if path.name not in ("", "..") else path.resolve().name
 
 
-def _opened(path: Path, kind: Place, composing: Composing) -> Decomposition | Project | KerasModel:
-    if kind == "decomposition":
-        return load(path)
+def _opened(path: Path, kind: Place, composing: Composing) -> Project | KerasModel:
     if kind == "project":
         folder = path.parent if path.name == PROJECT_FILE else path
         return Project.open(folder, registry=composing.registry, cache=composing.cache)

@@ -11,6 +11,7 @@ from modhub.errors import ModhubError
 from modhub.installation.registries import registries
 from modhub.registry.unreachable import reachable
 from modhub.settings.config import load_config, load_trust
+from modhub.spec.folder_refs import folder_ref
 from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:
@@ -33,12 +34,16 @@ class Hit:
 
 @dataclass(frozen=True)
 class Details:
-    """A release as ``info`` shows it: its manifest, the classes asked for, and where it was found."""
+    """A release as ``info`` shows it: its manifest, the classes asked for, and where it was found.
 
-    ref: ModelRef
-    registry: str
+    Of modules in a ``folder`` on this machine, which are no release yet, ``ref`` and ``registry`` are None.
+    """
+
+    ref: ModelRef | None
+    registry: str | None
     manifest: Manifest
     slugs: tuple[str, ...]
+    folder: Path | None = None
 
 
 def search(
@@ -70,13 +75,17 @@ def search(
 
 
 def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details:
-    """Everything a release says of itself, or of one of its classes. Raises NotFound.
+    """Everything a release, or a folder of modules, says of itself, or of one of its classes. Raises NotFound.
 
     >>> import modhub
     >>> details = modhub.info("cifar10/r56:cat")
     >>> details.slugs, details.manifest.content.contract.shape
     (('cat',), (32, 32, 3))
     """
+    if (found := folder_ref(ref)) is not None:
+        from modhub.package.local import manifest_and_slugs  # what names of releases can do without
+
+        return Details(None, None, *manifest_and_slugs(found), found.folder)
     from modhub.installation.context import Places  # resolving and installing, which searching does not need
 
     places = Places.open(registry, cache)

@@ -17,14 +17,13 @@ from pathlib import Path
 
 from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
 from modhub.limits import MAX_MANIFEST_BYTES
+from modhub.spec.folder_refs import MANIFEST_FILE
 from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest, write_manifest
 from modhub.spec.places import is_file, is_folder, is_there
 from modhub.storage import files
 from modhub.storage.trees import remove_tree
 from modhub.storage.verify import VerifiedBlob, verified_blob
-
-MANIFEST_FILE = "manifest.json"
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache as once
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,13 @@ from modhub.errors import NotFound, UsageError
 from modhub.installation.context import Places, RegistryUrls, load_lock
 from modhub.installation.lockfile import LockedProject
 from modhub.package.codec import decode, decode_module, most_bytes, wanted_module
+from modhub.package.folder import load_blob
+from modhub.package.local import manifest_and_slugs
 from modhub.project.manifest import LOCK_FILE
 from modhub.project.views import manifest_of
-from modhub.resolve.catalog import Pinned
 from modhub.spec.architecture import shapes_of
 from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.folder_refs import folder_ref
 from modhub.spec.manifest import Content, Manifest, ModuleRecord, StoredBlob
 from modhub.spec.places import is_folder
 from modhub.spec.refs import parse
@@ -37,14 +41,13 @@ def compared_releases(
     cache: str | Path | None = None,
     offline: bool = False,
 ) -> ReleaseDifference:
-    """What differs between the releases that two names mean: all classes, or the one class that each name has.
+    """What differs between the releases or folders that two names mean: all classes, or the class that each name has.
 
     Raises NotFound, IntegrityError, UsageError when only one of the names has a class.
     """
-    places = Places.open(registry, cache, offline=offline)
-    found = [places.resolve([name])[0].modules for name in (first, second)]
-    manifests = [manifest_of(places, pins[0]) for pins in found]
-    named = [parse(name).cls is not None for name in (first, second)]
+    open_places = once(partial(Places.open, registry, cache, offline=offline))
+    sides = [_side(name, open_places) for name in (first, second)]
+    named = [side.slug is not None for side in sides]
     if named[0] != named[1]:
         raise UsageError(
             f"{first} and {second}: one names a class, the other a whole release.",
@@ -53,13 +56,36 @@ def compared_releases(
         )
     pairs: list[RecordPair] | None = None
     if named[0]:
-        pairs = [(_record(manifests[0], found[0]), _record(manifests[1], found[1]))]
-    sources = {manifest.digest: pins[0].registry for manifest, pins in zip(manifests, found, strict=True)}
+        pairs = [(sides[0].record, sides[1].record)]
+    readers = {side.manifest.digest: side.read_blob for side in sides}
 
     def parts(manifest: Manifest, record: ModuleRecord) -> NamedParts:
-        return _parts(places, sources[manifest.digest], manifest, record)
+        return _parts(readers[manifest.digest], manifest, record)
 
-    return release_difference(manifests[0], manifests[1], parts, pairs)
+    return release_difference(sides[0].manifest, sides[1].manifest, parts, pairs)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of two releases or folders: its manifest, the class that was named, if one was, and what reads its blobs."""
+
+    manifest: Manifest
+    slug: str | None
+    read_blob: Callable[[StoredBlob], VerifiedBlob]
+
+    @property
+    def record(self) -> ModuleRecord:
+        return next(module for module in self.manifest.content.modules if module.slug == self.slug)
+
+
+def _side(name: str, open_places: Callable[[], Places]) -> _Side:
+    if (here := folder_ref(name)) is not None:
+        manifest, slugs = manifest_and_slugs(here)
+        return _Side(manifest, None if here.cls is None else slugs[0], partial(load_blob, here.folder))
+    places = open_places()
+    pins = places.resolve([name])[0].modules
+    slug = None if parse(name).cls is None else pins[0].ref.cls
+    return _Side(manifest_of(places, pins[0]), slug, partial(_blob, places, pins[0].registry))
 
 
 def _lock(path: Path) -> LockedProject:
@@ -75,19 +101,15 @@ def _lock(path: Path) -> LockedProject:
     return project
 
 
-def _record(manifest: Manifest, pins: Sequence[Pinned]) -> ModuleRecord:
-    return next(module for module in manifest.content.modules if module.slug == pins[0].ref.cls)
-
-
-def _parts(places: Places, source: str, manifest: Manifest, record: ModuleRecord) -> NamedParts:
-    """Digests of a module's masks and of its head; ``source`` is the URL of a registry that has the release."""
+def _parts(read_blob: Callable[[StoredBlob], VerifiedBlob], manifest: Manifest, record: ModuleRecord) -> NamedParts:
+    """Digests of a module's masks and of its head."""
     content = manifest.content
     shapes = shapes_of(content.origin.architecture)
     sites = {site.id: tuple(site.shape) for site in content.sites}
     features = shapes[content.origin.architecture.features][0]
     stored = manifest.blobs[record.blob]
     most = most_bytes(wanted_module(sites, features), stored.size)
-    decoded = decode(_blob(places, source, stored), record.blob, most=most)
+    decoded = decode(read_blob(stored), record.blob, most=most)
     head, keep, _ = decode_module(decoded, sites, features)
     masks = sha256(canonical_json({site: sha256(keep[site].tobytes()) for site in sites}))
     return masks, sha256(head.kernel.tobytes() + head.bias.tobytes())
@@ -219,8 +241,8 @@ def release_difference(
             name = " / ".join(dict.fromkeys(each.name for each in (a, b) if each is not None))
             classes.append(ClassDifference(name, values, *same))
     return ReleaseDifference(
-        f"{one.name}@{one.version}",
-        f"{two.name}@{two.version}",
+        one.name if one.version is None else f"{one.name}@{one.version}",
+        two.name if two.version is None else f"{two.name}@{two.version}",
         _settings(_release_settings(first), _release_settings(second)),
         one.origin.weights == two.origin.weights,
         tuple(classes),

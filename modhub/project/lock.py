@@ -14,6 +14,7 @@ from modhub.installation.registries import is_starter
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import NamedModules, Pinned, all_modules
 from modhub.resolve.together import resolve_together
+from modhub.spec.folder_refs import refuse_folders
 from modhub.spec.refs import ModelRef, Request
 from modhub.spec.url import RegistryUrl, is_url
 from modhub.storage import files
@@ -56,6 +57,9 @@ class Locker:
         classes."""
         if not file.classes:
             raise empty_project()
+        refuse_folders(
+            (ref for ref in file.recipe.every_module if ref.partition(":")[0] not in file.models), within=self.folder
+        )
         return assembled(
             file, all_modules(self.named(file, [file.expanded(ref) for ref in file.recipe.every_module], keep=keep))
         )

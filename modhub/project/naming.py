@@ -9,6 +9,7 @@ from modhub.composition.recipe import matched_by_name
 from modhub.errors import UsageError
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import NamedModules, Pinned
+from modhub.spec.folder_refs import refuse_folders
 from modhub.spec.refs import Request, parse
 
 
@@ -46,6 +47,7 @@ def written(
 
 def one_module(ref: str, label: str) -> str:
     """``ref`` when it names one class. Raises UsageError."""
+    refuse_folders([ref])
     if parse(ref).cls is None:
         raise UsageError(
             f"{ref} names a whole model, and {label!r} is one class.",

@@ -30,6 +30,7 @@ from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
 from modhub.project.measuring import load_measured, measured_accuracy
 from modhub.project.rewriting import rewritten
 from modhub.resolve.catalog import all_modules
+from modhub.spec.folder_refs import refuse_folders
 from modhub.spec.refs import ModelRef, ModuleRef, parse
 from modhub.spec.text import find_class
 from modhub.storage import files
@@ -199,6 +200,7 @@ class Session:
 
     def _find(self, refs: Sequence[str], *, beside: Sequence[str]) -> tuple[naming.Written, set[ModelRef]]:
         """The names to write for ``refs``, chosen to fit the modules ``beside`` them."""
+        refuse_folders(refs)
         file, keep = self.state.file, releases_of(self.state.lock)
         requests = [file.expanded(ref) for ref in (*beside, *refs)]
         locker = Locker(self.folder, self.places(), self.state.lock)

@@ -35,7 +35,10 @@ def test_the_main_job(process: Process, workshop: Workshop, tmp_path: Path) -> N
         "decompose", workshop["net.keras"], "--data", workshop["train.npz"], "--rescale", "1/255", "--as", "me/net",
         "--out", "net.modules",
     )  # fmt: skip
-    assert (decomposed.code, decomposed.err) == (0, "next: modhub publish net.modules\n")
+    assert (decomposed.code, decomposed.err) == (
+        0,
+        "next: modhub predict net.modules --images PATH tries it out; modhub publish net.modules shares it\n",
+    )
     assert re.search(r"^potter's wheel +\d+\.\d% ", decomposed.out, re.MULTILINE)
     assert "saved net.modules" in decomposed.out
 

@@ -60,9 +60,10 @@ def command(
 ) -> None:
     """Make one classifier of modules of any origins, and show its plan. No training.
 
-    Without a REF it is the classifier of the project in this folder or above. What is not installed is installed first.
-    The Keras model takes raw images and gives one margin a class, in the plan's order; the largest wins, and none is
-    positive where no margin exceeds its threshold. It loads without modhub.
+    A REF is a name, or a folder that modhub decompose wrote: net.modules:cat. Without a REF it is the classifier of the
+    project in this folder or above. What is not installed is installed first. The Keras model takes raw images and
+    gives one margin a class, in the plan's order; the largest wins, and none is positive where no margin exceeds its
+    threshold. It loads without modhub.
     """
     if out is not None:
         check_place(out)

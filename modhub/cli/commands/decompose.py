@@ -295,4 +295,4 @@ def _print(decomposition: Decomposition, out: Path) -> None:
     printing.table([Column("class", wraps=True), *(Column(title, right=True) for title in titles)], rows)
     printing.line()
     printing.line(f"saved {out} ({printing.bytes_text(_size(decomposition))})")
-    printing.note(f"next: modhub publish {out}")
+    printing.note(f"next: modhub predict {out} --images PATH tries it out; modhub publish {out} shares it")

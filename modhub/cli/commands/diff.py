@@ -23,6 +23,7 @@ from modhub.spec.text import percent
     examples=[
         "modhub diff cifar10/r56@1.0.0 cifar10/r56@1.1.0",
         "modhub diff cifar10/r56 cifar10/r20",
+        "modhub diff me/net net.modules",
         "modhub diff old/modhub.lock modhub.lock",
     ],
 )
@@ -30,7 +31,7 @@ from modhub.spec.text import percent
 @click.argument("second", metavar="REF|LOCKFILE")
 @place_options
 def command(first: str, second: str, as_json: bool, **places: Any) -> None:
-    """Show what differs between two releases, of one model or of two, or between two lockfiles of projects.
+    """Show what differs between two releases or folders of modules, or between two lockfiles of projects.
 
     Of releases: input, data, origin's accuracy, and for each class threshold, nodes kept, JI and figures. A module's
     blob, its masks and head, is equal to the byte or not; so are the weights of the networks.

@@ -22,7 +22,6 @@ from modhub.errors import UsageError
 from modhub.evaluation import evaluation as text
 from modhub.evaluation.intervals import Resampling
 from modhub.ops.evaluate import Composing, EvaluateOptions, Preprocessing, evaluate_all, images_of, opened_of, place_of
-from modhub.ops.publish import load
 from modhub.plots.drawing import check_folder
 from modhub.plots.evaluation import save_plots
 
@@ -91,7 +90,7 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """How good is WHAT: names of modules, a .keras model, a project, or a folder that modhub decompose wrote?
+    """How good is WHAT: names of modules or folders of them, a .keras model, or a project?
 
     DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, or a folder with
     one folder of images a class, with all below it. Its classes are matched to the classifier's by name, its pictures
@@ -153,7 +152,7 @@ def _subject(
     name = " ".join(refs)
     if len(refs) > 1 and any(places):
         raise UsageError(
-            f"a model, a project or a decomposition is evaluated by itself, but {len(refs)} things were named.",
+            f"a model or a project is evaluated by itself, but {len(refs)} things were named.",
             kind="several-things",
             hint="compare two with --compare.",
         )
@@ -166,8 +165,7 @@ def _subject(
             )
         load_engine()
         return opened_of(refs[0], options)
-    parts: Any = load(refs[0]).modules if places[0] == "decomposition" else refs
-    composite = composite_of_options(parts, shape, registry=settings["registry"], cache=settings["cache"])
+    composite = composite_of_options(refs, shape, registry=settings["registry"], cache=settings["cache"])
     plain = ComposeOptions(GivenSettings(adapt=shape.given.adapt, size=shape.given.size))
     usual = replace(shape, given=replace(shape.given, mode=None, dtype=None)) if composite.plan.is_exact else shape
     return name if usual == plain else f"{name} (changed)", composite

@@ -52,10 +52,11 @@ def command(
 ) -> None:
     """Show what each module of a classifier says about one image, and how the vote went.
 
-    IMAGE is an image file of any size, or an .npz with x. Without a REF the classifier is that of the project in this
-    folder or above. The largest margin wins. A module is positive when its margin exceeds its own threshold; the score
-    is its calibrated probability. The picture shows the image, the margins, and the share of the kept nodes that fired
-    in each layer, also of the whole network's.
+    IMAGE is an image file of any size, or an .npz with x. A REF is a name, or a folder that modhub decompose wrote:
+    net.modules:cat. Without a REF the classifier is that of the project in this folder or above. The largest margin
+    wins. A module is positive when its margin exceeds its own threshold; the score is its calibrated probability. The
+    picture shows the image, the margins, and the share of the kept nodes that fired in each layer, also of the whole
+    network's.
     """
     if out is not None:
         check_out(out)

@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from modhub.spec.manifest import Content, EnergySpent, InputContract, ModuleRecord
 
 
-@click.command("info", cls=Command, examples=["modhub info cifar10/r56", "modhub info c10:cat --json"])
+@click.command(
+    "info",
+    cls=Command,
+    examples=["modhub info cifar10/r56", "modhub info c10:cat --json", "modhub info net.modules:cat"],
+)
 @click.argument("ref")
 @registry_option
 @cache_option
 @json_option
 def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
-    """Show what a release, or one module of it, is: origin, input, how it was decomposed, and figures.
+    """Show what a release, a folder of modules, or one module of it, is: origin, input, how it was made, and figures.
 
     \b
     kept      share of the network's nodes that the module keeps
@@ -44,8 +48,9 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
 def _document(details: Details) -> dict[str, Any]:
     manifest, content = details.manifest, details.manifest.content
     return {
-        "ref": str(details.ref),
+        "ref": str(details.ref or content.name),
         "registry": details.registry,
+        "folder": None if details.folder is None else str(details.folder),
         "digest": manifest.digest,
         "size": sum(blob.size for blob in manifest.blobs.values()),
         "dataset": content.origin.dataset.model_dump(mode="json"),
@@ -57,7 +62,7 @@ def _document(details: Details) -> dict[str, Any]:
         "nodes": _nodes(content),
         "modules": [
             {
-                "ref": f"{content.name}:{module.slug}@{content.version}",
+                "ref": _full_name(content, module.slug),
                 "class": module.name,
                 "kept": sum(module.stages.kept),
                 "size": manifest.blobs[module.blob].size,
@@ -74,7 +79,7 @@ def _print(details: Details) -> None:
     alone = modules[0] if len(modules) == 1 else None
     size = sum(blob.size for blob in manifest.blobs.values())
     weights = manifest.blobs[content.origin.weights].size
-    printing.line(f"{content.name}{f':{alone.slug}' if alone else ''}@{content.version}")
+    printing.line(_full_name(content, alone.slug if alone else None) + ("" if details.ref else " (not published)"))
     rows = [
         ("classes", f"{len(modules)} of {len(content.origin.classes)}"),
         ("data set", f"{data.name}, {data.examples:,} images observed"),
@@ -91,11 +96,17 @@ def _print(details: Details) -> None:
         *([("derived from", _derived(modules))] if any(module.derived_from for module in modules) else []),
         *([("energy", _energy(energy))] if (energy := manifest.provenance.energy) else []),
         ("digest", manifest.digest),
-        ("from", printing.place(details.registry)),
+        ("from", str(details.folder) if details.registry is None else printing.place(details.registry)),
     ]
     printing.fields(rows)
     printing.line()
     _print_modules(content, modules)
+
+
+def _full_name(content: Content, slug: str | None) -> str:
+    """``namespace/model:class``, with the version where there is one."""
+    cls = "" if slug is None else f":{slug}"
+    return f"{content.name}{cls}" + ("" if content.version is None else f"@{content.version}")
 
 
 def _accuracies(content: Content) -> str:

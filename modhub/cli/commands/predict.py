@@ -71,9 +71,9 @@ def command(
 ) -> None:
     """Classify images with a classifier composed of REFs.
 
-    Without a REF it is the classifier of the project in this folder or above. The largest margin wins. A score is a
-    module's own calibrated probability that the image is of its class, whatever the others say, so the scores of one
-    image need not add up to 1.
+    A REF is a name, or a folder that modhub decompose wrote: net.modules:cat. Without a REF it is the classifier of the
+    project in this folder or above. The largest margin wins. A score is a module's own calibrated probability that the
+    image is of its class, whatever the others say, so the scores of one image need not add up to 1.
 
     Pictures of any size, grey, transparent, of 16 bits, turned by EXIF or in CMYK are brought to what the classifier
     takes, and a line on stderr says what was done. One that cannot be read is named and skipped.
