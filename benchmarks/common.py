@@ -66,7 +66,8 @@ def origin_of(model: Any, name: str, data: Images) -> Any:
     from modhub.package.module import Origin
     from modhub.spec.manifest import InputContract
 
-    architecture, weights = read_model(model)
+    reading = read_model(model)
+    architecture, weights = reading.architecture, reading.weights
     height, width, channels = data.x.shape[1:]
     contract = InputContract(
         height=height,

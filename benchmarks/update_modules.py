@@ -50,7 +50,8 @@ class Rates(keras.Model):
 
 def origin_of(models: Path, data: Path, name: str) -> tuple[Origin, common.Images]:
     train = common.images(data, name, "train")
-    architecture, weights = read_model(common.model(models, f"{name}-r20"))
+    reading = read_model(common.model(models, f"{name}-r20"))
+    architecture, weights = reading.architecture, reading.weights
     contract = contract_of(train.x, rescale=1 / 255, mean=None, std=None)
     fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
     return Origin(name, "r20", train.classes, architecture, weights, contract, fingerprint), train

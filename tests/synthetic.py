@@ -8,8 +8,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from modhub.spec.architecture import Architecture, Call, Conv2D, Flatten, ReLU
+from modhub.spec.architecture import Architecture, Call
 from modhub.spec.digests import sha256
+from modhub.spec.layers import Conv2D, ReLU
 from modhub.spec.manifest import (
     Accuracy,
     Content,
@@ -25,6 +26,7 @@ from modhub.spec.manifest import (
     StoredBlob,
     digest_of,
 )
+from modhub.spec.rearrangements import Flatten
 from modhub.spec.refs import slug_of
 
 ARCHITECTURE = Architecture(

@@ -11,27 +11,19 @@ Algorithms 2 and 3.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from math import prod
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.decomposition.windows import ever_read, read_by
 from modhub.package.module import Head, Masks, Weights
-from modhub.spec.architecture import (
-    Add,
-    Architecture,
-    Call,
-    Concatenate,
-    Conv2D,
-    Dense,
-    GlobalPooling2D,
-    Pooling2D,
-    Shape,
-    ZeroPadding2D,
-    shapes_of,
-)
+from modhub.spec.architecture import Architecture, Call, shapes_of
+from modhub.spec.layer_record import LayerRecord, Shape
+from modhub.spec.layers import Conv2D, Dense, Pooling2D
 from modhub.spec.manifest import Delta, Rule
+from modhub.spec.rearrangements import Concatenate
 
 Dead = NDArray[np.bool_]
 
@@ -108,10 +100,10 @@ class _Walk:
         """What ``reader`` no longer reads of ``tensor``, one verdict for each time that it stands among its inputs."""
         layer = self.architecture.layer_of(reader)
         shape = self.shapes[tensor]
-        if isinstance(layer, Add):
-            return [dead]
         if isinstance(layer, Concatenate):
             return self._slices(reader, layer, tensor, dead)
+        if layer.reads == "merge":
+            return [_dead_for(shape, dead)]
         return [self._unread_by(layer, reader, shape, dead)]
 
     def _slices(self, reader: Call, layer: Concatenate, tensor: str, dead: Dead) -> list[Dead]:
@@ -123,19 +115,20 @@ class _Walk:
             start = stop
         return result
 
-    def _unread_by(self, layer: Any, reader: Call, shape: Shape, dead: Dead) -> Dead:
+    def _unread_by(self, layer: LayerRecord, reader: Call, shape: Shape, dead: Dead) -> Dead:
         if isinstance(layer, Conv2D):
             return self._unread_by_conv(layer, shape, dead)
         if isinstance(layer, Dense):
             return self._unread_by_dense(reader, dead)
         if isinstance(layer, Pooling2D):
             return _all_readers_dead(layer, shape, dead)
-        if isinstance(layer, GlobalPooling2D):
+        if layer.reads == "reduction":
             return np.broadcast_to(dead.reshape(1, 1, -1), shape)
-        if isinstance(layer, ZeroPadding2D):
-            (top, _), (left, _) = layer.padding
-            return dead[top : top + shape[0], left : left + shape[1]]
-        return dead.reshape(shape)
+        if layer.reads == "rearrangement":
+            return _unread_before(layer, shape, dead)
+        if layer.reads == "elementwise":
+            return dead
+        return np.full(shape, bool(dead.all()))
 
     def _unread_by_conv(self, layer: Conv2D, shape: Shape, dead: Dead) -> Dead:
         if not self.through_convolutions:
@@ -159,6 +152,22 @@ class _Walk:
 def _all_readers_dead(layer: Conv2D | Pooling2D, shape: Shape, dead: Dead) -> Dead:
     """Positions of ``shape`` that at least one window reads, all windows that read them being dead."""
     return ever_read(layer, shape, dead.shape) & ~read_by(layer, shape, ~dead)
+
+
+def _dead_for(shape: Shape, dead: Dead) -> Dead:
+    """What is dead of an input of ``shape``, whose axes of length 1 are repeated where the output has ``dead``."""
+    repeated = tuple(axis for axis, extent in enumerate(shape) if extent == 1 < dead.shape[axis])
+    return np.asarray(dead.all(axis=repeated, keepdims=True)) if repeated else dead
+
+
+def _unread_before(layer: LayerRecord, shape: Shape, dead: Dead) -> Dead:
+    """Elements of ``shape`` that the rearranged output has, only at places that are dead."""
+    places = layer.arranged(np.arange(prod(shape), dtype=np.int64).reshape(shape)).ravel()
+    read, alive = np.zeros((2, prod(shape)), bool)
+    own = places >= 0
+    read[places[own]] = True
+    alive[places[own & ~dead.ravel()]] = True
+    return np.asarray((read & ~alive).reshape(shape))
 
 
 def removed_counts(before: Masks, after: Masks) -> tuple[int, ...]:

@@ -8,12 +8,17 @@ is still read.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.decomposition.backtrack import unread_tensors
 from modhub.package.module import Masks, Weights
-from modhub.spec.architecture import INPUT, Add, Architecture, Concatenate, Conv2D, Dense, Flatten, Reshape, shapes_of
+from modhub.spec.architecture import INPUT, Architecture, shapes_of
+from modhub.spec.layer_record import LayerRecord, Shape
+from modhub.spec.layers import Conv2D, Dense, Pooling2D
+from modhub.spec.rearrangements import Concatenate
 
 
 def jaccard(kept: Masks, active: Masks) -> float:
@@ -69,17 +74,25 @@ def _carrying_channels(architecture: Architecture, kept: Masks) -> dict[str, NDA
     for call in architecture.calls:
         layer, shape = architecture.layer_of(call), shapes[call.id]
         inputs = [carries[source] for source in call.inputs]
-        if isinstance(layer, Add):
-            tensor = np.asarray(np.stack(inputs).any(axis=0))
-        elif isinstance(layer, Concatenate):
-            tensor = np.concatenate(inputs, axis=layer.axis)
-        elif isinstance(layer, (Flatten, Reshape)) or (
-            inputs[0].shape == shape and not isinstance(layer, (Conv2D, Dense))
-        ):
-            tensor = inputs[0].reshape(shape)
-        elif isinstance(layer, (Conv2D, Dense)):
-            tensor = np.ones(shape, bool)
-        else:
-            tensor = np.broadcast_to(inputs[0].any(axis=(0, 1)), shape)
+        tensor = _carried(layer, inputs, shape)
         carries[call.id] = tensor & kept[call.id] if call.id in kept else tensor
     return {name: np.asarray(tensor.reshape(-1, tensor.shape[-1]).any(axis=0)) for name, tensor in carries.items()}
+
+
+def _carried(layer: LayerRecord, inputs: list[NDArray[np.bool_]], shape: Shape) -> NDArray[np.bool_]:
+    """Which elements of the output, of ``shape``, carry something when those of ``inputs`` do."""
+    first = inputs[0]
+    if isinstance(layer, Concatenate):
+        return np.concatenate(inputs, axis=layer.axis)
+    if layer.reads == "merge":
+        # A product with nothing is nothing; of all other merges one input is enough.
+        combine = np.logical_and if getattr(layer, "kind", "") == "multiply" else np.logical_or
+        return np.broadcast_to(reduce(combine, inputs), shape)
+    if layer.reads == "elementwise":
+        return first
+    if layer.reads == "rearrangement":
+        places = layer.arranged(np.arange(first.size, dtype=np.int64).reshape(first.shape))
+        return np.asarray((places >= 0) & first.ravel()[places])
+    if layer.reads == "reduction" or isinstance(layer, Pooling2D):
+        return first if first.shape == shape else np.broadcast_to(first.any(axis=(0, 1)), shape)
+    return np.full(shape, isinstance(layer, Conv2D | Dense) or bool(first.any()))

@@ -5,19 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from modhub.spec.architecture import (
-    INPUT,
-    Architecture,
-    BatchNormalization,
-    Call,
-    Conv2D,
-    Dense,
-    Identity,
-    ReLU,
-    Shape,
-    is_relu,
-    shapes_of,
-)
+from modhub.spec.architecture import INPUT, Architecture, Call, shapes_of
+from modhub.spec.layer_record import Shape
+from modhub.spec.layers import BatchNormalization, Conv2D, Dense, Identity, ReLU, is_relu
 from modhub.spec.manifest import Observe
 
 

@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.spec.architecture import Conv2D, Pooling2D, Shape, window_padding
+from modhub.spec.layer_record import Shape
+from modhub.spec.layers import Conv2D, Pooling2D, window_padding
 
 
 def read_by(layer: Conv2D | Pooling2D, shape: Shape, outputs: NDArray[np.bool_]) -> NDArray[np.bool_]:

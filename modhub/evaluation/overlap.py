@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.package.module import Module
+from modhub.spec.text import kept_share
 
 _CHUNK_BYTES = 4096
 
@@ -60,7 +61,10 @@ def kept_shares(modules: Sequence[Module]) -> NDArray[np.float64]:
     """The share of its network's nodes that each module keeps, (k,)."""
     return np.array(
         [
-            np.unpackbits(_bits(module)).sum(dtype=np.int64) / sum(prod(shape) for shape in module.keep.shapes.values())
+            kept_share(
+                int(np.unpackbits(_bits(module)).sum(dtype=np.int64)),
+                sum(prod(shape) for shape in module.keep.shapes.values()),
+            )
             for module in modules
         ]
     )
@@ -77,7 +81,8 @@ def _by_sites(modules: Sequence[Module]) -> Iterator[list[int]]:
 
 def _bits(module: Module) -> NDArray[np.uint8]:
     # Each site's last byte is filled up with zeros, which count for nothing.
-    return np.concatenate([module.keep.bits[site] for site in module.keep.shapes])
+    empty = np.zeros(0, np.uint8)
+    return np.concatenate([empty, *(module.keep.bits[site] for site in module.keep.shapes)])
 
 
 def _shared_nodes(masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from modhub.errors import IntegrityError, plain, shown
 from modhub.limits import MAX_DECODED_RATIO, MAX_MASK_NODES, MAX_WEIGHTS_RATIO
 from modhub.package.module import Head, Module, PackedMasks, Weights
-from modhub.spec.architecture import Architecture, Shape, shapes_of, weight_shapes
+from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.digests import Digest, sha256
+from modhub.spec.layer_record import Shape
 from modhub.spec.manifest import StoredBlob
 from modhub.storage.verify import VerifiedBlob
 
@@ -90,7 +91,7 @@ def wanted_weights(architecture: Architecture, classes: int) -> Expected:
     shapes = shapes_of(architecture)
     wanted: dict[str, Shape] = {}
     for call in architecture.calls:
-        own = weight_shapes(architecture.layer_of(call), shapes[call.inputs[0]])
+        own = architecture.layer_of(call).weight_shapes(shapes[call.inputs[0]])
         wanted |= {f"{call.layer}/{name}": shape for name, shape in own.items()}
     features = shapes[architecture.features][0]
     wanted |= {"head/kernel": (features, classes), "head/bias": (classes,)}

@@ -29,7 +29,6 @@ from modhub.package.weights import shared_weights
 from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.manifest import (
-    MANIFEST_FORMAT,
     Content,
     Dataset,
     DecomposeOptions,
@@ -43,6 +42,7 @@ from modhub.spec.manifest import (
     SiteRecord,
     StoredBlob,
     digest_of,
+    format_of,
 )
 from modhub.storage.verify import VerifiedBlob
 
@@ -116,7 +116,7 @@ class Decomposition:
         )
         stored = {blob.digest: blob for blob in (weights, *blobs)}
         manifest = Manifest(
-            format=MANIFEST_FORMAT,
+            format=format_of(content),
             digest=digest_of(content),
             content=content,
             blobs={digest: blob.record for digest, blob in stored.items()},

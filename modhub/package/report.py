@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 from modhub.package.module import Module
+from modhub.spec.text import kept_share
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,13 @@ class Report:
         """Mean Jaccard index over the modules."""
         return sum(module.jaccard for module in self.modules) / len(self.modules)
 
+    @property
+    def distinctness(self) -> str:
+        """In words, how much the modules differ from their network."""
+        if not self.shapes:
+            return "no ReLU: each is the whole network with a head of its own"
+        return f"mean JI {self.jaccard:.3f}"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -96,14 +104,14 @@ class Report:
         from rich.console import Console  # rich is for printing a report alone
         from rich.table import Table
 
-        table = Table(title=f"{self.name}: {len(self.modules)} modules, mean JI {self.jaccard:.3f}")
+        table = Table(title=f"{self.name}: {len(self.modules)} modules, {self.distinctness}")
         headers = ("class", "kept", "CI", "TI +", "BLC -", "BI -", "JI", "JI weights", "TI ratio", "threshold", "scale")
         for header in headers:
             table.add_column(header, justify="left" if header == "class" else "right")
         for row in self.classes:
             table.add_row(
                 row.cls,
-                f"{row.kept / row.nodes:.2%}",
+                f"{kept_share(row.kept, row.nodes):.2%}",
                 *(f"{count:,}" for count in (row.concern, row.tangled, row.last_conv, row.input)),
                 f"{row.jaccard:.3f}",
                 f"{row.jaccard_weights:.3f}",

@@ -25,6 +25,7 @@ from modhub.spec.folder_refs import folder_ref
 from modhub.spec.manifest import Content, Manifest, ModuleRecord, StoredBlob
 from modhub.spec.places import is_folder
 from modhub.spec.refs import parse
+from modhub.spec.text import kept_share
 from modhub.storage.verify import VerifiedBlob
 
 
@@ -301,7 +302,7 @@ def _class_values(content: Content, module: ModuleRecord | None) -> dict[str, An
     values: dict[str, Any] = {
         "module": module.slug,
         "threshold": module.threshold,
-        "kept": sum(module.stages.kept) / nodes,
+        "kept": kept_share(sum(module.stages.kept), nodes),
         "JI": module.jaccard,
     }
     for metric in module.metrics:

@@ -36,7 +36,7 @@ from modhub.spec.schema import (
 )
 
 #: The newest format of a release that this version of modhub reads and writes.
-MANIFEST_FORMAT: Final = 1
+MANIFEST_FORMAT: Final = 2
 
 
 class InputContract(Stored):
@@ -276,10 +276,21 @@ class Manifest(Stored):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if self.format < format_of(self.content):
+            raise ValueError(f"what it holds needs format {format_of(self.content)}, but it says {self.format}")
         named = {self.content.origin.weights} | {module.blob for module in self.content.modules}
         if missing := named - set(self.blobs):
             raise ValueError(f"the blob table lacks {sorted(missing)[0]}")
         return self
+
+
+def format_of(content: Content) -> int:
+    """The first format of a release that has all that ``content`` uses: what a release is published in.
+
+    Format 2 has further kinds of layer, and releases of networks without any ReLU, whose modules have no masks.
+    """
+    layers = content.origin.architecture.layers.values()
+    return max(1 if content.sites else 2, *(layer.since for layer in layers), 1)
 
 
 def digest_of(content: Content) -> str:

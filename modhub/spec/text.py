@@ -56,3 +56,8 @@ def find_class(name: str, classes: Iterable[str]) -> str | None:
 def percent(share: float | None) -> str:
     """``0.9342`` as ``93.4%``; a dash for None."""
     return "-" if share is None else f"{share:.1%}"
+
+
+def kept_share(kept: int, nodes: int) -> float:
+    """Kept nodes as a share of all; 1.0 for a network without a ReLU, which has none and is kept whole."""
+    return kept / nodes if nodes else 1.0

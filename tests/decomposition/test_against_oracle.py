@@ -22,7 +22,7 @@ from modhub.engine.read.reader import read_model
 from modhub.engine.run.isolated import MaskedNetwork, OriginRunner
 from modhub.engine.run.network import Network as Rebuilt
 from modhub.package.module import PackedMasks
-from modhub.spec.architecture import Layer
+from modhub.spec.layers import Layer
 from modhub.spec.manifest import DecomposeOptions
 from tests.oracle import masks as literal
 from tests.oracle.backtracking import backtrack
@@ -197,7 +197,8 @@ def test_real_models_are_read_and_decomposed_as_the_oracle_says(data):
     inputs, chosen = data.draw(examples(network, most=3)), data.draw(options())
     assume_exact(observation_of(network, inputs))
     model = build(network, data.draw(styles(network)))
-    architecture, weights = read_model(model)
+    reading = read_model(model)
+    architecture, weights = reading.architecture, reading.weights
     read = replace(network, architecture=architecture, weights=weights, blocks=(), twins=())
 
     def kinds(of: Network) -> Counter:

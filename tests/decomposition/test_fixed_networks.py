@@ -13,7 +13,8 @@ from modhub.decomposition.sites import find_sites
 from modhub.engine.decompose.pipeline import decompose_origin
 from modhub.engine.run.isolated import OriginRunner
 from modhub.package.module import PackedMasks
-from modhub.spec import architecture as arch
+from modhub.spec import layers as kinds
+from modhub.spec import rearrangements
 from modhub.spec.architecture import INPUT, Architecture, Call
 from modhub.spec.manifest import DecomposeOptions
 from tests.oracle.masks import sites
@@ -49,10 +50,10 @@ def chain() -> Network:
     dense[1, 1, 1, :] = -1
     return network_of(
         {
-            "spread": arch.Conv2D(filters=2, kernel_size=(1, 1), activation="relu"),
-            "halve": arch.Conv2D(filters=2, kernel_size=(2, 2), strides=(2, 2), groups=2, activation="relu"),
-            "flatten": arch.Flatten(),
-            "hidden": arch.Dense(units=3, activation="relu"),
+            "spread": kinds.Conv2D(filters=2, kernel_size=(1, 1), activation="relu"),
+            "halve": kinds.Conv2D(filters=2, kernel_size=(2, 2), strides=(2, 2), groups=2, activation="relu"),
+            "flatten": rearrangements.Flatten(),
+            "hidden": kinds.Dense(units=3, activation="relu"),
         },
         {"spread": (INPUT,), "halve": ("spread",), "flatten": ("halve",), "hidden": ("flatten",)},
         {
@@ -73,12 +74,12 @@ def shortcut() -> Network:
     kernel[1, 1] = 1
     return network_of(
         {
-            "spread": arch.Conv2D(filters=2, kernel_size=(1, 1), activation="relu"),
-            "conv": arch.Conv2D(filters=2, kernel_size=(3, 3), padding="same", groups=2, use_bias=False),
-            "norm": arch.BatchNormalization(epsilon=0.25, center=False, scale=False),
-            "add": arch.Add(),
-            "relu": arch.ReLU(),
-            "mean": arch.GlobalPooling2D(kind="global_average_pooling2d"),
+            "spread": kinds.Conv2D(filters=2, kernel_size=(1, 1), activation="relu"),
+            "conv": kinds.Conv2D(filters=2, kernel_size=(3, 3), padding="same", groups=2, use_bias=False),
+            "norm": kinds.BatchNormalization(epsilon=0.25, center=False, scale=False),
+            "add": rearrangements.Add(),
+            "relu": kinds.ReLU(),
+            "mean": kinds.GlobalPooling2D(kind="global_average_pooling2d"),
         },
         {
             "spread": (INPUT,),
@@ -110,11 +111,11 @@ def overlapping() -> Network:
     dense[1, :, 1] = 1
     return network_of(
         {
-            "spread": arch.Conv2D(filters=1, kernel_size=(1, 1), activation="relu"),
-            "pad": arch.ZeroPadding2D(padding=((1, 0), (0, 1))),
-            "pool": arch.Pooling2D(kind="max_pooling2d", pool_size=(3, 3), strides=(2, 2)),
-            "flatten": arch.Flatten(),
-            "hidden": arch.Dense(units=2, activation="relu"),
+            "spread": kinds.Conv2D(filters=1, kernel_size=(1, 1), activation="relu"),
+            "pad": rearrangements.ZeroPadding2D(padding=((1, 0), (0, 1))),
+            "pool": kinds.Pooling2D(kind="max_pooling2d", pool_size=(3, 3), strides=(2, 2)),
+            "flatten": rearrangements.Flatten(),
+            "hidden": kinds.Dense(units=2, activation="relu"),
         },
         {"spread": (INPUT,), "pad": ("spread",), "pool": ("pad",), "flatten": ("pool",), "hidden": ("flatten",)},
         {
@@ -132,24 +133,24 @@ BRIGHT = Examples(np.ones((4, 4, 4, 1), np.float32), np.array([0, 1, 0, 1]))
 
 def test_sites_are_where_the_two_readings_of_activity_put_them():
     """Every case of "a convolution's own output": normalised, with its ReLU inside, and read by others as well."""
-    conv = arch.Conv2D(filters=1, kernel_size=(1, 1))
+    conv = kinds.Conv2D(filters=1, kernel_size=(1, 1))
     layers = {
         "plain": conv,
-        "plain_norm": arch.BatchNormalization(),
-        "plain_relu": arch.ReLU(),
+        "plain_norm": kinds.BatchNormalization(),
+        "plain_relu": kinds.ReLU(),
         "inside": conv.model_copy(update={"activation": "relu"}),
-        "inside_norm": arch.BatchNormalization(),
+        "inside_norm": kinds.BatchNormalization(),
         "bypassed": conv,
-        "bypassed_norm": arch.BatchNormalization(),
-        "add": arch.Add(),
-        "flatten": arch.Flatten(),
-        "flat_relu": arch.ReLU(),
-        "dense": arch.Dense(units=2),
-        "dense_norm": arch.BatchNormalization(),
-        "dropout": arch.Identity(),
-        "dense_relu": arch.ReLU(),
-        "hidden": arch.Dense(units=2, activation="relu6"),
-        "linear": arch.Dense(units=2),
+        "bypassed_norm": kinds.BatchNormalization(),
+        "add": rearrangements.Add(),
+        "flatten": rearrangements.Flatten(),
+        "flat_relu": kinds.ReLU(),
+        "dense": kinds.Dense(units=2),
+        "dense_norm": kinds.BatchNormalization(),
+        "dropout": kinds.Identity(),
+        "dense_relu": kinds.ReLU(),
+        "hidden": kinds.Dense(units=2, activation="relu6"),
+        "linear": kinds.Dense(units=2),
     }
     sources = dict(zip(layers, [(INPUT,), *((name,) for name in layers)], strict=False))
     network = network_of(layers, sources | {"add": ("bypassed", "bypassed_norm")}, {}, np.zeros((2, 2)))
@@ -224,8 +225,8 @@ def test_tangling_takes_one_unconcerned_input_for_each_concerned_one():
     """Every input lights its own node. Of 4, 2 and 2 inputs, class 0 takes 2 of each other class, they 1 of each."""
     network = network_of(
         {
-            "spread": arch.Conv2D(filters=1, kernel_size=(1, 1), activation="relu"),
-            "flatten": arch.Flatten(),
+            "spread": kinds.Conv2D(filters=1, kernel_size=(1, 1), activation="relu"),
+            "flatten": rearrangements.Flatten(),
         },
         {"spread": (INPUT,), "flatten": ("spread",)},
         {"spread/kernel": np.ones((1, 1, 1, 1)), "spread/bias": [0]},

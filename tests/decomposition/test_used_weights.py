@@ -11,7 +11,8 @@ import tensorflow as tf
 from modhub.decomposition.jaccard import UsedWeights
 from modhub.engine.run.network import Network
 from modhub.package.module import Masks, Module
-from modhub.spec.architecture import INPUT, Conv2D, Dense
+from modhub.spec.architecture import INPUT
+from modhub.spec.layers import Conv2D, Dense
 from tests.small_origins import quadrant_modules
 
 

@@ -288,7 +288,8 @@ def every_layer():
 
 def test_every_kind_of_layer_computes_in_bfloat16():
     model, images = every_layer()
-    architecture, weights = read_model(model)
+    reading = read_model(model)
+    architecture, weights = reading.architecture, reading.weights
     contract = contract_of(images, rescale=1.0, mean=None, std=None)
     origin = Origin("me", "net", ("a", "b", "c"), architecture, weights, contract, "sha256:" + "0" * 64)
     exact, reduced = (MaskedNetwork(trunk_of(origin, dtype), contract, ()).features(images, 20) for dtype in DTYPES)

@@ -69,7 +69,8 @@ def test_the_network_can_be_read_and_depends_on_its_seed_alone() -> None:
         not np.array_equal(first, second)
         for first, second in zip(one.get_weights(), small_resnet((16, 16, 3), 2, seed=4).get_weights(), strict=True)
     )
-    architecture, weights = read_model(one)
+    reading = read_model(one)
+    architecture, weights = reading.architecture, reading.weights
     assert architecture.input_shape == (16, 16, 3)
     assert weights["head/kernel"].shape == (64, 2)
     assert one.count_params() == pytest.approx(78_000, rel=0.05)

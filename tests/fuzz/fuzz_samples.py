@@ -28,7 +28,7 @@ from modhub.registry.writer import Registry
 from modhub.resolve.catalog import Pinned
 from modhub.signing.keys import PublicKey, Signer, write_private_key
 from modhub.signing.statements import Statement
-from modhub.spec.architecture import Architecture, shapes_of, weight_shapes
+from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.layout import MARKER, blob_path, record_path, release_path, signature_path
 from modhub.spec.manifest import (
@@ -118,7 +118,7 @@ def origin() -> Origin:
     wanted = {
         f"{call.layer}/{name}": shape
         for call in ARCHITECTURE.calls
-        for name, shape in weight_shapes(ARCHITECTURE.layer_of(call), shapes[call.inputs[0]]).items()
+        for name, shape in ARCHITECTURE.layer_of(call).weight_shapes(shapes[call.inputs[0]]).items()
     }
     features = shapes[ARCHITECTURE.features][0]
     wanted |= {"head/kernel": (features, len(CLASSES)), "head/bias": (len(CLASSES),)}

@@ -101,8 +101,18 @@ class _Walk:
         layer = self.architecture.layers[call.layer]
         shape = self.shapes[call.inputs[place]]
         match layer.kind:
-            case "relu" | "batch_normalization" | "identity" | "rescaling" | "normalization" | "add":
+            case "relu" | "batch_normalization" | "identity" | "rescaling" | "normalization" | "add" | "elementwise":
                 return dead.copy()
+            case "multiply" | "subtract" | "average" | "maximum":
+                return _repeated(dead, shape)
+            case "layer_normalization" | "group_normalization":
+                return _everything(dead, shape)
+            case "permute":
+                return _permuted(layer.dims, dead, shape)
+            case "cropping2d":
+                return _cropped(layer.cropping, dead, shape)
+            case "upsampling2d":
+                return _upsampled(layer.size, dead, shape)
             case "flatten" | "reshape":
                 return _one_to_one(dead, shape)
             case "concatenate":
@@ -184,3 +194,41 @@ def _all_readers_dead(readers: dict[tuple[int, ...], list[bool]], shape: tuple[i
     for position, verdicts in readers.items():
         answer[position] = bool(verdicts) and all(verdicts)
     return answer
+
+
+def _repeated(dead: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An element that stands for many, along axes of length 1, goes when all of those are dead."""
+    readers: dict[tuple[int, ...], list[bool]] = {position: [] for position in np.ndindex(shape)}
+    for position in np.ndindex(dead.shape):
+        own = tuple(0 if extent == 1 else index for extent, index in zip(shape, position, strict=True))
+        readers[own].append(bool(dead[position]))
+    return _all_readers_dead(readers, shape)
+
+
+def _everything(dead: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    answer = np.zeros(shape, dtype=bool)
+    for position in np.ndindex(shape):
+        answer[position] = all(bool(dead[other]) for other in np.ndindex(dead.shape))
+    return answer
+
+
+def _permuted(dims: tuple[int, ...], dead: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    answer = np.zeros(shape, dtype=bool)
+    for position in np.ndindex(shape):
+        answer[position] = dead[tuple(position[axis] for axis in dims)]
+    return answer
+
+
+def _cropped(cropping: Any, dead: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """What is cropped away is read by nothing, and so by nothing that could be dead: it stays."""
+    answer = np.zeros(shape, dtype=bool)
+    for r, c, k in np.ndindex(dead.shape):
+        answer[r + cropping[0][0], c + cropping[1][0], k] = dead[r, c, k]
+    return answer
+
+
+def _upsampled(size: tuple[int, int], dead: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    readers: dict[tuple[int, ...], list[bool]] = {position: [] for position in np.ndindex(shape)}
+    for r, c, k in np.ndindex(dead.shape):
+        readers[r // size[0], c // size[1], k].append(bool(dead[r, c, k]))
+    return _all_readers_dead(readers, shape)

@@ -100,6 +100,23 @@ def apply_layer(layer: Any, name: str, weights: Mapping[str, np.ndarray], inputs
             return _elementwise(x, lambda v, c: (v - _at(mean, c)) / max(math.sqrt(_at(variance, c)), 1e-7))
         case "zero_padding2d":
             return _zero_padding(layer.padding, x)
+        case "multiply" | "subtract" | "average" | "maximum":
+            return _merge(layer.kind, inputs)
+        case "permute":
+            return _permute(layer.dims, x)
+        case "cropping2d":
+            (top, bottom), (left, right) = layer.cropping
+            return _part(x, top, x.shape[0] - bottom, left, x.shape[1] - right)
+        case "upsampling2d":
+            return _upsampling(layer.size, x)
+        case "elementwise":
+            return _elementwise(x, lambda value, _: FUNCTIONS[layer.function](value, layer.alpha or 1.0))
+        case "layer_normalization":
+            return _normalised(
+                layer, name, weights, x, lambda position: [(*position[:-1], c) for c in range(x.shape[-1])]
+            )
+        case "group_normalization":
+            return _group_normalization(layer, name, weights, x)
     raise AssertionError(f"the oracle does not know the layer kind {layer.kind!r}")
 
 
@@ -252,3 +269,107 @@ def _zero_padding(padding: Any, x: np.ndarray) -> np.ndarray:
     for r, c, k in np.ndindex(x.shape):
         output[r + top, c + left, k] = x[r, c, k]
     return output
+
+
+def _merge(kind: str, inputs: list[np.ndarray]) -> np.ndarray:
+    shape = tuple(max(extents) for extents in zip(*(x.shape for x in inputs), strict=True))
+    output = np.empty(shape)
+    for position in np.ndindex(shape):
+        values = [
+            float(x[tuple(0 if extent == 1 else index for extent, index in zip(x.shape, position, strict=True))])
+            for x in inputs
+        ]
+        match kind:
+            case "multiply":
+                output[position] = math.prod(values)
+            case "subtract":
+                output[position] = values[0] - values[1]
+            case "average":
+                output[position] = sum(values) / len(values)
+            case "maximum":
+                output[position] = max(values)
+    return output
+
+
+def _permute(dims: tuple[int, ...], x: np.ndarray) -> np.ndarray:
+    output = np.empty(tuple(x.shape[axis] for axis in dims))
+    for position in np.ndindex(output.shape):
+        source = [0] * len(dims)
+        for place, axis in enumerate(dims):
+            source[axis] = position[place]
+        output[position] = x[tuple(source)]
+    return output
+
+
+def _part(x: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    output = np.empty((bottom - top, right - left, x.shape[2]))
+    for r, c, k in np.ndindex(output.shape):
+        output[r, c, k] = x[top + r, left + c, k]
+    return output
+
+
+def _upsampling(size: tuple[int, int], x: np.ndarray) -> np.ndarray:
+    output = np.empty((x.shape[0] * size[0], x.shape[1] * size[1], x.shape[2]))
+    for r, c, k in np.ndindex(output.shape):
+        output[r, c, k] = x[r // size[0], c // size[1], k]
+    return output
+
+
+def _normalised(layer: Any, name: str, weights: Mapping[str, np.ndarray], x: np.ndarray, alike: Any) -> np.ndarray:
+    """Each element less the mean of those that ``alike`` names, divided by their deviation, then gamma and beta."""
+    output = np.empty(x.shape)
+    for position in np.ndindex(x.shape):
+        values = [float(x[place]) for place in alike(position)]
+        mean = sum(values) / len(values)
+        variance = sum((value - mean) ** 2 for value in values) / len(values)
+        result = (float(x[position]) - mean) / math.sqrt(variance + layer.epsilon)
+        channel = position[-1]
+        result *= float(weights[f"{name}/gamma"][channel]) if layer.scale else 1.0
+        output[position] = result + (float(weights[f"{name}/beta"][channel]) if layer.center else 0.0)
+    return output
+
+
+def _group_normalization(layer: Any, name: str, weights: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    width = x.shape[-1] // layer.groups
+
+    def alike(position: tuple[int, ...]) -> list[tuple[int, ...]]:
+        first = position[-1] // width * width
+        return [(*place, c) for place in np.ndindex(x.shape[:-1]) for c in range(first, first + width)]
+
+    return _normalised(layer, name, weights, x, alike)
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def _hard_sigmoid(x: float) -> float:
+    return min(max(x / 6 + 0.5, 0.0), 1.0)
+
+
+_SELU = 1.0507009873554805, 1.6732632423543772
+
+#: Each function of one number and of alpha, as its paper or Keras' documentation defines it.
+FUNCTIONS: dict[str, Any] = {
+    "silu": lambda x, a: x * _sigmoid(x),
+    "gelu": lambda x, a: x * 0.5 * (1 + math.erf(x / math.sqrt(2))),
+    "tanh": lambda x, a: math.tanh(x),
+    "sigmoid": lambda x, a: _sigmoid(x),
+    "elu": lambda x, a: x if x > 0 else a * math.expm1(x),
+    "selu": lambda x, a: _SELU[0] * (x if x > 0 else _SELU[1] * math.expm1(x)),
+    "celu": lambda x, a: max(x, 0.0) + min(0.0, math.expm1(min(x, 0.0))),
+    "softplus": lambda x, a: _softplus(x),
+    "softsign": lambda x, a: x / (1 + abs(x)),
+    "mish": lambda x, a: x * math.tanh(_softplus(x)),
+    "exponential": lambda x, a: math.exp(x),
+    "log_sigmoid": lambda x, a: -_softplus(-x),
+    "hard_sigmoid": lambda x, a: _hard_sigmoid(x),
+    "hard_silu": lambda x, a: x * _hard_sigmoid(x),
+    "hard_tanh": lambda x, a: min(max(x, -1.0), 1.0),
+    "tanh_shrink": lambda x, a: x - math.tanh(x),
+    "squareplus": lambda x, a: 0.5 * (x + math.sqrt(x * x + 4)),
+}

@@ -155,7 +155,7 @@ class _Writer:
                     variable.assign(numbers[..., -variable.shape[-1] :] if name == "head" else numbers)
 
 
-_MERGES = ("add", "concatenate")
+_MERGES = ("add", "concatenate", "multiply", "subtract", "average", "maximum")
 
 
 def _keras_layer(network: Network, name: str, style: Style) -> Any:
@@ -207,4 +207,20 @@ def _keras_layer(network: Network, name: str, style: Style) -> Any:
             return layers.Add(name=name)
         case "flatten":
             return layers.Flatten(name=name)
+        case "multiply" | "subtract" | "average" | "maximum":
+            return getattr(layers, layer.kind.title())(name=name)
+        case "permute":
+            return layers.Permute(tuple(axis + 1 for axis in layer.dims), name=name)
+        case "cropping2d":
+            return layers.Cropping2D(layer.cropping, name=name)
+        case "upsampling2d":
+            return layers.UpSampling2D(layer.size, name=name)
+        case "elementwise":
+            return layers.Activation(layer.function, name=name)
+        case "layer_normalization":
+            return layers.LayerNormalization(epsilon=layer.epsilon, center=layer.center, scale=layer.scale, name=name)
+        case "group_normalization":
+            return layers.GroupNormalization(
+                layer.groups, epsilon=layer.epsilon, center=layer.center, scale=layer.scale, name=name
+            )
     raise AssertionError(f"no Keras layer for {layer.kind!r}")

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from modhub.spec import architecture as arch
+from modhub.spec import layers as kinds
+from modhub.spec import rearrangements as merging
 from modhub.spec.architecture import INPUT, Architecture, Call
 from tests.oracle.forward import apply_layer
 
@@ -78,7 +79,7 @@ class _Drawing:
         """A new layer, called once."""
         name = f"{layer.kind}_{len(self.layers)}"
         self.layers[name] = layer
-        for weight, shape in arch.weight_shapes(layer, self.shapes[inputs[0]]).items():
+        for weight, shape in layer.weight_shapes(self.shapes[inputs[0]]).items():
             self.weights[f"{name}/{weight}"] = self._numbers(layer, weight, shape).astype(np.float32)
         return self.call(name, *inputs)
 
@@ -133,7 +134,7 @@ def _convolution(d: _Drawing, source: str, *, filters: int | None = None, keep_s
     dilation = draw(st.sampled_from([(1, 1), (2, 2), (2, 1)])) if strides == (1, 1) else (1, 1)
     extent = [(k - 1) * step + 1 for k, step in zip(kernel_size, dilation, strict=True)]
     fits = extent[0] <= rows and extent[1] <= columns and not keep_size
-    layer = arch.Conv2D(
+    layer = kinds.Conv2D(
         filters=filters,
         kernel_size=kernel_size,
         strides=strides,
@@ -161,11 +162,11 @@ def _batch_normalization(d: _Drawing, source: str) -> str:
     if d.shapes[source][-1] >= _INEXACT:
         return source
     center, scale = d.draw(st.booleans()), d.draw(st.booleans())
-    return d.add(arch.BatchNormalization(epsilon=0.125, center=center, scale=scale), source)
+    return d.add(kinds.BatchNormalization(epsilon=0.125, center=center, scale=scale), source)
 
 
 def _relu(d: _Drawing, source: str) -> str:
-    return d.add(arch.ReLU(max_value=d.draw(st.sampled_from([None, None, None, 6.0, 3.0]))), source)
+    return d.add(kinds.ReLU(max_value=d.draw(st.sampled_from([None, None, None, 6.0, 3.0]))), source)
 
 
 def _pooling(d: _Drawing, source: str) -> str:
@@ -175,7 +176,7 @@ def _pooling(d: _Drawing, source: str) -> str:
     pool_size = d.draw(st.sampled_from(sizes))
     fits = pool_size[0] <= rows and pool_size[1] <= columns
     return d.add(
-        arch.Pooling2D(
+        kinds.Pooling2D(
             kind=kind,
             pool_size=pool_size,
             strides=d.draw(st.sampled_from([(1, 1), (2, 2), (2, 1), (3, 2)])),
@@ -190,7 +191,7 @@ def _residual(d: _Drawing, source: str) -> str:
     branch = _convolution(d, source, keep_size=True)
     branch = _convolution(d, branch, filters=channels, keep_size=True)
     sides = d.draw(st.permutations([source, branch]))
-    merged = d.add(arch.Add(), *sides)
+    merged = d.add(merging.Add(), *sides)
     return _relu(d, merged) if d.draw(st.booleans()) else merged
 
 
@@ -205,50 +206,53 @@ def _branches(d: _Drawing, source: str) -> str:
         )
     else:
         right = _convolution(d, source, filters=d.shapes[left][2], keep_size=True)
-    return d.add(arch.Concatenate(axis=axis), left, right)
+    return d.add(merging.Concatenate(axis=axis), left, right)
 
 
 def _zero_padding(d: _Drawing, source: str) -> str:
     border = st.integers(0, 2)
-    return d.add(arch.ZeroPadding2D(padding=((d.draw(border), d.draw(border)), (d.draw(border), 0))), source)
+    return d.add(merging.ZeroPadding2D(padding=((d.draw(border), d.draw(border)), (d.draw(border), 0))), source)
 
 
 def _harmless(d: _Drawing, source: str) -> str:
     channels = d.shapes[source][-1]
     kind = d.draw(st.sampled_from(["rescaling", "normalization", "identity"]))
     if kind == "identity":
-        return d.add(arch.Identity(), source)
+        return d.add(kinds.Identity(), source)
     if kind == "normalization":
-        return d.add(arch.Normalization(), source)
+        return d.add(kinds.Normalization(), source)
     scale, offset = ((0.5,), (1.0,)) if d.draw(st.booleans()) else ((2.0,) * channels, tuple(range(-1, channels - 1)))
-    return d.add(arch.Rescaling(scale=scale, offset=offset), source)
+    return d.add(kinds.Rescaling(scale=scale, offset=offset), source)
 
 
 def _reshaped(d: _Drawing, source: str) -> str:
     rows, columns, channels = d.shapes[source]
     return d.add(
-        arch.Reshape(target_shape=(columns, rows * channels, 1) if channels < 3 else (rows, channels, columns)), source
+        merging.Reshape(target_shape=(columns, rows * channels, 1) if channels < 3 else (rows, channels, columns)),
+        source,
     )
 
 
 def _pointwise(d: _Drawing, source: str) -> str:
-    return d.add(arch.Dense(units=d.draw(st.integers(1, 4)), activation="relu"), source)
+    return d.add(kinds.Dense(units=d.draw(st.integers(1, 4)), activation="relu"), source)
 
 
 def _doubled(d: _Drawing, source: str) -> str:
     """One tensor read twice by one call: an element of it goes only when both readings go."""
     return d.add(
-        d.draw(st.sampled_from([arch.Add(), *[arch.Concatenate(axis=axis) for axis in (0, 1, 2)]])), source, source
+        d.draw(st.sampled_from([merging.Add(), *[merging.Concatenate(axis=axis) for axis in (0, 1, 2)]])),
+        source,
+        source,
     )
 
 
 def _normalised_otherwise(d: _Drawing, source: str) -> str:
     """A normalisation after a convolution that is not simply its output: after the ReLU, or beside another reader."""
     activation = d.draw(st.sampled_from(["linear", "relu"]))
-    layer = arch.Conv2D(filters=d.draw(st.integers(1, 3)), kernel_size=(2, 2), padding="same", activation=activation)
+    layer = kinds.Conv2D(filters=d.draw(st.integers(1, 3)), kernel_size=(2, 2), padding="same", activation=activation)
     convolved = d.add(layer, source)
     normalised = _batch_normalization(d, convolved)
-    merged = d.add(arch.Add(), convolved, normalised) if d.draw(st.booleans()) else normalised
+    merged = d.add(merging.Add(), convolved, normalised) if d.draw(st.booleans()) else normalised
     return _relu(d, merged) if d.draw(st.booleans()) else merged
 
 
@@ -263,9 +267,9 @@ def _shared(d: _Drawing, source: str) -> str:
     block = Block(source, once, first, len(d.calls))
     if d.draw(st.booleans()):
         return d.again(block, once)
-    between = d.add(arch.ReLU(), once)
+    between = d.add(kinds.ReLU(), once)
     twice = d.again(block, between)
-    return d.add(arch.Add(), between, twice)
+    return d.add(merging.Add(), between, twice)
 
 
 def _hidden(d: _Drawing, source: str, units: int | None = None) -> str:
@@ -273,29 +277,77 @@ def _hidden(d: _Drawing, source: str, units: int | None = None) -> str:
     use_bias = d.draw(st.sampled_from([True, True, False]))
     style = d.draw(st.sampled_from(["argument", "argument", "layer", "normalised", "dropout", "linear"]))
     if style == "argument":
-        return d.add(arch.Dense(units=units, use_bias=use_bias, activation="relu"), source)
-    result = d.add(arch.Dense(units=units, use_bias=use_bias), source)
+        return d.add(kinds.Dense(units=units, use_bias=use_bias, activation="relu"), source)
+    result = d.add(kinds.Dense(units=units, use_bias=use_bias), source)
     if style == "normalised":
         result = _batch_normalization(d, result)
     if style == "dropout":
-        result = d.add(arch.Identity(), result)
+        result = d.add(kinds.Identity(), result)
     return result if style == "linear" else _relu(d, result)
 
 
 def _dense_residual(d: _Drawing, source: str) -> str:
-    return d.add(arch.Add(), source, _hidden(d, source, units=d.shapes[source][0]))
+    return d.add(merging.Add(), source, _hidden(d, source, units=d.shapes[source][0]))
 
 
 def _dense_branches(d: _Drawing, source: str) -> str:
     left = _hidden(d, source)
-    return d.add(arch.Concatenate(axis=0), left, _hidden(d, source) if d.draw(st.booleans()) else source)
+    return d.add(merging.Concatenate(axis=0), left, _hidden(d, source) if d.draw(st.booleans()) else source)
 
 
 def _through_image(d: _Drawing, source: str) -> str:
     """Hidden dense units that become an image again, in front of a convolution."""
-    units = d.add(arch.Dense(units=8, activation="relu"), source)
-    image = d.add(arch.Reshape(target_shape=(2, 2, 2)), units)
-    return d.add(arch.Flatten(), _convolution(d, image))
+    units = d.add(kinds.Dense(units=8, activation="relu"), source)
+    image = d.add(merging.Reshape(target_shape=(2, 2, 2)), units)
+    return d.add(merging.Flatten(), _convolution(d, image))
+
+
+def _cropped(d: _Drawing, source: str) -> str:
+    rows, columns, _ = d.shapes[source]
+    tops, lefts = (d.draw(st.integers(0, 1 if extent > 2 else 0)) for extent in (rows, columns))
+    bottoms = d.draw(st.integers(0, 1 if rows > 3 else 0))
+    return d.add(merging.Cropping2D(cropping=((tops, bottoms), (lefts, 0))), source)
+
+
+def _upsampled(d: _Drawing, source: str) -> str:
+    if prod(d.shapes[source]) > 80:
+        return _cropped(d, source)
+    return d.add(merging.UpSampling2D(size=d.draw(st.sampled_from([(2, 1), (1, 2), (2, 2)]))), source)
+
+
+def _permuted(d: _Drawing, source: str) -> str:
+    return d.add(merging.Permute(dims=tuple(d.draw(st.permutations([0, 1, 2])))), source)
+
+
+def _function(d: _Drawing, source: str) -> str:
+    """Of all functions of one element the hard hyperbolic tangent is exact in float32."""
+    return d.add(kinds.Elementwise(function="hard_tanh"), source)
+
+
+def _inexact(d: _Drawing, source: str) -> str:
+    """Layers that read everything; where numbers have to be exact, networks with them are passed over."""
+    center, scale = d.draw(st.booleans()), d.draw(st.booleans())
+    if d.draw(st.booleans()):
+        return d.add(kinds.LayerNormalization(epsilon=0.125, center=center, scale=scale), source)
+    groups = d.draw(st.sampled_from([n for n in (1, 2, 3) if d.shapes[source][-1] % n == 0]))
+    return d.add(kinds.GroupNormalization(groups=groups, epsilon=0.125, center=center, scale=scale), source)
+
+
+def _merged(d: _Drawing, source: str) -> str:
+    """A difference, mean or maximum of two readings, of which one may be repeated along rows and columns."""
+    kind = d.draw(st.sampled_from(["subtract", "average", "maximum"]))
+    other = _convolution(d, source, filters=d.shapes[source][2], keep_size=True)
+    if d.draw(st.booleans()):
+        other = d.add(kinds.GlobalPooling2D(kind="global_max_pooling2d", keepdims=True), other)
+    return d.add(merging.Merge(kind=kind), *d.draw(st.permutations([source, other])))
+
+
+def _gated(d: _Drawing, source: str) -> str:
+    """A squeeze-and-excite block: each channel times a number that was made of all its positions."""
+    squeezed = d.add(kinds.GlobalPooling2D(kind="global_max_pooling2d", keepdims=True), source)
+    gate = _convolution(d, squeezed, filters=d.shapes[source][2], keep_size=True)
+    gate = d.add(kinds.Elementwise(function="hard_tanh"), gate)
+    return d.add(merging.Merge(kind="multiply"), *d.draw(st.permutations([source, gate])))
 
 
 _CHAIN = [
@@ -309,8 +361,24 @@ _CHAIN = [
     _harmless,
     _reshaped,
     _pointwise,
+    _cropped,
+    _upsampled,
+    _permuted,
+    _function,
 ]
-_GRAPH = [_residual, _residual, _branches, _shared, _doubled, _normalised_otherwise, *_CHAIN]
+_GRAPH = [
+    _residual,
+    _residual,
+    _branches,
+    _merged,
+    _merged,
+    _gated,
+    _inexact,
+    _shared,
+    _doubled,
+    _normalised_otherwise,
+    *_CHAIN,
+]
 _DENSE_CHAIN = [_hidden, _hidden, _through_image]
 _DENSE_GRAPH = [_dense_residual, _dense_branches, _shared, *_DENSE_CHAIN]
 
@@ -322,12 +390,12 @@ def _vector(d: _Drawing, source: str) -> str:
         ways += ["global_average_pooling2d"] * 2
     way = d.draw(st.sampled_from(ways))
     if way == "flatten":
-        return d.add(arch.Flatten(), source)
+        return d.add(merging.Flatten(), source)
     if way == "reshape":
-        return d.add(arch.Reshape(target_shape=(rows * columns * channels,)), source)
+        return d.add(merging.Reshape(target_shape=(rows * columns * channels,)), source)
     keepdims = d.draw(st.sampled_from([False, False, True]))
-    pooled = d.add(arch.GlobalPooling2D(kind=way, keepdims=keepdims), source)
-    return d.add(arch.Flatten(), pooled) if keepdims else pooled
+    pooled = d.add(kinds.GlobalPooling2D(kind=way, keepdims=keepdims), source)
+    return d.add(merging.Flatten(), pooled) if keepdims else pooled
 
 
 @st.composite
@@ -351,8 +419,8 @@ def networks(draw: Any, *, classes: int | None = None, chain: bool | None = None
     tensor = _vector(d, tensor)
     for _ in range(draw(st.integers(0, 3))):
         tensor = _block(d, draw(st.sampled_from(_DENSE_CHAIN if chain else _DENSE_GRAPH)), tensor)
-    if not any(arch.is_relu(layer) for layer in d.layers.values()):
-        tensor = d.add(arch.ReLU(), d.add(arch.Dense(units=3), tensor))
+    if not any(kinds.is_relu(layer) for layer in d.layers.values()):
+        tensor = d.add(kinds.ReLU(), d.add(kinds.Dense(units=3), tensor))
     n = classes or draw(st.integers(2, 4))
     head = draw(st.sampled_from(["softmax", "logits", *["sigmoid"] * (n == 2)]))
     architecture = Architecture(input_shape=shape, layers=d.layers, calls=tuple(d.calls), features=tensor, head=head)

@@ -20,8 +20,10 @@ from modhub.errors import IntegrityError, ModhubError, UnsupportedModel, UsageEr
 from modhub.ops.explain import explain
 from modhub.package.codec import decode_weights, encode_weights, wanted_weights
 from modhub.package.module import Head
-from modhub.spec.architecture import Architecture, BatchNormalization, Call, Flatten, Normalization, Rescaling
+from modhub.spec.architecture import Architecture, Call
+from modhub.spec.layers import BatchNormalization, Normalization, Rescaling
 from modhub.spec.manifest import InputContract
+from modhub.spec.rearrangements import Flatten
 from tests.composition.made_by_hand import CONTRACT, module
 from tests.small_origins import quadrant_modules, quadrants
 

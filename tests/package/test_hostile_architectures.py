@@ -16,7 +16,7 @@ import modhub
 from modhub.errors import IntegrityError
 from modhub.limits import MAX_JSON_DEPTH
 from modhub.package.codec import encode
-from modhub.spec.architecture import Architecture, Call, shapes_of, weight_shapes
+from modhub.spec.architecture import Architecture, Call, shapes_of
 from modhub.spec.digests import canonical_json, sha256
 from tests.small_origins import quadrant_modules
 
@@ -329,7 +329,7 @@ def test_shapes_of_is_what_the_weights_blob_must_hold():
     calls = (*architecture.calls, Call(id="again", layer="hidden", inputs=("flatten:0",)))
     twice = Architecture(**{**dict(architecture), "calls": calls})
     assert shapes_of(twice)["again"] == (24,)
-    assert weight_shapes(twice.layers["hidden"], shapes_of(twice)["flatten:0"])["kernel"] == (80, 24)
+    assert twice.layers["hidden"].weight_shapes(shapes_of(twice)["flatten:0"])["kernel"] == (80, 24)
 
 
 def test_a_blob_may_not_lie_about_its_size_in_the_table(tmp_path):

@@ -42,7 +42,7 @@ def network(name: str) -> Any:
 
 def shape_of(model: Any) -> tuple[Any, ...]:
     """An architecture without the names of its layers, and where each call takes its inputs from."""
-    architecture, _ = read_model(model)
+    architecture = read_model(model).architecture
     places = {"input": -1} | {call.id: place for place, call in enumerate(architecture.calls)}
     layers = {name: layer.model_dump() for name, layer in architecture.layers.items()}
     calls = [(layers[call.layer], sorted(places[one] for one in call.inputs)) for call in architecture.calls]

@@ -26,11 +26,11 @@ from modhub.decomposition.settings import EngineName
 from modhub.engine.read.files import check_model_file, load_model
 from modhub.engine.read.inputs import picture_contract
 from modhub.engine.run.memory import free
-from modhub.errors import Conflict, StorageError
+from modhub.errors import Conflict, StorageError, UsageError
 from modhub.ops.decompose import decompose
 from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.refs import parse_new_model_name
-from modhub.spec.text import percent
+from modhub.spec.text import kept_share, percent
 from modhub.storage.files import visible
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     ],
 )
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.keras")
-@click.option("--data", required=True, metavar="DATA", help="Raw images with labels; see above.")
-@click.option("--as", "name", required=True, metavar="NAMESPACE/MODEL", help="What the modules will be called.")
+@click.option("--data", metavar="DATA", help="Raw images with labels; see above.")
+@click.option("--as", "name", metavar="NAMESPACE/MODEL", help="What the modules will be called.")
+@click.option("--dry-run", is_flag=True, help="Only read MODEL, without data: what is in the way, or what it will be.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Default: MODEL.modules, here.")
 @click.option(
     "--classes", metavar="FILE|A,B,C", help="Names in the order of the model's outputs. Default: the data's order."
@@ -119,8 +120,9 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: Path,
-    data: str,
-    name: str,
+    data: str | None,
+    name: str | None,
+    dry_run: bool,
     out: Path | None,
     classes: str | None,
     split: Split,
@@ -148,6 +150,10 @@ def command(
     recall    share of the class's validation images that it wins
     prec.     share of what it wins that is of its class
     """
+    if dry_run:
+        _print_reading(model, as_json)
+        return
+    data, name = _given("--data", data), _given("--as", name)
     _, short = parse_new_model_name(name)
     out = out or Path(f"{short}.modules")
     check_model_file(model)
@@ -182,6 +188,29 @@ def command(
         printing.document(with_energy(_document(decomposition, out) | {"pictures": reader.to_dict()}))
     else:
         _print(decomposition, out)
+
+
+def _given(option: str, value: str | None) -> str:
+    if value is None:
+        raise UsageError(
+            f"{option} is missing.", kind="bad-option", hint="only --dry-run works without --data and --as."
+        )
+    return value
+
+
+def _print_reading(model: Path, as_json: bool) -> None:
+    """What the model would be decomposed as. Raises UnsupportedModel naming all that is in the way."""
+    check_model_file(model)
+    load_engine()
+    from modhub.engine.read.examine import examine  # imports keras, whose start-up messages load_engine hides
+
+    found = examine(load_model(model))
+    if as_json:
+        printing.document(found.to_dict())
+        return
+    printing.fields(list(found.fields()))
+    for line in found.lowered:
+        printing.line(f"  {line}")
 
 
 class _Data(NamedTuple):
@@ -273,7 +302,7 @@ def _size(decomposition: Decomposition) -> int:
 
 def _print(decomposition: Decomposition, out: Path) -> None:
     report = decomposition.report()
-    printing.line(f"{decomposition.name}: {len(decomposition.modules)} modules, mean JI {report.jaccard:.3f}")
+    printing.line(f"{decomposition.name}: {len(decomposition.modules)} modules, {report.distinctness}")
     for accuracy in decomposition.origin.accuracy:
         printing.line(
             f"the network answers {percent(accuracy.top_1)} of {accuracy.data} right ({accuracy.examples:,} images)"
@@ -284,7 +313,7 @@ def _print(decomposition: Decomposition, out: Path) -> None:
     titles += ["recall", "prec."] if measured else ["threshold"]
     rows = []
     for row, module in zip(report.classes, decomposition.modules, strict=True):
-        cells = [row.cls, percent(row.kept / row.nodes)]
+        cells = [row.cls, percent(kept_share(row.kept, row.nodes))]
         cells += [f"{count:,}" for count in (row.concern, row.tangled, row.last_conv, row.input)]
         cells += [f"{row.jaccard:.3f}", f"1:{row.ratio:.2f}"]
         if measured:

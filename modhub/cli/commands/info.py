@@ -12,7 +12,7 @@ from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.ops import search
-from modhub.spec.text import percent
+from modhub.spec.text import kept_share, percent
 
 if TYPE_CHECKING:
     from modhub.ops.search import Details
@@ -148,7 +148,7 @@ def _print_modules(content: Content, modules: list[ModuleRecord]) -> None:
         row = [
             module.slug,
             module.name,
-            percent(sum(module.stages.kept) / nodes),
+            percent(kept_share(sum(module.stages.kept), nodes)),
             f"{module.jaccard:.3f}",
             f"1:{module.unconcerned / module.concerned:.2f}" if module.concerned else "-",
         ]

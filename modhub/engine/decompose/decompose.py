@@ -56,7 +56,8 @@ def decompose_model(
     namespace, model_name = parse_new_model_name(settings.name)
     chosen, data_name = settings.options, settings.dataset
     _check_data_names(data_name, settings.validation_dataset)
-    architecture, weights = read_model(model)
+    reading = read_model(model)
+    architecture, weights = reading.architecture, reading.weights
     check_weights_finite(weights)
     with opened_engine(settings.engine, settings.workers) as where:
         shards, classes = labelled_shards(x, y, classes)

@@ -53,7 +53,9 @@ def activity_probe(
             return output
 
         features = network.run(preprocess(images, contract), visit)
-        return {"active": ops.concatenate(rows, axis=1), "logits": ops.add(ops.matmul(features, kernel), bias)}
+        # A network without a ReLU has no site, and so no node that could be inactive.
+        active = ops.concatenate(rows, axis=1) if rows else ops.zeros((images.shape[0] // group, 0), "bool")
+        return {"active": active, "logits": ops.add(ops.matmul(features, kernel), bias)}
 
     return compiled(run)
 

@@ -40,6 +40,9 @@ def check_reading(model: keras.Model, origin: Origin, images: NDArray[Any], netw
     features = keras.ops.convert_to_numpy(network.run(few))
     logits = features @ origin.weights["head/kernel"] + origin.weights["head/bias"]
     actual = _squashed(logits, origin.architecture.head)
+    if expected.shape[1:] == (1,) and actual.shape[1] == 2:
+        # One logit z is stored as the pair (0, z).
+        actual = actual[:, 1:]
     exact = all(layer.compute_dtype in ("float32", "float64") for layer in model._flatten_layers())
     tolerance = 1e-3 if exact else 5e-2
     if origin.architecture.head != "logits":

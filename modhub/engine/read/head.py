@@ -1,12 +1,14 @@
 """Finding the classifier's head: the last dense layer and what squashes it.
 
 Supported heads: Dense(N) with softmax as its activation, as a layer of its own, or none (logits); Dense(1) with a
-sigmoid, which is the logit pair (0, z). Everything else is refused by name, because the margins of a module are
-differences of class logits (docs/algorithm.md, Modularising concerns).
+sigmoid or none, which is the logit pair (0, z); and 1x1 convolutions that are such a dense layer in another shape,
+behind global pooling or, because a mean of sums is the sum of the means, in front of it. Everything else is refused by
+name, because the margins of a module are differences of class logits (docs/algorithm.md, Modularising concerns).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,53 +16,84 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.engine.read.builder import array
 from modhub.engine.read.graph import LayerCall
+from modhub.engine.read.layer_rules import RULES
 from modhub.errors import UnsupportedModel
 
 _HINT = "modhub needs a last Dense layer with softmax, logits, or one sigmoid."
+Style = Literal["softmax", "logits", "sigmoid"]
+#: What must be done to the tensor that the head reads before it is a vector.
+Pooled = Literal["flatten", "average"]
+
+_layers = keras.layers
+#: Layers that only put the logits into another shape, or do nothing.
+_SHAPES = (_layers.Flatten, _layers.Reshape)
+_NOTHING = tuple(kind for kind, rule in RULES.items() if rule is RULES[_layers.Dropout])
 
 
 @dataclass(frozen=True, eq=False)
 class DenseHead:
-    """``features`` is the id of the call that the dense layer reads. kernel (features, N), bias (N,); float32."""
+    """``features`` is the id of the call that the head reads, which ``pooled`` makes a vector where it is none.
+
+    kernel (features, N), bias (N,); float32. ``name`` is the layer's.
+    """
 
     features: str
-    style: Literal["softmax", "logits", "sigmoid"]
+    style: Style
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
+    name: str
+    pooled: Pooled | None = None
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Kernel (features, classes) and bias (classes,); one output becomes the logit pair (0, z)."""
+        kernel, bias = self.kernel, self.bias
+        if kernel.shape[1] == 1:
+            kernel = np.concatenate([np.zeros_like(kernel), kernel], axis=1)
+            bias = np.concatenate([np.zeros_like(bias), bias])
+        return {"kernel": kernel, "bias": bias}
 
 
-def find_head(calls: list[LayerCall], output: str) -> DenseHead:
+def find_head(calls: Sequence[LayerCall], output: str) -> DenseHead:
     """The head of a network whose last tensor is ``output``. Raises UnsupportedModel naming what stands there."""
     by_id = {call.id: call for call in calls}
     if output not in by_id:
         raise _refuse("the model has no layers")
-    call, squash = by_id[output], None
-    while not isinstance(call.layer, keras.layers.Dense):
-        own = _squash_of(call)
-        if own is None or (own != "linear" and squash):
+    call, squash, pooled = by_id[output], None, False
+    while type(call.layer) not in (_layers.Dense, _layers.Conv2D):
+        is_pooling = _is_average(call)
+        own = "linear" if is_pooling or _only_reshapes(call) else _squash_of(call)
+        if own is None or (own != "linear" and squash) or (is_pooling and pooled):
             raise _refuse(_named_refusal(call), call)
-        squash = own if own != "linear" else squash
+        squash, pooled = own if own != "linear" else squash, pooled or is_pooling
         if call.inputs[0] not in by_id:
             raise _refuse("the model ends without a Dense layer", call)
         call = by_id[call.inputs[0]]
-    layer: Any = call.layer
-    if type(layer) is not keras.layers.Dense:
-        raise _refuse(f"the head {call.name!r} is a {type(layer).__name__}, not a Dense layer itself", call)
-    own = _name_of(layer.activation)
-    if own != "linear" and squash:
-        raise _refuse(f"the head {call.name!r} squashes twice, by {own!r} and by {squash!r}", call)
+    own = _name_of(call.layer.activation)
+    if own != "linear" and (squash or pooled):
+        raise _refuse(f"the head {call.name!r} squashes twice, by {own!r} and by {squash or 'pooling'!r}", call)
     readers = [other for other in calls if call.id in other.inputs]
     if len(readers) > 1:
         raise _refuse(f"the logits of the head {call.name!r} are read by {len(readers)} layers", call)
-    return _checked(call, own if own != "linear" else squash)
+    return _checked(call, own if own != "linear" else squash, pooled=pooled)
+
+
+def _is_average(call: LayerCall) -> bool:
+    return type(call.layer) is _layers.GlobalAveragePooling2D
+
+
+def _only_reshapes(call: LayerCall) -> bool:
+    return type(call.layer) in (*_SHAPES, *_NOTHING) or call.type in ("Squeeze", "Reshape")
 
 
 def _squash_of(call: LayerCall) -> str | None:
-    """The activation that a layer behind the dense layer applies; None when it is no activation at all."""
-    if isinstance(call.layer, keras.layers.Softmax):
+    """The activation that a layer or operation behind the dense layer applies; None when it is no activation at all."""
+    if type(call.layer) is _layers.Softmax or call.type == "Softmax":
         return "softmax"
-    if isinstance(call.layer, keras.layers.Activation):
+    if call.type == "Sigmoid":
+        return "sigmoid"
+    if type(call.layer) is _layers.Activation:
         return _name_of(call.layer.activation)
     return None
 
@@ -70,34 +103,38 @@ def _name_of(function: Any) -> str:
 
 
 def _named_refusal(call: LayerCall) -> str:
-    name = f"{call.name!r} ({type(call.layer).__name__})"
-    if isinstance(call.layer, (keras.layers.Conv2D, keras.layers.GlobalAveragePooling2D)):
-        return f"the head ends in {name}: convolutional heads are not supported"
-    return f"the model ends in {name}, not in a dense classifier"
+    return f"the model ends in {call.name!r} ({call.type}), not in a dense classifier"
 
 
-def _checked(call: LayerCall, squash: str | None) -> DenseHead:
+def _checked(call: LayerCall, squash: str | None, *, pooled: bool) -> DenseHead:
     layer: Any = call.layer
-    kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float32)
+    kernel, shape = array(layer.kernel), None
+    if type(layer) is _layers.Conv2D:
+        kernel, shape = _as_dense(call, kernel, pooled=pooled)
+    elif pooled:
+        raise _refuse(f"the head {call.name!r} is a Dense layer on a map, in front of pooling", call)
     units = kernel.shape[1]
-    bias = (
-        np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float32)
-        if layer.use_bias
-        else np.zeros(units, np.float32)
-    )
-    if squash == "sigmoid":
-        if units != 1:
-            raise _refuse(
-                f"the head {call.name!r} has {units} sigmoids: multi-label classifiers are not supported", call
-            )
-        return DenseHead(call.inputs[0], "sigmoid", kernel, bias)
-    if squash not in (None, "softmax"):
+    bias = array(layer.bias) if layer.use_bias else np.zeros(units, np.float32)
+    if squash == "sigmoid" and units != 1:
+        raise _refuse(f"the head {call.name!r} has {units} sigmoids: multi-label classifiers are not supported", call)
+    if squash not in (None, "softmax", "sigmoid"):
         raise _refuse(f"the head {call.name!r} ends in the activation {squash!r}", call)
-    if units == 1:
+    if units == 1 and squash == "softmax":
+        raise _refuse(f"the head {call.name!r} has one output with a softmax, which is always 1", call)
+    style: Style = "logits" if squash is None else "softmax" if squash == "softmax" else "sigmoid"
+    return DenseHead(call.inputs[0], style, kernel, bias, call.name, shape)
+
+
+def _as_dense(call: LayerCall, kernel: NDArray[np.float32], *, pooled: bool) -> tuple[NDArray[np.float32], Pooled]:
+    """The kernel (features, N) of a 1x1 convolution, and what makes a vector of what it reads."""
+    layer: Any = call.layer
+    if kernel.shape[:2] != (1, 1) or layer.groups != 1 or (pooled and tuple(layer.strides) != (1, 1)):
         raise _refuse(
-            f"the head {call.name!r} has one output without a sigmoid: that is a regression, not a classifier", call
+            f"the head ends in the convolution {call.name!r} of {kernel.shape[0]}x{kernel.shape[1]}, which is no dense "
+            "layer",
+            call,
         )
-    return DenseHead(call.inputs[0], "softmax" if squash else "logits", kernel, bias)
+    return kernel[0, 0], "average" if pooled else "flatten"
 
 
 def _refuse(reason: str, call: LayerCall | None = None) -> UnsupportedModel:

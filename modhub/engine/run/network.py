@@ -15,9 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from modhub.engine.run.layers import made_layer
 from modhub.errors import IntegrityError
 from modhub.package.module import Weights
 from modhub.spec import architecture as arch
+from modhub.spec import layer_record
+from modhub.spec import layers as kinds
 from modhub.spec.architecture import INPUT, Architecture
 from modhub.spec.manifest import InputContract
 
@@ -68,7 +71,7 @@ class Network:
             layer, inputs = self.layers[call.layer], [live[source] for source in call.inputs]
             # Only symbolic tensors need __call__, whose checks take most of the time that tracing takes.
             run = layer if isinstance(inputs[0], keras.KerasTensor) else layer.call
-            output = run(inputs if isinstance(layer, _MERGES) else inputs[0])
+            output = run(inputs if self.architecture.layer_of(call).takes_many else inputs[0])
             live[call.id] = visit(call.id, output) if visit else output
             for source in set(call.inputs):
                 if self._last_reader[source] == position and source != self.architecture.features:
@@ -88,9 +91,11 @@ def preprocess(images: Any, contract: InputContract) -> Any:
     return x
 
 
-def _built_layer(label: str, name: str, spec: Any, shapes: Sequence[arch.Shape], weights: Weights) -> keras.Layer:
+def _built_layer(
+    label: str, name: str, spec: Any, shapes: Sequence[layer_record.Shape], weights: Weights
+) -> keras.Layer:
     """One frozen Keras layer named ``label`` for inputs of ``shapes``, holding the weights stored under ``name``."""
-    expected = arch.weight_shapes(spec, shapes[0])
+    expected = spec.weight_shapes(shapes[0])
     values: dict[str, Any] = {}
     for key, wanted in expected.items():
         value = weights.get(f"{name}/{key}")
@@ -102,22 +107,22 @@ def _built_layer(label: str, name: str, spec: Any, shapes: Sequence[arch.Shape],
                 weight=f"{name}/{key}",
             )
         values[key] = value
-    if isinstance(spec, arch.Normalization):
+    if isinstance(spec, kinds.Normalization):
         # Keras keeps these two as configuration, not as settable weights.
-        layer: keras.Layer = _layers.Normalization(**values, name=label, dtype="float32")
+        layer: keras.Layer = keras.layers.Normalization(**values, name=label, dtype="float32")
         values = {}
     else:
-        layer = _make(spec, label)
+        layer, values = made_layer(spec, label, shapes[0], values)
     layer.trainable = False
     batched = [(None, *shape) for shape in shapes]
     with _holding(layer, values):
-        layer.build(batched if isinstance(layer, _MERGES) else batched[0])
+        layer.build(batched if spec.takes_many else batched[0])
     return layer
 
 
 @contextmanager
 def _holding(layer: keras.Layer, values: Mapping[str, Any]) -> Iterator[None]:
-    """A layer that is built meanwhile begins with ``values``, instead of being filled with zeros before."""
+    """A layer that is built meanwhile begins with ``values``, by initializer, not with zeros that are replaced."""
     initializers = {f"{key}_initializer": _given(value) for key, value in values.items()}
     before = {name: getattr(layer, name) for name in initializers}
     for name, initializer in initializers.items():
@@ -130,75 +135,3 @@ def _holding(layer: keras.Layer, values: Mapping[str, Any]) -> Iterator[None]:
 
 def _given(value: Any) -> Callable[..., Any]:
     return lambda shape, dtype=None: keras.ops.convert_to_tensor(value, dtype)
-
-
-def _make(spec: Any, name: str) -> keras.Layer:
-    kind, arguments = _MAKERS[spec.kind]
-    return kind(**arguments(spec), name=name, dtype="float32")
-
-
-def _number_or_list(numbers: tuple[float, ...]) -> Any:
-    return numbers[0] if len(numbers) == 1 else list(numbers)
-
-
-def _none(spec: Any) -> dict[str, Any]:
-    return {}
-
-
-def _pooling(spec: Any) -> dict[str, Any]:
-    return {"pool_size": spec.pool_size, "strides": spec.strides, "padding": spec.padding, **_LAST}
-
-
-def _global_pooling(spec: Any) -> dict[str, Any]:
-    return {"keepdims": spec.keepdims, **_LAST}
-
-
-_LAST = {"data_format": "channels_last"}
-_layers = keras.layers
-#: Layers that take several tensors.
-_MERGES = (_layers.Add, _layers.Concatenate)
-_MAKERS: Mapping[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
-    "conv2d": (
-        _layers.Conv2D,
-        lambda s: {
-            "filters": s.filters,
-            "kernel_size": s.kernel_size,
-            "strides": s.strides,
-            "padding": s.padding,
-            "dilation_rate": s.dilation,
-            "groups": s.groups,
-            "use_bias": s.use_bias,
-            "activation": s.activation,
-            "kernel_initializer": "zeros",
-            **_LAST,
-        },
-    ),
-    "dense": (
-        _layers.Dense,
-        lambda s: {
-            "units": s.units,
-            "use_bias": s.use_bias,
-            "activation": s.activation,
-            "kernel_initializer": "zeros",
-        },
-    ),
-    "batch_normalization": (
-        _layers.BatchNormalization,
-        lambda s: {"epsilon": s.epsilon, "center": s.center, "scale": s.scale},
-    ),
-    "relu": (_layers.ReLU, lambda s: {"max_value": s.max_value}),
-    "max_pooling2d": (_layers.MaxPooling2D, _pooling),
-    "average_pooling2d": (_layers.AveragePooling2D, _pooling),
-    "global_max_pooling2d": (_layers.GlobalMaxPooling2D, _global_pooling),
-    "global_average_pooling2d": (_layers.GlobalAveragePooling2D, _global_pooling),
-    "add": (_layers.Add, _none),
-    "concatenate": (_layers.Concatenate, lambda s: {"axis": s.axis + 1}),
-    "flatten": (_layers.Flatten, lambda s: _LAST),
-    "reshape": (_layers.Reshape, lambda s: {"target_shape": s.target_shape}),
-    "identity": (_layers.Identity, _none),
-    "rescaling": (
-        _layers.Rescaling,
-        lambda s: {"scale": _number_or_list(s.scale), "offset": _number_or_list(s.offset)},
-    ),
-    "zero_padding2d": (_layers.ZeroPadding2D, lambda s: {"padding": s.padding, **_LAST}),
-}

@@ -80,7 +80,7 @@ def share_before(architecture: Architecture, start: int) -> float:
     shapes = arch.shapes_of(architecture)
     work = []
     for call in architecture.calls:
-        weights = arch.weight_shapes(architecture.layers[call.layer], shapes[call.inputs[0]])
+        weights = architecture.layers[call.layer].weight_shapes(shapes[call.inputs[0]])
         kernel = weights.get("kernel", (1,))
         # An output is a sum over all of the kernel but its last axis, the filters or units.
         work.append(prod(shapes[call.id]) * prod(kernel[:-1]))
