@@ -23,3 +23,5 @@ from .package.decomposition import Decomposition as Decomposition
 from .package.module import Module as Module
 from .project.project import Project as Project
 from .updating.result import Update as Update
+
+__version__: str

@@ -24,6 +24,7 @@ from modhub.errors import UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import NamedContract, check_images
 from modhub.spec.keras_model import KerasModel
+from modhub.spec.text import in_short
 
 
 class Runner(Protocol):
@@ -180,7 +181,7 @@ class Composite:
         return len(self.plan.labels)
 
     def __repr__(self) -> str:
-        return f"<Composite of {', '.join(self.classes)}>"
+        return f"<Composite of {in_short(self.classes)}>"
 
     def __str__(self) -> str:
         """How messages call it."""

@@ -23,7 +23,7 @@ from modhub.errors import Conflict, UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import check_same_input, range_text, size_text
 from modhub.spec.manifest import InputContract
-from modhub.spec.text import find_class
+from modhub.spec.text import find_class, in_short
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,9 @@ class Plan:
             )
             for stage in self.recipe.stages
         ]
+
+    def __repr__(self) -> str:
+        return f"<Plan of {self.summary}: {in_short(self.labels)}>"
 
     def __str__(self) -> str:
         width = max(len(label) for label in self.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from modhub.errors import UnsupportedModel, UsageError
 from modhub.package.module import Module
+from modhub.spec.text import in_short
 
 #: The answer of a composite that may reject, when no module is positive.
 NONE_OF_THESE = "none of these"
@@ -77,6 +79,11 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.margins)
+
+    def __repr__(self) -> str:
+        """How many images got which label, the most frequent first."""
+        given = (f"{count:,} {label}" for label, count in Counter(self.labels).most_common())
+        return f"<Prediction of {len(self):,} images by {len(self.classes):,} modules: {in_short(given)}>"
 
 
 def check_margins(margins: NDArray[np.floating], modules: Sequence[Module]) -> None:

@@ -32,7 +32,7 @@ from modhub.data.pictures import IMAGE_SUFFIXES, folders_in, pictures_below, war
 from modhub.data.rows import data_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
 from modhub.spec.places import is_folder, is_there
-from modhub.spec.text import composed, find_class
+from modhub.spec.text import composed, find_class, in_short
 
 Split = Literal["train", "test"]
 
@@ -59,6 +59,12 @@ class ImageData:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.x.shape[1:]))
+        return (
+            f"<ImageData {self.name[:100]}: {len(self):,} images, {size} {self.x.dtype}, of {in_short(self.classes)}>"
+        )
 
     @property
     def labels(self) -> NDArray[np.str_]:

@@ -44,6 +44,7 @@ from modhub.spec.manifest import (
     digest_of,
     format_of,
 )
+from modhub.spec.text import in_short
 from modhub.storage.verify import VerifiedBlob
 
 #: Verified stored bytes of a blob, by its decoded digest and its record.
@@ -73,6 +74,10 @@ class Decomposition:
     options: DecomposeOptions
     sites: tuple[SiteRecord, ...]
     provenance: Provenance
+
+    def __repr__(self) -> str:
+        names = in_short(module.name for module in self.modules)
+        return f"<Decomposition {self.name}: {len(self.modules):,} modules, of {names}>"
 
     @property
     def name(self) -> str:

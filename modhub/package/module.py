@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.spec.architecture import Architecture
+from modhub.spec.contract import size_text
 from modhub.spec.manifest import Accuracy, Derivation, FusedAgreement, InputContract, Metric, Stages
+from modhub.spec.text import in_short
 
 Weights = Mapping[str, NDArray[np.float32]]
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -148,6 +150,11 @@ class Module:
     metrics: tuple[Metric, ...] = ()
     derived_from: tuple[Derivation, ...] = field(default=())
     fused: FusedAgreement | None = None
+
+    def __repr__(self) -> str:
+        origin, contract = self.origin, self.origin.contract
+        taken = f"{size_text(contract)} {contract.colour}"
+        return f"<Module {self.ref}: {in_short([self.name])}, one of {len(origin.classes):,} classes; input {taken}>"
 
     @property
     def ref(self) -> str:

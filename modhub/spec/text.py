@@ -17,6 +17,10 @@ _MARKS: Final = (
     (b"", "utf-8"),
 )
 
+#: Characters of a name, and of several together, in a line that says what a value is.
+_LONGEST_SHOWN: Final = 60
+_MOST_SHOWN: Final = 240
+
 
 def text_of(data: bytes) -> str:
     """The text of a file that any editor wrote, its lines ended by ``\\n``: UTF-8, or what its byte order mark says.
@@ -37,6 +41,19 @@ def bytes_like(text: str, data: bytes) -> bytes:
 
 def _written_in(data: bytes) -> tuple[bytes, str]:
     return next((mark, encoding) for mark, encoding in _MARKS if data.startswith(mark))
+
+
+def in_short(names: Iterable[str]) -> str:
+    """Names with commas between, as far as a few hundred characters hold them, and how many more there are."""
+    every = list(names)
+    shown: list[str] = []
+    for name in every:
+        name = name if len(name) <= _LONGEST_SHOWN else f"{name[: _LONGEST_SHOWN - 3]}..."
+        if sum(map(len, shown)) + len(name) > _MOST_SHOWN:
+            break
+        shown.append(name)
+    rest = len(every) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
 
 
 def composed(text: str) -> str:
