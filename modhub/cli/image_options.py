@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.data.fitting import FITS, Fit, Fitting
+from modhub.data.fitting import Fitting
+from modhub.data.given import FITS, Fit
 from modhub.data.picture_reader import PictureReader
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from modhub.composition.agreement import Agreement, agreement_of
 from modhub.composition.plan import Plan, make_plan, natural_classes
 from modhub.composition.recipe import ClassifierSettings, Dtype, GivenSettings, Mode, Recipe, Stage
 from modhub.composition.votes import Prediction
-from modhub.data.fitting import Fit, Fitting
+from modhub.data.fitting import Fitting
+from modhub.data.given import Fit
 from modhub.errors import UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import NamedContract, check_images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,3 +18,8 @@ TrainingData = ArrayLike | LabelledBatches | str | Path
 ValidationData = tuple[ArrayLike, ArrayLike] | LabelledBatches | str | Path
 #: One number, or one for each channel.
 ChannelNumbers = float | Sequence[float]
+
+#: How pictures are brought to a size: ``resize`` stretches to it, ``crop`` fills it and keeps the middle, ``letterbox``
+#: keeps all and fills up with black; ``none`` takes pictures that fit as they are.
+Fit = Literal["resize", "crop", "letterbox", "none"]
+FITS: Final[tuple[Fit, ...]] = get_args(Fit)

@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from modhub.data.arrays import Images, as_images
-from modhub.data.fitting import Fit, Fitting
+from modhub.data.fitting import Fitting
+from modhub.data.given import Fit
 from modhub.data.npz import read_arrays
 from modhub.data.picture_reader import PictureReader, different_images
 from modhub.data.pictures import IMAGE_SUFFIXES, is_picture, pictures_below

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from modhub.composition.composite import Composite
 from modhub.composition.recipe import Adapt, GivenSettings, Size
-from modhub.data.fitting import Fit, Fitting
+from modhub.data.fitting import Fitting
+from modhub.data.given import Fit
 from modhub.data.images import ImageData, LabelledData, Split, as_image_data
 from modhub.data.picture_reader import PictureReader
 from modhub.engine.datasets import load_dataset

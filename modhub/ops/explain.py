@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition.composite import Composite
 from modhub.composition.explanation import Explanation, explanation_of
-from modhub.data.fitting import Fit, Fitting
+from modhub.data.fitting import Fitting
+from modhub.data.given import Fit
 from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData, UsageError
 from modhub.installation.context import RegistryUrls

@@ -12,7 +12,8 @@ from PIL import Image
 
 from modhub.composition.adapters import adapter_between
 from modhub.composition.recipe import ADAPTS
-from modhub.data.fitting import FITS, Fit, Fitting
+from modhub.data.fitting import Fitting
+from modhub.data.given import FITS, Fit
 from modhub.errors import Incompatible, UsageError
 from modhub.spec.contract import contract_of
 from modhub.spec.manifest import InputContract
