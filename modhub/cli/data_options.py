@@ -40,8 +40,3 @@ def class_names_option(text: str | None) -> list[str] | None:
 def find_labelled(spec: str, split: Any, classes: Any = None) -> Callable[[PictureReader], ImageData]:
     """Labelled images by ``spec``, named data sets among them, in two steps. Raises as ``find_data`` does."""
     return find_data(spec, split=split, classes=classes, datasets=load_dataset)
-
-
-def labelled(spec: str, split: Any, classes: Any = None) -> ImageData:
-    """The same in one step, of pictures that fit as they are."""
-    return find_labelled(spec, split, classes)(PictureReader())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modhub.data.given import FITS, Fit
-from modhub.errors import Incompatible, UsageError
+from modhub.errors import Incompatible, InvalidData, UsageError
 from modhub.spec.contract import is_grey_or_colour, size_text
 
 if TYPE_CHECKING:
@@ -75,13 +75,21 @@ class Fitting:
     def array(self, images: Images) -> tuple[Images, list[str]]:
         """Raw images (N, H, W, C) of another size or colour resampled as pictures are, and what was done.
 
-        Values keep their range. Those that fit, floats and channels that no picture has are given back as they are.
+        Values keep their range, and images that fit are given back as they are. Raises InvalidData, kind
+        ``wrong-shape``, for floats and for channels that no picture has.
         """
         contract = self.contract
         if self.fit == "none" or contract is None or images.shape[1:] == contract.shape:
             return images, []
         if images.dtype != "uint8" or images.shape[3] not in (1, 2, 3, 4):
-            return images, []
+            raise InvalidData(
+                f"the images are {images.dtype} of {'x'.join(map(str, images.shape[1:]))}, and the modules take "
+                f"{size_text(contract)}; only uint8 images of 1 to 4 channels are fitted.",
+                kind="wrong-shape",
+                hint="give uint8 images, or bring them to that size first.",
+                got=list(images.shape[1:]),
+                wanted=list(contract.shape),
+            )
         from modhub.data.fitted import fitted_array
 
         return fitted_array(images, self.fit, contract, self.background)

@@ -29,6 +29,8 @@ _RARE: Final = frozenset({".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".p
 )
 #: How HEIF files begin (Apple's HEIC are some), behind their size: Pillow reads them with the help of pillow-heif.
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+#: Formats that Pillow draws by running what is in them, with Ghostscript.
+_PROGRAMS: Final = frozenset({"EPS"})
 #: What macOS adds to archives.
 _OF_MACOS: Final = "__MACOSX"
 _NAMED: Final = 3
@@ -111,7 +113,12 @@ def _begins_as_picture(file: Path) -> bool:
 def opened_picture(file: Path) -> Iterator[Image]:
     """One file as a Pillow image. Raises InvalidData, kind ``bad-file``, for all that fails here or in the body."""
     try:
+        if not file.is_file():
+            # Opening a pipe would wait for ever for its writer.
+            raise OSError("it is not a plain file")
         with _opened(file) as image:
+            if image.format in _PROGRAMS:
+                raise ValueError(f"{image.format} is a program, and none is run")
             yield image
     except (InvalidData, UsageError):
         raise

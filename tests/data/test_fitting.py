@@ -14,7 +14,7 @@ from modhub.composition.adapters import adapter_between
 from modhub.composition.recipe import ADAPTS
 from modhub.data.fitting import Fitting
 from modhub.data.given import FITS, Fit
-from modhub.errors import Incompatible, UsageError
+from modhub.errors import Incompatible, InvalidData, UsageError
 from modhub.spec.contract import contract_of
 from modhub.spec.manifest import InputContract
 
@@ -66,11 +66,13 @@ def test_grey_and_colour_become_each_other() -> None:
     assert Fitting("resize", contract(4, 5, 1)).picture(Image.fromarray(back), "it")[1] == [], "nothing is lost"
 
 
-def test_arrays_that_fit_or_are_floats_stay_themselves() -> None:
-    fits = np.zeros((2, 4, 5, 3), np.uint8)
-    floats = np.zeros((2, 9, 9, 3), np.float32)
-    for images in (fits, floats):
+def test_arrays_that_fit_stay_themselves_and_floats_are_refused() -> None:
+    for dtype in (np.uint8, np.float32):
+        images = np.zeros((2, 4, 5, 3), dtype)
         assert Fitting("crop", contract(4, 5)).array(images)[0] is images
+    for images in (np.zeros((2, 9, 9, 3), np.float32), np.zeros((2, 9, 9, 7), np.uint8)):
+        with pytest.raises(InvalidData, match="and the modules take 4x5x3; only uint8 images of 1 to 4 channels"):
+            Fitting("crop", contract(4, 5)).array(images)
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -148,3 +152,24 @@ def test_registries_and_packages_may_lie_anywhere(tmp_path: Path, name: str) -> 
 def test_chained_urls_stay_refused(url: str) -> None:
     with pytest.raises(UsageError):
         open_store(url)
+
+
+def test_pipes_and_programs_are_refused(pets: Path) -> None:
+    os.mkfifo(pets / "pipe.png")
+    with pytest.raises(InvalidData, match=r"pipe\.png cannot be read as an image: it is not a plain file"):
+        load_images(pets / "pipe.png")
+    PICTURE.save(pets / "drawn", "EPS")
+    with pytest.raises(InvalidData, match="drawn cannot be read as an image: EPS is a program, and none is run"):
+        load_images(pets / "drawn")
+
+
+def test_heic_without_its_library_names_the_extra(pets: Path) -> None:
+    pillow_heif.from_pillow(PICTURE.resize((64, 64))).save(pets / "cat" / "2.jpg", format="HEIF")
+    assert load_images(pets / "cat" / "2.jpg")[0].shape == (1, 64, 64, 3), "whatever it is called"
+    code = (
+        "import sys; sys.modules['pillow_heif'] = None\n"
+        "from modhub.data.unlabelled import load_images\n"
+        f"load_images({str(pets / 'cat' / '2.jpg')!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "HEIC needs a library that is not installed. Hint: pip install 'modhub[heic]'" in done.stderr

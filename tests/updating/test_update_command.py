@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import modhub
 from modhub.cli import main
@@ -128,3 +129,16 @@ def test_out_is_refused_before_the_work(run, tmp_path):
     code, _, err = run("update", *ORDER, "--data", "nowhere.npz", "--out", "notes")
     assert code == 4
     assert "notes exists and is not a package of modules." in err
+
+
+def test_pictures_of_any_size_are_fitted(run, tmp_path):
+    data = np.load(save_all(tmp_path / "data.npz", 12))
+    for number, (image, label) in enumerate(zip(data["x"], data["classes"][data["y"]], strict=True)):
+        (tmp_path / "data" / label).mkdir(parents=True, exist_ok=True)
+        large = Image.fromarray(image[..., 0]).resize((32, 32), Image.Resampling.NEAREST)
+        large.save(tmp_path / "data" / label / f"{number}.png")
+    code, out, err = run("update", *ORDER, "--data", "data", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["examples"] + document["after"]["examples"] == len(data["x"])
+    assert f"{len(data['x'])} images read: {len(data['x'])} resized to 8x8" in err

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from modhub.cli import printing
-from modhub.cli.data_options import class_names_option, labelled
+from modhub.cli.data_options import class_names_option, find_labelled
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, delta, json_option, number, numbers_option
@@ -241,7 +241,7 @@ def _found(spec: str, split: Split, classes: Sequence[str] | None, engine: Engin
     if large := streamed(spec, split, classes, free=free(), for_workers=engine != "local"):
         data = _Data(large.data, None, large.classes, large.name)
     else:
-        data = _in_memory(labelled(spec, split, classes))
+        data = _in_memory(find_labelled(spec, split, classes)(PictureReader()))
     return _Found(data.classes, lambda reader: data)
 
 

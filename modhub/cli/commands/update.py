@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.data_options import labelled
+from modhub.cli.data_options import find_labelled
 from modhub.cli.energy_options import metered, with_energy
+from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import Conflict, UsageError
+from modhub.ops.compose import compose
 from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
@@ -61,6 +63,7 @@ _STRATEGY = click.Choice(["auto", "tangle", "remove", "calibrate"])
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Images at a time."
 )
+@image_options
 @registry_option
 @cache_option
 @metered
@@ -73,15 +76,17 @@ def command(
     report: str | None,
     name: str | None,
     out: Path | None,
+    pictures: ImageOptions,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Adapt modules to classes that their origin never saw, by a few labelled images; the better is kept.
 
     REF is a whole model or one class. DATA is an .npz file with x (images, rows, columns, channels), y and classes, or
-    a folder with one folder of images a class; it has 4 images or more of every class of REF and of the modules
-    against which it is updated. Some of them fit and choose, the others report. Models that are new to each other are
-    updated together when both are named as REF, and both again with --against; --out then gets a folder for each.
+    a folder with one folder of images of any size a class; it has 4 images or more of every class of REF and of the
+    modules against which it is updated. Some of them fit and choose, the others report. Models that are new to each
+    other are updated together when both are named as REF, and both again with --against; --out then gets a folder for
+    each.
 
     \b
     tangle     marks nodes again, with the new classes in the place of the origin's others
@@ -93,8 +98,13 @@ def command(
     if out is not None:
         _check_out(out)
     with ProgressLine("reading data") as progress:
-        images = labelled(data, split)
-        other = None if report is None else labelled(report, "test")
+        found = find_labelled(data, split)
+        reporting = None if report is None else find_labelled(report, "test")
+        reader = pictures.reader(None)
+        if any(is_folder(spec) for spec in (data, report) if spec is not None):
+            reader = pictures.reader(compose(refs, registry=options["registry"], cache=options["cache"]).plan.contract)
+        images = found(reader)
+        other = None if reporting is None else reporting(reader)
         progress.doing(f"updating {refs[0]}{' ...' if len(refs) > 1 else ''}")
         load_engine()
         # Imports keras, after load_engine has silenced it and after what can be refused without.
@@ -102,8 +112,10 @@ def command(
 
         made = update(list(refs), against=list(against), data=images, report=other, **options)
         written = [] if out is None or not made.changed else _save(made, name, out)
+    print_account(reader)
     if as_json:
-        printing.document(with_energy(made.to_dict() | {"out": [str(folder) for folder in written]}))
+        document = {"out": [str(folder) for folder in written], "pictures": reader.to_dict()}
+        printing.document(with_energy(made.to_dict() | document))
     else:
         _print(made, out, written)
 
