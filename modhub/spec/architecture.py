@@ -92,7 +92,7 @@ def _computed_shapes(architecture: Architecture) -> dict[str, Shape]:
     built: dict[str, tuple[dict[str, Shape], int]] = {}
     for call in architecture.calls:
         if call.id in shapes:
-            raise _broken(call.id, "stands twice")
+            raise _broken(call.id, "occurs twice")
         if call.layer not in architecture.layers or call.layer == HEAD:
             raise _broken(call.id, f"names the unknown layer {shown(call.layer)}")
         missing = [source for source in call.inputs if source not in shapes]

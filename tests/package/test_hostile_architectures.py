@@ -161,8 +161,8 @@ REFUSED = {
     "a cycle": (call(0, inputs=["hidden:0"]), "'stem:0' reads 'hidden:0', which is not computed before it"),
     "a tensor that is not computed": (call(0, inputs=["nothing"]), "'stem:0' reads 'nothing', which is not computed"),
     "a layer that is not there": (call(0, layer="nobody"), "'stem:0' names the unknown layer 'nobody'"),
-    "a call twice": (call(1, id="stem:0"), "'stem:0' stands twice"),
-    "a call named as the image": (call(0, id="input"), "'input' stands twice"),
+    "a call twice": (call(1, id="stem:0"), "'stem:0' occurs twice"),
+    "a call named as the image": (call(0, id="input"), "'input' occurs twice"),
     "two inputs for a convolution": (call(0, inputs=["input", "input"]), "'stem:0' reads 2 tensors, but conv2d takes"),
     "features that are not computed": (
         field("features", "nothing"),
