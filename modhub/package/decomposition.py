@@ -136,8 +136,11 @@ def trunk_fingerprint(architecture: Architecture, weights: str, contract: InputC
     return sha256(canonical_json(value))
 
 
-def origin_from(manifest: Manifest, read_blob: ReadBlob) -> Origin:
-    """The origin of a release, sharing its weights with every other of the same; read only where none has them."""
+def origin_from(manifest: Manifest, read_blob: ReadBlob, *, always: bool = False) -> Origin:
+    """The origin of a release, sharing its weights with every other of the same; read only where none has them.
+
+    ``always`` reads and decodes them even so.
+    """
     content = manifest.content
     record = content.origin
     if tuple(record.architecture.input_shape) != content.contract.shape:
@@ -148,7 +151,9 @@ def origin_from(manifest: Manifest, read_blob: ReadBlob) -> Origin:
         )
     wanted = wanted_weights(record.architecture, len(record.classes))
     weights = shared_weights(
-        record.weights, lambda: decode_weights(_decoded(manifest, record.weights, read_blob, wanted), wanted)
+        record.weights,
+        lambda: decode_weights(_decoded(manifest, record.weights, read_blob, wanted), wanted),
+        always=always,
     )
     check_arrays(weights, wanted, "weights")
     return Origin(
@@ -191,9 +196,9 @@ def modules_from(
 
 
 def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition:
-    """The whole decomposition behind a manifest."""
+    """The whole decomposition behind a manifest; every blob is read, since what does not decode is never published."""
     content = manifest.content
-    modules = modules_from(manifest, read_blob)
+    modules = modules_from(manifest, read_blob, origin=origin_from(manifest, read_blob, always=True))
     return Decomposition(
         origin=modules[0].origin,
         modules=tuple(modules),

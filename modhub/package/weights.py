@@ -25,13 +25,14 @@ _held: WeakValueDictionary[str, _Held] = WeakValueDictionary()
 _lock = Lock()
 
 
-def shared_weights(digest: str, decode: Callable[[], Weights]) -> Weights:
+def shared_weights(digest: str, decode: Callable[[], Weights], *, always: bool = False) -> Weights:
     """The weights whose decoded bytes have this digest: those in memory, else what ``decode`` gives of verified bytes.
 
     ``decode`` runs once however many modules ask one after the other; of two threads at once one result is kept.
+    ``always`` runs it even so, where it is these very bytes that have to be right.
     """
     found = _held.get(digest)
-    if found is not None:
+    if found is not None and not always:
         return found
     made = _Held(decode())
     for array in made.values():

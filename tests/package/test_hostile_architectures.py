@@ -333,6 +333,8 @@ def test_shapes_of_is_what_the_weights_blob_must_hold():
 
 
 def test_a_blob_may_not_lie_about_its_size_in_the_table(tmp_path):
+    """Also while other modules in this process have the very weights that it should hold."""
+    held = modhub.load(quadrant_modules().save(tmp_path / "held.modules"))
     folder = tmp_path / "net.modules"
     quadrant_modules().save(folder)
     manifest = quadrant_modules().package.manifest.model_dump(mode="json")
@@ -348,3 +350,6 @@ def test_a_blob_may_not_lie_about_its_size_in_the_table(tmp_path):
     (folder / "manifest.json").write_bytes(canonical_json(manifest))
     with pytest.raises(IntegrityError, match="its frame does not hold the 1 bytes promised"):
         modhub.load(folder)
+    with pytest.raises(IntegrityError, match="its frame does not hold the 1 bytes promised"):
+        modhub.publish(folder, version="1.0.0", registry=str(tmp_path / "registry"))
+    assert held.modules

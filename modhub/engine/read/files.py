@@ -1,6 +1,6 @@
 """Keras files of the user's own: read to be decomposed, and written for others to load.
 
-What can be seen in a file without keras is looked at first, so that a wrong path or a custom layer is reported in a moment
+What can be seen in a file without keras is looked at first, so that a wrong path or a custom layer is reported at once
 and not after seconds of import. A file with code of its own in it is never run.
 """
 
@@ -71,7 +71,7 @@ def check_model_file(path: str | Path) -> None:
         raise UnsupportedModel(
             f"{path} has layers of its own code: {plain(', '.join(foreign))}.",
             kind="unsupported-layer",
-            hint="modhub reads files of Keras's standard layers; build and train it with those, or decompose the model in Python.",
+            hint="files of Keras's standard layers are read; decompose others in Python, where they are loaded.",
             layers=foreign,
         )
 

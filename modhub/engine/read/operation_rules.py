@@ -1,6 +1,6 @@
 """How operations on tensors are read: ``x / 127.5 - 1``, ``x + y``, ``keras.ops.relu(x)``, ``x[..., ::-1]`` and kin.
 
-Keras records them as operations of their own beside layers. They are recognised by the names of their classes, which are
+Keras records them as operations of their own beside layers. They are known by the names of their classes, which are
 private to Keras but have been the same since its version 3.0; a name that is not here is refused, never guessed.
 """
 
