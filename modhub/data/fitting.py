@@ -26,8 +26,7 @@ class Fitting:
     """``fit`` with the images wanted: height, width, channels, colour order and value range of ``contract``.
 
     ``background`` is what transparent pictures are composed on, a colour as Pillow names it (``white``, ``#808080``).
-    Raises UsageError, kinds ``bad-fit`` and ``bad-background``, and Incompatible, kind ``no-adapter``, for channels
-    that are neither grey nor colour.
+    Raises UsageError, kinds ``bad-fit`` and ``bad-background``.
     """
 
     fit: Fit = "none"
@@ -46,13 +45,6 @@ class Fitting:
                 kind="bad-fit",
                 hint='give the contract of a classifier, such as composite.plan.contract, or fit="none".',
             )
-        if not is_grey_or_colour(self.contract):
-            raise Incompatible(
-                f"pictures are grey or RGB, and the modules take {size_text(self.contract)} {self.contract.colour}.",
-                kind="no-adapter",
-                hint="give the images as an .npz file with x.",
-                wanted=list(self.contract.shape),
-            )
 
     def background_colour(self) -> tuple[int, int, int]:
         """Red, green and blue, 0 to 255."""
@@ -64,19 +56,21 @@ class Fitting:
         """The pixels (height, width, channels) of an opened picture called ``what``, and what was done to get them.
 
         uint8, or float32 where the contract's value range is not 0..255. Raises InvalidData for what cannot be
-        converted, with ``none`` also for several frames, transparency and other modes than grey and RGB.
+        converted, with ``none`` also for several frames, transparency and other modes than grey and RGB; Incompatible,
+        kind ``no-adapter``, where the contract's channels are neither grey nor colour.
         """
         from modhub.data.fitted import exact_picture, fitted_picture
 
         if self.fit == "none" or self.contract is None:
             return exact_picture(image, what)
+        _check_channels(self.contract)
         return fitted_picture(image, what, self.fit, self.contract, self.background)
 
     def array(self, images: Images) -> tuple[Images, list[str]]:
         """Raw images (N, H, W, C) of another size or colour resampled as pictures are, and what was done.
 
         Values keep their range, and images that fit are given back as they are. Raises InvalidData, kind
-        ``wrong-shape``, for floats and for channels that no picture has.
+        ``wrong-shape``, for floats and for channels that no picture has, and Incompatible as ``picture`` does.
         """
         contract = self.contract
         if self.fit == "none" or contract is None or images.shape[1:] == contract.shape:
@@ -90,6 +84,17 @@ class Fitting:
                 got=list(images.shape[1:]),
                 wanted=list(contract.shape),
             )
+        _check_channels(contract)
         from modhub.data.fitted import fitted_array
 
         return fitted_array(images, self.fit, contract, self.background)
+
+
+def _check_channels(contract: InputContract) -> None:
+    if not is_grey_or_colour(contract):
+        raise Incompatible(
+            f"pictures are grey or RGB, and the modules take {size_text(contract)} {contract.colour}.",
+            kind="no-adapter",
+            hint="give the images as an .npz file with x, in the size and channels that the modules take.",
+            wanted=list(contract.shape),
+        )

@@ -82,5 +82,12 @@ def test_what_cannot_be_is_refused() -> None:
         Fitting("resize")
     with pytest.raises(UsageError, match="'nothing', which is no opaque colour"):
         Fitting("resize", contract(4, 4), "nothing")
-    with pytest.raises(Incompatible, match="the modules take 4x4x2 other"):
-        Fitting("resize", contract(4, 4, 2))
+
+
+def test_channels_that_no_picture_has_come_as_arrays_that_fit() -> None:
+    two = Fitting("resize", contract(4, 4, 2))
+    images = np.zeros((1, 4, 4, 2), np.uint8)
+    assert two.array(images)[0] is images
+    for refused in (lambda: two.array(images[:, 1:]), lambda: two.picture(Image.new("RGB", (4, 4)), "it")):
+        with pytest.raises(Incompatible, match="the modules take 4x4x2 other"):
+            refused()
