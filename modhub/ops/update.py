@@ -35,7 +35,7 @@ from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.ops.compose import Composable, Ref, listed
-from modhub.package.decomposition import Decomposition, with_digests
+from modhub.package.decomposition import Decomposition, decomposition_here, with_digests
 from modhub.package.module import Module
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import DecomposeOptions, Derivation
@@ -132,11 +132,10 @@ class _Given:
     def classes(self, parts: Composable | Iterable[Composable], backend: InstalledBackend) -> list[tuple[str, Module]]:
         flat: list[Ref | Module | Composite] = []
         for part in listed(parts):
-            if isinstance(part, Decomposition):
-                self.sources[part.origin.fingerprint] = part
-                flat += part.modules
-            else:
-                flat.append(part)
+            source = part if isinstance(part, Decomposition) else decomposition_here(part)
+            if source is not None:
+                self.sources[source.origin.fingerprint] = source
+            flat += part.modules if isinstance(part, Decomposition) else [part]
         return parts_of(flat, backend)[0]
 
 

@@ -22,12 +22,13 @@ from modhub.package.codec import (
     wanted_module,
     wanted_weights,
 )
-from modhub.package.folder import Package, save_package
+from modhub.package.folder import Package, load_blob, load_manifest, save_package
 from modhub.package.module import Module, Origin
 from modhub.package.report import Report
 from modhub.package.weights import shared_weights
 from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.folder_refs import folder_ref
 from modhub.spec.manifest import (
     Content,
     Dataset,
@@ -207,6 +208,15 @@ def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition
         sites=content.sites,
         provenance=manifest.provenance,
     )
+
+
+def decomposition_here(part: object) -> Decomposition | None:
+    """The whole decomposition in the folder that ``part`` names; None for what is no ref of a folder. Raises as
+    ``folder_ref`` does, NotFound, IntegrityError, Incompatible."""
+    found = folder_ref(part) if isinstance(part, str) else None
+    if found is None:
+        return None
+    return decomposition_from(load_manifest(found.folder), lambda _, record: load_blob(found.folder, record))
 
 
 def _decoded(manifest: Manifest, digest: str, read_blob: ReadBlob, wanted: Expected) -> bytes:

@@ -142,3 +142,15 @@ def test_pictures_of_any_size_are_fitted(run, tmp_path):
     document = json.loads(out)
     assert document["examples"] + document["after"]["examples"] == len(data["x"])
     assert f"{len(data['x'])} images read: {len(data['x'])} resized to 8x8" in err
+
+
+def test_a_folder_of_modules_is_updated_before_it_is_published(run, tmp_path, monkeypatch):
+    data = save_all(tmp_path / "data.npz", 20)
+    monkeypatch.setenv("MODHUB_REGISTRY", str(tmp_path / "none"))
+    quadrant_modules().save(tmp_path / "q.modules")
+    bar_modules().save(tmp_path / "b.modules")
+    order = ("q.modules", "--against", "b.modules:horizontal", "--strategy", "calibrate", "--data", data)
+    code, out, err = run("update", *order, "--out", "more.modules")
+    assert code == 0, err
+    assert "saved more.modules" in out
+    assert [module.name for module in modhub.load("more.modules").modules] == list(quadrants().classes)
