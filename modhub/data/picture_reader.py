@@ -150,7 +150,8 @@ def different_images(what: object, first: str, image: NDArray[Any], second: str,
         f"the images in {what} differ: {first} is {_size(image)}, {second} is {_size(other)} "
         "(height x width x channels).",
         kind="mixed-images",
-        hint='bring all images to one size and colour mode, as --fit resize (fit="resize") does.',
+        hint="bring all images to one size and colour mode; predict, evaluate, explain, decompose and update do so "
+        "with --fit resize.",
         files=[first, second],
     )
 

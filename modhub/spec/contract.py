@@ -136,7 +136,7 @@ def check_images(images: Any, contract: InputContract, *, what: str = "the image
         raise InvalidData(
             f"{what} are {'x'.join(map(str, shape[1:]))}; the modules take {size_text(contract)}.",
             kind="wrong-shape",
-            hint='bring them to that size: fit="resize" (--fit resize) does.',
+            hint='bring them to that size; predict, evaluate and explain do so with fit="resize" (--fit resize).',
             got=list(shape[1:]),
             wanted=list(contract.shape),
         )
