@@ -13,12 +13,15 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from modhub.data.fitting import Fitting
 from modhub.data.images import load_data
 from modhub.data.large import streamed
+from modhub.data.picture_reader import PictureReader
 from modhub.data.shards import are_shards, find_shards, labelled_shards, open_shards, source_of
 from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData, UsageError
 from modhub.package.folder import load_package, save_package
+from modhub.spec.contract import contract_of
 from modhub.storage.urls import open_store
 from tests.package.test_folder import package
 
@@ -173,3 +176,26 @@ def test_heic_without_its_library_names_the_extra(pets: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "HEIC needs a library that is not installed. Hint: pip install 'modhub[heic]'" in done.stderr
+
+
+def test_what_is_read_in_batches_is_fitted_and_accounted_for_as_the_rest(pets: Path) -> None:
+    for number in range(70):
+        PICTURE.resize((8 + number, 9)).save(pets / "dog" / f"more {number}.png")
+    (pets / "dog" / "bad.png").write_bytes(b"bad")
+    (pets / "cat" / "notes.txt").write_text("none")
+    contract = contract_of(np.zeros((1, 8, 8, 3), np.uint8), rescale=1.0, mean=None, std=None)
+    readers = [PictureReader(Fitting("crop", contract), strict=False) for _ in range(2)]
+    whole = load_data(pets, reader=readers[0])
+    large = streamed(str(pets), "train", None, free=1, for_workers=False, reader=readers[1])
+    assert large is not None
+    source = source_of(large.data, None, large.classes)
+    assert np.array_equal(source.images[:], whole.x)
+    assert np.array_equal(source.labels, whole.y)
+    assert readers[0].to_dict() == readers[1].to_dict()
+    assert [each.name for each in readers[1].skipped] == ["dog/bad.png"]
+    assert readers[1].left_out == ["cat/notes.txt"]
+    assert readers[1].summary() == (
+        "72 images read: 70 cropped to 8x8, 1 skipped, 1 left out as no images (cat/notes.txt)"
+    )
+    with pytest.raises(InvalidData, match=r"bad\.png cannot be read"):
+        load_data(pets, reader=PictureReader(Fitting("crop", contract)))
