@@ -277,13 +277,12 @@ def test_weights_that_are_not_finite_are_named():
 
 def test_a_model_of_one_output():
     layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="relu")]
-    price = keras.Sequential([*layers, keras.layers.Dense(1, name="price")])
-    message = refusal(UnsupportedModel, model=price, classes=["one"])
-    assert "the head 'price' has one output without a sigmoid: that is a regression, not a classifier." in message
-    pair = keras.Sequential([*layers, keras.layers.Dense(1, activation="sigmoid")])
-    message = refusal(InvalidData, model=pair, classes=["one"])
-    assert "2 output(s) and 1 class name(s) were given; a decomposition needs at least two classes." in message
-    assert "Hint: name both classes of a two-class model." in message
+    # One output, with a sigmoid or before one, is the pair of logits 0 and z.
+    for activation in (None, "sigmoid"):
+        pair = keras.Sequential([*layers, keras.layers.Dense(1, activation=activation)])
+        message = refusal(InvalidData, model=pair, classes=["one"])
+        assert "2 output(s) and 1 class name(s) were given; a decomposition needs at least two classes." in message
+        assert "Hint: name both classes of a two-class model." in message
 
 
 def test_a_path_instead_of_a_model():
