@@ -92,6 +92,22 @@ def test_weights_alone_are_no_model(tmp_path: Path) -> None:
     assert "model.save" in str(error.hint)
 
 
+def test_a_lambda_of_a_function_of_kerass_own_is_not_run_either(tmp_path: Path) -> None:
+    """HDF5 files name functions, of which Keras gives its own; reading the layer would call them."""
+    path = tmp_path / "net.h5"
+    keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            keras.layers.Lambda(keras.activations.relu, name="named"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    ).save(path)
+    error = refused(path)
+    assert error.data["layers"] == ["named"]
+    assert "named (Lambda)" in error.message
+
+
 def test_a_lambda_is_named_and_not_run(tmp_path: Path) -> None:
     path = saved(tmp_path, keras.layers.Lambda(lambda x: x * 2))
     error = refused(path)

@@ -99,6 +99,14 @@ def load_model(path: str | Path) -> KerasModel:
             hint=_HOW_TO_SAVE,
             path=str(path),
         )
+    # Reading calls what a Lambda holds, and what a file names is never to be called.
+    if named := [layer.name for layer in model._flatten_layers() if isinstance(layer, keras.layers.Lambda)]:
+        raise UnsupportedModel(
+            f"{path} has layers of its own code: {plain(', '.join(named))} (Lambda).",
+            kind="unsupported-layer",
+            hint="files of Keras's standard layers are read; decompose others in Python, where they are loaded.",
+            layers=named,
+        )
     return cast(KerasModel, model)
 
 
