@@ -105,7 +105,15 @@ def test_a_lambda_of_a_function_of_kerass_own_is_not_run_either(tmp_path: Path) 
     ).save(path)
     error = refused(path)
     assert error.data["layers"] == ["named"]
-    assert "named (Lambda)" in error.message
+    assert "layers of its own code: named." in error.message
+
+
+def test_a_layer_of_ones_own_in_hdf5_is_named(tmp_path: Path) -> None:
+    """Although its class is registered in this process, where reading would call it."""
+    path = tmp_path / "net.h5"
+    layers = [Swish(name="mine"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    keras.Sequential([keras.Input((4, 4, 1)), *layers]).save(path)
+    assert refused(path).data["layers"] == ["mine"]
 
 
 def test_a_lambda_is_named_and_not_run(tmp_path: Path) -> None:

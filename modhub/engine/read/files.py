@@ -99,15 +99,22 @@ def load_model(path: str | Path) -> KerasModel:
             hint=_HOW_TO_SAVE,
             path=str(path),
         )
-    # Reading calls what a Lambda holds, and what a file names is never to be called.
-    if named := [layer.name for layer in model._flatten_layers() if isinstance(layer, keras.layers.Lambda)]:
+    # Reading calls layers that are no plain ones of Keras', and what a file names is never to be called.
+    if named := [layer.name for layer in model._flatten_layers() if not _is_plain(layer)]:
         raise UnsupportedModel(
-            f"{path} has layers of its own code: {plain(', '.join(named))} (Lambda).",
+            f"{path} has layers of its own code: {plain(', '.join(named))}.",
             kind="unsupported-layer",
             hint="files of Keras's standard layers are read; decompose others in Python, where they are loaded.",
             layers=named,
         )
     return cast(KerasModel, model)
+
+
+def _is_plain(layer: Any) -> bool:
+    """Whether a layer is one of Keras' that holds no function: no Lambda, no wrapper of another library's module."""
+    module, name = type(layer).__module__, type(layer).__name__
+    own = module.startswith(("keras.src.layers.", "keras.src.models.", "keras.src.applications."))
+    return own and name != "Lambda"
 
 
 def check_place(path: str | Path) -> None:
