@@ -71,6 +71,10 @@ MAX_DISPLAY_NAME_CHARS: Final = 500
 MAX_LAYER_NAME_CHARS: Final = 500
 #: Characters of the reason given for a yank, a takedown or a revocation.
 MAX_REASON_CHARS: Final = 1_000
+#: Characters of a licence, an SPDX expression.
+MAX_LICENSE_CHARS: Final = 500
+#: Licences in an allow-list.
+MAX_ALLOWED_LICENSES: Final = 1_000
 #: Characters of a whole name as typed, ``namespace/model:class@range``.
 MAX_REF_CHARS: Final = 3 * MAX_NAME_CHARS + MAX_DISPLAY_NAME_CHARS
 #: Output classes of one network.

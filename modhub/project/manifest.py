@@ -21,6 +21,9 @@
     classes = ["cat", "apple"]
     modules = ["me/two:cat", "me/two:apple"]
 
+    [licenses]
+    allow = ["MIT", "Apache-2.0"]       # what `modhub licenses` and `modhub audit` let pass
+
 Pure: bytes in, ``ProjectFile`` out, or an error that names line and field. Invariants of one that was read: labels are
 distinct and printable; every module's name can be parsed and has a class; short names lead in no circle; verifying
 stages name classes of the project. Edits are in ``edits``.
@@ -38,7 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 from modhub.composition.recipe import Recipe, Stage, check_distinct, check_label, check_stage
 from modhub.errors import Conflict, InvalidRef, ModhubError, UsageError, did_you_mean, plain, shown
 from modhub.installation.lockfile import SettingsTable, Url
-from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_EXTENT
+from modhub.limits import MAX_ALLOWED_LICENSES, MAX_DISPLAY_NAME_CHARS, MAX_EXTENT
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import Request, check_name, parse
 from modhub.spec.schema import DisplayName
@@ -61,6 +64,8 @@ _WANTED: Final = {
     "classes": 'a table of classes, such as cat = "cifar10/r56:cat@^1"',
     "verify": "a list of tables [[verify]], each with classes and modules",
     "modules": 'a list of modules, such as ["me/two:cat", "me/two:dog"]',
+    "licenses": 'a table with allow, a list of licences such as ["MIT", "Apache-2.0"]',
+    "allow": 'a list of licences, such as ["MIT", "Apache-2.0"]',
 }
 _WANTED_CLASSES: Final = 'a list of classes, such as ["cat", "dog"]'
 
@@ -99,6 +104,12 @@ class VerifyTable(_Table):
         return self.model_copy(update={"classes": tuple(find_class(name, known) or name for name in self.classes)})
 
 
+class LicensesTable(_Table):
+    """``[licenses]``. ``allow``: SPDX names of the licences under which modules may be; without it all may."""
+
+    allow: Annotated[tuple[StrictStr, ...], Field(max_length=MAX_ALLOWED_LICENSES)] | None = None
+
+
 class ProjectFile(_Table):
     """A project file. ``models`` are short names with what they stand for, ``classes`` labels with their modules."""
 
@@ -106,6 +117,7 @@ class ProjectFile(_Table):
     models: Mapping[str, StrictStr] = {}
     classes: Mapping[str, StrictStr] = {}
     verify: tuple[VerifyTable, ...] = ()
+    licenses: LicensesTable = LicensesTable()
 
     def expanded(self, ref: str) -> Request:
         """A name with the project's short names written out. The range nearest to what was typed counts.
@@ -150,6 +162,7 @@ class ProjectFile(_Table):
             models=self.models if models is None else models,
             classes=dict(recipe.classes),
             verify=tuple(VerifyTable(classes=classes, modules=modules) for classes, modules in recipe.named_stages()),
+            licenses=self.licenses,
         )
 
     @cached_property
@@ -203,6 +216,7 @@ def _unknown_keys(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, .
     """Each key that no project file has: the table it is in, itself, and those that there are."""
     tables: list[tuple[tuple[str | int, ...], Any, type[BaseModel]]] = [((), value, ProjectFile)]
     tables.append((("project",), value.get("project"), ProjectTable))
+    tables.append((("licenses",), value.get("licenses"), LicensesTable))
     stages = value.get("verify")
     if isinstance(stages, list):
         tables += [(("verify", number), stage, VerifyTable) for number, stage in enumerate(stages)]

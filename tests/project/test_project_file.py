@@ -91,7 +91,7 @@ FAULTS = [
     (HEAD + 'dtypes = "float32"\n', 3, "there is no 'dtypes' in [project]", "did you mean dtype?"),
     (HEAD + 'registries = "x"\n', 3, "project.registries is 'x'", '["./modules"]'),
     (HEAD + 'registry = "x"\n', 3, "there is no 'registry' in [project]", "did you mean registries?"),
-    (HEAD + '[clases]\ncat = "a:b"\n', 3, "there is no 'clases'", "did you mean classes?"),
+    (HEAD + '[clases]\ncat = "a:b"\n', 3, "there is no 'clases'", "did you mean classes"),
     (
         HEAD + "[[verify]]\nclasses = []\nmodule = []\n",
         5,
@@ -293,3 +293,14 @@ def test_digits_in_keys_texts_and_comments_are_no_numbers():
     text = f'# {digits}\n[project]\nname = "{digits}"\n[classes]\n{digits} = "me/net:cat"\n'
     text += f'x-{digits} = "me/net:dog" # {digits}\n'
     assert list(read_project(text.encode()).classes) == [digits, f"x-{digits}"]
+
+
+def test_a_list_of_licences_is_read_and_changes_nothing_of_what_is_locked():
+    file = read_project(WHOLE.encode() + b'\n[licenses]\nallow = ["MIT", "Apache-2.0"]\n')
+    plain = read_project(WHOLE.encode())
+    assert file.licenses.allow == ("MIT", "Apache-2.0")
+    assert plain.licenses.allow is None
+    assert file.digest == plain.digest
+    assert file.changed(file.recipe).licenses == file.licenses
+    with pytest.raises(UsageError, match=r"line 4: licenses\.allow is 'MIT'.*a list of licences"):
+        read_project(b'[project]\nname = "pets"\n[licenses]\nallow = "MIT"\n')
