@@ -154,8 +154,9 @@ def test_class_names_in_any_script_get_a_slug():
             "x has the shape (120, 3, 8, 8), which looks like N x channels x height x width; channels come last here.",
         ),
         (DATA.x[0], "y has 120 labels for 8 images."),
-        (DATA.x[:, :, 0, 0], "x has the shape (120, 8); images are N x height x width x channels, at least one."),
-        (DATA.x[:0], "x has the shape (0, 8, 8, 1); images are N x height x width x channels, at least one."),
+        (DATA.x[:, 0, 0, 0], "x has the shape (120,); images are N x height x width x channels, at least one;"),
+        (DATA.x[:, :, 0, 0], "the images are 8, but the model takes 8x8x1."),
+        (DATA.x[:0], "x has the shape (0, 8, 8, 1); images are N x height x width x channels, at least one;"),
         (
             changed(DATA.x.astype(np.float32), (7, 3, 3, 0), np.nan),
             "x has NaN or infinite values in 1 of 120 images, first in image 7. Hint: drop those images or repair",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +14,12 @@ from modhub.errors import InvalidData, UsageError
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
 
+_WANTED: Final = "images are N x height x width x channels, at least one; rows of numbers are N x values"
+
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Raw images (N, H, W, C) uint8 or float32, and labels int64 (N,) that index the classes."""
+    """Raw images (N, H, W, C), or rows (N, values), uint8 or float32, and labels int64 (N,) that index the classes."""
 
     images: Images
     labels: NDArray[np.int64]
@@ -32,34 +34,38 @@ def check_labelled(x: ArrayLike, y: object, classes: Sequence[str], *, what: str
 def as_images(x: ArrayLike, *, what: str = "x") -> Images:
     """``x`` as raw images (N, H, W, C), uint8 or float32; (N, H, W) becomes grey, other floats become float32.
 
+    Rows of numbers (N, values) stay rows, and whole numbers in them become float32 too. What a network takes of
+    (N, steps, channels) has its last axis of length 1 taken away again by ``rows.with_shape``.
     ``what`` names the array in messages. Raises InvalidData for another shape or dtype, no image, NaN or infinity.
     """
     array = _array(x, what)
+    if array.ndim == 2 and array.dtype.kind in "iub" and array.dtype != np.uint8:
+        array = array.astype(np.float32)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise InvalidData(
             f"{what} has the dtype {array.dtype}; images are uint8 or float32.",
             kind="wrong-dtype",
-            hint="convert it, for example with x.astype('uint8') where its values are 0 to 255.",
+            hint="convert it, for example with x.astype('uint8') where its values are 0 to 255, else 'float32'.",
             dtype=str(array.dtype),
         )
     shape = array.shape
     if array.ndim == 3:
         array = array[..., np.newaxis]
-    if array.ndim == 4 and shape[0] == 0:
+    if array.ndim in (2, 4) and shape[0] == 0:
         raise InvalidData(
-            f"{what} has the shape {shape}; images are N x height x width x channels, at least one.",
+            f"{what} has the shape {shape}; {_WANTED}.",
             kind="no-images",
             hint="give at least one image.",
             shape=list(shape),
         )
-    if array.ndim != 4 or 0 in shape:
+    if array.ndim not in (2, 4) or 0 in shape:
         raise InvalidData(
-            f"{what} has the shape {shape}; images are N x height x width x channels, at least one.",
+            f"{what} has the shape {shape}; {_WANTED}.",
             kind="wrong-shape",
             hint="a single image needs a first axis: x[None].",
             shape=list(shape),
         )
-    if array.ndim == len(shape) and shape[1] in (1, 3) and shape[3] not in (1, 2, 3, 4):
+    if array.ndim == len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 2, 3, 4):
         raise InvalidData(
             f"{what} has the shape {shape}, which looks like N x channels x height x width; channels come last here.",
             kind="wrong-shape",
@@ -70,7 +76,7 @@ def as_images(x: ArrayLike, *, what: str = "x") -> Images:
         return array
     with np.errstate(over="ignore"):
         floats = array.astype(np.float32, copy=False)
-    finite = np.isfinite(floats).all(axis=(1, 2, 3))
+    finite = np.isfinite(floats).all(axis=tuple(range(1, floats.ndim)))
     if not finite.all():
         first = int(np.argmin(finite))
         raise InvalidData(

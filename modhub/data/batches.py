@@ -60,8 +60,7 @@ def spool_batches(batches: Any, classes: Sequence[str], *, what: str = "", steps
             hint="an iterator that was used up gives nothing more; make a new one.",
         )
     count = sum(map(len, labels))
-    height, width, channels = first.shape[1:]
-    images = RawRows(file, 0, (count, height, width, channels), first.dtype)
+    images = RawRows(file, 0, (count, *first.shape[1:]), first.dtype)
     joined = np.concatenate(labels)
     return Source(images, joined, (Piece(0, images),), data_fingerprint(images, joined, classes))
 

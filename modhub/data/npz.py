@@ -154,7 +154,7 @@ def read_small(url: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 def read_rows(url: str) -> RawRows:
-    """The images ``x`` of an .npz, (N, H, W, C) or (N, H, W), uint8 or floats. Raises as ``read_small`` does."""
+    """The images ``x`` of an .npz, (N, H, W, C), (N, H, W), or rows (N, values). Raises as ``read_small`` does."""
     with _opened(url) as (file, archive):
         if "x.npy" not in archive.namelist():
             raise InvalidData(f"{url} has no 'x'.", kind="missing-key", hint=_HINT, url=url)
@@ -176,7 +176,7 @@ def _array_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[An
     return read(member)
 
 
-def _header(member: IO[bytes], url: str) -> tuple[tuple[int, int, int, int], np.dtype[Any]]:
+def _header(member: IO[bytes], url: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     shape, fortran, dtype = _array_header(member)
     # One image of that shape and dtype is refused for the same reasons as all would be.
     sample = as_images(np.zeros((min(1, shape[0]) if shape else 1, *shape[1:]), dtype), what=f"x in {url}")
@@ -187,8 +187,7 @@ def _header(member: IO[bytes], url: str) -> tuple[tuple[int, int, int, int], np.
             hint="save np.ascontiguousarray(x).",
             url=url,
         )
-    height, width, channels = sample.shape[1:]
-    return (shape[0], height, width, channels), dtype
+    return (shape[0], *sample.shape[1:]), dtype
 
 
 def is_local(files: Any) -> bool:

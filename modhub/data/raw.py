@@ -20,16 +20,16 @@ from modhub.errors import StorageError
 
 
 class RawRows:
-    """Images (N, H, W, C) that begin at byte ``offset`` of ``file``, stored as ``stored`` has it, in C order.
+    """Images (N, H, W, C), or rows (N, values), that begin at byte ``offset`` of ``file``, in C order.
 
-    ``file`` has to be a real one and is closed with the last reference to it. Given out are uint8 or float32.
+    ``stored`` is their dtype there. ``file`` has to be a real one and is closed with the last reference to it. Given out are uint8 or float32.
     """
 
-    def __init__(self, file: IO[bytes], offset: int, shape: tuple[int, int, int, int], stored: np.dtype[Any]) -> None:
+    def __init__(self, file: IO[bytes], offset: int, shape: tuple[int, ...], stored: np.dtype[Any]) -> None:
         self._file = file
         self._offset = offset
         self._stored = stored
-        self.shape: tuple[int, ...] = shape
+        self.shape = shape
         self.dtype: np.dtype[Any] = np.dtype(np.uint8) if stored == np.uint8 else np.dtype(np.float32)
         self._row = prod(shape[1:]) * stored.itemsize
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ CHUNK_BYTES = 16 * 2**20
 
 
 class ImageRows(Protocol):
-    """Raw images (N, height, width, channels), uint8 or finite float32, as an array has them."""
+    """Raw images (N, height, width, channels), or other arrays behind one axis, uint8 or finite float32."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -62,6 +62,41 @@ class Source:
     labels: NDArray[np.int64]
     pieces: tuple[Piece, ...]
     fingerprint: str
+
+    def with_shape(self, shape: Sequence[int | None]) -> Source:
+        """The same for a network that takes ``shape``, see ``with_shape``."""
+        pieces = tuple(Piece(piece.start, with_shape(piece.images, shape)) for piece in self.pieces)
+        return replace(self, images=with_shape(self.images, shape), pieces=pieces)
+
+
+class Reshaped:
+    """Images whose axes behind the first are seen in another shape of as many values."""
+
+    def __init__(self, images: ImageRows, shape: tuple[int, ...]) -> None:
+        self._images = images
+        self.shape = (len(images), *shape)
+        self.dtype = images.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Any:
+        found = self._images[rows]
+        return found.reshape(len(found), *self.shape[1:])
+
+    def min(self) -> Any:
+        return self._images.min()
+
+    def max(self) -> Any:
+        return self._images.max()
+
+
+def with_shape(images: ImageRows, shape: Sequence[int | None]) -> ImageRows:
+    """Images without the channel that ``as_images`` gives to (N, A, B), where a network takes ``shape`` (A, B)."""
+    have = tuple(images.shape[1:])
+    if len(shape) != 2 or len(have) != 3 or have[2] != 1:
+        return images
+    return images.reshape(images.shape[:3]) if isinstance(images, np.ndarray) else Reshaped(images, have[:2])
 
 
 class RowSlice:

@@ -1,4 +1,4 @@
-"""Images without labels, for predicting: files, folders and all below them, patterns, and ``.npz`` files with ``x``."""
+"""Images without labels, for predicting: files, folders and all below them, patterns; ``.npz``, ``.npy``, ``.csv``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from modhub.data.given import Fit
 from modhub.data.npz import read_arrays
 from modhub.data.picture_reader import PictureReader, different_images
 from modhub.data.pictures import IMAGE_SUFFIXES, is_picture, pictures_below
+from modhub.data.tables import is_table, read_table
 from modhub.errors import InvalidData, NotFound
 from modhub.spec.manifest import InputContract
 from modhub.spec.places import is_file, is_folder, is_there
@@ -38,7 +39,7 @@ class FoundImages:
 
 
 def find_images(sources: Sequence[str | Path], listed: Iterable[str] = ()) -> FoundImages:
-    """The files that ``sources`` name: images, ``.npz`` files, folders with all below them, patterns (``**`` too).
+    """The files that ``sources`` name: images, files of arrays, folders with all below them, patterns (``**`` too).
 
     A path that is there means itself, whatever characters are in it. ``listed`` are further paths, of which a missing
     one is no error yet. Of one source the names are relative to it, of several as they were given. Raises NotFound when
@@ -59,7 +60,7 @@ def find_images(sources: Sequence[str | Path], listed: Iterable[str] = ()) -> Fo
                 pictures, rest = pictures_below(path)
                 files += [(file, str(file.relative_to(path) if short else file)) for file in pictures]
                 others += [str(file.relative_to(path) if short else file) for file in rest]
-            elif str(path) != str(source) and not (is_picture(path) or path.suffix.lower() == ".npz"):
+            elif str(path) != str(source) and not (is_picture(path) or _holds_arrays(path)):
                 others.append(str(path))
             elif is_there(path):
                 files.append((path, path.name if short else str(path)))
@@ -81,7 +82,7 @@ def _matches(source: str | Path) -> list[Path]:
 
 
 def read_images(found: FoundImages, reader: PictureReader) -> tuple[Images, tuple[str, ...]]:
-    """All images (N, height, width, channels), uint8 or float32, and N names; ``x[0]`` and so on in an ``.npz``.
+    """All images (N, height, width, channels), uint8 or float32, and N names; ``x[0]`` and so on in files of arrays.
 
     Raises InvalidData for images of different sizes, and as ``reader`` does.
     """
@@ -91,8 +92,8 @@ def read_images(found: FoundImages, reader: PictureReader) -> tuple[Images, tupl
     parts: list[Images] = []
     names: list[str] = []
     for file, name in found.files:
-        if file.suffix.lower() == ".npz" and is_file(file):
-            part = reader.array(as_images(read_arrays(file, required=("x",))["x"], what=f"x in {file}"))
+        if _holds_arrays(file) and is_file(file):
+            part = reader.array(_arrays(file))
             prefix = "" if len(found.files) == 1 else f"{name} "
             called = [f"{prefix}x[{i}]" for i in range(len(part))]
         else:
@@ -110,6 +111,16 @@ def read_images(found: FoundImages, reader: PictureReader) -> tuple[Images, tupl
     return images, tuple(names)
 
 
+def _holds_arrays(file: Path) -> bool:
+    return file.suffix.lower() == ".npz" or is_table(file)
+
+
+def _arrays(file: Path) -> Images:
+    if is_table(file):
+        return read_table(file)
+    return as_images(read_arrays(file, required=("x",))["x"], what=f"x in {file}")
+
+
 def load_images(
     path: str | Path | Sequence[str | Path],
     *,
@@ -117,7 +128,9 @@ def load_images(
     contract: InputContract | None = None,
     background: str = "white",
 ) -> tuple[Images, tuple[str, ...]]:
-    """Images without labels: image files, folders of images with all below them, patterns, ``.npz`` files with ``x``.
+    """Images without labels: image files, folders of images with all below them, patterns; files of arrays.
+
+    Files of arrays are ``.npz`` with ``x``, ``.npy``, and ``.csv`` of numbers with or without a header.
 
     ``fit`` brings pictures of any size and mode to the size, channels and value range of ``contract``, such as
     ``composite.plan.contract``: ``resize`` stretches, ``crop`` keeps the middle, ``letterbox`` keeps all and fills up
@@ -132,5 +145,5 @@ def _nothing_at(source: str | Path) -> NotFound:
     return NotFound(
         f"no images at {str(source)!r}.",
         kind="data-not-found",
-        hint="give an image file, a folder of images, a pattern, or an .npz file with x.",
+        hint="give an image file, a folder of images, a pattern, an .npz file with x, or a .npy or .csv of numbers.",
     )

@@ -87,7 +87,7 @@ def test_given_classes_must_name_every_class_with_an_image(save_npz: Save, pixel
         ({"classes": None}, "has no 'classes'"),
         ({"x": np.zeros((6, 4, 5, 3), np.int64)}, "dtype int64; images are uint8 or float32"),
         ({"x": np.zeros((6, 4, 5, 3), bool)}, "dtype bool"),
-        ({"x": np.zeros((6, 20), np.uint8)}, "shape (6, 20); images are N x height x width x channels"),
+        ({"x": np.zeros(6, np.uint8)}, "shape (6,); images are N x height x width x channels"),
         ({"x": np.zeros((0, 4, 5, 3), np.uint8)}, "shape (0, 4, 5, 3)"),
         ({"x": np.zeros((6, 3, 32, 32), np.uint8)}, "channels come last here. Hint: use x.transpose(0, 2, 3, 1)"),
         ({"x": np.where(np.arange(6) == 4, np.nan, 0.5).reshape(6, 1, 1, 1)}, "in 1 of 6 images, first in image 4"),

@@ -126,7 +126,7 @@ WRONG = [
     (damaged, "bad-file", "{1} cannot be read: "),
     (lambda folder, x, y: np.savez(folder / "part-1.npz", x=x), "missing-key", "{1} has no 'y'."),
     (lambda folder, x, y: np.savez(folder / "part-1.npz", y=y), "missing-key", "{1} has no 'x'."),
-    (lambda folder, x, y: np.savez(folder / "part-1.npz", x=x[0, 0], y=y), "wrong-shape", "x in {1} has the shape"),
+    (lambda folder, x, y: np.savez(folder / "part-1.npz", x=x[0, 0, 0], y=y), "wrong-shape", "x in {1} has the shape"),
     (lambda folder, x, y: np.savez(folder / "part-1.npz", x=x.T, y=y), "bad-file", "x in {1} is stored in Fortran"),
     (
         lambda folder, x, y: np.savez(folder / "part-1.npz", x=x.astype(object), y=y),

@@ -37,7 +37,10 @@ def trained_contract(
     ``(x * rescale - mean) / std`` is what it takes. Raises InvalidData, kind ``wrong-shape``, for images of another
     size, and UsageError for a rescale, mean or std that cannot be.
     """
-    if any(extent not in (None, actual) for extent, actual in zip(input_shape, images.shape[1:], strict=True)):
+    shape = images.shape[1:]
+    if len(shape) != len(input_shape) or any(
+        extent not in (None, actual) for extent, actual in zip(input_shape, shape, strict=True)
+    ):
         raise InvalidData(
             f"the images are {'x'.join(map(str, images.shape[1:]))}, "
             f"but the model takes {'x'.join('any' if extent is None else str(extent) for extent in input_shape)}.",
