@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Decompose, publish, install and compose every classifier of the installed ``keras.applications``.
 
-    python benchmarks/applications.py [NAME ...] [--size 96] [--out FOLDER]
+    python benchmarks/applications.py [NAME ...] [--size 96] [--again] [--out FOLDER]
 
-Each network runs in a process of its own, with random weights and the statistics of its images; only its head is
-fitted, by least squares on the images, so that it tells ten classes of random images apart. Reported are the layers
-that were rewritten, sites and nodes, seconds of processor time to decompose against one ``predict`` of the same images,
-the largest memory of the process, stored bytes against those of the weights, and the largest difference between the
-composed margins and the channelled logits of the network itself on inputs that the module observed, relative to the
-largest margin.
+Each network runs in a process of its own; what ``applications.json`` in the folder holds already of the same size and
+the same Keras is not measured again unless ``--again`` is given, so a run that was stopped goes on where it was.
+Weights are random with a seed, as Keras draws them, and normalisations have the statistics of the images, as after
+training; only the head is fitted, by least squares on the images, so that it tells ten classes of random images apart.
+Reported are the layers that were rewritten, sites and nodes, seconds of processor time to decompose against one warm
+``predict`` of the same images, the largest memory of the process until the end and until it had predicted, stored bytes
+against those of the weights, and the largest difference between the composed margins and the channelled logits of the
+network itself on inputs that the module observed, relative to the largest margin.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,58 +49,85 @@ def measure(name: str, size: int) -> dict[str, Any]:
 
     import modhub
     from modhub.decomposition.sampling import draw
-    from modhub.engine.read.reader import read_model
 
+    keras.utils.set_random_seed(0)
     model = _model(name, size)
     shape = tuple(model.input_shape[1:])
-    random = np.random.default_rng(0)
     labels = np.repeat(np.arange(CLASSES), EACH)
-    images = _images(random, labels, shape)
-    scaled = images.astype("float32") / 255
-    _take_statistics(model, scaled)
-    _fit_head(model, scaled, labels)
-    classes = [f"class {k}" for k in range(CLASSES)]
-
-    model.predict(scaled, batch_size=EACH * CLASSES, verbose=0)
-    started = time.process_time()
-    logits = model.predict(scaled, batch_size=EACH * CLASSES, verbose=0)
-    predicting = time.process_time() - started
+    images = _images(np.random.default_rng(0), labels, shape)
+    logits, predicting = _trained(model, images.astype("float32") / 255, labels)
+    read = _read(model)
+    before = _peak_mib()
     started = time.process_time()
     decomposition = modhub.decompose(
-        model, images, labels, classes=classes, name=f"apps/{name.lower()}", rescale=1 / 255, backtrack="none"
+        model,
+        images,
+        labels,
+        classes=[f"class {k}" for k in range(CLASSES)],
+        name=f"apps/{name.lower()}",
+        rescale=1 / 255,
+        backtrack="none",
     )
     decomposing = time.process_time() - started
+    # A module promises its network's answers on what it observed: its class, and some of each other class.
+    sample = draw(labels, CLASSES, decomposition.options.samples_per_class, decomposition.options.seed)
+    sites = decomposition.sites
+    # What has done its work leaves the memory, as it would between two commands.
+    del model
+    keras.backend.clear_session()
     with tempfile.TemporaryDirectory() as folder:
         registry, cache = f"{folder}/registry", f"{folder}/cache"
         release = modhub.publish(decomposition, version="1.0.0", registry=registry)
+        del decomposition
         composite = modhub.compose(f"apps/{name.lower()}", registry=registry, cache=cache)
         margins = composite.predict(images).margins
     others = (logits.sum(axis=1, keepdims=True) - logits) / (CLASSES - 1)
-    # A module promises its network's answers on what it observed: its class, and some of each other class.
-    sample = draw(labels, CLASSES, decomposition.options.samples_per_class, decomposition.options.seed)
     seen = np.zeros(margins.shape, bool)
     for k in range(CLASSES):
         seen[np.concatenate([sample.indices[k], sample.unconcerned(k)]), k] = True
-    difference = float(np.abs(margins - (logits - others))[seen].max() / np.abs(margins).max())
-    reading = read_model(model)
-    weights = 4 * sum(value.size for value in reading.weights.values())
-    sites = decomposition.sites
     return {
         "name": name,
         "input": "x".join(map(str, shape)),
-        "layers": len(reading.architecture.calls),
-        "lowered": len(reading.lowered),
+        **read,
         "sites": len(sites),
         "nodes": int(sum(np.prod(site.shape) for site in sites)),
         "predicting": predicting,
         "decomposing": decomposing,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "predicted_peak_mib": before,
+        "peak_mib": _peak_mib(),
         "bytes": release.size,
-        "bytes_share": release.size / weights,
-        "difference": difference,
+        "bytes_share": release.size / read["weight_bytes"],
+        "difference": float(np.abs(margins - (logits - others))[seen].max() / np.abs(margins).max()),
         "right": float((np.argmax(margins, axis=1) == labels).mean()),
         "keras": keras.__version__,
+        "size": size,
     }
+
+
+def _trained(model: Any, images: Any, labels: Any) -> tuple[Any, float]:
+    """Make a classifier of the images of the random network; its logits, and processor seconds of a warm predict."""
+    _take_statistics(model, images)
+    _fit_head(model, images, labels)
+    model.predict(images, batch_size=len(images), verbose=0)
+    started = time.process_time()
+    logits = model.predict(images, batch_size=len(images), verbose=0)
+    return logits, time.process_time() - started
+
+
+def _read(model: Any) -> dict[str, int]:
+    """What the reader says of the network, without keeping its weights."""
+    from modhub.engine.read.reader import read_model
+
+    reading = read_model(model)
+    return {
+        "layers": len(reading.architecture.calls),
+        "lowered": len(reading.lowered),
+        "weight_bytes": 4 * sum(value.size for value in reading.weights.values()),
+    }
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _images(random: Any, labels: Any, shape: tuple[int, ...]) -> Any:
@@ -151,44 +181,69 @@ def main() -> None:
     arguments = common.parser(__doc__ or "", needs_data=False)
     arguments.add_argument("names", nargs="*")
     arguments.add_argument("--size", type=int, default=96)
+    arguments.add_argument("--again", action="store_true", help="measure also what was measured before")
     arguments.add_argument("--one", action="store_true", help="measure in this process, and print JSON")
     options = arguments.parse_args()
     if options.one:
         print(json.dumps(measure(options.names[0], options.size)))
         return
-    rows = []
+    rows = kept(options.out)
     for name in options.names or names():
-        command = [sys.executable, __file__, name, "--one", "--size", str(options.size)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = done.stdout.strip().splitlines()
-        if done.returncode or not lines:
-            reason = (done.stderr.strip().splitlines() or ["no output"])[-1][:300]
-            rows.append({"name": name, "refused": reason})
-            print(f"{name}: {reason}", flush=True)
-            continue
-        rows.append(json.loads(lines[-1]))
-        print(table(rows[-1:]).splitlines()[-1], flush=True)
-    common.keep(options.out, "applications", {"rows": rows, "size": options.size})
-    print(table(rows))
+        if options.again or not is_measured(rows.get(name), options.size):
+            rows[name] = measured_apart(name, options.size)
+            common.keep(options.out, "applications", {"rows": [rows[name] for name in sorted(rows)]})
+            print(table([rows[name]]).splitlines()[-1], flush=True)
+    print(table([rows[name] for name in sorted(rows)]))
+
+
+def kept(out: Path) -> dict[str, dict[str, Any]]:
+    """What was measured before, by name."""
+    path = out / "applications.json"
+    return {row["name"]: row for row in json.loads(path.read_text())["figures"]["rows"]} if path.exists() else {}
+
+
+def is_measured(row: dict[str, Any] | None, size: int) -> bool:
+    """Whether a row is of this size and of the installed Keras, and no refusal."""
+    return row is not None and row.get("size") == size and row.get("keras") == version("keras")
+
+
+def measured_apart(name: str, size: int) -> dict[str, Any]:
+    """``measure`` in a process of its own; a row that says why not when that fails."""
+    command = [sys.executable, __file__, name, "--one", "--size", str(size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        reason = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1][:300]
+        return {"name": name, "refused": reason}
+    return dict(json.loads(lines[-1]))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    lines = [
-        "| network | input | layers | rewritten | sites | nodes | decompose / predict | peak MiB | bytes / weights | "
-        "largest difference |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        if "refused" in row:
-            lines.append(f"| {row['name']} | refused: {row['refused']} | | | | | | | | |")
-            continue
-        lines.append(
-            f"| {row['name']} | {row['input']} | {row['layers']} | {row['lowered']} | {row['sites']} | "
-            f"{row['nodes']:,} | {row['decomposing']:.1f} s / {row['predicting']:.1f} s | {row['peak_mib']:.0f} | "
-            f"{row['bytes_share']:.2f} | {row['difference']:.1e} |"
-        )
-    return "\n".join(lines)
+    headers = (
+        "network", "input", "layers", "rewritten", "sites", "nodes", "decompose / predict", "peak MiB",
+        "of it predicting", "stored MB", "bytes / weights", "largest difference",
+    )  # fmt: skip
+    return common.markdown(headers, (_cells(row) for row in rows))
+
+
+def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
+    if "refused" in row:
+        return (row["name"], f"refused: {row['refused']}", *[""] * 10)
+    return (
+        row["name"],
+        row["input"],
+        row["layers"],
+        row["lowered"],
+        row["sites"],
+        f"{row['nodes']:,}",
+        f"{row['decomposing']:.1f} s / {row['predicting']:.1f} s",
+        f"{row['peak_mib']:.0f}",
+        f"{row['predicted_peak_mib']:.0f}",
+        f"{row['bytes'] / 1e6:.1f}",
+        f"{row['bytes_share']:.2f}",
+        f"{row['difference']:.1e}",
+    )
 
 
 if __name__ == "__main__":
