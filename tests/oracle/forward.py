@@ -22,15 +22,20 @@ def forward(
     weights: Mapping[str, np.ndarray],
     image: np.ndarray,
     masks: Mapping[str, np.ndarray] | None = None,
+    instead: Mapping[str, np.ndarray] | None = None,
 ) -> Values:
     """The output of every call for one image (rows, columns, channels), by call id; ``input`` is the image.
 
-    ``masks`` are multiplied onto the outputs of the calls they name, after the layer's own activation.
+    ``masks`` are multiplied onto the outputs of the calls they name, after the layer's own activation. What ``instead``
+    names is not computed but taken from there, before any mask.
     """
     values: Values = {INPUT: np.array(image, dtype=np.float64)}
     for call in architecture.calls:
         layer = architecture.layers[call.layer]
-        output = apply_layer(layer, call.layer, weights, [values[source] for source in call.inputs])
+        if instead is not None and call.id in instead:
+            output = instead[call.id].copy()
+        else:
+            output = apply_layer(layer, call.layer, weights, [values[source] for source in call.inputs])
         if masks is not None and call.id in masks:
             for position in np.ndindex(output.shape):
                 if not masks[call.id][position]:

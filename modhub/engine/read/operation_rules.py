@@ -287,7 +287,6 @@ RULES: Final[Mapping[str, ReadingRule]] = {
     "Square": _square,
     "Power": _power,
     "Absolute": lambda build, call: leaky(build, call, call.inputs[0], -1.0),
-    "Abs": lambda build, call: leaky(build, call, call.inputs[0], -1.0),
     "Maximum": _limit,
     "Clip": _clip,
     "ReLU": relu_layer,
@@ -303,7 +302,6 @@ RULES: Final[Mapping[str, ReadingRule]] = {
     "Celu": _of_default("celu", "alpha", 1.0),
     "Softplus": _function("softplus"),
     "Softsign": _function("softsign"),
-    "Mish": _function("mish"),
     "Exp": _function("exponential"),
     "LogSigmoid": _function("log_sigmoid"),
     "HardSigmoid": _function("hard_sigmoid"),
@@ -314,7 +312,6 @@ RULES: Final[Mapping[str, ReadingRule]] = {
     **WEIGHT_RULES,
     "Concatenate": _concatenate,
     "Reshape": _reshape,
-    "Ravel": _to_known_shape,
     "Squeeze": _to_known_shape,
     "ExpandDims": _to_known_shape,
     "Transpose": _transpose,
@@ -327,7 +324,6 @@ RULES: Final[Mapping[str, ReadingRule]] = {
     "Flip": _flip,
     "Stack": _stack,
     "Cast": _identity,
-    "Identity": _identity,
     "StopGradient": _identity,
 }
 
