@@ -23,7 +23,8 @@ def test_every_value_is_short() -> None:
     decomposition = quadrant_modules()
     composite = modhub.compose(decomposition)
     classes = tuple(f"class {n}" for n in range(1000))
-    many = Prediction(classes, np.eye(1000, dtype=np.float32), np.zeros(1000), np.ones(1000))
+    margins = np.eye(1000, dtype=np.float32)
+    many = Prediction(classes, margins, margins, np.zeros(1000), np.ones(1000), 1.0)
     longest = replace(decomposition.modules[0], name="n" * 500)
     data = ImageData(np.zeros((2000, 4, 4, 3), np.uint8), np.zeros(2000, np.int64), classes, "d", tuple(classes * 2))
     values = [data, decomposition, longest, *composite.modules, composite, composite.plan, many]

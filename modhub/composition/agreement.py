@@ -41,5 +41,5 @@ class Agreement:
 def agreement_of(found: Prediction, exact: Prediction) -> Agreement:
     """What two predictions of one composite for the same images have in common."""
     equal = int((found.indices == exact.indices).sum())
-    difference = np.abs(found.said - exact.said)
+    difference = np.abs(found.module_margins - exact.module_margins)
     return Agreement(len(found), equal, float(difference.max()) if difference.size else 0.0)

@@ -47,15 +47,19 @@ class Firing:
 
 @dataclass(frozen=True)
 class Said:
-    """What one module said. ``margin`` is its own, ``final`` what the vote counted: a stage may have changed it."""
+    """What one module said, and what the vote made of it; all as in ``Prediction``.
+
+    ``margin`` and ``probability`` are the vote's; ``module_margin``, ``module_score`` and ``positive`` are its own.
+    """
 
     label: str
     ref: str
     origin: str
     margin: float
-    final: float
+    probability: float
+    module_margin: float
+    module_score: float
     threshold: float
-    score: float
     positive: bool
     firings: tuple[Firing, ...]
 
@@ -122,8 +126,8 @@ class Explanation:
     verdict: Verdict
 
     def ranked(self) -> list[Said]:
-        """The modules, largest final margin first."""
-        return sorted(self.modules, key=lambda said: -said.final)
+        """The modules, largest margin in the vote first."""
+        return sorted(self.modules, key=lambda said: -said.margin)
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain values."""
@@ -146,12 +150,13 @@ def explanation_of(plan: Plan, margins: NDArray[np.float32], firings: Sequence[t
             label,
             module.ref,
             module.origin.name + (f"@{module.version}" if module.version else ""),
-            float(own[0, column]),
-            float(prediction.margins[0, column]),
-            module.threshold,
-            float(prediction.scores[0, column]),
-            bool(prediction.positive[0, column]),
-            firings[column],
+            margin=float(prediction.margins[0, column]),
+            probability=float(prediction.probabilities[0, column]),
+            module_margin=float(own[0, column]),
+            module_score=float(prediction.module_scores[0, column]),
+            threshold=module.threshold,
+            positive=bool(prediction.positive[0, column]),
+            firings=firings[column],
         )
         for column, (label, module) in enumerate(zip(plan.labels, plan.modules, strict=True))
     )

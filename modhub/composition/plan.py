@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,15 @@ class Plan:
             way_of(self.settings.mode, [self.recognisers[position] for position in group]) for group in self.groups()
         )
 
+    @cached_property
+    def temperature(self) -> float:
+        """What margins are divided by before the softmax that makes probabilities of them: the mean over the origins.
+
+        At ``k / (k - 1)`` the margins of all k classes of an origin have the softmax of its own logits.
+        """
+        counts = {module.origin.fingerprint: len(module.origin.classes) for module in self.modules}
+        return fmean(count / (count - 1) for count in counts.values())
+
     @property
     def is_exact(self) -> bool:
         """Whether every module answers as it does alone, to float32's rounding."""
@@ -124,10 +134,11 @@ class Plan:
         return Prediction(
             classes=self.labels,
             margins=decided(own, verifying, [stage.columns for stage in self.recipe.stages]),
+            module_margins=own,
             thresholds=np.array([module.threshold for module in self.modules]),
             scales=np.array([module.scale for module in self.modules]),
+            temperature=self.temperature,
             reject=self.settings.reject,
-            own_margins=own,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,46 +21,69 @@ NONE_OF_THESE = "none of these"
 class Prediction:
     """Answers for N images by k modules, columns in the order of ``classes``.
 
-    ``margins`` float32 (N, k), ``(w_c - w_uc) . h + (b_c - b_uc)``: the vote is their argmax, never that of a squashed
-    probability, which saturates and ties in float32. Where a verifier decided, its classes' margins changed places;
-    ``own_margins`` are what each module itself said. ``scores`` float32 (N, k) are calibrated probabilities of each
-    module alone, ``positive`` bool (N, k) whether its own margin exceeds its threshold.
+    Of the vote: ``margins`` float32 (N, k), whose argmax is the answer, and ``probabilities``, which rank alike. Of
+    each module by itself: ``module_margins`` float32 (N, k), ``(w_c - w_uc) . h + (b_c - b_uc)``, ``module_scores``,
+    and ``positive``. Margins differ from a module's own where a verifier decided: its classes' changed places.
 
     >>> import modhub
     >>> import numpy as np
     >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     >>> prediction = modhub.compose(["cifar10/r20:cat", "cifar10/r20:ship"]).predict(images)
-    >>> len(prediction), prediction.scores.shape, prediction.labels == [best for best, in prediction.top(1)]
-    (4, (4, 2), True)
+    >>> len(prediction), prediction.probabilities.shape, prediction.module_scores.shape
+    (4, (4, 2), (4, 2))
+    >>> prediction.labels == [prediction.classes[best] for best in prediction.probabilities.argmax(axis=1)]
+    True
     """
 
     classes: tuple[str, ...]
     margins: NDArray[np.float32]
+    module_margins: NDArray[np.float32]
     thresholds: NDArray[np.float64]
     scales: NDArray[np.float64]
+    temperature: float
     reject: bool = False
-    own_margins: NDArray[np.float32] | None = None
 
     @property
-    def said(self) -> NDArray[np.float32]:
-        """The margins that each module itself said, before any verifier decided; float32 (N, k)."""
-        return self.margins if self.own_margins is None else self.own_margins
+    def probabilities(self) -> NDArray[np.float32]:
+        """The vote's probability of each class, given that the image is of one of them: ``softmax(margins / T)``.
+
+        Float32 (N, k), rows sum to 1; T is ``temperature``. Their argmax is that of the margins, also where float32
+        cannot tell two classes apart: of those before the winner none has as much. It is the answer of every image that
+        is not rejected; of a rejected one it is the class that would have been.
+        """
+        z = self.margins.astype(np.float64) / self.temperature
+        shares = np.exp(z - z.max(axis=1, keepdims=True))
+        found = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+        winner = self.margins.argmax(axis=1)[:, None]
+        largest = np.take_along_axis(found, winner, axis=1)
+        is_tied = (np.arange(len(self.classes)) < winner) & (found >= largest)
+        return np.asarray(np.where(is_tied, np.nextafter(largest, np.float32(0)), found))
 
     @property
-    def positive(self) -> NDArray[np.bool_]:
-        return np.asarray(self.said > self.thresholds)
+    def module_scores(self) -> NDArray[np.float32]:
+        """Each module's own calibrated probability that the image is of its class, whatever the others say.
 
-    @property
-    def scores(self) -> NDArray[np.float32]:
-        z = self.scales * (self.said.astype(np.float64) - self.thresholds)
+        Float32 (N, k), ``sigmoid(scale * (module_margin - threshold))``. Rows do not sum to 1, and their argmax is not
+        the answer: take ``probabilities`` for that.
+        """
+        z = self.scales * (self.module_margins.astype(np.float64) - self.thresholds)
         # Written with tanh, because exp overflows for large negative arguments.
         return np.asarray((0.5 * (1 + np.tanh(z / 2))).astype(np.float32))
 
     @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Whether a module's own margin exceeds its threshold; bool (N, k)."""
+        return np.asarray(self.module_margins > self.thresholds)
+
+    @property
+    def rejected(self) -> NDArray[np.bool_]:
+        """Which images are answered "none of these": no module is positive, and rejecting is allowed; bool (N,)."""
+        return np.asarray(~self.positive.any(axis=1) & self.reject)
+
+    @property
     def indices(self) -> NDArray[np.int64]:
         """The winning column of every image, shape (N,); -1 for "none of these" when rejecting."""
-        best = self.margins.argmax(axis=1)
-        return np.where(self.positive.any(axis=1), best, -1) if self.reject else best
+        return np.where(self.rejected, -1, self.margins.argmax(axis=1))
 
     @property
     def labels(self) -> list[str]:

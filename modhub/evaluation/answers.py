@@ -19,9 +19,9 @@ class Answers:
     """Answers of a classifier of k classes for N images; columns in the order of ``classes``.
 
     ``ranking`` float (N, k) orders the classes, larger is better. ``winners`` int64 (N,) are the columns answered, -1
-    for "none of these". ``confidence`` float64 (N,), 0 to 1, is how sure the classifier is of its best class. Modules
-    say more, each for itself: ``positive`` bool (N, k), whether its margin exceeds its threshold, and ``scores``
-    float (N, k), its calibrated probability; both are None for a classifier that is not made of modules.
+    for "none of these". ``confidence`` float64 (N,), 0 to 1, is the probability that the classifier gives its best
+    class. Modules say more, each for itself: ``positive`` bool (N, k), whether its margin exceeds its threshold, and
+    ``module_scores`` float (N, k), its calibrated probability; both are None for a classifier without modules.
     """
 
     classes: tuple[str, ...]
@@ -29,20 +29,18 @@ class Answers:
     winners: NDArray[np.int64]
     confidence: NDArray[np.float64]
     positive: NDArray[np.bool_] | None = None
-    scores: NDArray[np.floating] | None = None
+    module_scores: NDArray[np.floating] | None = None
 
     @classmethod
     def of_modules(cls, prediction: Prediction) -> Answers:
-        """A composite's answers. Its confidence is the best module's own calibrated probability."""
-        scores = prediction.scores
-        best = prediction.margins.argmax(axis=1)
+        """A composite's answers. Its confidence is the vote's probability of the best class."""
         return cls(
             classes=prediction.classes,
             ranking=prediction.margins,
             winners=prediction.indices,
-            confidence=np.take_along_axis(scores, best[:, None], axis=1)[:, 0].astype(np.float64),
+            confidence=prediction.probabilities.max(axis=1).astype(np.float64),
             positive=prediction.positive,
-            scores=scores,
+            module_scores=prediction.module_scores,
         )
 
     @classmethod
@@ -63,7 +61,7 @@ class Answers:
             winners=self.winners[rows],
             confidence=self.confidence[rows],
             positive=None if self.positive is None else self.positive[rows],
-            scores=None if self.scores is None else self.scores[rows],
+            module_scores=None if self.module_scores is None else self.module_scores[rows],
         )
 
     def __len__(self) -> int:

@@ -247,7 +247,7 @@ def _class_rows(
         )
         for column, name in enumerate(answers.classes)
     ]
-    if modules is None or answers.positive is None or answers.scores is None:
+    if modules is None or answers.positive is None or answers.module_scores is None:
         return tuple(rows)
     own = own_shares(truth, answers.positive)
     own_recalls = resampling.shares(own.right, own.images, images)
@@ -258,7 +258,7 @@ def _class_rows(
             row,
             own_recall=own_recalls[column],
             own_precision=own_precisions[column],
-            own_ece=reliability(answers.scores[:, column], truth == column).error,
+            own_ece=reliability(answers.module_scores[:, column], truth == column).error,
             jaccard=modules[column].jaccard,
             kept=float(kept[column]),
         )

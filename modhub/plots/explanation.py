@@ -101,11 +101,11 @@ def _draw_image(axes: Any, image: NDArray[Any], contract: InputContract) -> None
 
 def _draw_margins(axes: Any, explanation: Explanation, shown: list[Said], rows: float) -> None:
     places = np.arange(len(shown))
-    margins = np.array([said.margin for said in shown])
+    margins = np.array([said.module_margin for said in shown])
     axes.barh(places, margins, height=0.72, color=[ACCENT if said.positive else SOFT for said in shown])
     thresholds = np.array([said.threshold for said in shown])
     axes.vlines(thresholds, places - 0.42, places + 0.42, color=INK, linewidth=1.2)
-    moved = [(said.final, place) for place, said in enumerate(shown) if said.final != said.margin]
+    moved = [(said.margin, place) for place, said in enumerate(shown) if said.margin != said.module_margin]
     if moved:
         axes.plot(*zip(*moved, strict=True), "D", color="white", markeredgecolor=INK, markersize=5)
     axes.axvline(0.0, color=FAINT, linewidth=0.8, zorder=0)

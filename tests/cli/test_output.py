@@ -167,8 +167,10 @@ def test_predict_ranks_by_margin(run: Run, workshop: Workshop) -> None:
     assert [row["image"] for row in document["images"]] == [f"x[{n}]" for n in range(60)]
     assert [row["label"] for row in document["images"]] == prediction.labels
     assert [[each["label"] for each in row["top"]] for row in document["images"]] == prediction.top(2)
-    best = [row["top"][0]["score"] for row in document["images"]]
-    np.testing.assert_allclose(best, prediction.scores.max(axis=1), atol=1e-5)
+    best = prediction.indices[:, None]
+    for name, values in (("probability", prediction.probabilities), ("module_score", prediction.module_scores)):
+        found = [[row["top"][0][name]] for row in document["images"]]
+        np.testing.assert_allclose(found, np.take_along_axis(values, best, axis=1), atol=1e-5)
     assert np.mean(np.array(origin.CLASSES)[y] == prediction.labels) > 0.9
 
 
@@ -179,7 +181,7 @@ def test_predict_may_reject(run: Run, workshop: Workshop, tmp_path: Path) -> Non
     arguments = ("predict", "me:cat", "--images", tmp_path / "dogs.npz", "--registry", workshop.registry)
     assert {line.split()[1] for line in run(*arguments).out.splitlines()[1:]} == {"cat"}
     rejecting = run(*arguments, "--reject").out.splitlines()
-    assert rejecting[0].split() == ["image", "answer", "label", "score"]
+    assert rejecting[0].split() == ["image", "answer", "label", "probability", "module", "score"]
     assert sum("none of these" in line for line in rejecting) >= 8
 
 

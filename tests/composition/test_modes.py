@@ -190,9 +190,9 @@ def test_a_plan_refuses_them_too():
 
 
 def prediction(margins, reject=False, thresholds=(0.0, 0.0), own=None):
-    said = None if own is None else np.array(own, np.float32)
     values = np.array(margins, np.float32).reshape(-1, 2)
-    return Prediction(("cat", "dog"), values, np.array(thresholds), np.ones(2), reject, said)
+    said = values if own is None else np.array(own, np.float32)
+    return Prediction(("cat", "dog"), values, said, np.array(thresholds), np.ones(2), 1.0, reject)
 
 
 def test_agreement_counts_labels_and_takes_the_largest_difference():

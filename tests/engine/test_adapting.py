@@ -95,7 +95,7 @@ def test_the_named_modules_decide_again():
     np.testing.assert_array_equal(after.indices[won], np.array([0, 3])[asked[won].argmax(axis=1)])
     assert (after.indices[won] != before.indices[won]).any()
     np.testing.assert_array_equal(after.positive, before.positive)
-    np.testing.assert_array_equal(after.scores, before.scores)
+    np.testing.assert_array_equal(after.module_scores, before.module_scores)
     assert checked.remove("top left").predict(images).margins.shape == (len(images), 3)
 
 
@@ -122,7 +122,7 @@ def test_a_matched_module_speaks_on_the_scale_of_the_one_it_replaces():
     after = quarters.swap("top left", new, match=True).predict(images)
     expected = new.scale / old.scale * (alone.margins[:, 0] - new.threshold) + old.threshold
     np.testing.assert_allclose(after.margins[:, 0], expected, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(after.scores[:, 0], alone.scores[:, 0], atol=1e-4)
+    np.testing.assert_allclose(after.module_scores[:, 0], alone.module_scores[:, 0], atol=1e-4)
     np.testing.assert_array_equal(after.positive[:, 0], alone.positive[:, 0])
     assert np.abs(after.margins[:, 0] - alone.margins[:, 0]).max() > 0.1
     matched = quarters.swap("top left", new, match=True).modules[0]

@@ -70,10 +70,12 @@ def test_margins_are_those_of_the_prediction(mixed: Composite) -> None:
         explanation = explain(mixed, image)
         assert explanation.verdict.label == prediction.labels[row]
         said = explanation.modules
-        assert prediction.own_margins is not None
-        np.testing.assert_allclose([each.margin for each in said], prediction.own_margins[row], atol=1e-5, rtol=1e-5)
-        np.testing.assert_allclose([each.final for each in said], prediction.margins[row], atol=1e-5, rtol=1e-5)
-        np.testing.assert_allclose([each.score for each in said], prediction.scores[row], atol=1e-5, rtol=1e-4)
+        own = prediction.module_margins[row]
+        np.testing.assert_allclose([each.module_margin for each in said], own, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose([each.margin for each in said], prediction.margins[row], atol=1e-5, rtol=1e-5)
+        scores, shares = prediction.module_scores[row], prediction.probabilities[row]
+        np.testing.assert_allclose([each.module_score for each in said], scores, atol=1e-5, rtol=1e-4)
+        np.testing.assert_allclose([each.probability for each in said], shares, atol=1e-5, rtol=1e-4)
         assert [each.positive for each in said] == prediction.positive[row].tolist()
 
 
@@ -172,7 +174,7 @@ def test_stages_say_what_they_did() -> None:
         "between cat | wolf nothing was decided again, for dog had won",
         "between dog | wolf it was decided again: dog stays (me/judge:dog 6.00, me/judge:wolf 0.50)",
     ]
-    assert [(said.margin, said.final) for said in explanation.modules] == [(5, 4), (4, 5), (1, 1), (2, 2)]
+    assert [(said.module_margin, said.margin) for said in explanation.modules] == [(5, 4), (4, 5), (1, 1), (2, 2)]
     assert str(explanation.verdict).startswith("dog: the largest of 4 positive modules, margin 5.00, 1.00 above cat;")
     assert [said.label for said in explanation.ranked()] == ["dog", "cat", "wolf", "fox"]
 

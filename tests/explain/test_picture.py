@@ -67,7 +67,7 @@ def test_bars_are_sorted_and_at_most_fifteen(classes: int) -> None:
     what = explanation(classes)
     _, bars_, *_ = figure_of(what).axes
     widths = [patch.get_width() for patch in bars_.patches]
-    assert widths == sorted((said.margin for said in what.modules), reverse=True)[:MOST_CLASSES]
+    assert widths == sorted((said.module_margin for said in what.modules), reverse=True)[:MOST_CLASSES]
     best = what.ranked()[:MOST_CLASSES]
     assert [label.get_text() for label in bars_.get_yticklabels()] == [said.label for said in best]
     assert [patch.get_facecolor() for patch in bars_.patches] == [
@@ -145,7 +145,7 @@ def test_a_module_that_keeps_nothing_of_a_layer_leaves_it_white() -> None:
 def test_margins_that_a_stage_gave_out_are_marked() -> None:
     judges = tuple(module(f"me/judge:{name}") for name in ("one", "two", "three"))
     what = explanation(3, stages=[Stage((0, 1, 2), judges)])
-    assert any(said.final != said.margin for said in what.modules)
+    assert any(said.margin != said.module_margin for said in what.modules)
     _, bars_, *_ = figure_of(what).axes
     labels = [text.get_text() for text in bars_.get_legend().get_texts()]
     assert labels == ["positive", "not positive", "threshold", "as decided again"]
@@ -208,10 +208,20 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert err == ""
-    assert lines[0].split() == ["label", "module", "margin", "threshold", "score", "positive"]
+    assert lines[0].split() == [
+        "label",
+        "module",
+        "probability",
+        "module",
+        "margin",
+        "threshold",
+        "module",
+        "score",
+        "positive",
+    ]
     best = why.ranked()[0]
     assert lines[1].startswith(best.label)
-    assert f"{best.margin:.2f}" in lines[1]
+    assert f"{best.module_margin:.2f}" in lines[1]
     assert lines[1].endswith("yes") == best.positive
     assert lines[-2:] == [str(why.verdict), "saved why.png"]
     with Image.open("why.png") as picture:

@@ -88,7 +88,7 @@ class Other(InstalledBackend):
 def test_stages_change_answers_on_these_images(pets: Composite) -> None:
     """Else the tests below would prove nothing about them."""
     prediction = pets.predict(IMAGES)
-    assert (prediction.margins != prediction.own_margins).any()
+    assert (prediction.margins != prediction.module_margins).any()
 
 
 def test_keras_and_saved_model_without_modhub(pets: Composite, tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def evaluation(classes: int, *, names: tuple[str, ...] | None = None, modules: b
     margins = random.normal(size=(images, classes)).astype(np.float32)
     margins[np.arange(images), truth] += 2
     names = names or tuple(f"class {number}" for number in range(classes))
-    answers = Answers.of_modules(Prediction(names, margins, np.ones(classes), np.ones(classes), reject=classes == 3))
+    answers = Answers.of_modules(
+        Prediction(names, margins, margins, np.ones(classes), np.ones(classes), 1.0, reject=classes == 3)
+    )
     made = [
         module(
             f"{'cifar10/r56' if number < 0.8 * classes else 'cifar100/r20'}:class-{number}",

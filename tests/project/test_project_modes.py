@@ -279,7 +279,8 @@ def test_compose_checks_the_way_of_the_project(run: Run, shapes: Project, data: 
 def test_a_project_that_rejects_does_so_in_what_is_printed(run: Run, shapes: Project) -> None:
     says(shapes, "reject = true")
     assert run("compose").out.splitlines()[1].split() == ["label", "module", "threshold"]
-    assert run("predict", "--images", "d.npz").out.splitlines()[0].split() == ["image", "answer", "label", "score"]
+    titles = run("predict", "--images", "d.npz").out.splitlines()[0].split()
+    assert titles == ["image", "answer", "label", "probability", "module", "score"]
     assert run("predict", "--images", "d.npz", "--json").document["reject"] is True
 
 

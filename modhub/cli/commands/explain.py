@@ -53,10 +53,14 @@ def command(
     """Show what each module of a classifier says about one image, and how the vote went.
 
     IMAGE is an image file of any size, or an .npz with x. A REF is a name, or a folder that modhub decompose wrote:
-    net.modules:cat. Without a REF the classifier is that of the project in this folder or above. The largest margin
-    wins. A module is positive when its margin exceeds its own threshold; the score is its calibrated probability. The
-    picture shows the image, the margins, and the share of the kept nodes that fired in each layer, also of the whole
-    network's.
+    net.modules:cat. Without a REF the classifier is that of the project in this folder or above. The picture
+    shows the image, the margins, and the share of the kept nodes that fired in each layer, also of the whole network's.
+
+    \b
+    probability    the vote's, given that the image is of one of the classes: the largest wins
+    module margin  what the class's module says by itself; the module is positive above its
+                   threshold
+    module score   its margin as its own calibrated probability, whatever the others say
     """
     if out is not None:
         check_out(out)
@@ -85,16 +89,17 @@ def _print(explanation: Explanation) -> None:
         [
             Column("label", wraps=True),
             Column("module"),
-            *(Column(title, right=True) for title in ("margin", "threshold", "score")),
+            *(Column(title, right=True) for title in ("probability", "module margin", "threshold", "module score")),
             Column("positive"),
         ],
         [
             (
                 said.label,
                 said.ref,
-                f"{said.margin:.2f}",
+                f"{said.probability:.3f}",
+                f"{said.module_margin:.2f}",
                 f"{said.threshold:.2f}",
-                f"{said.score:.3f}",
+                f"{said.module_score:.3f}",
                 "yes" if said.positive else "",
             )
             for said in explanation.ranked()

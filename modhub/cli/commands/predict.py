@@ -72,8 +72,13 @@ def command(
     """Classify images with a classifier composed of REFs.
 
     A REF is a name, or a folder that modhub decompose wrote: net.modules:cat. Without a REF it is the classifier of the
-    project in this folder or above. The largest margin wins. A score is a module's own calibrated probability that the
-    image is of its class, whatever the others say, so the scores of one image need not add up to 1.
+    project in this folder or above.
+
+    \b
+    probability   the vote's, given that the image is of one of the classes: the largest wins
+    module score  what the class's module says by itself, whatever the others say: its
+                  calibrated probability of its class. These need not add up to 1, and the
+                  largest need not win.
 
     Pictures of any size, grey, transparent, of 16 bits, turned by EXIF or in CMYK are brought to what the classifier
     takes, and a line on stderr says what was done. One that cannot be read is named and skipped.
@@ -116,7 +121,12 @@ def _found(refs: Sequence[str], images: Sequence[str]) -> tuple[tuple[str, ...],
 
 def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
     """One dictionary an image: the answer, whether any module is positive, and the best classes."""
-    scores, margins, positive = prediction.scores, prediction.margins, prediction.positive
+    positive = prediction.positive
+    figures = {
+        "probability": prediction.probabilities,
+        "margin": prediction.margins,
+        "module_score": prediction.module_scores,
+    }
     column = {label: number for number, label in enumerate(prediction.classes)}
     return [
         {
@@ -124,11 +134,7 @@ def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict
             "label": label,
             "positive": bool(positive[row].any()),
             "top": [
-                {
-                    "label": best,
-                    "score": round(float(scores[row, column[best]]), 6),
-                    "margin": round(float(margins[row, column[best]]), 6),
-                }
+                {"label": best} | {name: round(float(values[row, column[best]]), 6) for name, values in figures.items()}
                 for best in ranked
             ],
         }
@@ -140,9 +146,14 @@ def _print(rows: list[dict[str, Any]], top: int, reject: bool) -> None:
     """The best classes of every image side by side; with ``reject`` the answer is in front of them."""
     columns = [Column("image"), *([Column("answer")] if reject else [])]
     for place in range(1, top + 1):
-        columns += [Column("label" if place == 1 else f"label {place}"), Column("score", right=True)]
+        columns += [Column("label" if place == 1 else f"label {place}")]
+        columns += [Column("probability", right=True), Column("module score", right=True)]
     cells = []
     for row in rows:
-        best = [text for each in row["top"] for text in (each["label"], f"{each['score']:.3f}")]
+        best = [
+            text
+            for each in row["top"]
+            for text in (each["label"], f"{each['probability']:.3f}", f"{each['module_score']:.3f}")
+        ]
         cells.append([row["image"], *([row["label"]] if reject else []), *best])
     printing.table(columns, cells)
