@@ -18,7 +18,24 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 #: What the test suite's own settings are called; all others are the user's.
 OURS = {"MODHUB_FUZZ_EXAMPLES", "MODHUB_FAULTS"}
 
+#: What runs on every backend of Keras': ``KERAS_BACKEND=jax pytest``. All else is tested on TensorFlow alone.
+ON_EVERY_BACKEND = {
+    "tests/decomposition/test_fixed_networks.py",
+    "tests/engine/test_compiled.py",
+    "tests/engine/test_fused.py",
+    "tests/engine/test_networks_without_relu.py",
+    "tests/engine/test_running.py",
+}
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the files that another backend than TensorFlow is not tested by; they need not even be imported."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    file = collection_path.relative_to(Path(__file__).parents[1]).as_posix()
+    is_left_out = backend != "tensorflow" and collection_path.suffix == ".py" and file not in ON_EVERY_BACKEND
+    return True if is_left_out else None
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ def load_dataset(name: str, split: Split) -> ImageData:
 
     Raises NotFound, saying how to use a local copy, when keras has none and cannot fetch one.
     """
-    import keras  # seconds, which an .npz or a folder need not pay
+    from modhub.engine.library import keras  # seconds, which an .npz or a folder need not pay
 
     loader = getattr(keras.datasets, name)
     try:

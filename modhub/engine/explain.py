@@ -7,12 +7,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from modhub.composition.adapters import Adapter
 from modhub.composition.explanation import Firing
 from modhub.composition.plan import Plan
+from modhub.engine.library import ops
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.compiled import compiled, to_numpy
 from modhub.engine.run.isolated import equal_masks

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data.arrays import Images
 from modhub.data.images import ImageData
+from modhub.engine.library import keras
 from modhub.engine.run.compiled import JIT_COMPILE
 
 #: What the network takes is the raw image times this.

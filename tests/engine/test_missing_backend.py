@@ -46,7 +46,7 @@ def test_a_backend_that_is_not_installed(backend: str, command: list[str]) -> No
     error = ran(command, KERAS_BACKEND=backend)
     assert error["error"] == "missing-backend"
     assert error["message"] == f"KERAS_BACKEND is '{backend}', but {backend} is not installed."
-    assert str(error["hint"]).startswith(f"pip install {backend}")
+    assert str(error["hint"]).startswith(f"pip install 'modhub[{backend}]'")
 
 
 def test_a_backend_that_there_is_not_and_one_that_keras_is_configured_with(tmp_path: Path) -> None:

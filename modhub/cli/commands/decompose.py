@@ -23,6 +23,7 @@ from modhub.data.large import streamed, streamed_files
 from modhub.data.picture_reader import PictureReader
 from modhub.data.shards import are_shards
 from modhub.decomposition.settings import EngineName
+from modhub.engine.keras_backend import require_keras_backend
 from modhub.engine.read.files import check_model_file, load_model
 from modhub.engine.read.inputs import picture_contract
 from modhub.engine.run.memory import free
@@ -150,6 +151,7 @@ def command(
     recall    share of the class's validation images that it wins
     prec.     share of what it wins that is of its class
     """
+    require_keras_backend()
     if dry_run:
         _print_reading(model, as_json)
         return

@@ -20,6 +20,7 @@ from modhub.cli.options import Command, json_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.demo.story import Step, run
+from modhub.engine.keras_backend import require_keras_backend
 from modhub.errors import Conflict
 from modhub.spec.places import is_folder, is_there
 from modhub.spec.text import percent
@@ -46,6 +47,7 @@ def command(keep: Path | None, as_json: bool) -> None:
     balanced  the same, every class counting equally
     origin    the network that the modules come from, on the same images
     """
+    require_keras_backend()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def emit(step: Step) -> None:

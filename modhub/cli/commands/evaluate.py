@@ -18,6 +18,7 @@ from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.composition.recipe import GivenSettings
+from modhub.engine.keras_backend import require_keras_backend
 from modhub.errors import UsageError
 from modhub.evaluation import evaluation as text
 from modhub.evaluation.intervals import Resampling
@@ -109,6 +110,7 @@ def command(
     precision     share of such answers that are right
     own           the same for the class's module alone, at its own threshold
     """
+    require_keras_backend()
     _check_plots(plots, force)
     with ProgressLine("reading data") as progress:
         found = find_labelled(data, split)

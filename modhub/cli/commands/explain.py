@@ -15,6 +15,7 @@ from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.data.unlabelled import find_images, read_images
+from modhub.engine.keras_backend import require_keras_backend
 from modhub.ops.explain import explained_by, one_image
 from modhub.plots.explanation import check_out, save_explanation
 
@@ -62,6 +63,7 @@ def command(
                    threshold
     module score   its margin as its own calibrated probability, whatever the others say
     """
+    require_keras_backend()
     if out is not None:
         check_out(out)
     found = find_images([image])

@@ -13,6 +13,7 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.engine.export.formats import FORMATS
+from modhub.engine.keras_backend import require_keras_backend
 from modhub.ops.export import check_export, export
 
 
@@ -61,6 +62,7 @@ def command(
     saved-model  FOLDER      TensorFlow, with a signature that gives margins and labels
     onnx         FILE.onnx   runs in onnxruntime; needs pip install 'modhub[onnx]'
     """
+    require_keras_backend()
     check_export(out, kind, force=force)
     with ProgressLine("finding modules") as progress:
         composite = composite_of_options(refs, shape, registry=registry, cache=cache)

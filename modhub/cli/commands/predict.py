@@ -20,6 +20,7 @@ from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.data.pictures import has_name_of_picture
 from modhub.data.unlabelled import FoundImages, find_images, read_images
+from modhub.engine.keras_backend import require_keras_backend
 from modhub.errors import UsageError
 from modhub.spec.contract import check_images
 from modhub.spec.places import is_file
@@ -83,6 +84,7 @@ def command(
     Pictures of any size, grey, transparent, of 16 bits, turned by EXIF or in CMYK are brought to what the classifier
     takes, and a line on stderr says what was done. One that cannot be read is named and skipped.
     """
+    require_keras_backend()
     refs, found = _found(refs, images)
     with ProgressLine("finding modules") as progress:
         composite = composite_of_options(refs, shape, registry=registry, cache=cache)

@@ -15,6 +15,7 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.engine.keras_backend import require_keras_backend
 from modhub.errors import Conflict, UsageError
 from modhub.ops.compose import compose
 from modhub.spec.places import is_file, is_folder, is_there
@@ -93,6 +94,7 @@ def command(
     remove     takes away nodes that new classes activate and the module's own does not
     calibrate  fits the modules' heads to the images, as near to the present ones as these allow
     """
+    require_keras_backend()
     if name is not None:
         parse_new_model_name(name)
     if out is not None:

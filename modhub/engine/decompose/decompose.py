@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -24,6 +25,7 @@ from modhub.engine.decompose.metrics import validated
 from modhub.engine.decompose.observe import Logits
 from modhub.engine.decompose.pipeline import DecomposedModules, decompose_observed
 from modhub.engine.decompose.probe import StepProgress
+from modhub.engine.library import keras
 from modhub.engine.read.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
 from modhub.engine.read.inputs import trained_contract
 from modhub.engine.read.reader import read_model
@@ -170,5 +172,13 @@ def provenance_now() -> Provenance:
         created=now.isoformat(),
         tool=f"modhub {installed_version('modhub')}",
         backend=backend,
-        versions={name: installed_version(name) for name in ("keras", "numpy", backend)},
+        versions={name: _version_of(name) for name in ("keras", "numpy", backend)},
     )
+
+
+def _version_of(library: str) -> str:
+    try:
+        return installed_version(library)
+    except PackageNotFoundError:
+        # Some are installed under another name, such as tensorflow-cpu.
+        return str(import_module(library).__version__)

@@ -17,14 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from typing import Any, Final
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from modhub.decomposition.activity import Activity
 from modhub.decomposition.sampling import Batches, Segment
 from modhub.decomposition.sites import Site
+from modhub.engine.library import keras, ops
 from modhub.engine.run.compiled import Function, compiled, fetched
 from modhub.engine.run.devices import has_accelerator
 from modhub.engine.run.network import Network, preprocess

@@ -86,7 +86,7 @@ def keras_bytes(model: keras.Model, description: Mapping[str, Any] | None = None
 
 def _name_operations(model: keras.Model) -> None:
     """Number what Keras named by counting all that this process ever built."""
-    import keras
+    from modhub.engine.library import keras
 
     # A Sequential has layers only.
     for number, operation in enumerate(getattr(model, "operations", model.layers)):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-
+from modhub.engine.keras_backend import install_line, is_installed
+from modhub.engine.library import keras
 from modhub.errors import UnsupportedModel
 
 
@@ -24,7 +24,7 @@ def traced(model: keras.Model) -> tuple[Any, Any]:
         raise UnsupportedModel(
             f"SavedModel and ONNX are written from TensorFlow's graph, but Keras runs on {keras.backend.backend()}.",
             kind="needs-tensorflow",
-            hint="set KERAS_BACKEND=tensorflow, or choose --format keras.",
+            hint=f"{_way_to_tensorflow()}, or choose --format keras.",
             backend=keras.backend.backend(),
         )
     import tensorflow as tf  # keras may run on another backend
@@ -36,6 +36,11 @@ def traced(model: keras.Model) -> tuple[Any, Any]:
         return tf.identity(plain(images, training=False), name="margins")
 
     return tf.function(margins, input_signature=[images], autograph=False), images
+
+
+def _way_to_tensorflow() -> str:
+    choose = "set KERAS_BACKEND=tensorflow"
+    return choose if is_installed("tensorflow") else f"{install_line('tensorflow')} and {choose}"
 
 
 def write_saved_model(model: keras.Model, classes: Sequence[str], folder: Path) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from modhub.composition.plan import Plan
+from modhub.engine.library import keras, ops
 from modhub.engine.run.adapters import through_layers
 from modhub.engine.run.isolated import equal_masks
 from modhub.engine.run.masks import on_all_sites, union_of

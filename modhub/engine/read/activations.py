@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, get_args
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.engine.library import keras
 from modhub.engine.read.builder import Builder, array, refuse
 from modhub.engine.read.graph import LayerCall
 from modhub.spec.layer_record import LayerRecord

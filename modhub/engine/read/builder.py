@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.engine.library import keras
 from modhub.engine.read.graph import LayerCall
 from modhub.errors import UnsupportedModel
 from modhub.spec.architecture import HEAD, INPUT, Call, output_shape

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.engine.library import keras
 from modhub.engine.run.isolated import MaskedNetwork
 from modhub.engine.run.network import Network, preprocess
 from modhub.errors import InvalidData, UnsupportedModel

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
-import keras
-
 from modhub.decomposition.sites import find_sites
+from modhub.engine.library import keras
 from modhub.engine.read.check import check_weights_finite
 from modhub.engine.read.reader import read_model
 from modhub.limits import MIB

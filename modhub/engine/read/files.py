@@ -79,7 +79,7 @@ def check_model_file(path: str | Path) -> None:
 def load_model(path: str | Path) -> KerasModel:
     """The model in a ``.keras`` or HDF5 file, uncompiled. Raises NotFound and UnsupportedModel."""
     check_model_file(path)
-    import keras  # seconds, which a wrong path need not cost
+    from modhub.engine.library import keras  # seconds, which a wrong path need not cost
 
     try:
         with warnings.catch_warnings():

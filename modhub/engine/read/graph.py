@@ -16,8 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
-
+from modhub.engine.library import keras
 from modhub.errors import UnsupportedModel, plain
 from modhub.spec.architecture import INPUT
 

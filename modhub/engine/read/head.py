@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.engine.library import keras
 from modhub.engine.read.builder import array
 from modhub.engine.read.graph import LayerCall
 from modhub.engine.read.layer_rules import RULES

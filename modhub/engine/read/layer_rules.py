@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, Final
 
-import keras
 import numpy as np
 
+from modhub.engine.library import keras
 from modhub.engine.read.activations import (
     activate,
     activation_name,

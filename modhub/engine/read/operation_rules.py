@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.engine.library import keras
 from modhub.engine.read.activations import activate, leaky, relu_layer, scale_and_shift
 from modhub.engine.read.builder import Builder, array, refuse
 from modhub.engine.read.graph import LayerCall, TensorArgument

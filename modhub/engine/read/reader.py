@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from modhub.engine.library import keras
 from modhub.engine.read import layer_rules, operation_rules
 from modhub.engine.read.builder import Builder, refuse
 from modhub.engine.read.graph import LayerCall, layer_calls

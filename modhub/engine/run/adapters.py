@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from modhub.composition.adapters import Adapter
+from modhub.engine.library import keras, ops
 from modhub.engine.run.network import preprocess
 from modhub.spec.manifest import InputContract
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-from keras import ops
-
+from modhub.engine.library import keras, ops
 from modhub.engine.run.network import Network, Visitor
 
 

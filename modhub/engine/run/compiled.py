@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import keras
-from keras import ops
-
+from modhub.engine.library import keras, ops
 from modhub.engine.run.devices import has_accelerator
 
 Function = Callable[..., Any]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-import keras
-from keras import ops
+from modhub.engine.library import keras, ops
 
 
 @cache

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from modhub.composition.adapters import Adapter
 from modhub.composition.recipe import Dtype
+from modhub.engine.library import ops
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import batch_that_fits, in_batches, live_bytes
 from modhub.engine.run.compiled import Function, compiled

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.data.classes import output_names
+from modhub.engine.library import keras
 from modhub.engine.read.inputs import trained_contract
 from modhub.engine.run.network import preprocess
 from modhub.errors import UnsupportedModel

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.engine.library import keras
 from modhub.spec.layer_record import LayerRecord, Shape
 from modhub.spec.layers import Conv2D, Elementwise
 

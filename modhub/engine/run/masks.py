@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from modhub.engine.library import ops
 from modhub.engine.run.network import Visitor
 from modhub.package.module import Masks, Module, PackedMasks
 

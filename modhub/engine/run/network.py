@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 
+from modhub.engine.library import keras
 from modhub.engine.run.layers import made_layer
 from modhub.errors import IntegrityError
 from modhub.package.module import Weights

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from modhub.composition.adapters import Adapter
+from modhub.engine.library import ops
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.batches import in_batches
 from modhub.engine.run.compiled import FEW, compiled

@@ -12,10 +12,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from modhub.composition.adapters import Adapter
+from modhub.engine.library import ops
 from modhub.engine.run.adapters import prepared
 from modhub.engine.run.compiled import FEW, compiled, fetched
 from modhub.engine.run.devices import has_accelerator
