@@ -18,6 +18,7 @@ from modhub.project.manifest import ProjectFile
 from modhub.spec.manifest import Manifest
 from modhub.spec.registry_files import (
     AliasRecord,
+    ClassYankRecord,
     GcCandidates,
     IndexShard,
     NamespaceCatalog,
@@ -37,6 +38,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "catalog": SearchCatalog,
     "alias-record": AliasRecord,
     "yank-record": YankRecord,
+    "class-yank-record": ClassYankRecord,
     "tombstone-record": TombstoneRecord,
     "revocation-record": RevocationRecord,
     "signature": SignatureFile,

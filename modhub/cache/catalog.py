@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modhub.cache.cache import Cache
@@ -44,6 +44,10 @@ class CacheCatalog:
     def withdrawal(self, ref: ModelRef) -> Withdrawal | None:
         """None: what is installed stays usable; whether it was yanked, registries say."""
         return None
+
+    def yanked_classes(self, ref: ModelRef) -> Mapping[str, str]:
+        """None, as for ``withdrawal``."""
+        return {}
 
     def summary(self, ref: ModelRef) -> IndexEntry:
         """The release as far as it is installed: only the classes that are here."""

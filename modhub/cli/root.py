@@ -21,7 +21,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "decompose": "Make one module per class of a trained Keras classifier.",
         "update": "Adapt modules to classes that their origin never saw.",
         "publish": "Publish a folder of modules as an immutable release.",
-        "yank": "Let resolution skip a release from now on.",
+        "yank": "Let names and ranges skip a release, or a class of it.",
     },
     "Use modules": {
         "search": "Find modules by name, class or data set.",

@@ -86,10 +86,15 @@ class Places:
             found = registries(registry, config, skip_missing=True, trust=trust)
             return cls(config, found, own, [CacheCatalog(own), *found], trust)
 
-    def resolve(self, refs: Sequence[str]) -> list[NamedModules]:
-        """What each name means now, by itself. Raises UsageError for a folder, which is nothing published."""
+    def resolve(self, refs: Sequence[str], *, even_yanked: bool = False) -> list[NamedModules]:
+        """What each name means now, by itself; ``even_yanked`` for looking at it, where there is nothing else.
+
+        Warns of what was yanked and named by its exact version. Raises UsageError for a folder, which is nothing
+        published.
+        """
         refuse_folders(refs)
-        return self._looked_up(lambda: resolve(refs, self.catalogs, self.config.aliases))
+        found = self._looked_up(lambda: resolve(refs, self.catalogs, self.config.aliases, even_yanked=even_yanked))
+        return found if even_yanked else _warned_of(found)
 
     def resolve_together(
         self, refs: Sequence[str], *, fixed: Sequence[NamedContract] = (), adapt: bool = False
@@ -98,8 +103,10 @@ class Places:
         refuse_folders(refs)
         from modhub.resolve.together import resolve_together  # installing looks every name up by itself
 
-        return self._looked_up(
-            lambda: resolve_together(refs, self.catalogs, self.config.aliases, fixed=fixed, adapt=adapt)
+        return _warned_of(
+            self._looked_up(
+                lambda: resolve_together(refs, self.catalogs, self.config.aliases, fixed=fixed, adapt=adapt)
+            )
         )
 
     def _looked_up(self, look_up: Callable[[], list[NamedModules]]) -> list[NamedModules]:
@@ -128,14 +135,23 @@ class Places:
     def unlock(self, lock: Lock) -> list[Pinned]:
         """Where the modules of a lockfile are to be had, by digest: the registry it names first, then all others.
 
-        A yanked release is given with a warning. Raises IntegrityError, kind ``digest-changed``, when a registry has
+        What was yanked is given with a warning. Raises IntegrityError, kind ``digest-changed``, when a registry has
         another release under that name and version, and NotFound when no place has it.
         """
         places: dict[ModelRef, str] = {}
         for pin in lock.modules:
             if pin.ref.release not in places:
                 places[pin.ref.release] = self._locked_place(pin)
+                self._warn_of_classes(pin.ref.release, places[pin.ref.release], lock)
         return [Pinned(pin.ref, pin.name, pin.digest, places[pin.ref.release], pin.aliases) for pin in lock.modules]
+
+    def _warn_of_classes(self, ref: ModelRef, place: str, lock: Lock) -> None:
+        """Say which locked classes of a release were yanked alone in the registry that it comes from."""
+        source = next((registry for registry in self.registries if registry.url == place), None)
+        yanked = {} if source is None else source.yanked_classes(ref)
+        for pin in dict.fromkeys(lock.modules) if yanked else ():
+            if pin.ref.release == ref and pin.ref.cls in yanked:
+                warnings.warn(f"{pin.ref} is yanked, but locked: {yanked[pin.ref.cls]}", stacklevel=4)
 
     def _locked_place(self, pin: Pinned) -> str:
         ref, other, unread = pin.ref.release, None, None
@@ -200,6 +216,15 @@ class Places:
 
 def _cache(folder: str | Path | None, config: Config, trust: Trust) -> Cache:
     return Cache(cache_folder(folder, config), trust=trust, is_bundled=is_bundled)
+
+
+def _warned_of(found: list[NamedModules]) -> list[NamedModules]:
+    """``found``, after saying which of it was yanked."""
+    said = [pin.yanked for named in found for pin in named.modules if pin.yanked is not None]
+    said += [f"left out: {text}" for named in found for text in named.left_out]
+    for text in dict.fromkeys(said):
+        warnings.warn(text, stacklevel=4)
+    return found
 
 
 def _gone(pin: Pinned, registry: RegistryReader, withdrawal: Withdrawal) -> NotFound:

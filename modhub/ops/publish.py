@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from modhub.installation.registries import publishing_registry
 from modhub.settings.config import load_config
-from modhub.spec.refs import ModelRef, check_version, release_named
+from modhub.spec.refs import ModelRef, ModuleRef, check_version, slug_of, withdrawable
 
 if TYPE_CHECKING:
     from modhub.signing.keys import Signer
+    from modhub.spec.registry_files import IndexEntry
     from modhub.storage.progress import Progress
 
 from modhub.data.images import as_image_data
@@ -22,6 +23,7 @@ from modhub.package.decomposition import Decomposition, decomposition_from
 from modhub.package.folder import load_blob, load_manifest, load_package
 from modhub.registry.publication import versioned
 from modhub.settings.private_keys import load_signer
+from modhub.spec.text import find_class
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,11 @@ def publish(
 def yank(
     ref: str, reason: str, *, undo: bool = False, registry: str | None = None, sign: str | Signer | None = None
 ) -> bool:
-    """Let resolution skip the release ``namespace/model@version`` (or with ``undo``, find it again).
+    """Let names and ranges skip the release ``namespace/model@version``, or one class of it,
+    ``namespace/model:class@version``; with ``undo``, let them find it again.
 
-    Lockfiles still install it, with a warning. False when it was so already. Raises NotFound, UsageError.
+    Its exact version, and lockfiles, still install it, with a warning. False when it was so already. Raises NotFound,
+    UsageError.
 
     With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
 
@@ -126,11 +130,29 @@ def yank(
     >>> classes = ["left", "middle", "right"]
     >>> stripes = modhub.decompose(model, x, y, classes=classes, name="me/stripes", rescale=1 / 255)
     >>> release = modhub.publish(stripes, version="1.0.0", registry="team")
+    >>> modhub.yank("me/stripes:left@1.0.0", "answers right", registry="team")
+    True
+    >>> [pin.ref.cls for pin in modhub.install("me/stripes", registry="team")]
+    ['middle', 'right']
     >>> modhub.yank("me/stripes@1.0.0", "trained on the wrong images", registry="team")
     True
     """
+    named, signer = withdrawable(ref), _signer(sign)
     target = publishing_registry(registry, load_config())
-    return target.yank(release_named(ref), reason, undo=undo, signer=_signer(sign))
+    if isinstance(named, ModelRef):
+        return target.yank(named, reason, undo=undo, signer=signer)
+    namespace, _, model = named.base.partition("/")
+    release = ModelRef(namespace, model, str(named.version))
+    slug = _slug(str(named.cls), target.summary(release))
+    return target.yank_class(ModuleRef(namespace, model, slug, release.version), reason, undo=undo, signer=signer)
+
+
+def _slug(cls: str, release: IndexEntry) -> str:
+    """The slug of a class that was named by it or as the data set spells it; ``cls`` itself when there is none."""
+    if cls in release.slugs:
+        return cls
+    found = find_class(cls, release.classes)
+    return slug_of(cls) if found is None else release.slugs[release.classes.index(found)]
 
 
 def _signer(sign: str | Signer | None) -> Signer | None:

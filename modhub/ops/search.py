@@ -36,7 +36,8 @@ class Hit:
 class Details:
     """A release as ``info`` shows it: its manifest, the classes asked for, and where it was found.
 
-    Of modules in a ``folder`` on this machine, which are no release yet, ``ref`` and ``registry`` are None.
+    Of modules in a ``folder`` on this machine, which are no release yet, ``ref`` and ``registry`` are None. ``yanked``
+    says what of it was yanked, and why.
     """
 
     ref: ModelRef | None
@@ -44,6 +45,7 @@ class Details:
     manifest: Manifest
     slugs: tuple[str, ...]
     folder: Path | None = None
+    yanked: tuple[str, ...] = ()
 
 
 def search(
@@ -89,11 +91,18 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
     from modhub.installation.context import Places  # resolving and installing, which searching does not need
 
     places = Places.open(registry, cache)
-    (named,) = places.resolve([ref])
+    (named,) = places.resolve([ref], even_yanked=True)
     first = named.modules[0]
     source = next((r for r in places.registries if r.url == first.registry), None)
     manifest = source.manifest(first.ref.release) if source else places.cache.manifest(first.digest)
-    return Details(first.ref.release, first.registry, manifest, tuple(pin.ref.cls for pin in named.modules))
+    yanked = dict.fromkeys(pin.yanked for pin in named.modules if pin.yanked is not None)
+    return Details(
+        first.ref.release,
+        first.registry,
+        manifest,
+        tuple(pin.ref.cls for pin in named.modules),
+        yanked=tuple(yanked),
+    )
 
 
 def list_installed(*, cache: str | Path | None = None) -> list[Installed]:

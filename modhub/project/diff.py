@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache as once
@@ -84,7 +85,9 @@ def _side(name: str, open_places: Callable[[], Places]) -> _Side:
         manifest, slugs = manifest_and_slugs(here)
         return _Side(manifest, None if here.cls is None else slugs[0], partial(load_blob, here.folder))
     places = open_places()
-    pins = places.resolve([name])[0].modules
+    pins = places.resolve([name], even_yanked=True)[0].modules
+    for text in dict.fromkeys(pin.yanked for pin in pins if pin.yanked is not None):
+        warnings.warn(text, stacklevel=3)
     slug = None if parse(name).cls is None else pins[0].ref.cls
     return _Side(manifest_of(places, pins[0]), slug, partial(_blob, places, pins[0].registry))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modhub.composition.adapters import Adapter, adapter_between, joint_contract
@@ -127,13 +127,13 @@ def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_l
 
 def ages(file: ProjectFile, project: LockedProject, places: Places) -> list[Age]:
     """For each class of a locked project how old its module is; releases that were withdrawn are no candidates."""
-    known: dict[str, dict[str, str | None]] = {}
+    known: dict[str, dict[str, _Standing]] = {}
     found = []
     for label, pin in project.classes:
         model = pin.ref.release.name
         if model not in known:
             known[model] = _versions(model, places)
-        versions = known[model]
+        versions = {version: each.reason_for(pin.ref.cls) for version, each in known[model].items()}
         free = [version for version, reason in versions.items() if reason is None]
         wanted = file.expanded(file.classes[label]).version if label in file.classes else None
         newest = select_version(free, None) or (in_order(free)[-1] if free else None)
@@ -150,14 +150,27 @@ def ages(file: ProjectFile, project: LockedProject, places: Places) -> list[Age]
     return found
 
 
-def _versions(model: str, places: Places) -> dict[str, str | None]:
-    """Every version of a model in any place, and why it was withdrawn, None for those that were not."""
+@dataclass(frozen=True)
+class _Standing:
+    """Why a release was withdrawn, if it was, and why classes of it were yanked alone, by slug."""
+
+    withdrawn: str | None
+    yanked_classes: Mapping[str, str]
+
+    def reason_for(self, slug: str) -> str | None:
+        return self.withdrawn if self.withdrawn is not None else self.yanked_classes.get(slug)
+
+
+def _versions(model: str, places: Places) -> dict[str, _Standing]:
+    """Every version of a model in any place, and whether it was withdrawn."""
     namespace, name = model.split("/")
-    found: dict[str, str | None] = {}
+    found: dict[str, _Standing] = {}
     for catalog in places.catalogs:
         for version in catalog.versions(namespace, name):
             # The nearest place that lists a version says what it is.
             if version not in found:
-                withdrawal = catalog.withdrawal(ModelRef(namespace, name, version))
-                found[version] = None if withdrawal is None else withdrawal.reason
+                ref = ModelRef(namespace, name, version)
+                withdrawal = catalog.withdrawal(ref)
+                reason = None if withdrawal is None else withdrawal.reason
+                found[version] = _Standing(reason, catalog.yanked_classes(ref))
     return found

@@ -12,7 +12,7 @@ write, so what it leaves covers all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -44,7 +44,9 @@ _Document = TypeVar("_Document", bound=BaseModel)
 Problem = ModhubError
 
 
-def entry_of(manifest: Manifest, yanked: str | None = None) -> IndexEntry:
+def entry_of(
+    manifest: Manifest, yanked: str | None = None, yanked_classes: Mapping[str, str] | None = None
+) -> IndexEntry:
     """What the index shows of a release: classes and slugs in index order, ``size`` in stored bytes of all blobs."""
     content = manifest.content
     if content.version is None:
@@ -61,6 +63,7 @@ def entry_of(manifest: Manifest, yanked: str | None = None) -> IndexEntry:
         input_shape=content.contract.shape,
         top_1=content.origin.accuracy[-1].top_1 if content.origin.accuracy else None,
         yanked=yanked,
+        yanked_classes=dict(yanked_classes or {}),
     )
 
 
@@ -68,7 +71,8 @@ def entry_of(manifest: Manifest, yanked: str | None = None) -> IndexEntry:
 class Listing:
     """What lies in a store of one model, one namespace or everything: the truth that derived files are held to.
 
-    ``versions``: ``namespace/model`` to its versions, oldest first. ``withdrawn``: paths of yank and tombstone records.
+    ``versions``: ``namespace/model`` to its versions, oldest first. ``withdrawn``: paths of records of yanks,
+    of classes too, and of tombstones.
     """
 
     versions: dict[str, list[str]]
@@ -83,7 +87,7 @@ class Listing:
             if len(parts) == 4 and is_model_name(name := f"{parts[1]}/{parts[2]}"):
                 for version in versions_among([parts[3]]):
                     found.setdefault(name, []).append(version)
-        kinds = () if releases_only else ("yank", "tombstone")
+        kinds = () if releases_only else ("yank", "class-yank", "tombstone")
         records = [path for kind in kinds for path in store.list(records_folder(kind, below).rstrip("/"))]
         ordered = {name: in_order(found[name]) if len(found[name]) > 1 else found[name] for name in sorted(found)}
         return cls(ordered, frozenset(records))
@@ -111,13 +115,15 @@ class Listing:
 class Derived:
     """How index files are derived from the releases of one store.
 
-    ``manifest`` and ``withdrawal`` read a release and its records, verified. What cannot be read is left out, and
-    reported in ``problems``: one damaged release must not hide all others. ``afresh`` uses no file that exists.
+    ``manifest``, ``withdrawal`` and ``yanked_classes`` read a release and its records, verified. What cannot be read is
+    left out, and reported in ``problems``: one damaged release must not hide all others. ``afresh`` uses no file that
+    exists.
     """
 
     store: Store
     manifest: Callable[[ModelRef], Manifest]
     withdrawal: Callable[[ModelRef], Withdrawal | None]
+    yanked_classes: Callable[[ModelRef], Mapping[str, str]]
     afresh: bool = False
     problems: list[Problem] = field(default_factory=list)
 
@@ -165,9 +171,12 @@ class Derived:
             if withdrawal is not None and withdrawal.kind == "taken-down":
                 return None
             yanked = withdrawal.reason if withdrawal else None
-            if known is not None:
-                return known if known.yanked == yanked else known.model_copy(update={"yanked": yanked})
-            return entry_of(self.manifest(ref), yanked)
+            classes = self.yanked_classes(ref) if ref.name in listing.touched else {}
+            if known is None:
+                return entry_of(self.manifest(ref), yanked, classes)
+            if (known.yanked, known.yanked_classes) == (yanked, classes):
+                return known
+            return known.model_copy(update={"yanked": yanked, "yanked_classes": dict(classes)})
         except (IntegrityError, Incompatible, NotFound) as error:
             self.problems.append(error)
             return None

@@ -25,6 +25,7 @@ from modhub.spec.registry_files import (
     REGISTRY_FORMAT,
     AliasRecord,
     ChainedRecord,
+    ClassYankRecord,
     IndexEntry,
     IndexShard,
     RegistryMarker,
@@ -51,6 +52,7 @@ Entries = list[tuple[RecordType, Digest]]
 KINDS: Final[dict[type[ChainedRecord], str]] = {
     AliasRecord: "alias",
     YankRecord: "yank",
+    ClassYankRecord: "class-yank",
     TombstoneRecord: "tombstone",
     RevocationRecord: "revocation",
 }
@@ -233,6 +235,15 @@ class RegistryReader:
         yanks = self._entries(YankRecord, ref)
         return Withdrawal("yanked", yanks[-1][0].reason) if yanks and yanks[-1][0].yanked else None
 
+    def yanked_classes(self, ref: ModelRef) -> dict[str, str]:
+        """Slugs of the classes of a release that were yanked alone, and why. Raises as ``withdrawal``."""
+        yanked: dict[str, str] = {}
+        for record, _ in self._entries(ClassYankRecord, ref):
+            yanked.pop(record.slug, None)
+            if record.yanked:
+                yanked[record.slug] = record.reason
+        return yanked
+
     def revocation(self, key: TrustedKey) -> str | None:
         """Why a signing key revoked itself here, None when it did not."""
         return self._revocation(key.public)
@@ -344,7 +355,7 @@ class RegistryReader:
                 return written
             return self.manifest(ref)
 
-        return Derived(self.store, manifest, self.withdrawal, afresh)
+        return Derived(self.store, manifest, self.withdrawal, self.yanked_classes, afresh)
 
 
 def entry_name(record: ChainedRecord) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modhub.errors import Conflict, NotFound
+from modhub.errors import Conflict, NotFound, did_you_mean
 from modhub.registry.reader import KINDS, Entries, RecordType, entry_name
 from modhub.registry.reindex import update_aliases, update_index
 from modhub.registry.writable import WritableRegistry, now
@@ -16,11 +16,12 @@ from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
 from modhub.spec.digests import sha256
 from modhub.spec.layout import release_path
-from modhub.spec.refs import ModelRef, check_new_name, parse_model_name
+from modhub.spec.refs import ModelRef, ModuleRef, check_new_name, parse_model_name
 from modhub.spec.registry_files import (
     RECORD_FORMAT,
     AliasRecord,
     ChainedRecord,
+    ClassYankRecord,
     RevocationRecord,
     TombstoneRecord,
     Withdrawal,
@@ -28,6 +29,7 @@ from modhub.spec.registry_files import (
     check_reason,
     write_document,
 )
+from modhub.spec.text import in_short
 
 
 class RecordKeeper(WritableRegistry):
@@ -63,21 +65,34 @@ class RecordKeeper(WritableRegistry):
         Raises NotFound when there is no such release, Conflict when it was taken down, UsageError for a reason that is
         empty or too long.
         """
-        self._require_release(ref)
-        check_reason(reason)
-        if tombstones := self._entries(TombstoneRecord, ref):
-            raise Conflict(
-                f"{ref} was taken down from {self.name}: {tombstones[-1][0].reason}",
-                kind="taken-down",
-                hint="nothing can be done with it any more.",
-                release=str(ref),
-            )
+        self._require_standing(ref, reason)
         seen = self._entries(YankRecord, ref)
         if bool(seen and seen[-1][0].yanked) is not undo:
             update_index(self, ref.namespace, ref.model)
             return False
         self._append(YankRecord, _path_name(ref), seen, signer, yanked=not undo, reason=reason)
         update_index(self, ref.namespace, ref.model)
+        return True
+
+    def yank_class(self, ref: ModuleRef, reason: str, *, undo: bool = False, signer: Signer | None = None) -> bool:
+        """As ``yank``, for one class of a release, by its slug. Raises NotFound, kind ``no-class``, besides."""
+        release = ref.release
+        self._require_standing(release, reason)
+        slugs = self.summary(release).slugs
+        if ref.cls not in slugs:
+            raise NotFound(
+                f"{release} has no class {ref.cls!r}.",
+                kind="no-class",
+                hint=did_you_mean(ref.cls, slugs) or f"it has {in_short(slugs)}.",
+                release=str(release),
+                wanted=ref.cls,
+            )
+        seen = self._entries(ClassYankRecord, release)
+        if (ref.cls in self.yanked_classes(release)) is not undo:
+            update_index(self, release.namespace, release.model)
+            return False
+        self._append(ClassYankRecord, _path_name(release), seen, signer, slug=ref.cls, yanked=not undo, reason=reason)
+        update_index(self, release.namespace, release.model)
         return True
 
     def take_down(self, ref: ModelRef, reason: str, *, signer: Signer | None = None) -> Withdrawal:
@@ -119,6 +134,17 @@ class RecordKeeper(WritableRegistry):
         # Once more: a collector may have taken the signature for an orphan before its entry was there.
         sign(record, sha256(write_document(record)))
         return record
+
+    def _require_standing(self, ref: ModelRef, reason: str) -> None:
+        self._require_release(ref)
+        check_reason(reason)
+        if tombstones := self._entries(TombstoneRecord, ref):
+            raise Conflict(
+                f"{ref} was taken down from {self.name}: {tombstones[-1][0].reason}",
+                kind="taken-down",
+                hint="nothing can be done with it any more.",
+                release=str(ref),
+            )
 
     def _require_release(self, ref: ModelRef) -> None:
         if not self.store.exists(release_path(ref)):

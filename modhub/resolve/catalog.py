@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from modhub.spec.refs import ModelRef, ModuleRef, Request
@@ -46,13 +46,17 @@ class Catalog(Protocol):
     def withdrawal(self, ref: ModelRef) -> Withdrawal | None:
         """Why a release is not to be chosen any more, None when it may be."""
 
+    def yanked_classes(self, ref: ModelRef) -> Mapping[str, str]:
+        """Slugs of the classes of a release that were yanked alone, and why."""
+
 
 @dataclass(frozen=True)
 class Pinned:
     """One module of one release, found in one registry.
 
     ``name`` is the class as the data set spells it, ``digest`` the release's content digest, ``registry`` the URL of
-    the catalog that has it, ``aliases`` the aliases on the way from the request to ``namespace/model``.
+    the catalog that has it, ``aliases`` the aliases on the way from the request to ``namespace/model``. ``yanked`` says
+    that it, or its release, was yanked and why, where the resolution that chose it knows.
     """
 
     ref: ModuleRef
@@ -60,14 +64,19 @@ class Pinned:
     digest: str
     registry: str
     aliases: tuple[str, ...] = ()
+    yanked: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class NamedModules:
-    """What one request meant: ``modules`` are one, or for a request without a class all of a release, by index."""
+    """What one request meant: ``modules`` are one, or for a request without a class all of a release, by index.
+
+    ``left_out`` says which classes of a release are not among them because they were yanked alone, and why.
+    """
 
     request: Request
     modules: tuple[Pinned, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def all_modules(named: Iterable[NamedModules]) -> list[Pinned]:

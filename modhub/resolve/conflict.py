@@ -117,7 +117,7 @@ class _Search:
         """Of each of the two models the newest version outside of its range that would work."""
 
         def outside(member: ResolutionMember) -> Iterator[Candidate]:
-            return member.asked.releases.outside(member.asked.request.version)
+            return member.asked.releases.outside(member.asked.request.version, member.asked.request.cls)
 
         return self._first_of_each(pair, outside, is_other_model=False)
 

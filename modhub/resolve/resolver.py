@@ -15,32 +15,42 @@ from modhub.resolve.candidates import SHOWN, Candidate, Releases
 from modhub.resolve.catalog import Catalog, NamedModules, Pinned
 from modhub.spec.contract import NamedContract, image_key
 from modhub.spec.manifest import InputContract
-from modhub.spec.refs import ModelRef, ModuleRef, Request, parse
+from modhub.spec.refs import ModelRef, ModuleRef, Request, is_exact, parse
 
 
 def resolve(
-    requests: Sequence[str | Request], catalogs: Sequence[Catalog], user_aliases: Mapping[str, str]
+    requests: Sequence[str | Request],
+    catalogs: Sequence[Catalog],
+    user_aliases: Mapping[str, str],
+    *,
+    even_yanked: bool = False,
 ) -> list[NamedModules]:
     """For each of ``requests`` the modules that it names; one without a class names every class, by index.
 
     Each request is answered by itself, so modules may take images of different sizes; ``resolve_together`` chooses for
     all of them. Raises UsageError for no request at all, InvalidRef, NotFound (kinds ``no-model``, ``no-version``,
-    ``no-class``) and Conflict (``ambiguous-name``, ``alias-loop``). Releases that were yanked or taken down are
-    skipped; when nothing else is left, NotFound has the kind ``yanked`` or ``taken-down`` and says why.
+    ``no-class``) and Conflict (``ambiguous-name``, ``alias-loop``). Releases, and classes, that were yanked or taken
+    down are skipped; when nothing else is left, NotFound has the kind ``yanked`` or ``taken-down`` and says why. An
+    exact version gives what was yanked all the same, and so does ``even_yanked``, for looking at it, where there is
+    nothing else; the pins say so.
     """
-    resolver = Resolver(catalogs, user_aliases)
+    resolver = Resolver(catalogs, user_aliases, even_yanked=even_yanked)
     return [asked.modules(asked.first) for asked in resolver.asked(requests)]
 
 
 @dataclass(frozen=True, eq=False)
 class ModelRequest:
-    """One request and the model that it means. ``aliases`` led there; ``locked`` versions of it are preferred."""
+    """One request and the model that it means. ``aliases`` led there; ``locked`` versions of it are preferred.
+
+    ``even_yanked``: what was yanked is given where there is nothing else, and with all of its classes.
+    """
 
     request: Request
     releases: Releases
     aliases: tuple[str, ...]
     locked: tuple[str, ...]
     unknown: Callable[[], NotFound]
+    even_yanked: bool = False
 
     @property
     def model(self) -> str:
@@ -52,9 +62,12 @@ class ModelRequest:
         locked = next(self._locked(), None)
         if locked is not None:
             return locked
-        newest = next(self.releases.satisfying(self.request.version), None)
+        wanted, cls = self.request.version, self.request.cls
+        newest = next(self.releases.satisfying(wanted, cls), None)
+        if newest is None and self.even_yanked:
+            newest = next(self.releases.yanked(wanted), None)
         if newest is None:
-            raise self.releases.why_none(self.request.version) or self.unknown()
+            raise self.releases.why_none(wanted, cls) or self.unknown()
         return newest
 
     def candidates(self) -> Iterator[Candidate]:
@@ -64,7 +77,8 @@ class ModelRequest:
         """
         yield self.first
         yield from self._locked()
-        yield from (each for each in self.releases.satisfying(self.request.version) if each.has(self.request.cls))
+        wanted, cls = self.request.version, self.request.cls
+        yield from (each for each in self.releases.satisfying(wanted, cls) if each.has(cls))
 
     def _locked(self) -> Iterator[Candidate]:
         if self.locked:
@@ -76,19 +90,40 @@ class ModelRequest:
         """The modules that the request names in ``release``. Raises NotFound, kind ``no-class``."""
         ref, digest, url = release.ref, release.summary.digest, release.catalog.url
         pins = (
-            Pinned(ModuleRef(ref.namespace, ref.model, slug, ref.version), name, digest, url, self.aliases)
+            Pinned(
+                ModuleRef(ref.namespace, ref.model, slug, ref.version),
+                name,
+                digest,
+                url,
+                self.aliases,
+                release.yank_of(slug),
+            )
             for slug, name in release.classes(self.request.cls)
+            if not self._leaves_out(release, slug)
         )
-        return NamedModules(self.request, tuple(pins))
+        left_out = (slug for slug in release.yanked_classes if self._leaves_out(release, slug))
+        return NamedModules(self.request, tuple(pins), tuple(filter(None, map(release.yank_of, left_out))))
+
+    def _leaves_out(self, release: Candidate, slug: str) -> bool:
+        """Whether a whole release was asked for, and of this class it was yanked."""
+        if self.request.cls is not None or self.even_yanked or is_exact(self.request.version or ""):
+            return False
+        return slug in release.yanked_classes
 
 
 class Resolver:
     """What one resolution has found out. ``prefer``: releases that are taken where they satisfy a request."""
 
     def __init__(
-        self, catalogs: Sequence[Catalog], user_aliases: Mapping[str, str], prefer: Collection[ModelRef] = ()
+        self,
+        catalogs: Sequence[Catalog],
+        user_aliases: Mapping[str, str],
+        prefer: Collection[ModelRef] = (),
+        *,
+        even_yanked: bool = False,
     ) -> None:
         self.catalogs = catalogs
+        self._even_yanked = even_yanked
         self._user_aliases = user_aliases
         self._locked: dict[str, tuple[str, ...]] = {}
         for ref in prefer:
@@ -119,7 +154,14 @@ class Resolver:
             self._models[request.base] = self._model_of(request)
         model, aliases = self._models[request.base]
         locked = self._locked.get(model, ())
-        return ModelRequest(request, self.releases(model), aliases, locked, lambda: self._unknown(model, aliases))
+        return ModelRequest(
+            request,
+            self.releases(model),
+            aliases,
+            locked,
+            lambda: self._unknown(model, aliases),
+            even_yanked=self._even_yanked,
+        )
 
     def _model_of(self, request: Request) -> tuple[str, tuple[str, ...]]:
         """``namespace/model``, and the aliases that led there."""

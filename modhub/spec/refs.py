@@ -311,6 +311,18 @@ def release_named(ref: str) -> ModelRef:
     return ModelRef(namespace, model, str(request.version))
 
 
+def withdrawable(ref: str) -> ModelRef | Request:
+    """What can be yanked: the release that ``namespace/model@version`` names, or one class of it, as typed.
+
+    Raises InvalidRef.
+    """
+    request = parse(ref)
+    if request.cls is None:
+        return release_named(ref)
+    release_named(str(Request(request.base, None, request.version)))
+    return request
+
+
 def is_model_name(text: str) -> bool:
     """Whether ``parse_model_name`` accepts ``text``."""
     try:

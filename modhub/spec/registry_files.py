@@ -7,6 +7,7 @@ are derived and may be rebuilt at any time.
 # No ``from __future__ import annotations``: pydantic would have to evaluate each annotation by itself.
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self, TypeVar
 
@@ -47,7 +48,8 @@ _File = TypeVar("_File", bound=BaseModel)
 
 
 class IndexEntry(Stored):
-    """One release as the index shows it, enough to search without its manifest. ``yanked`` is the reason, if it is."""
+    """One release as the index shows it, enough to search without its manifest. ``yanked`` is the reason, if it is;
+    ``yanked_classes`` are slugs of classes that were yanked alone, and why."""
 
     version: VersionText
     digest: DigestText
@@ -58,6 +60,8 @@ class IndexEntry(Stored):
     input_shape: tuple[Extent, Extent, Extent]
     top_1: Share | None = None
     yanked: Reason | None = None
+    #: Left out of the file where it is empty, so that shards from before it are written as they were read.
+    yanked_classes: Mapping[Name, Reason] = Field(default_factory=dict, exclude_if=lambda value: not value)
 
     @model_validator(mode="after")
     def _paired(self) -> Self:
@@ -120,6 +124,12 @@ class YankRecord(ChainedRecord):
 
     yanked: bool
     reason: Reason
+
+
+class ClassYankRecord(YankRecord):
+    """One entry of the history of a release's classes that are yanked alone: of the class ``slug``."""
+
+    slug: Name
 
 
 class TombstoneRecord(ChainedRecord):

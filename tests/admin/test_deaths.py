@@ -23,7 +23,7 @@ from modhub.registry.reindex import reindex
 from modhub.registry.writer import Registry
 from modhub.signing.keys import new_signer
 from modhub.spec.layout import blob_path
-from modhub.spec.refs import ModelRef
+from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.storage.urls import open_store
 
 PUBLISHED = ModelRef("me", "net", "1.0.0")
@@ -38,6 +38,7 @@ def furnish(store):
     registry.publish(*release(version="1.1.0", classes=("cat", "dog", "owl")))
     registry.set_alias("pets", "me/net", signer=ALICE)
     registry.yank(ModelRef("me", "net", "1.1.0"), "its owl is a bat")
+    registry.yank_class(ModuleRef("me", "net", "dog", "1.0.0"), "its dog is a wolf", signer=ALICE)
     for digest, data in LOST[1].items():
         store.put_if_absent(blob_path(digest), data)
     return store
@@ -61,6 +62,10 @@ def takedown(store):
 
 def yank(store):
     Registry(store).yank(PUBLISHED, "bad", signer=ALICE)
+
+
+def yank_class(store):
+    Registry(store).yank_class(ModuleRef("me", "net", "cat", "1.0.0"), "bad", signer=ALICE)
 
 
 def alias(store):
@@ -91,7 +96,8 @@ def whole(store):
 
 
 @pytest.mark.parametrize(
-    ("work", "least"), [(publish, 40), (publish_next, 40), (gc, 30), (takedown, 40), (yank, 30), (alias, 10)]
+    ("work", "least"),
+    [(publish, 40), (publish_next, 40), (gc, 30), (takedown, 40), (yank, 30), (yank_class, 30), (alias, 10)],
 )
 def test_a_store_that_dies_at_any_operation(work, least):
     world = furnish(memory())

@@ -53,11 +53,41 @@ def test_yank_with_bad_arguments(
     assert "Traceback" not in done.err
 
 
-def test_a_yanked_pin_says_what_else_there_is(run: Run, registry: Registry) -> None:
-    run("yank", "me/net@1.1.0", "--reason", "answers wolf", "--registry", registry.url)
-    done = run("install", "me/net:cat@1.1.0", "--registry", registry.url)
-    assert done.code == 3
-    assert done.err == "error: me/net@1.1.0 is yanked: answers wolf\nhint: there is 1.0.0.\n"
+def test_an_exact_pin_of_what_was_yanked_installs_with_a_warning(run: Run, registry: Registry) -> None:
+    at = ("--registry", registry.url)
+    run("yank", "me/net@1.1.0", "--reason", "answers wolf", *at)
+    done = run("install", "me/net:cat@1.1.0", *at)
+    assert (done.code, "warning: me/net@1.1.0 is yanked: answers wolf\n" in done.err) == (0, True)
+    assert "me/net@1.0.0" in run("install", "me/net:cat", *at).out
+    everything = ("yank", "me/net@1.0.0", "--reason", "old", *at)
+    assert run(*everything).code == 0
+    refused = run("install", "me/net:cat@^1", *at)
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        3, "error: me/net@1.1.0 is yanked, and so is 1 older one: answers wolf",
+    )  # fmt: skip
+    for name in ("me/net", "me/net:cat", "me/net@^1", "me/net:cat@1.1.0"):
+        shown = run("info", name, *at)
+        assert (shown.code, "warning: me/net@1.1.0 is yanked: answers wolf" in shown.err) == (0, True), name
+    assert run("info", "me/net", *at, "--json").document["yanked"] == ["me/net@1.1.0 is yanked: answers wolf"]
+    differing = run("diff", "me/net@1.0.0", "me/net@^1", *at)
+    for text in ("me/net@1.0.0 is yanked: old", "me/net@1.1.0 is yanked: answers wolf"):
+        assert f"warning: {text}\n" in differing.err
+
+
+def test_a_class_is_yanked_alone(run: Run, registry: Registry) -> None:
+    at = ("--registry", registry.url)
+    done = run("yank", "me/net:potter's wheel@1.1.0", "--reason", "is a bowl", *at)
+    assert (done.code, done.out) == (0, "yanked me/net:potter's wheel@1.1.0: is a bowl\n")
+    again = run("yank", "me/net:potters-wheel@1.1.0", "--reason", "is a bowl", *at)
+    assert again.out == "me/net:potters-wheel@1.1.0 was yanked already\n"
+    assert "me/net@1.0.0" in run("install", "me/net:potters-wheel", *at).out
+    assert "me/net@1.1.0" in run("install", "me/net:cat", *at).out
+    whole = run("install", "me/net", *at)
+    assert "warning: left out: me/net:potters-wheel@1.1.0 is yanked: is a bowl" in whole.err
+    assert run("yank", "me/net:bird@1.1.0", "--reason", "none", *at).code == 3
+    assert run("yank", "me/net:cat@^1", "--reason", "none", *at).code == 2
+    assert run("yank", "me/net:potters-wheel@1.1.0", "--undo", "--reason", "it was the light", *at).code == 0
+    assert "left out" not in run("install", "me/net", *at).err
 
 
 def test_lock_and_install_from_it(run: Run, registry: Registry, tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def test_a_yanked_release_is_installed_from_a_lock_with_a_warning(registry, lock
     assert names(install("me/net:cat", registry=registry.url)) == ["me/net:cat@1.0.0"]
 
 
+def test_a_class_that_was_yanked_alone_is_installed_from_a_lock_with_a_warning(registry, lock):
+    yank("me/net:cat@1.1.0", "answers wolf", registry=registry.url)
+    with pytest.warns(UserWarning, match=r"me/net:cat@1\.1\.0 is yanked, but locked: answers wolf"):
+        assert names(install(locked=lock, registry=registry.url)) == LOCKED
+    assert names(install("me/net:cat", registry=registry.url)) == ["me/net:cat@1.0.0"]
+    assert names(install("me/net:dog", registry=registry.url)) == ["me/net:dog@1.1.0"]
+
+
 def test_a_release_that_was_taken_down_is_not_unless_it_is_here(registry, lock, tmp_path):
     install(locked=lock, registry=registry.url)
     registry.take_down(NEWER, "not ours")
@@ -197,7 +205,7 @@ def test_yank_takes_the_name_of_one_release(registry):
         assert yank("me/net@1.1.0", "fine", undo=True, registry=registry.url) is True
 
 
-@pytest.mark.parametrize("ref", ["me/net", "me/net:cat@1.0.0", "me/net@^1", "net@1.0.0", "me/net@>=1"])
+@pytest.mark.parametrize("ref", ["me/net", "me/net:cat@^1", "me/net:cat", "me/net@^1", "net@1.0.0", "me/net@>=1"])
 def test_yank_refuses_what_is_no_release(registry, ref):
     with pytest.raises(InvalidRef, match="is not a release's name"):
         yank(ref, "because", registry=registry.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 from crashing import race
@@ -14,7 +15,7 @@ from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.limits import MAX_REASON_CHARS
 from modhub.registry.writer import Registry
 from modhub.spec.digests import canonical_json, sha256
-from modhub.spec.refs import ModelRef
+from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.storage.urls import open_store
 
 REF = ModelRef("me", "net", "1.0.0")
@@ -105,10 +106,37 @@ def test_a_release_that_is_not_there(registry):
             use()
 
 
-@pytest.mark.parametrize("kind", ["yank", "tombstone"])
+CAT = ModuleRef("me", "net", "cat", "1.1.0")
+
+
+def test_a_class_is_yanked_shown_and_undone(registry):
+    assert registry.yanked_classes(NEWER) == {}
+    assert registry.yank_class(CAT, WHY) is True
+    assert registry.yank_class(CAT, "again") is False
+    assert registry.yanked_classes(NEWER) == {"cat": WHY}
+    assert registry.withdrawal(NEWER) is None
+    assert shown(registry) == ["me/net@1.1.0"]
+    assert [entry.yanked_classes for entry in registry.index("me", "net").releases] == [{}, {"cat": WHY}]
+    assert registry.yank_class(replace(CAT, cls="dog"), "too") is True
+    assert registry.yanked_classes(NEWER) == {"cat": WHY, "dog": "too"}
+    assert registry.yank_class(CAT, "it was the data", undo=True) is True
+    assert registry.yanked_classes(NEWER) == {"dog": "too"}
+    with pytest.raises(NotFound, match=r"me/net@1\.1\.0 has no class 'bird'"):
+        registry.yank_class(replace(CAT, cls="bird"), WHY)
+    with pytest.raises(UsageError):
+        registry.yank_class(CAT, "two\nlines")
+    registry.take_down(NEWER, "not ours")
+    with pytest.raises(Conflict, match="was taken down"):
+        registry.yank_class(CAT, WHY)
+
+
+@pytest.mark.parametrize("kind", ["yank", "class-yank", "tombstone"])
 @pytest.mark.parametrize("damage", ["garbage", "another's", "gap"])
 def test_a_record_that_cannot_be_believed_fails_closed(registry, kind, damage):
-    registry.yank(REF, WHY) if kind == "yank" else registry.take_down(REF, WHY)
+    if kind == "class-yank":
+        registry.yank_class(replace(CAT, version="1.0.0"), WHY)
+    else:
+        registry.yank(REF, WHY) if kind == "yank" else registry.take_down(REF, WHY)
     path = f"records/{kind}/me/net/1.0.0/000001.json"
     data = registry.store.get(path, max_bytes=10**5)
     if damage == "garbage":
@@ -120,7 +148,7 @@ def test_a_record_that_cannot_be_believed_fails_closed(registry, kind, damage):
         registry.store.replace(path.replace("000001", "000002"), data)
     ref = NEWER if damage == "another's" else REF
     with pytest.raises(IntegrityError):
-        registry.withdrawal(ref)
+        (registry.yanked_classes if kind == "class-yank" else registry.withdrawal)(ref)
     with pytest.raises(IntegrityError):
         pins_of([f"me/net:cat@{ref.version}"], [registry], {})
 
@@ -137,9 +165,12 @@ def test_a_false_flag_with_a_right_checksum_is_still_an_entry_of_its_history(reg
         registry.withdrawal(REF)
 
 
-def yank(url, racer):
+def yank(url, racer, cls=None):
+    registry = Registry(open_store(url))
     try:
-        return Registry(open_store(url)).yank(REF, f"reason {racer}")
+        if cls is not None:
+            return registry.yank_class(ModuleRef("me", "net", cls, "1.0.0"), f"reason {racer}")
+        return registry.yank(REF, f"reason {racer}")
     except Conflict as error:
         return error.kind
 
@@ -151,6 +182,15 @@ def test_of_racing_yanks_one_is_written_and_the_others_are_told(tmp_path):
     assert answers.count(True) == 1
     assert set(answers) <= {True, False, "record-race"}
     assert registry.withdrawal(REF).reason == f"reason {answers.index(True)}"
+
+
+def test_of_racing_yanks_of_a_class_one_is_written_and_the_others_are_told(tmp_path):
+    registry = Registry(open_store(str(tmp_path)))
+    registry.publish(*release())
+    answers = race(yank, [(str(tmp_path), racer, "cat") for racer in range(4)])
+    assert answers.count(True) == 1
+    assert set(answers) <= {True, False, "record-race"}
+    assert registry.yanked_classes(REF) == {"cat": f"reason {answers.index(True)}"}
 
 
 def test_a_tombstone_holds_the_name_even_without_its_manifest(registry):

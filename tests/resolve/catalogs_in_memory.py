@@ -78,6 +78,9 @@ class MemoryCatalog:
     def withdrawal(self, ref: ModelRef) -> Withdrawal | None:
         return self.withdrawn.get(str(ref))
 
+    def yanked_classes(self, ref: ModelRef) -> dict[str, str]:
+        return {}
+
     def summary(self, ref: ModelRef) -> IndexEntry:
         self.summaries.append(str(ref))
         release = self._release(ref)

@@ -28,6 +28,7 @@ class Shelf:
     targets: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     withdrawn: dict[str, Withdrawal] = field(default_factory=dict)
+    yanked: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def url(self):
@@ -47,6 +48,9 @@ class Shelf:
 
     def withdrawal(self, ref):
         return self.withdrawn.get(str(ref))
+
+    def yanked_classes(self, ref):
+        return self.yanked.get(str(ref), {})
 
     def summary(self, ref):
         self.asked.append(str(ref))
@@ -315,11 +319,56 @@ def test_a_withdrawn_release_is_skipped(wanted, withdrawal):
     assert refs([wanted], [shelf({"me/net@1.2.0": withdrawal})]) == ["me/net:cat@1.1.0"]
 
 
-def test_an_exact_pin_of_a_yanked_release_says_why_and_what_else_there_is():
+def test_an_exact_pin_of_a_yanked_release_is_given_and_says_so():
+    """As PEP 592 has it for Python packages."""
+    (pin,) = pins_of(["me/net:cat@1.2.0"], [shelf({"me/net@1.2.0": YANKED})], {})
+    assert (str(pin.ref), pin.yanked) == ("me/net:cat@1.2.0", "me/net@1.2.0 is yanked: answers wolf for dog.")
+
+
+def test_an_exact_pin_of_what_was_taken_down_says_why_and_what_else_there_is():
     with pytest.raises(NotFound) as caught:
-        refs(["me/net:cat@1.2.0"], [shelf({"me/net@1.2.0": YANKED})])
+        refs(["me/net:cat@1.2.0"], [shelf({"me/net@1.2.0": GONE})])
+    assert caught.value.kind == "taken-down"
+    assert str(caught.value) == "me/net@1.2.0 is taken down: its images were not ours. Hint: there is 1.0.0, 1.1.0."
+
+
+def two_classes(**yanked):
+    """me/net with cat and owl, of which these are yanked: {"v1_1_0": {"cat": why}}."""
+    named = {f"me/net@{version[1:].replace('_', '.')}": classes for version, classes in yanked.items()}
+    return Shelf("main", {"me/net": {"1.0.0": ["cat", "owl"], "1.1.0": ["cat", "owl"]}}, yanked=named)
+
+
+@pytest.mark.parametrize("wanted", ["me/net:cat", "me/net:cat@^1"])
+def test_a_class_that_was_yanked_alone_is_skipped_and_the_others_are_not(wanted):
+    place = two_classes(v1_1_0={"cat": "answers wolf"})
+    assert refs([wanted, "me/net:owl"], [place]) == ["me/net:cat@1.0.0", "me/net:owl@1.1.0"]
+    assert refs_together([wanted], [place]) == ["me/net:cat@1.0.0"]
+
+
+def refs_together(requests, catalogs):
+    chosen = resolve_together(requests, catalogs, {}, adapt=True)
+    return [str(pin.ref) for named in chosen for pin in named.modules]
+
+
+def test_a_whole_release_is_given_without_the_class_that_was_yanked():
+    place = two_classes(v1_1_0={"cat": "answers wolf"})
+    (named,) = resolve(["me/net"], [place], {})
+    assert [str(pin.ref) for pin in named.modules] == ["me/net:owl@1.1.0"]
+    assert named.left_out == ("me/net:cat@1.1.0 is yanked: answers wolf",)
+    (named,) = resolve(["me/net@1.1.0"], [place], {})
+    assert [pin.yanked for pin in named.modules] == ["me/net:cat@1.1.0 is yanked: answers wolf", None]
+    assert refs(["me/net"], [two_classes(v1_1_0={"cat": "a", "owl": "b"})]) == ["me/net:cat@1.0.0", "me/net:owl@1.0.0"]
+
+
+def test_when_a_class_is_yanked_everywhere_its_reason_is_given():
+    place = two_classes(v1_0_0={"cat": "old"}, v1_1_0={"cat": "answers wolf"})
+    with pytest.raises(NotFound, match=r"me/net:cat@1\.1\.0 is yanked, and so is 1 older one: answers wolf") as caught:
+        refs(["me/net:cat"], [place])
     assert caught.value.kind == "yanked"
-    assert str(caught.value) == "me/net@1.2.0 is yanked: answers wolf for dog. Hint: there is 1.0.0, 1.1.0."
+    (named,) = resolve(["me/net:cat"], [place], {}, even_yanked=True)
+    assert [(str(pin.ref), pin.yanked) for pin in named.modules] == [
+        ("me/net:cat@1.1.0", "me/net:cat@1.1.0 is yanked: answers wolf")
+    ]
 
 
 def test_when_everything_is_withdrawn_the_newest_reason_is_given():

@@ -54,7 +54,10 @@ def in_preference(request, places, prefer):
         if ref.partition("@")[0] == request.base and allowed(request.version, ref.partition("@")[2])
     ]
     newest = sorted(fitting, key=lambda each: Version(each[1].partition("@")[2]), reverse=True)
-    usable = [each for each in sorted(newest, key=lambda each: each[0]) if each[1] not in places[each[0]].withdrawn]
+    # A yanked one answers to its exact version.
+    fine = (None, YANKED) if request.version in VERSIONS else (None,)
+    by_place = sorted(newest, key=lambda each: each[0])
+    usable = [each for each in by_place if places[each[0]].withdrawn.get(each[1]) in fine]
 
     def has(each):
         return request.cls in (None, *places[each[0]].releases[each[1]].classes)

@@ -52,6 +52,7 @@ def _document(details: Details) -> dict[str, Any]:
         "registry": details.registry,
         "folder": None if details.folder is None else str(details.folder),
         "digest": manifest.digest,
+        "yanked": list(details.yanked),
         "size": sum(blob.size for blob in manifest.blobs.values()),
         "dataset": content.origin.dataset.model_dump(mode="json"),
         "accuracy": [accuracy.model_dump(mode="json") for accuracy in content.origin.accuracy],
@@ -99,6 +100,8 @@ def _print(details: Details) -> None:
         ("from", str(details.folder) if details.registry is None else printing.place(details.registry)),
     ]
     printing.fields(rows)
+    for text in details.yanked:
+        printing.warn(text)
     printing.line()
     _print_modules(content, modules)
 

@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     cls=Command,
     examples=[
         "modhub yank me/net@1.0.0 --reason 'its dog module answers wolf'",
+        "modhub yank me/net:dog@1.0.0 --reason 'it answers wolf'",
         "modhub yank me/net@1.0.0 --undo --reason 'it was the data after all'",
     ],
 )
-@click.argument("ref", metavar="NAMESPACE/MODEL@VERSION")
+@click.argument("ref", metavar="NAMESPACE/MODEL[:CLASS]@VERSION")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for all who meet it.")
 @click.option("--undo", is_flag=True, help="Let it be found again.")
 @sign_option
 @one_registry_option
 @json_option
 def command(ref: str, reason: str, undo: bool, sign: Signer | None, registry: str | None, as_json: bool) -> None:
-    """Let resolution skip a release from now on, without removing it.
+    """Let names and ranges skip a release, or one class of it, from now on, without removing it.
 
-    Names and ranges skip it from now on; lockfiles that pin it still install it, with a warning. Nothing is deleted.
+    Its exact version, and lockfiles that pin it, still install it, with a warning. Nothing is deleted.
     """
     changed = yank(ref, reason, undo=undo, sign=sign, registry=registry)
     if as_json:

@@ -134,16 +134,18 @@ class Contents:
     def _note(self, ref: ModelRef, manifest: Manifest) -> None:
         self.releases.add(ref)
         name, withdrawal = history_name(ref), None
-        if ("yank", name) in self._histories or ("tombstone", name) in self._histories:
+        classes: dict[str, str] = {}
+        if any((kind, name) in self._histories for kind in ("yank", "class-yank", "tombstone")):
             try:
                 withdrawal = self._reader.withdrawal(ref)
+                classes = self._reader.yanked_classes(ref)
             except (IntegrityError, Incompatible):
                 # That is reported for its history. The release cannot be installed, but it may come back.
                 self.undecided.add(ref)
                 return
         if withdrawal is not None and withdrawal.kind == "taken-down":
             return
-        self.entries[ref] = entry_of(manifest, withdrawal.reason if withdrawal else None)
+        self.entries[ref] = entry_of(manifest, withdrawal.reason if withdrawal else None, classes)
         for sha256, record in {record.sha256: record for record in manifest.blobs.values()}.items():
             self._needs.setdefault((sha256, record.size), _Need(record, [])).releases.append(ref)
 

@@ -101,7 +101,7 @@ def _check_unlisted(registry: Registry, contents: Contents) -> Iterator[Finding]
     stored = StoredIndex.alone(store)
     releases = sorted(stored.digests)
     names = [("alias", name) for name in (stored.catalog.aliases if isinstance(stored.catalog, SearchCatalog) else ())]
-    names += [(kind, history_name(ref)) for ref in releases for kind in ("yank", "tombstone")]
+    names += [(kind, history_name(ref)) for ref in releases for kind in ("yank", "class-yank", "tombstone")]
     yield from contents.check_histories(dict.fromkeys(names, 0))
     yield from contents.check_releases(releases, stored.digests)
     yield from contents.check_blobs()

@@ -27,13 +27,21 @@ from modhub.spec.layout import (
     signature_path,
 )
 from modhub.spec.refs import ModelRef, check_name
-from modhub.spec.registry_files import AliasRecord, ChainedRecord, RevocationRecord, TombstoneRecord, YankRecord
+from modhub.spec.registry_files import (
+    AliasRecord,
+    ChainedRecord,
+    ClassYankRecord,
+    RevocationRecord,
+    TombstoneRecord,
+    YankRecord,
+)
 from modhub.storage.store import Store
 
 #: Every kind of history and what its entries are.
 HISTORIES: Final[Mapping[str, type[ChainedRecord]]] = {
     "alias": AliasRecord,
     "yank": YankRecord,
+    "class-yank": ClassYankRecord,
     "tombstone": TombstoneRecord,
     "revocation": RevocationRecord,
 }
@@ -161,7 +169,7 @@ def is_history(kind: str, name: str) -> bool:
 
 
 def release_of(name: str) -> ModelRef | None:
-    """The release that a yank's or a tombstone's history is about; ``name`` is ``namespace/model/version``."""
+    """The release that a history of yanks or of a tombstone is about; ``name`` is ``namespace/model/version``."""
     match name.split("/"):
         case [namespace, model, version]:
             ref = ModelRef(namespace, model, version)
@@ -170,7 +178,7 @@ def release_of(name: str) -> ModelRef | None:
 
 
 def history_name(ref: ModelRef) -> str:
-    """The name of a release's yank and tombstone histories."""
+    """The name of a release's histories of yanks, of classes too, and of its tombstone."""
     return f"{ref.namespace}/{ref.model}/{ref.version}"
 
 

@@ -153,7 +153,7 @@ class _Mirroring:
             # Its index, or its listing, has just named it.
             self._problems.append(IntegrityError(error.message, kind="missing-release", release=str(ref)))
             return
-        if not all(self._history(kind, history_name(ref)) for kind in ("tombstone", "yank")):
+        if not all(self._history(kind, history_name(ref)) for kind in ("tombstone", "yank", "class-yank")):
             return
         try:
             if withdrawal is not None and withdrawal.kind == "taken-down":
