@@ -73,6 +73,18 @@ MAX_LAYER_NAME_CHARS: Final = 500
 MAX_REASON_CHARS: Final = 1_000
 #: Characters of a licence, an SPDX expression.
 MAX_LICENSE_CHARS: Final = 500
+#: Bytes of a README with its front matter; nesting and values of the front matter.
+MAX_README_BYTES: Final = 1 * MIB
+MAX_YAML_DEPTH: Final = 32
+MAX_YAML_VALUES: Final = 50_000
+#: Entries of each list of a card, characters of a keyword, and of a text of several paragraphs.
+MAX_CARD_ENTRIES: Final = 1_000
+MAX_KEYWORD_CHARS: Final = 100
+MAX_PARAGRAPH_CHARS: Final = 10_000
+#: Of a card's keywords and description what the index shows, and keys of signatures there.
+MAX_INDEX_KEYWORDS: Final = 20
+MAX_INDEX_DESCRIPTION_CHARS: Final = 200
+MAX_INDEX_SIGNERS: Final = 20
 #: Licences in an allow-list.
 MAX_ALLOWED_LICENSES: Final = 1_000
 #: Characters of a whole name as typed, ``namespace/model:class@range``.

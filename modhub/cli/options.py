@@ -104,6 +104,14 @@ def number(ctx: click.Context | None, parameter: click.Parameter | None, value: 
     return result
 
 
+card_option = click.option(
+    "--card",
+    type=click.Path(path_type=Path),
+    metavar="README.md",
+    help="Licence, description and so on: YAML front matter, as of a model on the Hugging Face Hub, and Markdown.",
+)
+
+
 def numbers_option(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
     """An option's value as one number, or one a channel with commas between."""
     return None if value is None else [number(ctx, parameter, part) for part in value.split(",")]

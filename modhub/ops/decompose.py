@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from numpy.typing import ArrayLike
 
+from modhub.cards.read import card_file
 from modhub.data.given import ChannelNumbers, ClassNames, TrainingData, ValidationData
 from modhub.decomposition.settings import DecomposeSettings, EngineName, decompose_options
 from modhub.energy.meter import lap
@@ -39,6 +41,7 @@ def decompose(
     workers: int | None = None,
     steps: int | None = None,
     validation_steps: int | None = None,
+    card: str | Path | None = None,
 ) -> Decomposition:
     """Decompose a trained Keras image classifier into one module per output class (Pan & Rajan, ICSE 2022).
 
@@ -54,7 +57,8 @@ def decompose(
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
     ``backtrack``: ``none``, ``last-conv`` or ``input``; ``rule``: ``text`` or ``printed``; ``delta``: a number or a
     quantile such as ``"q95"``. ``progress`` is called with batches done and in all, with shards or workers pieces.
-    Inside ``with modhub.meter()`` the energy spent goes into the provenance.
+    Inside ``with modhub.meter()`` the energy spent goes into the provenance. ``card`` names a README with YAML front
+    matter as on the Hugging Face Hub, which goes along with the modules.
 
     ``engine="ray"`` observes on a Ray cluster, the one that RAY_ADDRESS names or one of ``workers`` processes here; the
     workers read the shards. The modules are the same, bit by bit.
@@ -80,6 +84,7 @@ def decompose(
     >>> [module.name for module in stripes.modules]
     ['left', 'middle', 'right']
     """
+    given = None if card is None else card_file(card)
     settings = DecomposeSettings(
         name=name,
         dataset=dataset,
@@ -105,4 +110,5 @@ def decompose(
 
     spent = lap()
     decomposition = decompose_model(model, x, y, classes, settings, validation=validation, progress=progress)
-    return decomposition.with_energy(spent.record())
+    made = decomposition.with_energy(spent.record())
+    return made if given is None else made.with_card(given)

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from modhub.spec.registry_files import IndexEntry
     from modhub.storage.progress import Progress
 
+from modhub.cards.read import card_file
 from modhub.data.images import as_image_data
 from modhub.engine.datasets import load_dataset
 from modhub.ops.check import Check, CheckResult, check_replacement
 from modhub.ops.compose import compose
 from modhub.package.decomposition import Decomposition, decomposition_from
 from modhub.package.folder import load_blob, load_manifest, load_package
+from modhub.package.readme import with_card
 from modhub.registry.publication import versioned
 from modhub.settings.private_keys import load_signer
 from modhub.spec.text import find_class
@@ -62,14 +64,16 @@ def publish(
     registry: str | None = None,
     sign: str | Signer | None = None,
     check: Check | None = None,
+    card: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Release:
     """Publish all modules of one decomposition as an immutable release.
 
     Without ``version``, equal content gives the release that exists, else the next minor version is taken. Publishing
     equal content again changes nothing. ``sign`` names one of the user's keys, or is one. ``check`` refuses a release
-    whose recall of a class falls, see ``Check``. ``progress`` is called with what, bytes done and in all. Raises
-    Conflict when the version has other content, and kind ``recall-fell``.
+    whose recall of a class falls, see ``Check``. ``card`` names a README with YAML front matter as on the Hugging Face
+    Hub: licence, description and so on become part of the release. ``progress`` is called with what, bytes done and in
+    all. Raises Conflict when the version has other content, and kind ``recall-fell``; UsageError, kind ``bad-card``.
 
     With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
 
@@ -85,12 +89,15 @@ def publish(
     if version is not None:
         check_version(version)
     signer = _signer(sign)
+    given = None if card is None else card_file(card)
     if isinstance(decomposition_or_folder, (str, Path)):
         package = load_package(Path(decomposition_or_folder))
         # A folder may come from anywhere: what does not decode and fit its architecture is never published.
         decomposition = decomposition_from(package.manifest, lambda _, record: package.blobs[record.sha256])
     else:
         decomposition, package = decomposition_or_folder, decomposition_or_folder.package
+    if given is not None:
+        package = with_card(package, given)
 
     target = publishing_registry(registry, load_config())
     checked = None

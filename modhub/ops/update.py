@@ -35,7 +35,7 @@ from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.ops.compose import Composable, Ref, listed
-from modhub.package.decomposition import Decomposition, decomposition_here, with_digests
+from modhub.package.decomposition import Decomposition, decomposition_here, with_digests, without_modules
 from modhub.package.module import Module
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import DecomposeOptions, Derivation
@@ -194,11 +194,8 @@ def _published(modules: Sequence[Module], registry: RegistryUrls, cache: str | P
             manifest = places.cache.manifest(places.resolve([module.ref])[0].modules[0].digest)
         except (NotFound, IntegrityError):
             continue
-        content = manifest.content
-        if module.digest in {record.blob for record in content.modules}:
-            found[module.origin.fingerprint] = Decomposition(
-                module.origin, (), content.origin.dataset, content.options, content.sites, manifest.provenance
-            )
+        if module.digest in {record.blob for record in manifest.content.modules}:
+            found[module.origin.fingerprint] = without_modules(manifest, module.origin)
     return found
 
 

@@ -24,9 +24,11 @@ from modhub.package.codec import (
 )
 from modhub.package.folder import Package, load_blob, load_manifest, save_package
 from modhub.package.module import Module, Origin
+from modhub.package.readme import card_file_of, with_card
 from modhub.package.report import Report
 from modhub.package.weights import shared_weights
 from modhub.spec.architecture import Architecture, shapes_of
+from modhub.spec.card import CardFile
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.folder_refs import folder_ref
 from modhub.spec.manifest import (
@@ -56,6 +58,8 @@ ReadBlob = Callable[[str, StoredBlob], VerifiedBlob]
 class Decomposition:
     """What ``decompose`` gives and ``load`` reads: the modules of one origin, in class order, not yet published.
 
+    ``card`` is what people say of them, None for nothing.
+
     With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
 
     >>> import modhub
@@ -75,6 +79,7 @@ class Decomposition:
     options: DecomposeOptions
     sites: tuple[SiteRecord, ...]
     provenance: Provenance
+    card: CardFile | None = None
 
     def __repr__(self) -> str:
         names = in_short(module.name for module in self.modules)
@@ -97,6 +102,11 @@ class Decomposition:
         if energy is None:
             return self
         return replace(self, provenance=self.provenance.model_copy(update={"energy": energy}))
+
+    def with_card(self, card: CardFile) -> Decomposition:
+        """With this card, in the place of the one that it may have."""
+        modules = tuple(replace(module, license=card.card.license) for module in self.modules)
+        return replace(self, modules=modules, card=card)
 
     @cached_property
     def package(self) -> Package:
@@ -128,7 +138,8 @@ class Decomposition:
             blobs={digest: blob.record for digest, blob in stored.items()},
             provenance=self.provenance,
         )
-        return Package(manifest, {blob.record.sha256: blob.verified for blob in stored.values()})
+        package = Package(manifest, {blob.record.sha256: blob.verified for blob in stored.values()})
+        return package if self.card is None else with_card(package, self.card)
 
 
 def trunk_fingerprint(architecture: Architecture, weights: str, contract: InputContract) -> str:
@@ -207,7 +218,15 @@ def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition
         options=content.options,
         sites=content.sites,
         provenance=manifest.provenance,
+        card=card_file_of(manifest, read_blob),
     )
+
+
+def without_modules(manifest: Manifest, origin: Origin) -> Decomposition:
+    """What surrounds the modules of a release, for others of the same origin; without its README."""
+    content = manifest.content
+    card = None if content.card is None else CardFile(content.card)
+    return Decomposition(origin, (), content.origin.dataset, content.options, content.sites, manifest.provenance, card)
 
 
 def decomposition_here(part: object) -> Decomposition | None:
@@ -278,6 +297,7 @@ def _module(
         metrics=record.metrics,
         derived_from=record.derived_from,
         fused=content.fused,
+        license=None if content.card is None else content.card.license,
     )
 
 

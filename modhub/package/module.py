@@ -123,7 +123,7 @@ class Module:
 
     ``keep`` is the mask, ``concern`` the activity of the class alone (needed by an update). ``version`` is None until
     the module is published. ``digest`` identifies the module's own blob (masks and head). ``fused`` was measured of all
-    modules of its release together.
+    modules of its release together; ``license`` is what the release states, None for nothing.
 
     >>> import modhub
     >>> cat = modhub.compose("cifar10/r20:cat").modules[0]
@@ -150,6 +150,7 @@ class Module:
     metrics: tuple[Metric, ...] = ()
     derived_from: tuple[Derivation, ...] = field(default=())
     fused: FusedAgreement | None = None
+    license: str | None = None
 
     def __repr__(self) -> str:
         origin, contract = self.origin, self.origin.contract

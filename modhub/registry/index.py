@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel
 
 from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
+from modhub.limits import MAX_INDEX_DESCRIPTION_CHARS, MAX_INDEX_KEYWORDS, MAX_INDEX_SIGNERS
 from modhub.registry.objects import get_object
 from modhub.spec.layout import CATALOG, RELEASES, catalog_path, index_path, records_folder
 from modhub.spec.refs import ModelRef, in_order, is_exact, is_model_name, select_version
@@ -45,10 +46,13 @@ Problem = ModhubError
 
 
 def entry_of(
-    manifest: Manifest, yanked: str | None = None, yanked_classes: Mapping[str, str] | None = None
+    manifest: Manifest,
+    yanked: str | None = None,
+    yanked_classes: Mapping[str, str] | None = None,
+    signers: Sequence[str] = (),
 ) -> IndexEntry:
     """What the index shows of a release: classes and slugs in index order, ``size`` in stored bytes of all blobs."""
-    content = manifest.content
+    content, card = manifest.content, manifest.content.card
     if content.version is None:
         raise ValueError("a package without a version has no place in an index")
     modules = sorted(content.modules, key=lambda module: module.index)
@@ -64,7 +68,18 @@ def entry_of(
         top_1=content.origin.accuracy[-1].top_1 if content.origin.accuracy else None,
         yanked=yanked,
         yanked_classes=dict(yanked_classes or {}),
+        license=card.license if card else None,
+        keywords=card.keywords[:MAX_INDEX_KEYWORDS] if card else (),
+        description=_beginning(card.description) if card and card.description else None,
+        signers=tuple(sorted(signers)[:MAX_INDEX_SIGNERS]),
     )
+
+
+def _beginning(description: str) -> str | None:
+    """A description as one short line."""
+    line = " ".join(description.split())
+    most = MAX_INDEX_DESCRIPTION_CHARS
+    return (line if len(line) <= most else f"{line[: most - 3]}...") or None
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,8 @@ class Derived:
 
     ``manifest``, ``withdrawal`` and ``yanked_classes`` read a release and its records, verified. What cannot be read is
     left out, and reported in ``problems``: one damaged release must not hide all others. ``afresh`` uses no file that
-    exists.
+    exists. ``signers`` gives the ids of the keys that signed what has a digest, for who writes the files; ``signed`` is
+    a release of which that has changed.
     """
 
     store: Store
@@ -125,6 +141,8 @@ class Derived:
     withdrawal: Callable[[ModelRef], Withdrawal | None]
     yanked_classes: Callable[[ModelRef], Mapping[str, str]]
     afresh: bool = False
+    signers: Callable[[str], Sequence[str]] = lambda digest: ()
+    signed: ModelRef | None = None
     problems: list[Problem] = field(default_factory=list)
 
     def shard(self, namespace: str, model: str, listing: Listing) -> IndexShard:
@@ -153,7 +171,8 @@ class Derived:
             if not name.startswith(f"{namespace}/"):
                 continue
             entry = known.get(model)
-            if entry is None or name in listing.touched or entry.release.version != newest(versions):
+            changed = name in listing.touched or (self.signed is not None and self.signed.name == name)
+            if entry is None or changed or entry.release.version != newest(versions):
                 entry = self._newest_entry(namespace, model, listing)
             if entry is not None:
                 entries.append(entry)
@@ -172,8 +191,9 @@ class Derived:
                 return None
             yanked = withdrawal.reason if withdrawal else None
             classes = self.yanked_classes(ref) if ref.name in listing.touched else {}
-            if known is None:
-                return entry_of(self.manifest(ref), yanked, classes)
+            if known is None or ref == self.signed:
+                manifest = self.manifest(ref)
+                return entry_of(manifest, yanked, classes, self.signers(manifest.digest))
             if (known.yanked, known.yanked_classes) == (yanked, classes):
                 return known
             return known.model_copy(update={"yanked": yanked, "yanked_classes": dict(classes)})

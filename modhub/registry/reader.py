@@ -6,7 +6,7 @@ those before them. With a ``Trust`` that requires signatures, nobody but a trust
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -19,7 +19,16 @@ from modhub.registry.records import RecordLog
 from modhub.signing.policy import Trust
 from modhub.signing.statements import Statement
 from modhub.spec.digests import Digest
-from modhub.spec.layout import MARKER, blob_path, model_folder, records_folder, release_path, signature_path
+from modhub.spec.layout import (
+    MARKER,
+    SIGNATURES,
+    blob_path,
+    model_folder,
+    records_folder,
+    release_path,
+    signature_at,
+    signature_path,
+)
 from modhub.spec.refs import ModelRef, check_name, in_order
 from modhub.spec.registry_files import (
     REGISTRY_FORMAT,
@@ -347,7 +356,24 @@ class RegistryReader:
             for entry in catalog.models
         ]
 
-    def derived(self, *, afresh: bool = False, written: Manifest | None = None) -> Derived:
+    def signers(self, digest: str = "") -> dict[str, list[str]]:
+        """By digest the ids of the keys of whose signatures there are files, unverified: of all that is signed, or of
+        ``digest`` alone. Nothing where the store cannot list."""
+        found: dict[str, list[str]] = {}
+        if self.store.capabilities.can_list:
+            for path in self.store.list(f"{SIGNATURES}/{digest.removeprefix('sha256:')}".rstrip("/")):
+                if (signature := signature_at(path)) is not None:
+                    found.setdefault(signature[0], []).append(signature[1])
+        return found
+
+    def derived(
+        self,
+        *,
+        afresh: bool = False,
+        written: Manifest | None = None,
+        signers: Callable[[str], Sequence[str]] = lambda digest: (),
+        signed: ModelRef | None = None,
+    ) -> Derived:
         """How index files follow from the releases here; ``afresh`` reads every manifest again but ``written``."""
 
         def manifest(ref: ModelRef) -> Manifest:
@@ -355,7 +381,7 @@ class RegistryReader:
                 return written
             return self.manifest(ref)
 
-        return Derived(self.store, manifest, self.withdrawal, self.yanked_classes, afresh)
+        return Derived(self.store, manifest, self.withdrawal, self.yanked_classes, afresh, signers, signed)
 
 
 def entry_name(record: ChainedRecord) -> str:

@@ -20,7 +20,7 @@ from modhub.registry.index import Derived, Listing
 from modhub.registry.reader import RegistryReader
 from modhub.spec.layout import CATALOG, catalog_path, index_path
 from modhub.spec.manifest import Manifest
-from modhub.spec.refs import is_model_name
+from modhub.spec.refs import ModelRef, is_model_name
 from modhub.spec.registry_files import CATALOG_FORMAT, SearchCatalog, write_document
 from modhub.storage.store import Store
 
@@ -31,13 +31,19 @@ _ROUNDS: Final = 200
 
 
 def update_index(
-    registry: RegistryReader, namespace: str, model: str, written: Manifest | None = None
+    registry: RegistryReader,
+    namespace: str,
+    model: str,
+    written: Manifest | None = None,
+    signed: ModelRef | None = None,
 ) -> tuple[str, ...]:
     """Bring the derived files that show this model up to date. Gives what went wrong, for people: nothing is lost.
 
-    ``written`` is a release that need not be read again.
+    ``written`` is a release that need not be read again, ``signed`` one whose signatures have changed.
     """
-    derived = registry.derived(written=written)
+    derived = registry.derived(
+        written=written, signers=lambda digest: registry.signers(digest).get(digest, ()), signed=signed
+    )
     try:
         _write_shard(derived, namespace, model)
         _write_namespace(derived, namespace)
@@ -60,7 +66,8 @@ def reindex(registry: RegistryReader) -> list[ModhubError]:
 
     Gives what was wrong with releases that had to be left out.
     """
-    store, derived = registry.store, registry.derived(afresh=True)
+    store, signers = registry.store, registry.signers()
+    derived = registry.derived(afresh=True, signers=lambda digest: signers.get(digest, ()))
     listing = Listing.of(store)
     # What is deleted comes first, because it frees room.
     models = listing.versions.keys() | _described_models(store)

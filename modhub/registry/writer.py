@@ -105,7 +105,7 @@ class Registry(RecordKeeper):
                 given=manifest.digest,
             )
         self._sign(ref, existing.digest, signer, signatures)
-        return self._repair(ref, existing, blobs)
+        return self._repair(ref, existing, blobs, signed=signer is not None or bool(signatures))
 
     def publish_next(
         self,
@@ -133,7 +133,7 @@ class Registry(RecordKeeper):
                 existing = self.manifest(ref)
                 if same_content(versioned(existing, None), versioned(manifest, None)):
                     self._sign(ref, existing.digest, signer)
-                    return self._repair(ref, existing, written)
+                    return self._repair(ref, existing, written, signed=signer is not None)
             seen.update(fresh)
             ref = ModelRef(namespace, model, next_minor(seen | lost))
             candidate = versioned(manifest, ref.version)
@@ -227,7 +227,7 @@ class Registry(RecordKeeper):
             )
         return withdrawal
 
-    def _repair(self, ref: ModelRef, existing: Manifest, blobs: Mapping[str, Payload]) -> Published:
+    def _repair(self, ref: ModelRef, existing: Manifest, blobs: Mapping[str, Payload], *, signed: bool) -> Published:
         withdrawal = self._require_not_taken_down(ref)
         records = [record for record in existing.blobs.values() if record.sha256 in blobs]
 
@@ -236,7 +236,7 @@ class Registry(RecordKeeper):
                 self.store.replace(blob_path(record.sha256), blobs[record.sha256])
 
         self._each(repair, records)
-        warnings = update_index(self, ref.namespace, ref.model)
+        warnings = update_index(self, ref.namespace, ref.model, signed=ref if signed else None)
         if withdrawal is not None:
             warnings = (f"{ref} is yanked: {withdrawal.reason}", *warnings)
         return Published(ref, existing.digest, self.url, created=False, warnings=warnings)

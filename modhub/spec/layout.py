@@ -52,6 +52,18 @@ def signature_path(digest: str, key: str) -> str:
     return f"{SIGNATURES}/{parse_digest(digest).removeprefix('sha256:')}/{key}.json"
 
 
+def signature_at(path: str) -> tuple[str, str] | None:
+    """The digest that is signed there, and the id of the key."""
+    match path.split("/"):
+        case [folder, digits, file] if folder == SIGNATURES and file.endswith(".json"):
+            found = f"sha256:{digits}", file.removesuffix(".json")
+            try:
+                return found if signature_path(*found) == path else None
+            except IntegrityError:
+                return None
+    return None
+
+
 def records_folder(kind: str, name: str) -> str:
     """The folder of one name's append-only history; ``name`` may have several parts joined by ``/``."""
     return f"records/{kind}/{name}"

@@ -17,6 +17,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from modhub.errors import IntegrityError
 from modhub.limits import MAX_BLOB_BYTES, MAX_CLASSES, MAX_DECODED_BYTES, MAX_EXTENT, MAX_MANIFEST_BYTES
 from modhub.spec.architecture import Architecture, LayerName
+from modhub.spec.card import Card
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.schema import (
     Count,
@@ -214,6 +215,8 @@ class Content(Stored):
     modules: Annotated[tuple[ModuleRecord, ...], Field(min_length=1, max_length=MAX_CLASSES)]
     #: Left out of the file where it was not measured, so that manifests from before it are written as they were read.
     fused: FusedAgreement | None = Field(default=None, exclude_if=lambda value: value is None)
+    #: What people say of the release; inside the content, so that a signature and a lock cover the licence.
+    card: Card | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -279,6 +282,8 @@ class Manifest(Stored):
         if self.format < format_of(self.content):
             raise ValueError(f"what it holds needs format {format_of(self.content)}, but it says {self.format}")
         named = {self.content.origin.weights} | {module.blob for module in self.content.modules}
+        if self.content.card is not None and self.content.card.readme is not None:
+            named.add(self.content.card.readme)
         if missing := named - set(self.blobs):
             raise ValueError(f"the blob table lacks {sorted(missing)[0]}")
         return self

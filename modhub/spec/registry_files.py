@@ -14,7 +14,15 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from modhub.errors import IntegrityError, UsageError
-from modhub.limits import MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_REASON_CHARS, MAX_RECORD_BYTES
+from modhub.limits import (
+    MAX_CLASSES,
+    MAX_INDEX_KEYWORDS,
+    MAX_INDEX_SIGNERS,
+    MAX_MANIFEST_BYTES,
+    MAX_REASON_CHARS,
+    MAX_RECORD_BYTES,
+)
+from modhub.spec.card_texts import Keyword, LicenseText
 from modhub.spec.refs import MODEL_NAME_PATTERN
 from modhub.spec.schema import (
     TEXT_PATTERN,
@@ -49,7 +57,11 @@ _File = TypeVar("_File", bound=BaseModel)
 
 class IndexEntry(Stored):
     """One release as the index shows it, enough to search without its manifest. ``yanked`` is the reason, if it is;
-    ``yanked_classes`` are slugs of classes that were yanked alone, and why."""
+    ``yanked_classes`` are slugs of classes that were yanked alone, and why.
+
+    ``license``, ``keywords`` (the first few) and ``description`` (its beginning) are the card's; ``signers`` are ids of
+    the keys of whose signatures there were files when the entry was written, which nobody has verified.
+    """
 
     version: VersionText
     digest: DigestText
@@ -62,6 +74,14 @@ class IndexEntry(Stored):
     yanked: Reason | None = None
     #: Left out of the file where it is empty, so that shards from before it are written as they were read.
     yanked_classes: Mapping[Name, Reason] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    license: LicenseText | None = Field(default=None, exclude_if=lambda value: value is None)
+    keywords: Annotated[tuple[Keyword, ...], Field(max_length=MAX_INDEX_KEYWORDS)] = Field(
+        default=(), exclude_if=lambda value: not value
+    )
+    description: DisplayName | None = Field(default=None, exclude_if=lambda value: value is None)
+    signers: Annotated[tuple[KeyId, ...], Field(max_length=MAX_INDEX_SIGNERS)] = Field(
+        default=(), exclude_if=lambda value: not value
+    )
 
     @model_validator(mode="after")
     def _paired(self) -> Self:

@@ -105,7 +105,8 @@ class Update:
             namespace, model = parse_new_model_name(name)
             own = replace(own, namespace=namespace, model=model)
         modules = [replace(module, origin=own) for module in sorted(chosen, key=lambda module: module.index)]
-        return replace(base, origin=own, modules=with_digests(modules))
+        card = None if base.card is None else base.card.inherited()
+        return replace(base, origin=own, modules=with_digests(modules), card=card)
 
     def _of(self, origin: str | None) -> list[Module]:
         names = sorted({module.origin.name for module in self.modules})

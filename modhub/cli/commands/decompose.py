@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from modhub.cards.read import card_file
 from modhub.cli import printing
 from modhub.cli.data_options import class_names_option, find_labelled
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.image_options import ImageOptions, image_options, print_account
-from modhub.cli.options import Command, delta, json_option, number, numbers_option
+from modhub.cli.options import Command, card_option, delta, json_option, number, numbers_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="With --engine ray: so many at a time. Default: all."
 )
+@card_option
 @image_options
 @metered
 @json_option
@@ -129,6 +131,7 @@ def command(
     split: Split,
     validation: str | None,
     engine: EngineName,
+    card: Path | None,
     pictures: ImageOptions,
     as_json: bool,
     **options: Any,
@@ -160,6 +163,8 @@ def command(
     out = out or Path(f"{short}.modules")
     check_model_file(model)
     _check_out(out)
+    if card is not None:
+        card_file(card)
     with ProgressLine("reading data") as progress:
         found = _found(data, split, class_names_option(classes), engine)
         held_out = None if validation is None else _found(validation, "test", found.classes, "local")
@@ -180,6 +185,7 @@ def command(
             dataset=images.name,
             validation_dataset=None if measured is None else measured.name,
             engine=engine,
+            card=card,
             progress=progress.steps(f"decomposing {model.name}"),
             **options,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
-from modhub.cli.options import Command, json_option, one_registry_option, sign_option
+from modhub.cli.options import Command, card_option, json_option, one_registry_option, sign_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     examples=[
         "modhub publish net.modules",
         "modhub publish net.modules --version 1.0.0 --registry ~/team-registry",
+        "modhub publish net.modules --card README.md",
         "modhub publish net.modules --check --data test.npz --margin 0.01",
     ],
 )
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Refuse a release that recognises a class worse than the one it replaces.")
 @click.option("--data", metavar="DATA", help="With --check: images with labels, as for modhub evaluate.")
 @click.option("--margin", type=float, metavar="X", help="With --check: how far a recall may fall.  [default: 0.02]")
+@card_option
 @one_registry_option
 @json_option
 def command(
@@ -43,6 +45,7 @@ def command(
     check: bool,
     data: str | None,
     margin: float | None,
+    card: Path | None,
     registry: str | None,
     as_json: bool,
 ) -> None:
@@ -57,7 +60,9 @@ def command(
     with ProgressLine("reading the package") as progress:
         if wanted is not None:
             load_engine()
-        release = publish(folder, version=version, registry=registry, sign=sign, check=wanted, progress=progress.at)
+        release = publish(
+            folder, version=version, registry=registry, sign=sign, check=wanted, card=card, progress=progress.at
+        )
     for text in release.warnings:
         printing.warn(text)
     if as_json:

@@ -20,12 +20,12 @@ from typing import IO, Any, Final
 from modhub.errors import Conflict, IntegrityError, StorageError, UsageError, plain
 from modhub.limits import KIB, MAX_BLOB_BYTES, MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
 from modhub.registry.admin.copying import is_signature, signatures_of
-from modhub.registry.admin.inventory import blob_at, release_at, signature_at
+from modhub.registry.admin.inventory import blob_at, release_at
 from modhub.registry.admin.spool import Spool, counted
 from modhub.registry.publication import Published, UploadProgress
 from modhub.registry.reader import RegistryReader
 from modhub.registry.writer import Registry
-from modhub.spec.layout import blob_path, release_path, signature_path
+from modhub.spec.layout import blob_path, release_path, signature_at, signature_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest
 from modhub.spec.refs import ModelRef
 from modhub.storage import files

@@ -159,12 +159,18 @@ def _differs(namespace: str, catalog: NamespaceCatalog, stored: StoredIndex, tru
     }
     unsure = {name.partition("/")[2] for name in broken if name.startswith(f"{namespace}/")}
     unsure |= {ref.model for ref in truth.unsure if ref.namespace == namespace}
-    wanted, found = truth.newest(namespace), {entry.model: entry for entry in catalog.models}
+    wanted = {model: _shown(entry.release) for model, entry in truth.newest(namespace).items()}
+    found = {entry.model: _shown(entry.release) for entry in catalog.models}
     return any(wanted.get(model) != found.get(model) for model in (wanted.keys() | found.keys()) - unsure)
 
 
 def _sure(name: str, entries: Iterable[IndexEntry], truth: Truth) -> list[IndexEntry]:
-    return [entry for entry in entries if _ref(name, entry.version) not in truth.unsure]
+    return [_shown(entry) for entry in entries if _ref(name, entry.version) not in truth.unsure]
+
+
+def _shown(entry: IndexEntry) -> IndexEntry:
+    """What follows from the release alone: who signed it may have changed since, and is verified by who asks."""
+    return entry.model_copy(update={"signers": ()}) if entry.signers else entry
 
 
 def _ref(name: str, version: str) -> ModelRef:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from modhub.errors import Conflict, Incompatible, IntegrityError, NotFound
 from modhub.limits import MAX_RECORD_BYTES
-from modhub.registry.admin.inventory import HISTORIES, signature_at
+from modhub.registry.admin.inventory import HISTORIES
 from modhub.registry.reader import RegistryReader
 from modhub.registry.records import RecordLog
 from modhub.registry.writer import Registry
 from modhub.spec.digests import sha256
-from modhub.spec.layout import SIGNATURES, record_path, signature_path
+from modhub.spec.layout import SIGNATURES, record_path, signature_at, signature_path
 from modhub.spec.registry_files import RECORD_FORMAT, SIGNATURE_FORMAT, SignatureFile, read_document
 from modhub.storage.store import Store
 

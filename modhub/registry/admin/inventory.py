@@ -18,13 +18,12 @@ from modhub.spec.layout import (
     CATALOG,
     MARKER,
     RELEASES,
-    SIGNATURES,
     blob_path,
     catalog_path,
     index_path,
     record_path,
     release_path,
-    signature_path,
+    signature_at,
 )
 from modhub.spec.refs import ModelRef, check_name
 from modhub.spec.registry_files import (
@@ -132,18 +131,6 @@ def blob_at(path: str) -> str | None:
             digest = f"{algorithm}:{first}{rest}"
             try:
                 return digest if blob_path(digest) == path else None
-            except IntegrityError:
-                return None
-    return None
-
-
-def signature_at(path: str) -> tuple[str, str] | None:
-    """The digest that is signed there, and the id of the key."""
-    match path.split("/"):
-        case [folder, digits, file] if folder == SIGNATURES and file.endswith(".json"):
-            found = f"sha256:{digits}", file.removesuffix(".json")
-            try:
-                return found if signature_path(*found) == path else None
             except IntegrityError:
                 return None
     return None

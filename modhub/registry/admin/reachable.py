@@ -8,10 +8,10 @@ anything: then nothing is called an orphan.
 from __future__ import annotations
 
 from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
-from modhub.registry.admin.inventory import HISTORIES, blob_at, entry_at, history_name, release_at, signature_at
+from modhub.registry.admin.inventory import HISTORIES, blob_at, entry_at, history_name, release_at
 from modhub.registry.reader import RegistryReader
 from modhub.registry.records import RecordLog
-from modhub.spec.layout import RELEASES
+from modhub.spec.layout import RELEASES, signature_at
 from modhub.spec.refs import ModelRef
 from modhub.storage.parallel import each
 
