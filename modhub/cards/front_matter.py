@@ -67,7 +67,7 @@ def read_front_matter(data: bytes, *, what: str) -> FrontMatter:
     return FrontMatter(values, lines, text, text[fenced.end() :].lstrip("\n"))
 
 
-def body_of(text: str) -> str:
+def markdown_of(text: str) -> str:
     """The Markdown of a README, without the front matter that it may begin with."""
     fenced = _FENCED.match(text)
     return text if fenced is None else text[fenced.end() :].lstrip("\n")

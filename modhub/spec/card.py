@@ -23,7 +23,7 @@ def _empty(value: Any) -> bool:
     return not value
 
 
-class TrainingData(Stored):
+class TrainedOn(Stored):
     """Data that the network was trained on, as its publisher names it, with its licence."""
 
     name: DisplayName
@@ -55,7 +55,7 @@ class Card(Stored):
     base_models: _Names = Field(default=(), exclude_if=_empty)
     intended_use: Paragraphs | None = Field(default=None, exclude_if=_empty)
     limits: Paragraphs | None = Field(default=None, exclude_if=_empty)
-    training_data: Annotated[tuple[TrainingData, ...], Field(max_length=MAX_CARD_ENTRIES)] = Field(
+    training_data: Annotated[tuple[TrainedOn, ...], Field(max_length=MAX_CARD_ENTRIES)] = Field(
         default=(), exclude_if=_empty
     )
     metrics: _Names = Field(default=(), exclude_if=_empty)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.cards import hub_licenses, read
-from modhub.cards.front_matter import body_of, read_front_matter
+from modhub.cards.front_matter import markdown_of, read_front_matter
 from modhub.cards.hub_licenses import hub_license
 from modhub.cards.read import card_file, card_from
 from modhub.errors import NotFound, UsageError
@@ -93,7 +93,7 @@ def test_a_card_of_the_hub_is_read_as_it_is() -> None:
         ("ImageNet", "f1", "92.10%"),
     ]
     assert made.readme == VISION.encode()
-    assert body_of(VISION).startswith("# Vision")
+    assert markdown_of(VISION).startswith("# Vision")
 
 
 def test_plain_words_stay_words_and_own_keys_are_read() -> None:
