@@ -6,9 +6,9 @@ first use, so that ``import modhub`` costs next to nothing. ``__version__`` is t
 
 from __future__ import annotations
 
-import lazy_loader
+from collections.abc import Callable
 
-_find, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_attached: tuple[Callable[[str], object], Callable[[], list[str]], list[str]] | None = None
 
 
 def __getattr__(name: str) -> object:
@@ -16,4 +16,19 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version  # takes longer than all of this
 
         return version(__name__)
-    return _find(name)
+    find, _, names = _stub()
+    return names if name == "__all__" else find(name)
+
+
+def __dir__() -> list[str]:
+    return _stub()[1]()
+
+
+def _stub() -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """What ``__init__.pyi`` says; read when a name is asked for, because commands import packages by their own."""
+    global _attached
+    if _attached is None:
+        import lazy_loader
+
+        _attached = lazy_loader.attach_stub(__name__, __file__)
+    return _attached

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from itertools import takewhile
 
+from modhub.cli import interrupts
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command with ``arguments`` (without the program's name; ``sys.argv``'s by default), to its exit code."""
@@ -19,17 +21,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The options count wherever they are written, because a line that cannot be parsed needs them too.
     flags = set(takewhile(lambda argument: argument != "--", given))
     debug = "--debug" in flags
+    before = interrupts.end_at_once(as_json="--json" in flags)
     # pydantic would look through every installed distribution for plugins that no model of ours has.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
-        # Here, so that a Ctrl-C while click is imported passes through ``failures`` too.
-        from modhub.cli import printing, quiet
+        # Here, because a Ctrl-C may come while click is imported.
+        from modhub.cli import printing, quiet, verbosity
         from modhub.cli.root import root
 
         printing.prepare_streams()
         if debug:
             quiet.let_backends_talk()
-        with quiet.warnings_as_lines(everything=debug):
+        with verbosity.heard(given), quiet.warnings_as_lines(everything=debug):
             code = root.main(given, prog_name="modhub", standalone_mode=False)
         return code if isinstance(code, int) else 0
     # click ends the process itself where the reader of our output has closed it.
@@ -39,3 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from modhub.cli.failures import report
 
         return report(error, as_json="--json" in flags, debug=debug, given=given)
+    finally:
+        # A program has nothing left to do but to end.
+        if arguments is not None:
+            interrupts.handle(before)

@@ -15,7 +15,9 @@ from typing import Final
 
 import click
 
-from modhub.cli.printing import json_text, printable
+from modhub.cli import interrupts
+from modhub.cli.meanings import meant_option
+from modhub.cli.printing import echo, json_text, printable, styled
 from modhub.errors import ModhubError, StorageError, UsageError, did_you_mean, plain
 from modhub.spec.url import RegistryUrl, is_url, without_secrets
 
@@ -32,9 +34,9 @@ def report(error: BaseException, *, as_json: bool, debug: bool, given: Sequence[
     if as_json:
         click.echo(json_text(failure.to_dict(), default=str), err=True)
     else:
-        click.echo(click.style("error: ", fg="red", bold=True) + printable(failure.message), err=True)
+        echo(styled("error: ", fg="red", bold=True) + printable(failure.message), err=True)
         if failure.hint:
-            click.echo(click.style("hint: ", fg="cyan", bold=True) + printable(failure.hint), err=True)
+            echo(styled("hint: ", fg="cyan", bold=True) + printable(failure.hint), err=True)
     return failure.exit_code
 
 
@@ -44,8 +46,10 @@ def as_modhub_error(error: BaseException, given: Sequence[str] = ()) -> ModhubEr
         return error
     if isinstance(error, click.ClickException):
         return _usage(error, given)
+    if isinstance(error, click.Abort) and not isinstance(error.__context__, KeyboardInterrupt):
+        return ModhubError("nothing was done, because it was not confirmed.", kind="not-confirmed")
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return ModhubError("interrupted.", kind="interrupted")
+        return _interrupted()
     if isinstance(error, ImportError) and error.name and not error.name.startswith("modhub"):
         return _missing_library(error.name, error)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
@@ -58,6 +62,12 @@ def as_modhub_error(error: BaseException, given: Sequence[str] = ()) -> ModhubEr
         )
     reason = plain(without_secrets(str(error).strip())) or type(error).__name__
     return ModhubError(f"unexpected: {reason}", kind="unexpected", hint="run again with --debug to see where.")
+
+
+def _interrupted() -> ModhubError:
+    failure = ModhubError(interrupts.MESSAGE, kind=interrupts.KIND)
+    failure.exit_code = interrupts.EXIT_CODE
+    return failure
 
 
 def _missing_library(name: str, error: ImportError) -> UsageError:
@@ -94,7 +104,8 @@ def _usage(error: click.ClickException, given: Sequence[str]) -> UsageError:
         if path == "modhub" and name in _COMMAND_OPTIONS:
             return UsageError(f"{name} is an option of the commands.", hint=f"write it behind one: modhub list {name}")
         known = [option for parameter in context.command.params for option in parameter.opts] if context else []
-        return UsageError(f"{path} has no option {name}.", hint=did_you_mean(name, [*known, "--help"]) or see)
+        meant = meant_option(known, name) or did_you_mean(name, [*known, "--help"])
+        return UsageError(f"{path} has no option {name}.", hint=meant or see)
     message = error.format_message().strip()
     for word in given:
         # A URL where none belongs, or one too many.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modhub.cli import interrupts
 from modhub.errors import UsageError
 from modhub.spec.url import RegistryUrl
 
@@ -17,9 +18,23 @@ if TYPE_CHECKING:
     from modhub.signing.keys import Signer
 
 
-def debug_option() -> click.Option:
-    """``--debug``, which ``main`` finds by itself."""
-    return click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def common_options() -> list[click.Parameter]:
+    """The options of every command, which ``main`` finds by itself."""
+    return [
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            help="Say on stderr what is looked up, requested and found, and how long it takes; -vv says more.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            count=True,
+            expose_value=False,
+            help="No progress and no remarks on stderr; with -qq no warnings either.",
+        ),
+        click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."),
+    ]
 
 
 class Command(click.Command):
@@ -27,8 +42,12 @@ class Command(click.Command):
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.params.append(debug_option())
+        self.params += common_options()
         self._examples = examples
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with interrupts.as_exceptions():
+            return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self._examples:

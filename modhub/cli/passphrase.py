@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modhub.cli.interrupts import as_exceptions
 from modhub.errors import UsageError
 from modhub.settings.private_keys import load_signer
 
@@ -38,4 +39,6 @@ def _prompt(name: str, *, confirm: bool) -> str:
             hint="set MODHUB_KEY_PASSPHRASE.",
             key=name,
         )
-    return str(click.prompt(f"passphrase of {name}", hide_input=True, confirmation_prompt=confirm, err=True))
+    # The terminal shows again what is typed when the prompt ends by an exception.
+    with as_exceptions():
+        return str(click.prompt(f"passphrase of {name}", hide_input=True, confirmation_prompt=confirm, err=True))

@@ -10,7 +10,10 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from modhub.errors import bounded
 from modhub.limits import KIB, MIB
 
 _NARROWEST = 12
+_quiet = 0
 
 
 def prepare_streams() -> None:
@@ -37,6 +41,16 @@ def echo(text: str, *, err: bool = False) -> None:
     """Write a line, styles only to a terminal."""
     # Named, because by itself click looks behind the stream that keeps a progress line below what is printed.
     click.echo(text, file=sys.stderr if err else sys.stdout)
+
+
+def styled(text: str, **style: Any) -> str:
+    """``text`` in a colour or bold, where the terminal can show it and nobody has set NO_COLOR."""
+    return text if no_styles() else click.style(text, **style)
+
+
+def no_styles() -> bool:
+    """Whether NO_COLOR (to anything) or TERM=dumb says that no control sequences are wanted."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def document(value: dict[str, Any]) -> None:
@@ -65,14 +79,27 @@ def line(text: str = "") -> None:
     echo(printable(text))
 
 
+def keep_quiet(times: int) -> None:
+    """How often ``-q`` was given: once for neither remarks nor progress, twice for no warnings either."""
+    global _quiet
+    _quiet = times
+
+
+def is_quiet() -> bool:
+    """Whether remarks and progress are not wanted."""
+    return _quiet > 0
+
+
 def note(text: str) -> None:
     """A remark, for people only."""
-    echo(printable(text), err=True)
+    if not _quiet:
+        echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
     """A warning, for people only."""
-    echo(click.style("warning: ", fg="yellow", bold=True) + printable(bounded(text)), err=True)
+    if _quiet < 2:
+        echo(styled("warning: ", fg="yellow", bold=True) + printable(bounded(text)), err=True)
 
 
 def printable(text: str) -> str:
@@ -95,9 +122,11 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
         return
     cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(len(text) for text in texts) for texts in zip([c.title for c in columns], *cells, strict=True)]
-    if not (sys.stdout.isatty() and _draw(columns, cells, widths)):
+    if not sys.stdout.isatty():
         for row in [[column.title for column in columns], *cells]:
             echo(_plain(columns, row, widths))
+    elif not _draw(columns, cells, widths):
+        _stack(columns, cells)
 
 
 def _plain(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> str:
@@ -116,7 +145,8 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequ
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    room = shutil.get_terminal_size().columns
+    console = Console(highlight=False, color_system=None if no_styles() else "auto", width=room)
     least = [min(width, _NARROWEST) if c.wraps else width for c, width in zip(columns, widths, strict=True)]
     if sum(least) + 2 * (len(columns) - 1) > console.width:
         return False
@@ -135,11 +165,31 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequ
     return True
 
 
+def _stack(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Rows below each other, a cell a line, for terminals in which they do not fit side by side."""
+    others = columns[1:]
+    indent = max((len(column.title) for column in others), default=0) + 4
+    for name, *cells in rows:
+        echo(name)
+        for column, cell in zip(others, cells, strict=True):
+            # A name is never broken, however narrow the terminal.
+            echo(f"  {column.title:<{indent - 2}}" + ("\n" + " " * indent).join(_in_terminal(cell, indent)))
+
+
 def fields(pairs: Sequence[tuple[str, str]]) -> None:
     """Names and values, one pair a line; a value's further lines are below its first."""
     width = max(len(name) for name, _ in pairs) + 2
     for name, value in pairs:
-        line(f"  {name:<{width}}" + value.replace("\n", "\n" + " " * (width + 2)))
+        texts = [part for text in value.split("\n") for part in _in_terminal(text, width + 2)]
+        line(f"  {name:<{width}}" + ("\n" + " " * (width + 2)).join(texts))
+
+
+def _in_terminal(text: str, indent: int) -> list[str]:
+    """``text`` in lines that a terminal shows behind ``indent``; words stay whole, and what is piped is one line."""
+    if not sys.stdout.isatty():
+        return [text]
+    room = max(shutil.get_terminal_size().columns - indent, _NARROWEST)
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def bytes_text(count: int) -> str:

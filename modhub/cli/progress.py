@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from modhub.cli import printing
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
@@ -18,7 +20,7 @@ class ProgressLine:
     def __init__(self, doing: str) -> None:
         self._bar: RichProgress | None = None
         self._terminal: TextIO | None = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not printing.is_quiet():
             # 30 ms, which only a terminal is worth.
             from rich.console import Console
             from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn

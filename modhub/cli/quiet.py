@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, TextIO
 
+from modhub.cli.interrupts import never_swallowed
 from modhub.cli.printing import warn
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
@@ -23,14 +24,17 @@ def let_backends_talk() -> None:
 
 
 def load_engine() -> None:
-    """Import keras and its backend, without what they log about themselves, unless the user has set a log level."""
-    if _LEVEL in os.environ:
-        import_module("modhub.engine.run.network")
+    """Import keras and its backend, without what they log about themselves, unless it was asked for.
+
+    A log level that the user has set decides what the backend says later; only at 0 it may greet too.
+    """
+    if os.environ.setdefault(_LEVEL, "3") == "0" or "keras" in sys.modules:
+        with never_swallowed():
+            import_module("modhub.engine.run.network")
         return
     import logging  # with tempfile and faulthandler below, 5 ms that only a network is worth
 
-    os.environ[_LEVEL] = "3"
-    with _native_stderr_hidden():
+    with _native_stderr_hidden(), never_swallowed():
         import_module("modhub.engine.run.network")
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -67,7 +71,7 @@ def _native_stderr_hidden() -> Iterator[None]:
             os.dup2(stderr.fileno(), 2)
             faulthandler.disable()
             if was_enabled:
-                faulthandler.enable()
+                faulthandler.enable(2)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 
 import click
 
-from modhub.cli.options import debug_option
+from modhub.cli.meanings import meant_command
+from modhub.cli.options import common_options
 from modhub.errors import UsageError, did_you_mean
 from modhub.spec.url import RegistryUrl
 
@@ -58,6 +59,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "cache": "What is installed here: verify it, make it smaller.",
         "key": "Make, trust and revoke the keys that sign releases.",
     },
+    "Help": {
+        "help": "Show what a command does.",
+    },
 }
 
 _SUMMARIES: Final = {name: text for section in COMMANDS.values() for name, text in section.items()}
@@ -69,17 +73,18 @@ class CommandGroup(click.Group):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         options["invoke_without_command"] = True
         super().__init__(*arguments, **options)
-        self.params.append(debug_option())
+        self.params += common_options()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
+            hint = meant_command(ctx.command_path, name) or did_you_mean(name, self.list_commands(ctx))
             raise UsageError(
                 f"{ctx.command_path} has no command {RegistryUrl(name)!r}.",
                 kind="no-command",
-                hint=did_you_mean(name, self.list_commands(ctx)) or f"see {ctx.command_path} --help",
+                hint=hint or f"see {ctx.command_path} --help",
             )
         return super().resolve_command(ctx, args)
 

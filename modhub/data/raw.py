@@ -22,7 +22,8 @@ from modhub.errors import StorageError
 class RawRows:
     """Images (N, H, W, C), or rows (N, values), that begin at byte ``offset`` of ``file``, in C order.
 
-    ``stored`` is their dtype there. ``file`` has to be a real one and is closed with the last reference to it. Given out are uint8 or float32.
+    ``stored`` is their dtype there. ``file`` has to be a real one and is closed with the last reference to it. Given
+    out are uint8 or float32.
     """
 
     def __init__(self, file: IO[bytes], offset: int, shape: tuple[int, ...], stored: np.dtype[Any]) -> None:

@@ -15,6 +15,7 @@ from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation.install import install_pinned
 from modhub.installation.registries import is_bundled, registries
 from modhub.limits import MAX_LOCK_BYTES
+from modhub.log import record, timing
 from modhub.registry.reader import RegistryReader
 from modhub.registry.unreachable import UnreachableRegistry
 from modhub.resolve.catalog import Catalog, NamedModules, Pinned
@@ -111,7 +112,12 @@ class Places:
 
     def _looked_up(self, look_up: Callable[[], list[NamedModules]]) -> list[NamedModules]:
         try:
-            return look_up()
+            found = look_up()
+            for named in found:
+                pin = named.modules[0]
+                what = pin.ref if len(named.modules) == 1 else f"{len(named.modules)} classes of {pin.ref.release}"
+                record("resolve", "%s is %s, in %s", named.request, what, pin.registry)
+            return found
         except NotFound as error:
             if self.registries:
                 raise
@@ -130,7 +136,12 @@ class Places:
         The blobs are held in ``into`` as they are verified, for what decodes them next.
         """
         self._vouch(pinned)
-        return install_pinned(pinned, self.registries, self.cache, progress, into=into)
+        with timing("install", "looked at the cache and fetched what was missing"):
+            installed = install_pinned(pinned, self.registries, self.cache, progress, into=into)
+        here = sum(each.already for each in installed)
+        fetched = sum(each.fetched for each in installed)
+        record("install", "%d of %d modules were in the cache; fetched %d bytes", here, len(installed), fetched)
+        return installed
 
     def unlock(self, lock: Lock) -> list[Pinned]:
         """Where the modules of a lockfile are to be had, by digest: the registry it names first, then all others.

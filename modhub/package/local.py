@@ -8,6 +8,7 @@ from modhub.package.folder import load_blob, load_manifest
 from modhub.package.module import Module
 from modhub.spec.folder_refs import FolderRef
 from modhub.spec.manifest import Manifest
+from modhub.spec.refs import several_named
 from modhub.spec.text import find_class
 
 
@@ -31,6 +32,9 @@ def manifest_and_slugs(ref: FolderRef) -> tuple[Manifest, tuple[str, ...]]:
     raise NotFound(
         f"the folder {ref.folder} has no class {shown(ref.cls)}.",
         kind="no-class",
-        hint=versions or did_you_mean(ref.cls, [*by_slug, *by_slug.values()]) or f"it has {', '.join(by_slug)}.",
+        hint=versions
+        or several_named(str(ref.folder), ref.cls, by_slug)
+        or did_you_mean(ref.cls, [*by_slug, *by_slug.values()])
+        or f"it has {', '.join(by_slug)}.",
         wanted=ref.cls,
     )

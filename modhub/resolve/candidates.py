@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from modhub.errors import NotFound, did_you_mean
 from modhub.resolve.catalog import Catalog
-from modhub.spec.refs import ModelRef, in_order, is_exact, is_prerelease, satisfying, slug_of
+from modhub.spec.refs import ModelRef, in_order, is_exact, is_prerelease, satisfying, several_named, slug_of
 from modhub.spec.registry_files import Withdrawal
 from modhub.spec.text import composed
 
@@ -183,7 +183,8 @@ def _no_class(wanted: str, release: Candidate) -> NotFound:
     return NotFound(
         f"{release.ref} has no class {wanted!r}.",
         kind="no-class",
-        hint=did_you_mean(wanted, [*summary.slugs, *summary.classes])
+        hint=several_named(release.ref.name, wanted, [*summary.slugs, *summary.classes])
+        or did_you_mean(wanted, [*summary.slugs, *summary.classes])
         or f"it has {', '.join(summary.slugs[:SHOWN])}{more}.",
         release=str(release.ref),
         wanted=wanted,

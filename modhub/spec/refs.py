@@ -330,3 +330,11 @@ def is_model_name(text: str) -> bool:
     except InvalidRef:
         return False
     return True
+
+
+def several_named(base: str, cls: str, known: Iterable[str]) -> str | None:
+    """The hint for ``base:cat,dog``, which is two names in one; None when these are no ``known`` classes."""
+    parts = [part.rpartition(":")[2].strip() for part in cls.split(",")]
+    if len(parts) < 2 or not set(parts) <= set(known):
+        return None
+    return f"give each class a name of its own: {' '.join(f'{base}:{slug_of(part)}' for part in parts)}"

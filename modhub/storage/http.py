@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, shown
 from modhub.limits import MAX_RECORD_BYTES
+from modhub.log import timing
 from modhub.spec.url import RegistryUrl
 from modhub.storage.backends import CONNECT_SECONDS, READ_SECONDS
 from modhub.storage.client_errors import client_error
@@ -252,15 +253,16 @@ class HttpStore:
 
         for _ in range(MAX_REDIRECTS + 1):
             own = _origin(address) == _origin(self.url)
-            response = self._session().request(
-                method,
-                address,
-                headers=headers,
-                auth=self._auth if own else None,
-                stream=True,
-                allow_redirects=False,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-            )
+            with timing("request", "%s %s", method, RegistryUrl(address)):
+                response = self._session().request(
+                    method,
+                    address,
+                    headers=headers,
+                    auth=self._auth if own else None,
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=(CONNECT_SECONDS, READ_SECONDS),
+                )
             if not response.is_redirect:
                 with response:
                     yield response

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 from modhub.errors import ModhubError, NotFound, RegistryUnreachable
 from modhub.limits import MAX_RETRY_AFTER_SECONDS, MIB
+from modhub.log import timing
 from modhub.spec.url import RegistryUrl
 from modhub.storage import parallel
 from modhub.storage.backends import BACKENDS, MARK, PART_BYTES, RemoteKind, capabilities, connected, installed_version
@@ -321,7 +322,8 @@ class FileSystemStore:
     def _run(self, work: Callable[[Any, str], Answer], doing: str, path: str) -> Answer:
         """``work`` of the file system and the root in it, tried again where that helps. Raises only errors of ours."""
         try:
-            return self.retry(lambda: self._once(work))
+            with timing("request", "%s %s/%s", doing, self.url, path):
+                return self.retry(lambda: self._once(work))
         except ModhubError:
             raise
         except Exception as error:

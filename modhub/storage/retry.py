@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from modhub.limits import MAX_RETRY_AFTER_SECONDS
+from modhub.log import record
 from modhub.storage.client_errors import is_transient, requested_wait
 
 _Result = TypeVar("_Result")
@@ -40,6 +41,7 @@ class Retry:
         asked = requested_wait(error) or 0.0
         if asked > MAX_RETRY_AFTER_SECONDS:
             return False
+        record("request", "failed, and is tried again in %.2f s: %s", max(delay, asked), type(error).__name__)
         self.wait(max(delay, asked))
         return True
 

@@ -233,7 +233,7 @@ def test_decompose_warns_in_one_line(run: Run, workshop: Workshop, tmp_path: Pat
     np.savez(tmp_path / "few.npz", x=x[few], y=y[few], classes=np.array(origin.CLASSES))
     arguments = ["decompose", workshop["net.keras"], "--data", "few.npz", "--as", "me/net", "--rescale", "1/255"]
     for _ in range(2):
-        warned = [line for line in run(*arguments).err.splitlines() if line.startswith("warning: ")]
+        warned = [line for line in run(*arguments, "--force").err.splitlines() if line.startswith("warning: ")]
         assert [line.split("'")[1] for line in warned] == ["cat", "dog"]
         assert all("instead of 1 : 1" in line for line in warned)
 

@@ -142,7 +142,7 @@ def test_mirror_copies_continues_and_reports(run: Run, registry: Registry, tmp_p
 
 
 def test_takedown_wants_to_be_sure(run: Run, registry: Registry) -> None:
-    arguments = ("registry", "takedown", "me/net@1.0.0", registry.url, "--reason", "not ours")
+    arguments = ("registry", "takedown", "me/net@1.0.0", "--registry", registry.url, "--reason", "not ours")
     asked = run(*arguments)
     assert asked.code == 2
     assert asked.err == (
@@ -172,27 +172,33 @@ def test_takedown_wants_to_be_sure(run: Run, registry: Registry) -> None:
 def test_takedown_with_bad_arguments(
     run: Run, registry: Registry, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    done = run("registry", "takedown", arguments[0], registry.url, "--yes", *arguments[1:])
+    done = run("registry", "takedown", arguments[0], "--registry", registry.url, "--yes", *arguments[1:])
     assert (done.code, message in done.err) == (code, True), done.err
     assert run("registry", "fsck", registry.url).code == 0
 
 
 def test_a_release_is_carried_in_one_file(run: Run, registry: Registry, tmp_path: Path) -> None:
-    wrote = run("registry", "export", "me/net", "net.modhub", registry.url)
+    wrote = run("registry", "export", "me/net", "net.modhub", "--registry", registry.url)
     assert wrote.out.startswith("wrote me/net@1.1.0 to net.modhub, ")
     first = (tmp_path / "net.modhub").read_bytes()
-    document = run("registry", "export", "me/net@1.1.0", "net.modhub", registry.url, "--json").document
+    again = ("registry", "export", "me/net@1.1.0", "net.modhub", "--registry", registry.url, "--json")
+    refused = run(*again)
+    assert (refused.code, '"output-exists"' in refused.err) == (4, True)
+    document = run(*again, "--force").document
     assert document["release"] == "me/net@1.1.0"
     assert (tmp_path / "net.modhub").read_bytes() == first
-    assert run("registry", "import", "net.modhub", "there").out == f"published me/net@1.1.0, in {tmp_path / 'there'}\n"
-    assert run("registry", "import", "net.modhub", "there").out.startswith("me/net@1.1.0 was in ")
+    assert (
+        run("registry", "import", "net.modhub", "--registry", "there").out
+        == f"published me/net@1.1.0, in {tmp_path / 'there'}\n"
+    )
+    assert run("registry", "import", "net.modhub", "--registry", "there").out.startswith("me/net@1.1.0 was in ")
     assert run("install", "me/net:cat", "--registry", "there").code == 0
 
 
 def test_a_file_that_carries_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "truncated.modhub").write_bytes(b"")
     for file in ("truncated.modhub", "missing.modhub", "."):
-        done = run("registry", "import", file, "there")
+        done = run("registry", "import", file, "--registry", "there")
         assert done.code in (2, 3, 5), file
         assert file in done.err
         assert "Traceback" not in done.err

@@ -316,6 +316,6 @@ def test_ctrl_c_leaves_both_files_and_one_line(project, tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         connection.close()
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (130, "")
     assert err.strip() == "error: interrupted."
     assert both(project) == before

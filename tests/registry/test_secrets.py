@@ -81,9 +81,9 @@ COMMANDS = {
     "reindex": ["registry", "reindex", "URL"],
     "mirror from": ["registry", "mirror", "URL", "COPY"],
     "mirror to": ["registry", "mirror", "GOOD", "URL"],
-    "takedown": ["registry", "takedown", REF, "URL", "--reason", "no", "--yes"],
-    "export": ["registry", "export", REF, "out.tar", "URL"],
-    "import": ["registry", "import", "ARCHIVE", "URL"],
+    "takedown": ["registry", "takedown", REF, "--registry", "URL", "--reason", "no", "--yes"],
+    "export": ["registry", "export", REF, "out.tar", "--registry", "URL"],
+    "import": ["registry", "import", "ARCHIVE", "--registry", "URL"],
     "compose": ["compose", NAME, "me/net:dog", "--registry", "URL"],
     "new": ["new", "NEW", NAME, "--registry", "URL"],
     "tree": ["tree", "--registry", "URL", "--project", "PROJECT"],
@@ -137,7 +137,7 @@ def work(tmp_path, served, monkeypatch, impatient):
     monkeypatch.chdir(tmp_path)
     assert main(["new", "project", NAME, "--registry", served.good, "--cache", "cache"]) == 0
     lock(NAME, tmp_path / "one.lock", registry=served.good)
-    assert main(["registry", "export", REF, "archive", served.good]) == 0
+    assert main(["registry", "export", REF, "archive", "--registry", served.good]) == 0
     return tmp_path
 
 

@@ -17,6 +17,7 @@ from modhub.cli.compose_options import (
 )
 from modhub.cli.image_options import ImageOptions, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.outputs import check_free, force_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
@@ -45,6 +46,7 @@ from modhub.errors import UsageError
     metavar="IMAGES",
     help="Measure how far --mode and --dtype answer these raw images as the exact way: a file, a folder, an .npz.",
 )
+@force_option
 @shape_options
 @registry_option
 @cache_option
@@ -53,6 +55,7 @@ def command(
     refs: tuple[str, ...],
     out: Path | None,
     check: str | None,
+    force: bool,
     shape: ComposeOptions,
     registry: tuple[str, ...] | None,
     cache: Path | None,
@@ -67,6 +70,7 @@ def command(
     """
     if out is not None:
         check_place(out)
+        check_free(out, force=force)
     agreement = None
     with ProgressLine("finding modules") as progress:
         found = _found(check, refs, shape)

@@ -16,6 +16,7 @@ from modhub.cli.data_options import class_names_option, find_labelled
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, card_option, delta, json_option, number, numbers_option
+from modhub.cli.outputs import check_free_for_modules, force_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
@@ -28,12 +29,11 @@ from modhub.engine.keras_backend import require_keras_backend
 from modhub.engine.read.files import check_model_file, load_model
 from modhub.engine.read.inputs import picture_contract
 from modhub.engine.run.memory import free
-from modhub.errors import Conflict, StorageError, UsageError
+from modhub.errors import UsageError
 from modhub.ops.decompose import decompose
-from modhub.spec.places import is_file, is_folder, is_there
+from modhub.spec.places import is_folder
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import kept_share, percent
-from modhub.storage.files import visible
 
 if TYPE_CHECKING:
     from modhub.package.decomposition import Decomposition
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--as", "name", metavar="NAMESPACE/MODEL", help="What the modules will be called.")
 @click.option("--dry-run", is_flag=True, help="Only read MODEL, without data: what is in the way, or what it will be.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Default: MODEL.modules, here.")
+@force_option
 @click.option(
     "--classes", metavar="FILE|A,B,C", help="Names in the order of the model's outputs. Default: the data's order."
 )
@@ -127,6 +128,7 @@ def command(
     name: str | None,
     dry_run: bool,
     out: Path | None,
+    force: bool,
     classes: str | None,
     split: Split,
     validation: str | None,
@@ -162,7 +164,7 @@ def command(
     _, short = parse_new_model_name(name)
     out = out or Path(f"{short}.modules")
     check_model_file(model)
-    _check_out(out)
+    check_free_for_modules(out, force=force)
     if card is not None:
         card_file(card)
     with ProgressLine("reading data") as progress:
@@ -261,21 +263,6 @@ def _pictures(files: ClassFiles, classes: Sequence[str] | None, reader: PictureR
 
 def _in_memory(images: ImageData) -> _Data:
     return _Data(images.x, images.y, images.classes, images.name)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse before the work what would be refused after it."""
-    if is_there(out) and not is_file(out / "manifest.json") and (not is_folder(out) or visible(out)):
-        raise Conflict(
-            f"{out} exists and is not a package of modules.",
-            kind="not-a-package",
-            hint="choose another name with --out, or remove it.",
-            path=str(out),
-        )
-    if is_there(out.absolute().parent) and not is_folder(out.absolute().parent):
-        raise StorageError(
-            f"{out} cannot be written: {out.parent} is a file.", kind="not-writable", hint="choose another --out."
-        )
 
 
 def _document(decomposition: Decomposition, out: Path) -> dict[str, Any]:

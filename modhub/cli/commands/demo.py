@@ -90,7 +90,7 @@ def _next(keep: Path | None) -> str:
 
 def header(width: int | None) -> str:
     """The titles of the columns. ``width`` is the terminal's, None where there is none."""
-    return click.style(_laid_out("step", "what", _FIGURES, _what_width(width)), bold=True)
+    return printing.styled(_laid_out("step", "what", _FIGURES, _what_width(width)), bold=True)
 
 
 def row(step: Step, width: int | None) -> str:
@@ -104,7 +104,7 @@ def row(step: Step, width: int | None) -> str:
     notes = textwrap.wrap(note, max(20, width - _STEP - 2), break_on_hyphens=False)
     lines = [_laid_out(step.name, first, figures, _what_width(width))]
     lines += [" " * (_STEP + 2) + text for text in rest]
-    lines += [click.style(" " * (_STEP + 2) + text, dim=True) for text in notes]
+    lines += [printing.styled(" " * (_STEP + 2) + text, dim=True) for text in notes]
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from modhub.cli import printing
 from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
 from modhub.cli.image_options import ImageOptions, one_image_options, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.outputs import check_free, force_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option("--index", type=click.IntRange(min=0), metavar="N", help="Of several images in IMAGE, the N-th from 0.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw it; pip install 'modhub[plot]'.")
+@force_option
 @one_image_options
 @shape_options
 @registry_option
@@ -45,6 +47,7 @@ def command(
     refs: tuple[str, ...],
     index: int | None,
     out: Path | None,
+    force: bool,
     pictures: ImageOptions,
     shape: ComposeOptions,
     registry: tuple[str, ...] | None,
@@ -66,6 +69,7 @@ def command(
     require_keras_backend()
     if out is not None:
         check_out(out)
+        check_free(out, force=force)
     found = find_images([image])
     with ProgressLine("finding modules") as progress:
         composite = composite_of_options(refs, shape, registry=registry, cache=cache)

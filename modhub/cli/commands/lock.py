@@ -10,6 +10,7 @@ import click
 from modhub.cli import printing
 from modhub.cli.compose_options import agreement_line
 from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.outputs import check_free, force_option
 from modhub.cli.project_options import accuracy_text, change_fields, print_change, project_option, working
 from modhub.errors import UsageError
 from modhub.ops.install import lock
@@ -33,6 +34,7 @@ from modhub.spec.places import is_file
     metavar="FILE",
     help="Write the lock of REFs here.  [default: modhub.lock]",
 )
+@force_option
 @click.option("--data", metavar="DATA", help="Measure the project's accuracy on this .npz file, folder, or data set.")
 @click.option("--no-accuracy", is_flag=True, help="Measure nothing, also where modhub.toml names data.")
 @project_option
@@ -42,6 +44,7 @@ from modhub.spec.places import is_file
 def command(
     refs: tuple[str, ...],
     out: Path | None,
+    force: bool,
     data: str | None,
     no_accuracy: bool,
     project: Path | None,
@@ -65,11 +68,11 @@ def command(
                 kind="bad-option",
                 hint="leave out the names to lock the project.",
             )
-        _lock_names(refs, _own_file(out), registry, cache, as_json=as_json)
+        _lock_names(refs, _own_file(out, force), registry, cache, as_json=as_json)
         return
-    if out is not None:
+    if out is not None or force:
         raise UsageError(
-            "--out is for a lock of names; a project's lock is its modhub.lock.",
+            f"{'--force' if out is None else '--out'} is for a lock of names; a project's lock is its modhub.lock.",
             kind="bad-option",
             hint="name modules.",
         )
@@ -92,7 +95,7 @@ def _lock_project(project: Path | None, data: str | None, *, measure: bool, as_j
         printing.line(agreement_line(change.agreement))
 
 
-def _own_file(out: Path | None) -> Path:
+def _own_file(out: Path | None, force: bool) -> Path:
     """Where to write a lock of names: not over a project's, unless that was asked for."""
     if out is None and is_file("modhub.toml"):
         raise UsageError(
@@ -100,7 +103,9 @@ def _own_file(out: Path | None) -> Path:
             kind="project-lock",
             hint="leave out the names to lock the project, or choose another file with --out.",
         )
-    return out or Path("modhub.lock")
+    out = out or Path("modhub.lock")
+    check_free(out, force=force)
+    return out
 
 
 def _lock_names(

@@ -19,7 +19,8 @@ from modhub.cli.findings import (
     print_some,
     report_fields,
 )
-from modhub.cli.options import Command, json_option, sign_option
+from modhub.cli.options import Command, json_option, one_registry_option, registry_option, sign_option
+from modhub.cli.outputs import check_free, force_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import IntegrityError, UsageError
@@ -50,8 +51,9 @@ url_argument = click.argument("url", required=False, metavar="[URL]")
 def command(ctx: click.Context) -> None:
     """Create and keep registries, the places that releases are published to.
 
-    Each command takes the registry's URL, a folder or s3://, gs://, az:// and the like, as its argument; without one it
-    works on the registry that modhub publish would use.
+    Commands that are about a registry as a whole take its URL, a folder or s3://, gs://, az:// and the like, as their
+    argument; those that are about one release take it with --registry, as all of modhub does. Without one they work on
+    the registry that modhub publish would use.
     """
     help_alone(ctx)
 
@@ -233,19 +235,19 @@ def mirror_command(source: str, target: str, refs: tuple[str, ...], as_json: boo
     examples=["modhub registry takedown me/net@1.0.0 --reason 'its images were not ours'"],
 )
 @click.argument("ref", metavar="NAMESPACE/MODEL@VERSION")
-@url_argument
+@one_registry_option
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for all who meet it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @sign_option
 @json_option
-def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | None, as_json: bool) -> None:
+def takedown(ref: str, registry: str | None, reason: str, yes: bool, sign: Signer | None, as_json: bool) -> None:
     """Remove the bytes of a release that must not be there. This cannot be undone.
 
     Its name and version stay taken for ever. To let resolution skip it, without removing anything: modhub yank.
     """
-    registry, release = _registry(url), _release(ref)
+    place, release = _registry(registry), _release(ref)
     check_reason(reason)
-    registry.check()
+    place.check()
     if not yes:
         if not sys.stdin or not sys.stdin.isatty():
             raise UsageError(
@@ -253,9 +255,9 @@ def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | N
                 kind="not-confirmed",
                 hint="run it again with --yes.",
             )
-        click.confirm(f"take down {release} from {printing.place(registry.url)} for ever?", abort=True, err=True)
+        click.confirm(f"take down {release} from {printing.place(place.url)} for ever?", abort=True, err=True)
     with ProgressLine(f"taking down {release}") as progress:
-        done = take_down(registry, release, reason, signer=sign, progress=progress.at)
+        done = take_down(place, release, reason, signer=sign, progress=progress.at)
     if as_json:
         printing.document(
             {
@@ -278,20 +280,25 @@ def takedown(ref: str, url: str | None, reason: str, yes: bool, sign: Signer | N
     "export",
     cls=Command,
     short_help="Write a release into one file.",
-    examples=["modhub registry export cifar10/r56@1.0.0 r56.modhub", "modhub registry export me/net net.modhub ~/copy"],
+    examples=[
+        "modhub registry export cifar10/r56@1.0.0 r56.modhub",
+        "modhub registry export me/net net.modhub --registry ~/copy",
+    ],
 )
 @click.argument("ref", metavar="NAMESPACE/MODEL[@VERSION]")
 @click.argument("file", type=click.Path(path_type=Path))
-@url_argument
+@force_option
+@registry_option
 @json_option
-def export_command(ref: str, file: Path, url: str | None, as_json: bool) -> None:
+def export_command(ref: str, file: Path, force: bool, registry: tuple[str, ...] | None, as_json: bool) -> None:
     """Write a release, with its signatures, into FILE, for machines without a network.
 
     Without a version the newest. There: modhub registry import FILE.
     """
-    registry, release = _found(ref, url)
+    check_free(file, force=force, option="FILE")
+    place, release = _found(ref, registry)
     with ProgressLine(f"exporting {release}") as progress:
-        manifest = export_release(registry, release, file, keys=_trusted_keys(), progress=progress.at)
+        manifest = export_release(place, release, file, keys=_trusted_keys(), progress=progress.at)
     if as_json:
         document = {"release": str(release), "digest": manifest.digest, "file": str(file), "size": file.stat().st_size}
         printing.document(document)
@@ -303,16 +310,16 @@ def export_command(ref: str, file: Path, url: str | None, as_json: bool) -> None
     "import",
     cls=Command,
     short_help="Publish a release that was exported.",
-    examples=["modhub registry import r56.modhub"],
+    examples=["modhub registry import r56.modhub", "modhub registry import r56.modhub --registry ~/team-registry"],
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@url_argument
+@one_registry_option
 @json_option
-def import_file(file: Path, url: str | None, as_json: bool) -> None:
+def import_file(file: Path, registry: str | None, as_json: bool) -> None:
     """Publish the release that modhub registry export wrote into FILE, after checking every byte of it."""
-    registry = _registry(url)
+    place = _registry(registry)
     with ProgressLine(f"reading {file}") as progress:
-        done = import_release(file, registry, progress=progress.at)
+        done = import_release(file, place, progress=progress.at)
     for text in done.warnings:
         printing.warn(text)
     if as_json:
@@ -341,9 +348,9 @@ def _release(ref: str) -> ModelRef:
     return release_named(ref)
 
 
-def _found(ref: str, url: str | None) -> tuple[RegistryReader, ModelRef]:
+def _found(ref: str, urls: tuple[str, ...] | None) -> tuple[RegistryReader, ModelRef]:
     """The release that a name means, and the first registry that has it."""
     config = load_config()
-    places = registries(url, config, trust=load_trust(config))
+    places = registries(urls, config, trust=load_trust(config))
     first = resolve([ref], places, config.aliases)[0].modules[0]
     return next(place for place in places if place.url == first.registry), first.ref.release

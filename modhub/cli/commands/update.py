@@ -12,16 +12,16 @@ from modhub.cli.data_options import find_labelled
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.outputs import check_free_for_modules, force_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.engine.keras_backend import require_keras_backend
-from modhub.errors import Conflict, UsageError
+from modhub.errors import UsageError
 from modhub.ops.compose import compose
-from modhub.spec.places import is_file, is_folder, is_there
+from modhub.spec.places import is_folder
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
-from modhub.storage.files import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,7 @@ _STRATEGY = click.Choice(["auto", "tangle", "remove", "calibrate"])
     "--as", "name", metavar="NAMESPACE/MODEL", help="What the updated modules will be called.  [default: as before]"
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write the updated modules there.")
+@force_option
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Images at a time."
 )
@@ -77,6 +78,7 @@ def command(
     report: str | None,
     name: str | None,
     out: Path | None,
+    force: bool,
     pictures: ImageOptions,
     as_json: bool,
     **options: Any,
@@ -98,7 +100,7 @@ def command(
     if name is not None:
         parse_new_model_name(name)
     if out is not None:
-        _check_out(out)
+        check_free_for_modules(out, force=force)
     with ProgressLine("reading data") as progress:
         found = find_labelled(data, split)
         reporting = None if report is None else find_labelled(report, "test")
@@ -120,17 +122,6 @@ def command(
         printing.document(with_energy(made.to_dict() | document))
     else:
         _print(made, out, written)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse before the work what would be refused after it."""
-    if is_there(out) and not is_file(out / "manifest.json") and (not is_folder(out) or visible(out)):
-        raise Conflict(
-            f"{out} exists and is not a package of modules.",
-            kind="not-a-package",
-            hint="choose another name with --out, or remove it.",
-            path=str(out),
-        )
 
 
 def _save(update: Update, name: str | None, out: Path) -> list[Path]:

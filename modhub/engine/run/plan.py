@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from modhub.composition.plan import Plan
 from modhub.engine.run.fused import FusedRunner
 from modhub.engine.run.isolated import OriginRunner
+from modhub.log import timing
 
 
 class PlanRunner:
@@ -22,13 +23,14 @@ class PlanRunner:
         for positions, way in zip(plan.groups(), plan.ways, strict=True):
             modules = [every[position] for position in positions]
             make = FusedRunner if way.fused else OriginRunner
-            self._groups.append(
-                (positions, make(modules[0].origin, modules, plan.adapter(modules[0]), plan.settings.dtype))
-            )
+            with timing("engine", "built %s for %d modules", modules[0].origin.name, len(modules)):
+                runner = make(modules[0].origin, modules, plan.adapter(modules[0]), plan.settings.dtype)
+            self._groups.append((positions, runner))
 
     def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
         """Margins of raw images (N, H, W, C); float32 (N, recognisers)."""
         result = np.empty((len(images), self._width), np.float32)
         for positions, runner in self._groups:
-            result[:, positions] = runner.margins(images, batch_size)
+            with timing("engine", "asked %d modules about %d images", len(positions), len(images)):
+                result[:, positions] = runner.margins(images, batch_size)
         return result

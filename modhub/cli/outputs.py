@@ -1,0 +1,46 @@
+"""One rule for everything that a command writes: what is there stays, unless ``--force`` says to replace it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from modhub.errors import Conflict, StorageError
+from modhub.spec.places import is_file, is_folder, is_there
+from modhub.storage.files import visible
+
+force_option = click.option("--force", is_flag=True, help="Replace what is there.")
+
+
+def check_free(out: Path | None, *, force: bool, option: str = "--out") -> None:
+    """Refuse, before any work, to write over something. Raises Conflict, kind ``output-exists``."""
+    if out is not None and not force and is_there(out):
+        raise Conflict(
+            f"{out} exists.",
+            kind="output-exists",
+            hint=f"replace it with --force, or choose another {option}.",
+            path=str(out),
+        )
+
+
+def check_free_for_modules(out: Path, *, force: bool) -> None:
+    """As ``check_free``, for a folder of modules: no ``force`` replaces anything else, and an empty folder is free.
+
+    Raises Conflict, kind ``not-a-package`` or ``output-exists``, and StorageError.
+    """
+    above = out.absolute().parent
+    if is_there(above) and not is_folder(above):
+        raise StorageError(
+            f"{out} cannot be written: {out.parent} is a file.", kind="not-writable", hint="choose another --out."
+        )
+    if not is_there(out) or (is_folder(out) and not visible(out)):
+        return
+    if not is_file(out / "manifest.json"):
+        raise Conflict(
+            f"{out} exists and is not a package of modules.",
+            kind="not-a-package",
+            hint="choose another name with --out, or remove it.",
+            path=str(out),
+        )
+    check_free(out, force=force)
