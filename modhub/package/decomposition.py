@@ -9,6 +9,7 @@ from pathlib import Path
 
 from modhub.errors import IntegrityError
 from modhub.package.codec import (
+    LEVEL_OF_WEIGHTS,
     Blob,
     Expected,
     check_arrays,
@@ -111,7 +112,7 @@ class Decomposition:
     @cached_property
     def package(self) -> Package:
         """The manifest, without a version, and the stored blobs."""
-        weights = encode(encode_weights(self.origin.weights))
+        weights = encode(encode_weights(self.origin.weights), level=LEVEL_OF_WEIGHTS)
         blobs = [encode(encode_module(module)) for module in self.modules]
         content = Content(
             namespace=self.origin.namespace,
