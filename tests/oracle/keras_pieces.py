@@ -169,7 +169,8 @@ def _weighted_depthwise(x: Any, n: Numbers) -> Any:
 
 def _batch_norm(x: Any, n: Numbers) -> Any:
     mean, variance, offset = n.array(_channels(x)), n.array(_channels(x), least=0.5), n.array(_channels(x))
-    return ops.batch_normalization(x, mean, variance, axis=-1, offset=n.of(None, offset), scale=n.of(None, variance))
+    both = {"offset": offset, "scale": variance}
+    return ops.batch_normalization(x, mean, variance, axis=-1, **n.of({}, both))
 
 
 def _layer_norm(x: Any, n: Numbers) -> Any:
@@ -316,8 +317,15 @@ TRAINING: dict[str, tuple[Any, ...]] = {
     "RandomInvert": (), "RandomErasing": (), "RandomGaussianBlur": (), "RandomPerspective": (),
     "RandomElasticTransform": (), "MixUp": (), "CutMix": (), "RandAugment": (), "AugMix": (),
 }  # fmt: skip
+
+
+def _coloured(x: Any) -> Any:
+    """Some augmentations take three channels only."""
+    return x if _channels(x) == 3 else L.Conv2D(3, 1)(x)
+
+
 AUGMENTATIONS: dict[str, Piece] = {
-    name: lambda x, n, name=name, given=given: getattr(L, name)(*given)(x)
+    name: lambda x, n, name=name, given=given: getattr(L, name)(*given)(_coloured(x))
     for name, given in TRAINING.items()
     if hasattr(L, name)
 }
