@@ -22,7 +22,7 @@ from modhub.spec.rearrangements import (
     UpSampling2D,
     ZeroPadding2D,
 )
-from modhub.spec.schema import FLOAT32_TINY, Extent, Float32
+from modhub.spec.schema import FLOAT32_TINY, Divisor32, Extent, Float32
 
 Padding = Literal["valid", "same"]
 Activation = Literal["linear", "relu", "relu6"]
@@ -95,7 +95,7 @@ class ReLU(LayerRecord):
     reads: ClassVar[Reads] = "elementwise"
 
     kind: Literal["relu"] = "relu"
-    max_value: Annotated[float, Field(gt=0)] | None = None
+    max_value: Divisor32 | None = None
 
 
 class Pooling2D(LayerRecord):
@@ -179,7 +179,7 @@ class Elementwise(LayerRecord):
 
     kind: Literal["elementwise"] = "elementwise"
     function: ElementFunction
-    alpha: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    alpha: Annotated[float, Field(ge=FLOAT32_TINY, le=1e6)] | None = None
 
     @model_validator(mode="after")
     def _only_elu_has_alpha(self) -> Self:

@@ -41,6 +41,7 @@ RECORDS: list[LayerRecord] = [
     kinds.Rescaling(scale=(2.0,), offset=(1.0,)),
     kinds.Normalization(),
     kinds.Elementwise(function="tanh"),
+    kinds.Elementwise(function="elu", alpha=0.5),
     kinds.LayerNormalization(epsilon=0.1),
     kinds.GroupNormalization(groups=2, epsilon=0.1),
     moving.Add(),
