@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Decompose, publish, install and compose every classifier of the installed ``keras.applications``.
 
-    python benchmarks/applications.py [NAME ...] [--size 96] [--again] [--out FOLDER]
+    python benchmarks/applications.py [NAME ...] [--size 32] [--again] [--out FOLDER]
 
 Each network runs in a process of its own; what ``applications.json`` in the folder holds already of the same size and
 the same Keras is not measured again unless ``--again`` is given, so a run that was stopped goes on where it was.
 Weights are random with a seed, as Keras draws them (scales of ConvNeXt's blocks between 0.1 and 0.5), and
-normalisations have the statistics of the images, as after training; only the head is fitted, by least squares on the images, so that it tells ten classes of random images apart.
+normalisations have the statistics of the images, as after training; only the head is fitted, by least squares on the
+images, so that it tells ten classes of random images apart.
+
 Reported are the layers that were rewritten, sites and nodes, seconds of processor time to decompose against one warm
 ``predict`` of the same images, the largest memory of the process until the end and until it had predicted, stored bytes
 against those of the weights, and the largest difference between the composed margins and the channelled logits of the
@@ -140,15 +142,17 @@ def _images(random: Any, labels: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _model(name: str, size: int) -> Any:
+    """The network for images of ``size``, or the next larger that it takes."""
     import keras
 
     make = getattr(keras.applications, name)
     options: dict[str, Any] = {"weights": None, "classes": CLASSES, "classifier_activation": None}
-    try:
-        return make(input_shape=(size, size, 3), **options)
-    except ValueError:
-        # Some take no images so small.
-        return make(**options)
+    for extent in (size, *(larger for larger in (71, 75) if larger > size)):
+        try:
+            return make(input_shape=(extent, extent, 3), **options)
+        except ValueError:
+            continue
+    return make(**options)
 
 
 def _scale_layers(model: Any) -> None:
@@ -179,7 +183,7 @@ def _fit_head(model: Any, images: Any, labels: Any) -> None:
     head = next(
         layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)
     )
-    features = keras.Model(model.inputs, head.input).predict(images, verbose=0).reshape(len(images), -1)
+    features = np.asarray(keras.Model(model.inputs, head.input)(images)).reshape(len(images), -1)
     middle = features.mean(axis=0, dtype=np.float64)
     wanted = 4.0 * np.eye(CLASSES)[labels] - 0.4
     # Directions in which the images hardly differ would only bring rounding into the logits.
@@ -190,7 +194,9 @@ def _fit_head(model: Any, images: Any, labels: Any) -> None:
 def main() -> None:
     arguments = common.parser(__doc__ or "", needs_data=False)
     arguments.add_argument("names", nargs="*")
-    arguments.add_argument("--size", type=int, default=96)
+    arguments.add_argument(
+        "--size", type=int, default=32, help="rows and columns; networks that take none so small have their smallest"
+    )
     arguments.add_argument("--again", action="store_true", help="measure also what was measured before")
     arguments.add_argument("--one", action="store_true", help="measure in this process, and print JSON")
     options = arguments.parse_args()
