@@ -5,6 +5,9 @@ from .composition.votes import Prediction as Prediction
 from .energy.machine import meter as meter
 from .errors import ModhubError as ModhubError
 from .evaluation.evaluation import Evaluation as Evaluation
+from .ops.advise import advise as advise
+from .ops.advise import deprecate as deprecate
+from .ops.advise import withdraw_advisory as withdraw_advisory
 from .ops.check import Check as Check
 from .ops.compose import compose as compose
 from .ops.decompose import decompose as decompose

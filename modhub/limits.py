@@ -87,6 +87,11 @@ MAX_INDEX_DESCRIPTION_CHARS: Final = 200
 MAX_INDEX_SIGNERS: Final = 20
 #: Licences in an allow-list.
 MAX_ALLOWED_LICENSES: Final = 1_000
+#: Models, and ranges of one model, in one advisory; links and files of evidence of one.
+MAX_AFFECTED: Final = 100
+MAX_ADVISORY_REFERENCES: Final = 20
+#: Bytes of one file of evidence: a page of figures and pictures.
+MAX_EVIDENCE_BYTES: Final = 16 * MIB
 #: Characters of a whole name as typed, ``namespace/model:class@range``.
 MAX_REF_CHARS: Final = 3 * MAX_NAME_CHARS + MAX_DISPLAY_NAME_CHARS
 #: Output classes of one network.

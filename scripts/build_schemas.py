@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from modhub.installation.lockfile import LockDocument
 from modhub.project.manifest import ProjectFile
+from modhub.spec.advisories import AdvisoryRecord, DeprecationRecord, Notices
 from modhub.spec.manifest import Manifest
 from modhub.spec.registry_files import (
     AliasRecord,
@@ -39,6 +40,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "alias-record": AliasRecord,
     "yank-record": YankRecord,
     "class-yank-record": ClassYankRecord,
+    "advisory-record": AdvisoryRecord,
+    "deprecation-record": DeprecationRecord,
+    "notices": Notices,
     "tombstone-record": TombstoneRecord,
     "revocation-record": RevocationRecord,
     "signature": SignatureFile,

@@ -22,6 +22,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "decompose": "Make one module per class of a trained Keras classifier.",
         "update": "Adapt modules to classes that their origin never saw.",
         "publish": "Publish a folder of modules as an immutable release.",
+        "advise": "Say that classes of some releases are faulty.",
+        "deprecate": "Say that another model is to be used.",
         "yank": "Let names and ranges skip a release, or a class of it.",
     },
     "Use modules": {

@@ -24,7 +24,7 @@ from modhub.package.decomposition import Decomposition, decomposition_from
 from modhub.package.folder import load_blob, load_manifest, load_package
 from modhub.package.readme import with_card
 from modhub.registry.publication import versioned
-from modhub.settings.private_keys import load_signer
+from modhub.settings.private_keys import as_signer
 from modhub.spec.text import find_class
 
 
@@ -88,7 +88,7 @@ def publish(
     """
     if version is not None:
         check_version(version)
-    signer = _signer(sign)
+    signer = as_signer(sign)
     given = None if card is None else card_file(card)
     if isinstance(decomposition_or_folder, (str, Path)):
         package = load_package(Path(decomposition_or_folder))
@@ -144,7 +144,7 @@ def yank(
     >>> modhub.yank("me/stripes@1.0.0", "trained on the wrong images", registry="team")
     True
     """
-    named, signer = withdrawable(ref), _signer(sign)
+    named, signer = withdrawable(ref), as_signer(sign)
     target = publishing_registry(registry, load_config())
     if isinstance(named, ModelRef):
         return target.yank(named, reason, undo=undo, signer=signer)
@@ -160,11 +160,3 @@ def _slug(cls: str, release: IndexEntry) -> str:
         return cls
     found = find_class(cls, release.classes)
     return slug_of(cls) if found is None else release.slugs[release.classes.index(found)]
-
-
-def _signer(sign: str | Signer | None) -> Signer | None:
-    """One of the user's keys by its name; None and keys are given back. Raises NotFound, UsageError."""
-    if not isinstance(sign, str):
-        return sign
-
-    return load_signer(sign)

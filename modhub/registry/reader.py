@@ -58,14 +58,6 @@ RecordType = TypeVar("RecordType", bound=ChainedRecord)
 #: Entries of a history, oldest first, each with the digest of its file.
 Entries = list[tuple[RecordType, Digest]]
 
-KINDS: Final[dict[type[ChainedRecord], str]] = {
-    AliasRecord: "alias",
-    YankRecord: "yank",
-    ClassYankRecord: "class-yank",
-    TombstoneRecord: "tombstone",
-    RevocationRecord: "revocation",
-}
-
 _REPAIR: Final = "publish the same release again to repair it, or install from another registry."
 
 
@@ -228,12 +220,12 @@ class RegistryReader:
         return [record for record, _ in self._alias_entries(name)]
 
     def _alias_entries(self, name: str) -> Entries[AliasRecord]:
-        entries = self._log("alias", check_name(name, "alias"), AliasRecord).entries()
+        entries = self._log(check_name(name, "alias"), AliasRecord).entries()
         former: str | None = None
         for record, digest in entries:
             # The owner of the former target must agree too, or any trusted key could take a name over.
             owners = {target.partition("/")[0] for target in (former, record.target) if target is not None}
-            self._authenticate("alias", record, digest, owners)
+            self._authenticate(record, digest, owners)
             former = record.target
         return entries
 
@@ -258,30 +250,36 @@ class RegistryReader:
         return self._revocation(key.public)
 
     def _revocation(self, key: PublicKey) -> str | None:
-        for record, digest in self._log("revocation", key.id, RevocationRecord).entries():
+        for record, digest in self._log(key.id, RevocationRecord).entries():
             # Said by anybody else it is not believed: a host could otherwise switch keys off.
             data = self._signature(digest, key.id)
-            if data is not None and key.verifies(Statement("revocation", entry_name(record), digest), data):
+            if data is not None and key.verifies(Statement(RevocationRecord.kind, entry_name(record), digest), data):
                 return record.reason
         return None
 
     def _entries(self, model: type[RecordType], ref: ModelRef) -> Entries[RecordType]:
         """The yanks or tombstones of a release, each with its digest."""
         release_path(ref)
-        kind = KINDS[model]
-        entries = self._log(kind, f"{ref.namespace}/{ref.model}/{ref.version}", model).entries()
+        return self.authenticated(f"{ref.namespace}/{ref.model}/{ref.version}", model, ref.namespace)
+
+    def authenticated(self, name: str, model: type[RecordType], namespace: str) -> Entries[RecordType]:
+        """A whole history about something of one namespace, each entry with its digest.
+
+        Raises IntegrityError when any of it cannot be believed: where signatures are required, also for want of one.
+        """
+        entries = self._log(name, model).entries()
         for record, digest in entries:
-            self._authenticate(kind, record, digest, {ref.namespace})
+            self._authenticate(record, digest, {namespace})
         return entries
 
-    def _log(self, kind: str, name: str, model: type[RecordType]) -> RecordLog[RecordType]:
-        return RecordLog(self.store, kind, name, model)
+    def _log(self, name: str, model: type[RecordType]) -> RecordLog[RecordType]:
+        return RecordLog(self.store, model.kind, name, model)
 
     # Signatures
 
-    def _authenticate(self, kind: str, record: ChainedRecord, digest: str, namespaces: set[str]) -> None:
+    def _authenticate(self, record: ChainedRecord, digest: str, namespaces: set[str]) -> None:
         if self.trust is not None:
-            self.signatures_of(Statement(kind, entry_name(record), digest), namespaces)
+            self.signatures_of(Statement(record.kind, entry_name(record), digest), namespaces)
 
     def signatures_of(self, statement: Statement, namespaces: set[str]) -> list[tuple[str, bytes]]:
         """Key ids and signature files by which trusted keys vouch for ``statement``. Raises IntegrityError."""

@@ -23,7 +23,8 @@ from modhub.storage.store import Store
 
 Record = TypeVar("Record", bound=ChainedRecord)
 
-_FILE: Final = re.compile(r"([0-9]{6})\.json\Z")
+#: The name of the file of one entry.
+ENTRY_FILE: Final = re.compile(r"([0-9]{6})\.json\Z")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class RecordLog(Generic[Record]):
             return None
         folder = records_folder(self.kind, self.name)
         names = [path.removeprefix(folder + "/") for path in self.store.list(folder)]
-        return max((int(match[1]) for name in names if (match := _FILE.match(name))), default=0)
+        return max((int(match[1]) for name in names if (match := ENTRY_FILE.match(name))), default=0)
 
     def _broken(self, number: int, reason: str) -> IntegrityError:
         return IntegrityError(

@@ -17,8 +17,9 @@ from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound, S
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.registry import index
 from modhub.registry.index import Derived, Listing
+from modhub.registry.notices import DerivedNotices, histories_in, is_empty, noticed_namespaces
 from modhub.registry.reader import RegistryReader
-from modhub.spec.layout import CATALOG, catalog_path, index_path
+from modhub.spec.layout import CATALOG, catalog_path, index_path, notices_path
 from modhub.spec.manifest import Manifest
 from modhub.spec.refs import ModelRef, is_model_name
 from modhub.spec.registry_files import CATALOG_FORMAT, SearchCatalog, write_document
@@ -53,6 +54,16 @@ def update_index(
     return tuple(dict.fromkeys(str(problem) for problem in derived.problems))
 
 
+def update_notices(registry: RegistryReader, namespace: str) -> tuple[str, ...]:
+    """Bring the file of what was said about a namespace's modules up to date. Gives what went wrong, for people."""
+    derived = DerivedNotices(registry, namespace)
+    try:
+        _write_notices(derived)
+    except ModhubError as error:
+        return (f"the notices of {namespace} in {registry.name} could not be written: {error}",)
+    return tuple(dict.fromkeys(str(problem) for problem in derived.problems.values()))
+
+
 def update_aliases(registry: RegistryReader, name: str) -> None:
     """Let the catalog name an alias. What goes wrong is left to the next writer: stores that list need it not."""
     try:
@@ -76,8 +87,13 @@ def reindex(registry: RegistryReader) -> list[ModhubError]:
     for namespace in sorted({*index.namespaces_of(listing), *_described_namespaces(store)}):
         # From the shards that have just been written.
         _write_namespace(registry.derived(), namespace)
+    problems = list(derived.problems)
+    for namespace in sorted(noticed_namespaces(store)):
+        said = DerivedNotices(registry, namespace, afresh=True)
+        _write_notices(said)
+        problems += said.problems.values()
     _write_until_covered(store, CATALOG, lambda: index.names_in(store), _catalog)
-    return derived.problems
+    return problems
 
 
 def _write_shard(derived: Derived, namespace: str, model: str) -> None:
@@ -96,6 +112,16 @@ def _write_namespace(derived: Derived, namespace: str) -> None:
         lambda: Listing.of(derived.store, namespace),
         lambda listing: derived.catalog(namespace, listing) if listing.versions else None,
     )
+
+
+def _write_notices(derived: DerivedNotices) -> None:
+    store, namespace = derived.registry.store, derived.namespace
+
+    def derive(paths: frozenset[str]) -> BaseModel | None:
+        found = derived.of(paths)
+        return None if is_empty(found) else found
+
+    _write_until_covered(store, notices_path(namespace), lambda: histories_in(store, namespace), derive)
 
 
 def _described_models(store: Store) -> set[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from modhub.errors import Conflict, NotFound, did_you_mean
-from modhub.registry.reader import KINDS, Entries, RecordType, entry_name
-from modhub.registry.reindex import update_aliases, update_index
+from modhub.registry.reader import Entries, RecordType, entry_name
+from modhub.registry.reindex import update_aliases, update_index, update_notices
 from modhub.registry.writable import WritableRegistry, now
 from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
@@ -68,10 +68,10 @@ class RecordKeeper(WritableRegistry):
         self._require_standing(ref, reason)
         seen = self._entries(YankRecord, ref)
         if bool(seen and seen[-1][0].yanked) is not undo:
-            update_index(self, ref.namespace, ref.model)
+            self._show(ref)
             return False
         self._append(YankRecord, _path_name(ref), seen, signer, yanked=not undo, reason=reason)
-        update_index(self, ref.namespace, ref.model)
+        self._show(ref)
         return True
 
     def yank_class(self, ref: ModuleRef, reason: str, *, undo: bool = False, signer: Signer | None = None) -> bool:
@@ -89,10 +89,10 @@ class RecordKeeper(WritableRegistry):
             )
         seen = self._entries(ClassYankRecord, release)
         if (ref.cls in self.yanked_classes(release)) is not undo:
-            update_index(self, release.namespace, release.model)
+            self._show(release)
             return False
         self._append(ClassYankRecord, _path_name(release), seen, signer, slug=ref.cls, yanked=not undo, reason=reason)
-        update_index(self, release.namespace, release.model)
+        self._show(release)
         return True
 
     def take_down(self, ref: ModelRef, reason: str, *, signer: Signer | None = None) -> Withdrawal:
@@ -100,10 +100,10 @@ class RecordKeeper(WritableRegistry):
         self._require_release(ref)
         check_reason(reason)
         if seen := self._entries(TombstoneRecord, ref):
-            update_index(self, ref.namespace, ref.model)
+            self._show(ref)
             return Withdrawal("taken-down", seen[-1][0].reason)
         self._append(TombstoneRecord, _path_name(ref), seen, signer, reason=reason)
-        update_index(self, ref.namespace, ref.model)
+        self._show(ref)
         return Withdrawal("taken-down", reason)
 
     def revoke_key(self, signer: Signer, reason: str) -> bool:
@@ -111,7 +111,7 @@ class RecordKeeper(WritableRegistry):
         check_reason(reason)
         if self._revocation(signer.public) is not None:
             return False
-        seen = self._log("revocation", signer.id, RevocationRecord).entries()
+        seen = self._log(signer.id, RevocationRecord).entries()
         self._append(RevocationRecord, signer.id, seen, signer, reason=reason)
         return True
 
@@ -120,7 +120,6 @@ class RecordKeeper(WritableRegistry):
     ) -> RecordType:
         """Add an entry behind those ``seen`` when it was decided on: an entry that came in between is not overruled."""
         self.prepare()
-        kind = KINDS[model]
 
         def make(number: int, previous: str | None) -> RecordType:
             common = {"format": RECORD_FORMAT, "number": number, "name": name, "previous": previous, "created": now()}
@@ -128,12 +127,17 @@ class RecordKeeper(WritableRegistry):
 
         def sign(record: ChainedRecord, digest: str) -> None:
             if signer is not None:
-                self.put_signature(Statement(kind, entry_name(record), digest), signer)
+                self.put_signature(Statement(model.kind, entry_name(record), digest), signer)
 
-        record = self._log(kind, name, model).append(seen, make, sign)
+        record = self._log(name, model).append(seen, make, sign)
         # Once more: a collector may have taken the signature for an orphan before its entry was there.
         sign(record, sha256(write_document(record)))
         return record
+
+    def _show(self, ref: ModelRef) -> None:
+        """Bring the derived files that show whether a release was withdrawn up to date."""
+        update_index(self, ref.namespace, ref.model)
+        update_notices(self, ref.namespace)
 
     def _require_standing(self, ref: ModelRef, reason: str) -> None:
         self._require_release(ref)

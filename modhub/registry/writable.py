@@ -78,5 +78,10 @@ class WritableRegistry(RegistryReader):
             self.store.replace(path, data)
 
 
+def timestamp() -> str:
+    """The time as OSV has it: RFC 3339, in UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

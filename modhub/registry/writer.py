@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.limits import MAX_MANIFEST_BYTES
+from modhub.registry.advising import AdvisoryKeeper
 from modhub.registry.publication import (
     Published,
     UploadProgress,
@@ -25,7 +26,6 @@ from modhub.registry.publication import (
     versioned,
 )
 from modhub.registry.reindex import update_index
-from modhub.registry.withdrawals import RecordKeeper
 from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
 from modhub.spec.layout import blob_path, release_path, signature_path
@@ -38,7 +38,7 @@ from modhub.storage.store import Payload
 from modhub.storage.verify import VerifiedBlob
 
 
-class Registry(RecordKeeper):
+class Registry(AdvisoryKeeper):
     """The releases, records and index in one store, to read and to write."""
 
     # Publishing

@@ -126,6 +126,11 @@ def load_signer(name: str, ask: AskPassphrase | None = None) -> Signer:
     return signer
 
 
+def as_signer(sign: str | Signer | None) -> Signer | None:
+    """One of the user's keys by its name; None and keys are given back. Raises as ``load_signer``."""
+    return load_signer(sign) if isinstance(sign, str) else sign
+
+
 def own_keys() -> list[OwnKey]:
     """The user's private keys by name, without opening locked ones; files that cannot be used too."""
     names = sorted(path.stem for path in keys_folder().glob(f"*{_SUFFIX}") if _is_key_name(path.stem))

@@ -13,7 +13,7 @@ from typing import Final
 from modhub.spec.digests import canonical_json, parse_digest
 
 #: What can be signed. The first is a release, the others are entries of append-only histories.
-KINDS: Final = ("release", "alias", "yank", "class-yank", "tombstone", "revocation")
+KINDS: Final = ("release", "alias", "yank", "class-yank", "tombstone", "revocation", "advisory", "deprecation")
 
 _TYPE: Final = "modhub-signature:1"
 _ENTRY: Final = re.compile(r"[^#]+#[1-9][0-9]*\Z")

@@ -19,6 +19,7 @@ CATALOG: Final = "catalog.json"
 RELEASES: Final = "releases"
 BLOBS: Final = "blobs"
 SIGNATURES: Final = "signatures"
+NOTICES: Final = "notices"
 
 
 def blob_path(digest: str) -> str:
@@ -43,6 +44,10 @@ def index_path(namespace: str, model: str) -> str:
 
 def catalog_path(namespace: str) -> str:
     return f"catalog/{check_name(namespace, 'namespace')}.json"
+
+
+def notices_path(namespace: str) -> str:
+    return f"{NOTICES}/{check_name(namespace, 'namespace')}.json"
 
 
 def signature_path(digest: str, key: str) -> str:

@@ -9,7 +9,7 @@ are derived and may be rebuilt at any time.
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError, model_validator
 
@@ -90,7 +90,11 @@ class IndexEntry(Stored):
         return self
 
 
-class IndexShard(Stored):
+class LargeFile(Stored):
+    """A file that grows with what a registry has, and may be as large as a manifest."""
+
+
+class IndexShard(LargeFile):
     """All releases of one model that are not taken down. Derived: where a store can list, the listing is the truth."""
 
     format: int
@@ -106,7 +110,7 @@ class CatalogEntry(Stored):
     release: IndexEntry
 
 
-class NamespaceCatalog(Stored):
+class NamespaceCatalog(LargeFile):
     """All models of one namespace, by name. Derived."""
 
     format: int
@@ -114,7 +118,7 @@ class NamespaceCatalog(Stored):
     models: tuple[CatalogEntry, ...]
 
 
-class SearchCatalog(Stored):
+class SearchCatalog(LargeFile):
     """What a host that cannot list has: its namespaces, and the names that are or were aliases. Derived."""
 
     format: int
@@ -123,7 +127,12 @@ class SearchCatalog(Stored):
 
 
 class ChainedRecord(Stored):
-    """One entry of an append-only history of ``name``. ``previous`` is the digest of the entry before it, as stored."""
+    """One entry of an append-only history of ``name``. ``previous`` is the digest of the entry before it, as stored.
+
+    ``kind`` is the folder of its histories, and what a signature calls it.
+    """
+
+    kind: ClassVar[str]
 
     format: int
     number: PositiveCount
@@ -135,12 +144,16 @@ class ChainedRecord(Stored):
 class AliasRecord(ChainedRecord):
     """One entry of an alias's history. ``target`` is ``namespace/model``, None when the alias is taken back."""
 
+    kind = "alias"
+
     name: Name
     target: Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)] | None
 
 
 class YankRecord(ChainedRecord):
     """One entry of a release's yank history; ``name`` is ``namespace/model/version``. ``yanked`` False undoes it."""
+
+    kind = "yank"
 
     yanked: bool
     reason: Reason
@@ -149,17 +162,23 @@ class YankRecord(ChainedRecord):
 class ClassYankRecord(YankRecord):
     """One entry of the history of a release's classes that are yanked alone: of the class ``slug``."""
 
+    kind = "class-yank"
+
     slug: Name
 
 
 class TombstoneRecord(ChainedRecord):
     """The end of a release: its blobs are gone, its name and version stay taken. ``name`` as in a yank record."""
 
+    kind = "tombstone"
+
     reason: Reason
 
 
 class RevocationRecord(ChainedRecord):
     """A signing key that is not to be trusted any more, said by that key itself. ``name`` is the key's id."""
+
+    kind = "revocation"
 
     reason: Reason
 
@@ -201,8 +220,7 @@ def write_document(document: BaseModel) -> bytes:
 
 def max_bytes_of(model: type[BaseModel]) -> int:
     """How large a file of this model may be, in bytes."""
-    large = (IndexShard, NamespaceCatalog, SearchCatalog, GcCandidates)
-    return MAX_MANIFEST_BYTES if model in large else MAX_RECORD_BYTES
+    return MAX_MANIFEST_BYTES if issubclass(model, LargeFile) else MAX_RECORD_BYTES
 
 
 def read_document(model: type[_File], data: bytes, *, what: str, newest: int) -> _File:
@@ -224,7 +242,7 @@ class GcCandidate(Stored):
     found: AwareDatetime
 
 
-class GcCandidates(Stored):
+class GcCandidates(LargeFile):
     """What a collection of orphans found, for a later one to delete. Losing it costs no more than time."""
 
     format: int

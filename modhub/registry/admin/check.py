@@ -1,7 +1,7 @@
 """Looking at all that readers use, histories, releases, blobs and signatures, and repairing it where that is wanted.
 
-A blob is checked when a release that is not withdrawn needs it. What is damaged is reported and repaired one by one;
-nothing ends the examination but a store that cannot be read at all.
+A blob is checked when a release that is not withdrawn needs it, or an advisory. What is damaged is reported and
+repaired one by one; nothing ends the examination but a store that cannot be read at all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
 from modhub.limits import MAX_RECORD_BYTES
 from modhub.registry.admin.copying import is_signature
 from modhub.registry.admin.findings import Finding
-from modhub.registry.admin.inventory import HISTORIES, history_name
+from modhub.registry.admin.inventory import HISTORIES, evidence_of, history_name
 from modhub.registry.admin.repair import Repairs
 from modhub.registry.admin.spool import counted
 from modhub.registry.index import entry_of
@@ -24,7 +24,7 @@ from modhub.registry.records import RecordLog
 from modhub.spec.layout import blob_path, records_folder, release_path, signature_path
 from modhub.spec.manifest import Manifest, StoredBlob
 from modhub.spec.refs import ModelRef
-from modhub.spec.registry_files import IndexEntry
+from modhub.spec.registry_files import ChainedRecord, IndexEntry
 from modhub.storage.parallel import Item, _Result, each
 from modhub.storage.progress import Progress
 
@@ -36,10 +36,10 @@ _MANIFESTS: Final = 64
 
 @dataclass(frozen=True)
 class _Need:
-    """A blob and the releases that need it."""
+    """A blob and what needs it: releases, or advisories of which it is evidence."""
 
     record: StoredBlob
-    releases: list[ModelRef]
+    users: list[str]
 
 
 class Contents:
@@ -77,20 +77,22 @@ class Contents:
     def check_histories(self, histories: Mapping[tuple[str, str], int]) -> Iterator[Finding]:
         """``histories``: kind and name to the highest number there is."""
         self._histories = histories
-        for (kind, name), found in zip(histories, self._each(self._length, histories), strict=True):
+        for (kind, name), found in zip(histories, self._each(self._entries_of, histories), strict=True):
             entries = found
             if isinstance(found, ModhubError):
                 reason = self._repairs.history(kind, name, histories[kind, name]) if self._repairs else ""
                 path = records_folder(kind, name)
                 yield Finding.after_repair("damage", found.kind, path, found.message, reason)
-                entries = self._length((kind, name)) if reason is None else found
+                entries = self._entries_of((kind, name)) if reason is None else found
             if not isinstance(entries, ModhubError):
-                self.records += entries
+                self.records += len(entries)
+                for blob in {blob.sha256: blob for record in entries for blob in evidence_of(record)}.values():
+                    self._need(blob, f"the advisory {name}")
 
-    def _length(self, history: tuple[str, str]) -> int | ModhubError:
+    def _entries_of(self, history: tuple[str, str]) -> list[ChainedRecord] | ModhubError:
         kind, name = history
         try:
-            return len(RecordLog(self._store, kind, name, HISTORIES[kind]).entries())
+            return RecordLog(self._store, kind, name, HISTORIES[kind]).history()
         except (IntegrityError, Incompatible) as error:
             return error
 
@@ -146,8 +148,11 @@ class Contents:
         if withdrawal is not None and withdrawal.kind == "taken-down":
             return
         self.entries[ref] = entry_of(manifest, withdrawal.reason if withdrawal else None, classes)
-        for sha256, record in {record.sha256: record for record in manifest.blobs.values()}.items():
-            self._needs.setdefault((sha256, record.size), _Need(record, [])).releases.append(ref)
+        for record in {record.sha256: record for record in manifest.blobs.values()}.values():
+            self._need(record, str(ref))
+
+    def _need(self, record: StoredBlob, user: str) -> None:
+        self._needs.setdefault((record.sha256, record.size), _Need(record, [])).users.append(user)
 
     def check_blobs(self) -> Iterator[Finding]:
         meter = UploadProgress("hashing blobs", self.size, self._progress)
@@ -157,8 +162,8 @@ class Contents:
                 for _ in counted(self._reader.blob_stream(need.record), meter):
                     pass
             except IntegrityError as error:
-                users = ", ".join(map(str, need.releases[:_NAMED]))
-                more = f" and {len(need.releases) - _NAMED} more" if len(need.releases) > _NAMED else ""
+                users = ", ".join(need.users[:_NAMED])
+                more = f" and {len(need.users) - _NAMED} more" if len(need.users) > _NAMED else ""
                 message = f"{error.message} It belongs to {users}{more}."
                 reason = self._repairs.blob(need.record) if self._repairs else ""
                 return Finding.after_repair("damage", error.kind, blob_path(need.record.sha256), message, reason)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from modhub.errors import Incompatible, IntegrityError, UsageError
 from modhub.registry.admin.check import Contents
 from modhub.registry.admin.check_index import StoredIndex, Truth, index_findings
+from modhub.registry.admin.check_notices import notices_findings
 from modhub.registry.admin.findings import Finding, FsckReport
 from modhub.registry.admin.inventory import Inventory, blob_at, history_name, release_of
 from modhub.registry.admin.reachable import Survey
@@ -77,6 +78,8 @@ def _check_marker(reader: RegistryReader, repairs: Repairs | None) -> Iterator[F
 
 def _check_listed(registry: Registry, contents: Contents) -> Iterator[Finding]:
     store = registry.store
+    # Whose signatures are believed does not change what the derived files have to say.
+    reader = RegistryReader(store, name=registry.name)
     inventory = Inventory.of(store)
     stored = StoredIndex.of(store, inventory)
     # The index is written after the release, so one that only the index has was lost.
@@ -93,6 +96,7 @@ def _check_listed(registry: Registry, contents: Contents) -> Iterator[Finding]:
         inventory = Inventory.of(store)
         stored = StoredIndex.of(store, inventory)
     yield from index_findings(store, stored, _truth(contents, frozenset(inventory.alias_names)))
+    yield from notices_findings(reader)
     yield from _untidy(store, inventory, contents, survey)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modhub.errors import IntegrityError, InvalidRef, RegistryUnreachable
+from modhub.spec.advisories import ID_PATTERN, AdvisoryRecord, DeprecationRecord
 from modhub.spec.layout import (
     BLOBS,
     CATALOG,
@@ -21,10 +22,12 @@ from modhub.spec.layout import (
     blob_path,
     catalog_path,
     index_path,
+    notices_path,
     record_path,
     release_path,
     signature_at,
 )
+from modhub.spec.manifest import StoredBlob
 from modhub.spec.refs import ModelRef, check_name
 from modhub.spec.registry_files import (
     AliasRecord,
@@ -38,11 +41,16 @@ from modhub.storage.store import Store
 
 #: Every kind of history and what its entries are.
 HISTORIES: Final[Mapping[str, type[ChainedRecord]]] = {
-    "alias": AliasRecord,
-    "yank": YankRecord,
-    "class-yank": ClassYankRecord,
-    "tombstone": TombstoneRecord,
-    "revocation": RevocationRecord,
+    model.kind: model
+    for model in (
+        AliasRecord,
+        YankRecord,
+        ClassYankRecord,
+        TombstoneRecord,
+        RevocationRecord,
+        AdvisoryRecord,
+        DeprecationRecord,
+    )
 }
 #: What the collector keeps: the orphans that it has seen, and objects whose age gives the store's time.
 CANDIDATES: Final = "gc/candidates.json"
@@ -147,9 +155,12 @@ def entry_at(path: str) -> tuple[str, str, int] | None:
 
 
 def is_history(kind: str, name: str) -> bool:
-    """Whether a history of this kind can have this name: an alias's, a release's, or a key's id."""
+    """Whether a history of this kind can have this name: that of an alias, a release, a key, an advisory, a model."""
     if kind == "alias":
         return _are_names(name)
+    if kind in ("advisory", "deprecation"):
+        namespace, _, rest = name.partition("/")
+        return _are_names(namespace, rest) and (kind == "deprecation" or re.match(ID_PATTERN, rest) is not None)
     if kind == "revocation":
         return _KEY.match(name) is not None
     return release_of(name) is not None
@@ -176,7 +187,15 @@ def is_derived(path: str) -> bool:
             return index_path(namespace, model) == path
         case ["catalog", namespace] if _are_names(namespace):
             return catalog_path(namespace) == path
+        case ["notices", namespace] if _are_names(namespace):
+            return notices_path(namespace) == path
     return path == CATALOG
+
+
+def evidence_of(record: ChainedRecord) -> list[StoredBlob]:
+    """The blobs that an entry of a history needs: files of evidence, which are stored as they are."""
+    files = record.advisory.evidence if isinstance(record, AdvisoryRecord) else ()
+    return [StoredBlob(sha256=each.sha256, size=each.size, decoded_size=each.size) for each in files]
 
 
 def require_listing(store: Store, what: str) -> None:

@@ -1,27 +1,32 @@
 """Copying releases from one registry to another, with everything that belongs to them, checked on the way.
 
-Manifests, signatures and entries of histories keep their very bytes. A release's histories come before it, so that
-nobody ever finds one in the copy that was withdrawn in the original; its blobs come before its manifest, as in every
-publication. What is in the target already is hashed and not fetched again, so a copy that was interrupted is continued
-by running it once more. Nothing in the target is overwritten: where the two differ, that is reported.
+Manifests, signatures and entries of histories keep their very bytes. A release's histories, and advisories, come
+before it, so that nobody ever finds one in the copy that was withdrawn in the original; its blobs come before its
+manifest, as in every publication. What is in the target already is hashed and not fetched again, so a copy that was
+interrupted is continued by running it once more. Nothing in the target is overwritten: where the two differ, that is
+reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from modhub.errors import Conflict, Incompatible, IntegrityError, InvalidRef, ModhubError, NotFound, UsageError
 from modhub.registry.admin.copying import copy_history, put_missing_signatures, put_signatures, signatures_of
-from modhub.registry.admin.inventory import entry_at, history_name
+from modhub.registry.admin.inventory import entry_at, evidence_of, history_name
 from modhub.registry.admin.spool import Spool, counted
+from modhub.registry.notices import DerivedNotices, histories_in, notices_of
 from modhub.registry.publication import UploadProgress, same_content
 from modhub.registry.reader import RegistryReader
-from modhub.registry.reindex import update_aliases, update_index
+from modhub.registry.records import RecordLog
+from modhub.registry.reindex import update_aliases, update_index, update_notices
 from modhub.registry.writer import Registry
-from modhub.spec.layout import release_path
+from modhub.spec.advisories import AdvisoryRecord, Notices
+from modhub.spec.layout import blob_path, release_path
 from modhub.spec.manifest import Manifest, StoredBlob
 from modhub.spec.refs import ModelRef, is_exact, parse, parse_range, parse_version
 from modhub.storage.parallel import _Result, each
@@ -71,8 +76,10 @@ def mirror(
     chosen = work.chosen(refs)
     target.prepare()
     work.revocations()
+    work.said({ref.name for ref in chosen})
     for ref in chosen:
         work.release(ref)
+    work.notices({ref.namespace for ref in chosen})
     work.aliases({ref.name for ref in chosen} if refs else None)
     return work.result()
 
@@ -141,6 +148,54 @@ class _Mirroring:
             history = self._tried(partial(self._source.alias_history, name))
             if history and (models is None or history[-1].target in models) and self._history("alias", name):
                 update_aliases(self._target, name)
+
+    def said(self, models: set[str]) -> None:
+        """Advisories and deprecations of ``models``, with their evidence, which comes first."""
+        for namespace in sorted({model.partition("/")[0] for model in models}):
+            notices = self._tried(partial(self._said_in, namespace))
+            if notices is None:
+                continue
+            for advisory in notices.advisories:
+                if any(f"{namespace}/{each.model}" in models for each in advisory.affected):
+                    self._advisory(namespace, advisory.id)
+            for deprecation in notices.deprecations:
+                if f"{namespace}/{deprecation.model}" in models:
+                    self._history("deprecation", f"{namespace}/{deprecation.model}")
+        self.notices({model.partition("/")[0] for model in models})
+
+    def _said_in(self, namespace: str) -> Notices:
+        """What the histories say, or where they cannot be listed, the file; broken ones are reported."""
+        store = self._source.store
+        if not store.capabilities.can_list:
+            return notices_of(self._source, namespace)
+        derived = DerivedNotices(self._source, namespace)
+        found = derived.of(histories_in(store, namespace))
+        # Those of withdrawals are looked at once more with their releases.
+        self._problems += [error for name, error in derived.problems.items() if not name.startswith("withdrawal/")]
+        return found
+
+    def notices(self, namespaces: set[str]) -> None:
+        """Bring the target's files of what was said up to date."""
+        for namespace in sorted(namespaces):
+            update_notices(self._target, namespace)
+
+    def _advisory(self, namespace: str, advisory: str) -> None:
+        name = f"{namespace}/{advisory}"
+        log = RecordLog(self._source.store, AdvisoryRecord.kind, name, AdvisoryRecord)
+        with suppress(IntegrityError, Incompatible):
+            # Where it cannot be read, copying it says so.
+            for blob in {blob.sha256: blob for record in log.history() for blob in evidence_of(record)}.values():
+                # What it says is worth more than what shows it.
+                self._tried(partial(self._copy_evidence, blob))
+        self._history(AdvisoryRecord.kind, name)
+
+    def _copy_evidence(self, blob: StoredBlob) -> None:
+        if self._target.holds(blob):
+            return
+        with Spool() as spool:
+            file = spool.keep(blob.sha256.removeprefix("sha256:"), self._source.blob_stream(blob))
+            self._target.store.replace(blob_path(blob.sha256), file)
+        self._fetched += blob.size
 
     def release(self, ref: ModelRef) -> None:
         try:
