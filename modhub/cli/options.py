@@ -56,6 +56,16 @@ class Command(click.Command):
                     formatter.write(f"  {example}\n")
 
 
+def _registries(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
+    """URLs in the place of the names of configured registries, so that a project's file gets what others can read."""
+    if not value:
+        return None
+    from modhub.settings.config import load_config  # --help and most commands need no configuration for this
+
+    config = load_config()
+    return tuple(config.named_registry(url) for url in value)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 registry_option = click.option(
@@ -63,13 +73,16 @@ registry_option = click.option(
     "registry",
     multiple=True,
     metavar="URL",
-    callback=lambda ctx, parameter, value: value or None,
-    help="Look in this registry, a folder or URL; repeat it for several, in order.  [env: MODHUB_REGISTRY]",
+    callback=_registries,
+    help="Look in this registry: a folder, a URL, or its name (modhub registry add); repeat it for several, in order.  "
+    "[env: MODHUB_REGISTRY]",
 )
 
 cache_option = click.option(
     "--cache", "cache", type=click.Path(path_type=Path), metavar="DIR", help="Install here.  [env: MODHUB_CACHE]"
 )
+
+offline_option = click.option("--offline", is_flag=True, help="Use the cache alone.  [env: MODHUB_OFFLINE]")
 
 
 def _only_one(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str | None:

@@ -13,7 +13,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.findings import print_some
-from modhub.cli.options import cache_option, json_option, registry_option
+from modhub.cli.options import cache_option, json_option, offline_option, registry_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
@@ -33,8 +33,6 @@ project_option = click.option(
     metavar="DIR",
     help="The project's folder.  [default: this folder, or the nearest above it with a modhub.toml]",
 )
-
-offline_option = click.option("--offline", is_flag=True, help="Use the cache alone.  [env: MODHUB_OFFLINE]")
 
 
 def place_options(function: _Command) -> _Command:

@@ -57,9 +57,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Names and places": {
         "alias": "Short names for models, such as c10 for cifar10/r56.",
-        "registry": "Create and keep registries.",
+        "registry": "Name, create and keep registries.",
         "cache": "What is installed here: verify it, make it smaller.",
         "key": "Make, trust and revoke the keys that sign releases.",
+        "config": "Settings: what they are, where each comes from, and changing them.",
     },
     "Help": {
         "help": "Show what a command does.",

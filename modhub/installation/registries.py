@@ -109,6 +109,7 @@ def default_registry() -> Path:
 
 def _chosen(given: str | Sequence[str] | None, config: Config) -> tuple[list[Store], bool]:
     """The stores of the registries without the starter, and whether they are the default because none was named."""
-    urls = [given] if isinstance(given, str) else list(given or config.registry_urls)
+    urls: list[str] = [given] if isinstance(given, str) else list(given or config.registry_urls)
+    urls = [config.named_registry(url) for url in urls]
     opened = [open_store(url) for url in urls or [str(default_registry())]]
     return list({store.url: store for store in opened}.values()), not urls

@@ -1,7 +1,11 @@
 """Where modhub looks: the configuration file, the environment, and the registries that follow from both.
 
-    registries = ["~/team-registry", "file:///srv/modhub"]     in the order in which they are searched
+    registries = [                             in the order in which they are searched
+        "~/team-registry",
+        {name = "team", url = "s3://bucket/modules"},          also --registry team
+    ]
     cache = "/big-disk/modhub"
+    offline = false                            true: the cache alone is used
     require_signature = true                   believe nothing that no trusted key has signed
 
     [aliases]
@@ -18,8 +22,8 @@
 
 The file is ``config.toml`` in the user's configuration folder, or what MODHUB_CONFIG names. MODHUB_REGISTRY, one URL or
 several with commas between them (a colon would split URLs), takes the place of ``registries``, MODHUB_CACHE of
-``cache``, MODHUB_REQUIRE_SIGNATURE (1 or 0) of ``require_signature``. With MODHUB_OFFLINE=1 only the cache is used.
-Relative paths count from the file's own folder.
+``cache``, MODHUB_OFFLINE and MODHUB_REQUIRE_SIGNATURE (1 or 0) of ``offline`` and ``require_signature``. Relative paths
+count from the file's own folder. ``settings.table`` has all of it once, for ``modhub config``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -28,12 +28,22 @@ class _Energy(BaseModel):
     watts_per_core: Annotated[float, Field(gt=0, le=1000)] | None = None
 
 
+class _Registry(BaseModel):
+    """A registry with a name for ``--registry``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    url: str
+
+
 class _Settings(BaseModel):
     """As ``Config``, without the path."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
-    registries: tuple[str, ...] = ()
+    registries: tuple[str | _Registry, ...] = ()
+    offline: StrictBool = False
     cache: str | None = None
     aliases: Mapping[str, str] = {}
     require_signature: StrictBool = False
@@ -83,9 +93,43 @@ def read_settings(text: str, path: Path) -> Config:
                 if same:
                     reason = f"trust.{number}.{field}: another trusted key, {other}, has it too"
                     raise broken(path, _line_at(text, ("trust", number, field)), reason, "leave one of the two.")
-    energy = EnergySettings(**settings.energy.model_dump())
-    others = {name: getattr(settings, name) for name in _SETTINGS - {"energy"}}
-    return Config(path=path, energy=energy, **others)
+    return Config(
+        path=path,
+        registries=tuple(each if isinstance(each, str) else each.url for each in settings.registries),
+        names=_names(settings, text, path),
+        cache=settings.cache,
+        use_cache_only=settings.offline,
+        aliases=settings.aliases,
+        require_signature=settings.require_signature,
+        trust=settings.trust,
+        energy=EnergySettings(**settings.energy.model_dump()),
+        written=frozenset(_written(values)),
+    )
+
+
+def _names(settings: _Settings, text: str, path: Path) -> dict[str, str]:
+    """The URLs of the registries that have names. Raises UsageError naming file and line."""
+    names: dict[str, str] = {}
+    for each in settings.registries:
+        if isinstance(each, str):
+            continue
+        try:
+            check_name(each.name, "name of a registry")
+        except UsageError as error:
+            raise broken(path, _line_of(text, "registries"), error.message, error.hint or "correct it.") from error
+        if each.name in names:
+            raise broken(path, _line_of(text, "registries"), f"two registries are called {each.name}", "rename one.")
+        names[each.name] = each.url
+    return names
+
+
+def _written(values: Mapping[str, object], above: str = "") -> Iterator[str]:
+    """The dotted names of everything that a document says."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _written(value, f"{above}{name}.")
+        else:
+            yield above + name
 
 
 def _line_of(text: str, key: str) -> int:

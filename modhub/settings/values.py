@@ -31,15 +31,22 @@ class EnergySettings:
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one file; all of them may be missing. ``path`` is that file, existing or not."""
+    """The settings of one file; all of them may be missing. ``path`` is that file, existing or not.
+
+    ``names`` are those of registries that have one, with their URLs; ``written`` is what the file says, by its dotted
+    names.
+    """
 
     path: Path
     registries: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
     cache: str | None = None
+    use_cache_only: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
     require_signature: bool = False
     trust: tuple[TrustedKey, ...] = ()
     energy: EnergySettings = EnergySettings()
+    written: frozenset[str] = frozenset()
 
     @property
     def signatures_required(self) -> bool:
@@ -53,8 +60,9 @@ class Config:
 
     @property
     def offline(self) -> bool:
-        """Whether MODHUB_OFFLINE=1 says that the cache alone is to be used."""
-        return os.environ.get("MODHUB_OFFLINE", "") not in ("", "0")
+        """MODHUB_OFFLINE (0 is no, anything else yes), else the setting: whether the cache alone is to be used."""
+        chosen = os.environ.get("MODHUB_OFFLINE", "")
+        return chosen != "0" if chosen else self.use_cache_only
 
     @property
     def cache_folder(self) -> Path:
@@ -68,13 +76,33 @@ class Config:
     @property
     def registry_urls(self) -> tuple[RegistryUrl, ...]:
         """MODHUB_REGISTRY, else the configured registries; empty when neither says anything."""
-        chosen = [url.strip() for url in os.environ.get("MODHUB_REGISTRY", "").split(",")]
-        if any(chosen):
-            return tuple(RegistryUrl(url) for url in chosen if url)
-        return tuple(RegistryUrl(url if is_url(url) else self._from_here(url)) for url in self.registries)
+        if chosen := _listed("MODHUB_REGISTRY"):
+            return tuple(RegistryUrl(self.named_registry(url)) for url in chosen)
+        return tuple(map(RegistryUrl, self.configured_urls))
+
+    @property
+    def configured_urls(self) -> tuple[str, ...]:
+        """The file's registries, whatever the environment says, as they are opened."""
+        return tuple(map(self._opened, self.registries))
+
+    def named_registry(self, given: str) -> str:
+        """The URL of the configured registry that has this name; any other text is a folder or a URL itself.
+
+        ``./team`` is the folder where ``team`` is a name.
+        """
+        url = self.names.get(given)
+        return given if url is None else self._opened(url)
+
+    def _opened(self, url: str) -> str:
+        return url if is_url(url) else self._from_here(url)
 
     def _from_here(self, path: str) -> str:
         return str(files.absolute(self.path.absolute().parent / files.expanded(path)))
+
+
+def _listed(variable: str) -> list[str]:
+    """What a variable names, with commas between."""
+    return [text.strip() for text in os.environ.get(variable, "").split(",") if text.strip()]
 
 
 def broken(path: Path, line: int, reason: str, hint: str) -> UsageError:

@@ -89,7 +89,7 @@ def test_the_environment_comes_before_the_file(file, monkeypatch):
         ('cache = "a"\ncache = "b"\n', 2, "not TOML"),
         ('# x\n\nregistry = ["a"]\n', 3, "there is no setting 'registry'. Hint: did you mean registries?"),
         ('cache = "a"\npath = "b"\n', 2, "there is no setting 'path'"),
-        ('cache = "a"\nzzzzz = "b"\n', 2, "the settings are aliases, cache, energy, registries"),
+        ('cache = "a"\nzzzzz = "b"\n', 2, "the settings are aliases, cache, energy, offline, registries"),
         ('cache = "a"\nregistries = "one"\n', 2, "registries"),
         ("registries = [1]\n", 1, "registries.0"),
         ("\ncache = 3\n", 2, "cache"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
-from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.options import Command, cache_option, json_option, offline_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.errors import UsageError
@@ -32,7 +32,7 @@ _NAMED = 4
 )
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option("--locked", type=click.Path(path_type=Path), metavar="FILE", help="Install what this lockfile pins.")
-@click.option("--offline", is_flag=True, help="Use the cache alone.  [env: MODHUB_OFFLINE]")
+@offline_option
 @click.option(
     "--require-signature/--no-require-signature",
     default=None,

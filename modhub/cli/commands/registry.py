@@ -1,4 +1,4 @@
-"""``modhub registry``: creating registries, examining, tidying, copying and carrying them."""
+"""``modhub registry``: naming registries, creating, examining, tidying, copying and carrying them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
+from modhub.cli.configured import add_registry, list_registries, remove_registry
 from modhub.cli.findings import (
     count,
     duration,
@@ -49,8 +50,9 @@ url_argument = click.argument("url", required=False, metavar="[URL]")
 @click.group("registry", cls=CommandGroup)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Create and keep registries, the places that releases are published to.
+    """Create, name and keep registries, the places that releases are published to.
 
+    add, list and remove are about the registries that your configuration names, and change nothing in them.
     Commands that are about a registry as a whole take its URL, a folder or s3://, gs://, az:// and the like, as their
     argument; those that are about one release take it with --registry, as all of modhub does. Without one they work on
     the registry that modhub publish would use.
@@ -330,13 +332,17 @@ def import_file(file: Path, registry: str | None, as_json: bool) -> None:
     printing.line(f"published {done.ref}, in {where}" if done.created else f"{done.ref} was in {where} already")
 
 
+for configuring in (add_registry, list_registries, remove_registry):
+    command.add_command(configuring)
+
+
 def _registry(url: str | None) -> Registry:
     return publishing_registry(url, load_config())
 
 
 def _source(url: str) -> RegistryReader:
     """A registry to read, with signatures demanded where the configuration says so."""
-    return RegistryReader(open_store(url), trust=load_trust(load_config()))
+    return RegistryReader(open_store(load_config().named_registry(url)), trust=load_trust(load_config()))
 
 
 def _trusted_keys() -> list[str]:
