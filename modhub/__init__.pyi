@@ -21,6 +21,7 @@ from .ops.publish import publish as publish
 from .ops.publish import yank as yank
 from .ops.search import info as info
 from .ops.search import search as search
+from .ops.uninstall import uninstall as uninstall
 from .ops.update import update as update
 from .package.decomposition import Decomposition as Decomposition
 from .package.module import Module as Module

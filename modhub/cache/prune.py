@@ -9,16 +9,18 @@ leaves files that are set aside, and the next pruning finishes the work.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from modhub.cache.files import Folder, Found
 from modhub.cache.markers import ALIASES, INSTALLED, Marked, manifests_folder, marks_among
 from modhub.cache.usage import all_files, by_release, is_ours, needs
-from modhub.errors import IntegrityError, NotFound
+from modhub.errors import Incompatible, IntegrityError, NotFound
 from modhub.spec.refs import ModuleRef
 
 #: Seconds during which a file or a module that was used is left alone, needed or not.
@@ -79,6 +81,73 @@ def prune(folder: Folder, *, max_bytes: int | None, dry_run: bool) -> Pruned:
         left=plan.total - freed,
         waiting=plan.waiting,
     )
+
+
+@dataclass(frozen=True)
+class Uninstalled:
+    """What was taken out, or would be. ``freed`` and ``left`` are bytes.
+
+    ``shared`` are the bytes that the modules needed and that stay, because ``needed_by`` need them too.
+    """
+
+    modules: tuple[ModuleRef, ...] = ()
+    freed: int = 0
+    left: int = 0
+    shared: int = 0
+    needed_by: tuple[ModuleRef, ...] = ()
+
+
+def take_out(root: Path, chosen: Collection[tuple[ModuleRef, str]] | None, *, dry_run: bool = False) -> Uninstalled:
+    """Take modules out of the cache in ``root``, as ``Cache.marked`` names them, and what no other needs.
+
+    Without ``chosen`` everything goes. However young it is: installers that run notice what is gone, and fetch it
+    again. Raises IntegrityError, and deletes nothing, when a damaged manifest hides what another module needs.
+    """
+    folder = Folder(root)
+    if not os.path.lexists(folder.root):
+        return Uninstalled()
+    # One step more, so that what was touched at this very moment counts as touched before.
+    now = math.nextafter(folder.now(), math.inf)
+    found = all_files(folder)
+    marks = marks_among(found.values())
+    gone = [mark for mark in marks if chosen is None or (mark.ref, mark.digest) in chosen]
+    staying = [mark for mark in marks if mark not in gone]
+    if chosen is None:
+        others: dict[Marked, frozenset[str]] = {}
+        wanted = {path for path in found if is_ours(path) or path.startswith(f"{ALIASES}/")}
+    else:
+        others = _needs(folder, staying)
+        wanted = set().union(*(_known_needs(folder, digest, own) for digest, own in by_release(gone).items()))
+    needed = set().union(*others.values())
+    plan = _Plan(
+        recent=now,
+        modules=gone,
+        files=[found[path] for path in wanted - needed if path in found],
+        left_behind=[],
+        aside=[file for file in found.values() if file.set_aside_from is not None],
+        total=sum(file.size for file in found.values()),
+        waiting=0,
+    )
+    markers = [Found(mark.path, mark.size, mark.used) for mark in gone]
+    deleted = [*markers, *plan.files, *plan.aside] if dry_run else _carried_out(folder, plan)
+    freed = sum(file.size for file in deleted)
+    shared = {path for path in wanted & needed if path in found}
+    users = [mark.ref for mark, paths in others.items() if paths & shared]
+    return Uninstalled(
+        modules=tuple(mark.ref for mark in gone),
+        freed=freed,
+        left=plan.total - freed,
+        shared=sum(found[path].size for path in shared),
+        needed_by=tuple(sorted(users)),
+    )
+
+
+def _known_needs(folder: Folder, digest: str, marks: Iterable[Marked]) -> set[str]:
+    """What modules need besides their markers; of a release that is damaged, what bears its digest."""
+    try:
+        return set().union(*needs(folder, digest, marks).values())
+    except (NotFound, IntegrityError, Incompatible):
+        return {file.path for file in folder.find(manifests_folder(digest))}
 
 
 def _planned(folder: Folder, max_bytes: int | None) -> _Plan:

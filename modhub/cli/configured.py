@@ -124,18 +124,10 @@ def remove_registry(name: str, as_json: bool) -> None:
 
 
 def _insert(document: TOMLDocument, name: str, url: str, *, first: bool) -> None:
-    import tomlkit  # as in edit_config: for the few calls that write
-
-    if _KEY not in document:
-        document[_KEY] = tomlkit.array().multiline(True)
-    listed = document[_KEY]
-    # Written as [[registries]] they are whole tables.
-    entry = tomlkit.table() if isinstance(listed, tomlkit.items.AoT) else tomlkit.inline_table()
-    entry.update({"name": name, "url": url})
-    if first:
-        listed.insert(0, entry)
-    else:
-        listed.append(entry)
+    listed = document.setdefault(_KEY, [])
+    listed.insert(0 if first else len(listed), {"name": name, "url": url})
+    if hasattr(listed, "multiline"):
+        listed.multiline(True)
 
 
 def _take_out(document: TOMLDocument, number: int) -> None:

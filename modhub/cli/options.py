@@ -56,16 +56,6 @@ class Command(click.Command):
                     formatter.write(f"  {example}\n")
 
 
-def _registries(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
-    """URLs in the place of the names of configured registries, so that a project's file gets what others can read."""
-    if not value:
-        return None
-    from modhub.settings.config import load_config  # --help and most commands need no configuration for this
-
-    config = load_config()
-    return tuple(config.named_registry(url) for url in value)
-
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 registry_option = click.option(
@@ -73,7 +63,7 @@ registry_option = click.option(
     "registry",
     multiple=True,
     metavar="URL",
-    callback=_registries,
+    callback=lambda ctx, parameter, value: value or None,
     help="Look in this registry: a folder, a URL, or its name (modhub registry add); repeat it for several, in order.  "
     "[env: MODHUB_REGISTRY]",
 )

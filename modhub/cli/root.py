@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "info": "Show what a release or a module is.",
         "install": "Bring modules into the local cache, verified.",
         "lock": "Write down exactly which modules names, or a project, mean now.",
+        "uninstall": "Remove modules from the local cache.",
         "list": "List installed modules, or all that there are.",
         "compose": "Make one classifier of modules of any origins.",
         "predict": "Classify images with a composed classifier.",

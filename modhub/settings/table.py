@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
 #: How a value is written: URLs in order, a folder, yes or no, a number, the name of a model.
-Form = Literal["urls", "folder", "flag", "number", "model"]
+ValueForm = Literal["urls", "folder", "flag", "number", "model"]
 #: What decides a value, the strongest first.
-Source = Literal["flag", "environment", "file", "default"]
+ValueSource = Literal["flag", "environment", "file", "default"]
 
 SettingValue = str | float | bool | tuple[str, ...] | None
 
@@ -29,11 +29,11 @@ _ALIASES: Final = "aliases."
 
 
 @dataclass(frozen=True)
-class Setting:
+class ConfigSetting:
     """One setting; ``variable`` is the environment's that overrides it, ``flag`` the option of commands that does."""
 
     name: str
-    form: Form
+    form: ValueForm
     about: str
     variable: str | None = None
     flag: str | None = None
@@ -46,15 +46,15 @@ class FoundValue:
 
     name: str
     value: SettingValue
-    source: Source
+    source: ValueSource
     where: str
 
 
-SETTINGS: Final[Sequence[Setting]] = (
-    Setting("registries", "urls", "where releases are looked up, in this order", "MODHUB_REGISTRY", "--registry"),
-    Setting("cache", "folder", "where modules are installed", "MODHUB_CACHE", "--cache"),
-    Setting("offline", "flag", "use the cache alone", "MODHUB_OFFLINE", "--offline", False),
-    Setting(
+SETTINGS: Final[Sequence[ConfigSetting]] = (
+    ConfigSetting("registries", "urls", "where releases are looked up, in this order", "MODHUB_REGISTRY", "--registry"),
+    ConfigSetting("cache", "folder", "where modules are installed", "MODHUB_CACHE", "--cache"),
+    ConfigSetting("offline", "flag", "use the cache alone", "MODHUB_OFFLINE", "--offline", False),
+    ConfigSetting(
         "require_signature",
         "flag",
         "believe only what a trusted key has signed",
@@ -62,10 +62,10 @@ SETTINGS: Final[Sequence[Setting]] = (
         "--require-signature",
         False,
     ),
-    Setting("energy.background", "number", "seconds to measure what the machine draws by itself", default=10.0),
-    Setting("energy.pue", "number", "the data centre's watts for each watt of the computer", default=1.58),
-    Setting("energy.intensity", "number", "kg CO2e for a kWh", default=0.4327),
-    Setting("energy.watts_per_core", "number", "for estimates where no counter can be read"),
+    ConfigSetting("energy.background", "number", "seconds to measure what the machine draws by itself", default=10.0),
+    ConfigSetting("energy.pue", "number", "the data centre's watts for each watt of the computer", default=1.58),
+    ConfigSetting("energy.intensity", "number", "kg CO2e for a kWh", default=0.4327),
+    ConfigSetting("energy.watts_per_core", "number", "for estimates where no counter can be read"),
 )
 
 #: What only the environment says: what it is for. The first three name places and keys of modhub, the others are
@@ -86,13 +86,13 @@ VARIABLES: Final[Mapping[str, str]] = {
 }
 
 
-def setting_named(name: str) -> Setting:
+def setting_named(name: str) -> ConfigSetting:
     """The setting of this name; ``aliases.NAME`` is one for each NAME. Raises NotFound, kind ``no-setting``."""
     for setting in SETTINGS:
         if setting.name == name:
             return setting
     if name.startswith(_ALIASES) and len(name) > len(_ALIASES):
-        return Setting(name, "model", "the model that this alias stands for")
+        return ConfigSetting(name, "model", "the model that this alias stands for")
     if name.partition(".")[0] == "trust":
         raise UsageError(
             "whom you trust is no single setting.", kind="no-setting", hint="see modhub key trust, revoke and list."
@@ -125,7 +125,7 @@ def found_value(config: Config, name: str, flag: SettingValue = None) -> FoundVa
     return FoundValue(name, setting.default if value is None else value, "default", "")
 
 
-def _current(config: Config, setting: Setting) -> SettingValue:
+def _current(config: Config, setting: ConfigSetting) -> SettingValue:
     """What the environment or the file says, or the place that is used where neither does."""
     if setting.form == "urls":
         return tuple(str(url) for url in config.registry_urls)
@@ -141,7 +141,7 @@ def _current(config: Config, setting: Setting) -> SettingValue:
     return value
 
 
-def parsed_value(setting: Setting, words: Sequence[str]) -> SettingValue:
+def parsed_value(setting: ConfigSetting, words: Sequence[str]) -> SettingValue:
     """What is written behind ``modhub config set NAME``, as the file has it. Raises UsageError, kind ``bad-value``."""
     if setting.form == "urls":
         return tuple(words)

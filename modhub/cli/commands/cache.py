@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from modhub.cache.cache import Cache
+from modhub.cache.prune import take_out
 from modhub.cli import printing
+from modhub.cli.confirming import confirm
 from modhub.cli.options import Command, json_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
+from modhub.cli.removed import print_removed, removed_fields
 from modhub.cli.root import CommandGroup, help_alone
 from modhub.errors import IntegrityError
 from modhub.settings.config import load_config
@@ -52,7 +55,7 @@ def size_in_bytes(ctx: click.Context | None, parameter: click.Parameter | None, 
 def command(ctx: click.Context) -> None:
     """The modules on this machine: where they are, whether they are still right, how much they take.
 
-    Only installing writes here, and only prune deletes.
+    Only installing writes here; prune, clean and modhub uninstall delete.
     """
     help_alone(ctx)
 
@@ -191,6 +194,35 @@ def prune_command(dry_run: bool, max_size: int | None, folder: Path | None, as_j
         printing.warn(
             f"more than --max-size stays: {printing.bytes_text(max_size)} is less than what was used in the last hour."
         )
+
+
+@command.command(
+    "clean",
+    cls=Command,
+    short_help="Empty it.",
+    examples=["modhub cache clean --dry-run", "modhub cache clean --yes"],
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@cache_option
+@json_option
+def clean_command(dry_run: bool, yes: bool, folder: Path | None, as_json: bool) -> None:
+    """Delete everything that was installed. What registries still have is installed again when it is needed.
+
+    To delete only what nothing needs: modhub cache prune. To take out single modules: modhub uninstall.
+    """
+    cache = _cache(folder)
+    if not dry_run and not yes:
+        confirm(
+            f"emptying the cache {printing.place(str(cache.root))}",
+            f"delete {len(cache.marked())} modules, {printing.bytes_text(cache.size())}, "
+            f"from {printing.place(str(cache.root))}?",
+        )
+    removed = take_out(cache.root, None, dry_run=dry_run)
+    if as_json:
+        printing.document({"cache": str(cache.root), "dry_run": dry_run, **removed_fields(removed)})
+    else:
+        print_removed(removed, dry_run=dry_run)
 
 
 def _fields(cache: Cache, pruned: Pruned, dry_run: bool) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.configured import add_registry, list_registries, remove_registry
+from modhub.cli.confirming import confirm
 from modhub.cli.findings import (
     count,
     duration,
@@ -24,7 +24,7 @@ from modhub.cli.options import Command, json_option, one_registry_option, regist
 from modhub.cli.outputs import check_free, force_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.root import CommandGroup, help_alone
-from modhub.errors import IntegrityError, UsageError
+from modhub.errors import IntegrityError
 from modhub.installation.registries import publishing_registry, registries
 from modhub.registry.admin.archive import export_release, import_release
 from modhub.registry.admin.fsck import fsck as examine
@@ -251,13 +251,7 @@ def takedown(ref: str, registry: str | None, reason: str, yes: bool, sign: Signe
     check_reason(reason)
     place.check()
     if not yes:
-        if not sys.stdin or not sys.stdin.isatty():
-            raise UsageError(
-                f"taking down {release} cannot be undone, and there is no terminal to ask at.",
-                kind="not-confirmed",
-                hint="run it again with --yes.",
-            )
-        click.confirm(f"take down {release} from {printing.place(place.url)} for ever?", abort=True, err=True)
+        confirm(f"taking down {release}", f"take down {release} from {printing.place(place.url)} for ever?")
     with ProgressLine(f"taking down {release}") as progress:
         done = take_down(place, release, reason, signer=sign, progress=progress.at)
     if as_json:
