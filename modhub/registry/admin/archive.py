@@ -9,16 +9,14 @@ registry sees any.
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Final
 
-from modhub.errors import Conflict, IntegrityError, StorageError, UsageError, plain
-from modhub.limits import KIB, MAX_BLOB_BYTES, MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
+from modhub.errors import Conflict, IntegrityError
+from modhub.limits import MAX_BLOB_BYTES, MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
 from modhub.registry.admin.copying import is_signature, signatures_of
 from modhub.registry.admin.inventory import blob_at, release_at
 from modhub.registry.admin.spool import Spool, counted
@@ -28,21 +26,20 @@ from modhub.registry.writer import Registry
 from modhub.spec.layout import blob_path, release_path, signature_at, signature_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest
 from modhub.spec.refs import ModelRef
-from modhub.storage import files
 from modhub.storage.progress import Progress
 from modhub.storage.store import CHUNK_BYTES
+from modhub.storage.tar import ArchiveKind, ChunkFile, archive_members, opened_archive, plain_member, written_archive
 from modhub.storage.verify import verified_chunks
 
 #: Members of one file: a blob for each class, one of weights, and signatures.
 _MOST_MEMBERS: Final = 2 * MAX_CLASSES
-#: Bytes of one header with all that belongs to it, such as a long name.
-_HEADER_BYTES: Final = 4 * KIB
-_BLOCK: Final = tarfile.BLOCKSIZE
-#: Where a header says that it is one.
-_MAGIC: Final = slice(257, 265)
-#: How other files begin that people may take for one of ours.
-_OTHERS: Final[Mapping[bytes, str]] = {b"PK": "zip", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_AGAIN: Final = "copy the file again from where it was exported, or export it again."
+_KIND: Final = ArchiveKind(
+    kind="not-an-archive",
+    broken_kind="bad-archive",
+    written_by="modhub registry export",
+    again="copy the file again from where it was exported, or export it again.",
+    example="net.tar",
+)
 
 
 def export_release(
@@ -61,15 +58,15 @@ def export_release(
         )
     records = {record.sha256: record for record in manifest.blobs.values()}
     meter = UploadProgress(f"exporting {ref}", sum(record.size for record in records.values()), progress)
-    with _written(file) as raw, tarfile.open(fileobj=raw, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+    with written_archive(file, _KIND) as raw, tarfile.open(fileobj=raw, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for key, signature in sorted(signatures_of(registry, manifest.digest, keys).items()):
-            tar.addfile(_member(signature_path(manifest.digest, key), len(signature)), io.BytesIO(signature))
+            tar.addfile(plain_member(signature_path(manifest.digest, key), len(signature)), io.BytesIO(signature))
         for sha256, record in sorted(records.items()):
             chunks = counted(registry.blob_stream(record), meter)
-            tar.addfile(_member(blob_path(sha256), record.size), io.BufferedReader(_Chunks(chunks), CHUNK_BYTES))
+            tar.addfile(plain_member(blob_path(sha256), record.size), io.BufferedReader(ChunkFile(chunks), CHUNK_BYTES))
             # Whether the bytes were right is known after the last of them.
             deque(chunks, maxlen=0)
-        tar.addfile(_member(release_path(ref), len(data)), io.BytesIO(data))
+        tar.addfile(plain_member(release_path(ref), len(data)), io.BytesIO(data))
     return manifest
 
 
@@ -100,9 +97,9 @@ class _Reading:
     def run(self) -> tuple[Manifest, bytes]:
         """The release, when all of it is there and nothing else."""
         found: tuple[ModelRef, bytes] | None = None
-        with _opened(self._file) as raw:
+        with opened_archive(self._file, _KIND) as raw:
             meter = UploadProgress(f"reading {self._file}", raw.size, self._progress)
-            for count, (member, content) in enumerate(_members(self._file, raw)):
+            for count, (member, content) in enumerate(archive_members(raw)):
                 if found is not None:
                     raise self._bad(f"has {member.name!r} behind its release")
                 if count >= _MOST_MEMBERS:
@@ -123,7 +120,7 @@ class _Reading:
                 raise self._bad(f"has {member.size} bytes as {path}; a blob has 1 to {MAX_BLOB_BYTES}")
             record = StoredBlob(sha256=digest, size=member.size, decoded_size=1)
             what = f"the blob {path} in {self._file}"
-            chunks = verified_chunks(content, record, what=what, hint=_AGAIN)
+            chunks = verified_chunks(content, record, what=what, hint=_KIND.again)
             self.blobs[digest] = self._spool.keep(path.replace("/", "-"), chunks)
             self._sizes[digest] = member.size
             return None
@@ -159,141 +156,4 @@ class _Reading:
         return manifest, data
 
     def _bad(self, reason: str) -> IntegrityError:
-        return _broken(self._file, reason)
-
-
-# The file itself
-
-
-class _Chunks(io.RawIOBase):
-    """Pieces of bytes as a file to read from."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._rest:
-            try:
-                self._rest = memoryview(next(self._chunks))
-            except StopIteration:
-                return 0
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-
-class _Bounded:
-    """A file as ``tarfile`` may read it: no more than ``allowance`` bytes until that is set again.
-
-    Headers say how many bytes belong to them, and may be wrong about that.
-    """
-
-    def __init__(self, file: IO[bytes], path: Path) -> None:
-        self._path = path
-        self._file = file
-        self.tell, self.seek = file.tell, file.seek
-        self.size = os.fstat(file.fileno()).st_size
-        self.allowance = _HEADER_BYTES
-
-    def read(self, count: int) -> bytes:
-        if not 0 <= count <= self.allowance:
-            raise _broken(self._path, "has a header that is no good")
-        data = self._file.read(count)
-        self.allowance -= len(data)
-        return data
-
-
-def _members(path: Path, raw: _Bounded) -> Iterator[tuple[tarfile.TarInfo, Iterator[bytes]]]:
-    """The files of an archive, each to be read before the next; only plain ones are accepted."""
-    try:
-        # It uses no more of a file than these three methods.
-        tar = tarfile.open(fileobj=raw, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115 - closes nothing
-        while (member := tar.next()) is not None:
-            # Else it keeps all of them.
-            tar.members.clear()
-            # Sparse files that come as plain ones gain nothing: their bytes are read as they are stored.
-            if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.size < 0:
-                raise _broken(path, f"has {member.name!r}, which is not a plain file")
-            raw.allowance = member.size
-            yield member, _content(path, raw, member)
-            raw.allowance = _HEADER_BYTES
-    except (tarfile.TarError, ValueError, ArithmeticError, LookupError) as error:
-        raise _broken(path, f"is incomplete or damaged: {plain(str(error))}") from error
-
-
-def _content(path: Path, raw: _Bounded, member: tarfile.TarInfo) -> Iterator[bytes]:
-    raw.seek(member.offset_data)
-    left = member.size
-    while left:
-        data = raw.read(min(left, CHUNK_BYTES))
-        if not data:
-            raise _broken(path, f"is incomplete: {left} bytes of {member.name} are missing")
-        left -= len(data)
-        yield data
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Bounded]:
-    """The archive, when it looks like one. Raises UsageError, kind ``not-an-archive``, or StorageError."""
-    try:
-        if not path.exists():
-            raise _unusable(path, "does not exist")
-        # Opening a pipe would wait for ever for its writer.
-        if not path.is_file():
-            raise _unusable(path, "is a folder" if path.is_dir() else "is not a plain file")
-        with path.open("rb") as file:
-            start = file.read(_BLOCK)
-            if not start:
-                raise _unusable(path, "is empty")
-            for sign, what in _OTHERS.items():
-                if start.startswith(sign):
-                    raise _unusable(path, f"is a {what} file")
-            if not start[_MAGIC].startswith(b"ustar"):
-                raise _unusable(path, "is not a tar file")
-            file.seek(0)
-            yield _Bounded(file, path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot read {path}: {error.strerror or error}.", hint="get the right to read it.", path=str(path)
-        ) from error
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name when all of it is there."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder.", kind="not-a-file", hint=f"name a file, for example {path}/net.tar.")
-    try:
-        with files.replacing(path) as file:
-            yield file
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}.",
-            hint="free some space there, or name a file in a folder that exists and that you may write to.",
-            path=str(path),
-        ) from error
-
-
-def _member(path: str, size: int) -> tarfile.TarInfo:
-    """A header that depends on nothing else: no times, no owners."""
-    member = tarfile.TarInfo(path)
-    member.size = size
-    return member
-
-
-def _unusable(path: Path, reason: str) -> UsageError:
-    return UsageError(
-        f"{path} {reason}.",
-        kind="not-an-archive",
-        hint="name a file that modhub registry export wrote.",
-        path=str(path),
-    )
-
-
-def _broken(path: Path, reason: str) -> IntegrityError:
-    return IntegrityError(f"{path} {reason}.", kind="bad-archive", hint=_AGAIN, path=str(path))
+        return _KIND.broken(self._file, reason)
