@@ -16,7 +16,7 @@ from .ops.explain import explain as explain
 from .ops.export import export as export
 from .ops.install import install as install
 from .ops.install import lock as lock
-from .ops.publish import load as load
+from .ops.load import load as load
 from .ops.publish import publish as publish
 from .ops.publish import yank as yank
 from .ops.search import info as info

@@ -29,6 +29,8 @@ MAX_WEIGHTS_RATIO: Final = 1_000
 #: Bytes of a lockfile, and modules in one; 1,000 modules take 0.2 MiB.
 MAX_LOCK_BYTES: Final = 4 * MIB
 MAX_LOCKED_MODULES: Final = 10_000
+#: Bytes of what a classifier's file says first: which modules under which labels. 10,000 of them take 3 MiB.
+MAX_CLASSIFIER_BYTES: Final = 4 * MIB
 #: Lines of a lockfile, fields and values in it, and dots outside its texts: the memory that Python's TOML reader takes
 #: for a dotted name grows with the square of its length, and ours have none.
 MAX_LOCK_LINES: Final = 100_000

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from modhub.installation.classifier_file import KeptClassifier
 from modhub.installation.lockfile import LockDocument
 from modhub.project.manifest import ProjectFile
 from modhub.spec.advisories import AdvisoryRecord, DeprecationRecord, Notices
@@ -48,6 +49,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "signature": SignatureFile,
     "registry-marker": RegistryMarker,
     "gc-candidates": GcCandidates,
+    "classifier": KeptClassifier,
 }
 #: TOML files, in which whatever has a default may be left out.
 TOML_MODELS: dict[str, type[BaseModel]] = {"lockfile": LockDocument, "project-file": ProjectFile}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +52,9 @@ class Backend(Protocol):
 
     def to_keras(self, plan: Plan) -> KerasModel:
         """``plan`` as one keras.Model."""
+
+    def keep(self, plan: Plan, file: Path, *, bundle: bool, force: bool) -> None:
+        """Write ``plan`` to the file of a classifier, see ``Composite.save``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +174,26 @@ class Composite:
         Input raw images (N, H, W, C), output margins float32 (N, k) in the order of ``classes``.
         """
         return self.backend.to_keras(self.plan)
+
+    def save(self, path: str | Path, *, bundle: bool = False, force: bool = False) -> Path:
+        """Keep the classifier in one file, ``pets.modhub``, which ``modhub.load`` and every command read.
+
+        The file pins its releases by digest, and loading installs them where they are not. With ``bundle`` it has all
+        bytes of its modules as well, and loads without a registry or a network. ``force`` replaces a file that is
+        there. Gives the path. Raises Conflict, StorageError, and UsageError, kind ``unpublished``, for modules that
+        only a bundle can hold: those of a folder or a decomposition, and what was changed here.
+
+        >>> import modhub
+        >>> pets = modhub.compose(["cifar10/r20:cat", "cifar10/r20:dog"]).rename("cat", "kitty")
+        >>> modhub.load(pets.save("pets.modhub")).classes
+        ['kitty', 'dog']
+        """
+        self.backend.keep(self.plan, Path(path), bundle=bundle, force=force)
+        return Path(path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Networks are built again where they are needed.
+        return {"plan": self.plan, "backend": self.backend}
 
     @cached_property
     def _runner(self) -> Runner:

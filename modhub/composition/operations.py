@@ -69,6 +69,7 @@ def on_scale_of(module: Module, old: Module) -> Module:
                 threshold=old.threshold,
                 scale=old.scale,
                 derived_from=(*module.derived_from, lineage),
+                pin=None,
             )
         ]
     )

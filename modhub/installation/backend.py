@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modhub.installation.context import Places, RegistryUrls
+from modhub.installation.keeping import keep, kept_modules
 from modhub.package.decomposition import modules_from
 from modhub.package.local import modules_in
+from modhub.package.module import ReleasePin
 from modhub.resolve.catalog import Pinned, all_modules
 from modhub.spec.contract import NamedContract
-from modhub.spec.folder_refs import folder_ref
+from modhub.spec.folder_refs import classifier_ref, folder_ref
 from modhub.storage.verify import VerifiedBlob, VerifiedBlobs
 
 if TYPE_CHECKING:
     from modhub.cache.cache import Cache
     from modhub.composition.plan import Plan
+    from modhub.composition.recipe import Recipe
     from modhub.package.module import Module
     from modhub.spec.keras_model import KerasModel
     from modhub.spec.manifest import StoredBlob
@@ -30,7 +34,7 @@ def _verified(cache: Cache, into: VerifiedBlobs, weights: str, digest: str, reco
 
 
 class InstalledBackend:
-    """How composites find and run modules: through the verified cache, on the engine.
+    """How composites find, run and keep modules: through the verified cache, on the engine.
 
     ``into`` is for one call that looks up names several times: what it has verified is not verified again.
     """
@@ -40,6 +44,10 @@ class InstalledBackend:
         self._cache = cache
         self._into = into
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy is for other calls.
+        return self.__dict__ | {"_into": None}
+
     def find(
         self, refs: Sequence[str], *, fixed: Sequence[NamedContract] = (), adapt: bool = False
     ) -> list[list[Module]]:
@@ -47,12 +55,27 @@ class InstalledBackend:
 
         Raises as ``resolve_together``, ``install`` and ``folder_ref`` do.
         """
-        folders = [folder_ref(ref) for ref in refs]
-        here = [None if folder is None else modules_in(folder) for folder in folders]
+        here = [self._here(ref) for ref in refs]
         own = [NamedContract(ref, found[0].origin.contract) for ref, found in zip(refs, here, strict=True) if found]
-        names = [ref for ref, folder in zip(refs, folders, strict=True) if folder is None]
+        names = [ref for ref, modules in zip(refs, here, strict=True) if modules is None]
         installed = iter(self._installed(names, [*fixed, *own], adapt) if names else ())
         return [next(installed) if modules is None else modules for modules in here]
+
+    def _here(self, ref: str) -> list[Module] | None:
+        """The modules of a folder or of a kept classifier on this machine; None for a name in a registry."""
+        if (kept := classifier_ref(ref)) is not None:
+            recipe = self.kept(kept.file)
+            return list(recipe.modules if kept.label is None else [recipe.modules[recipe.column(kept.label)]])
+        folder = folder_ref(ref)
+        return None if folder is None else modules_in(folder)
+
+    def kept(self, file: Path) -> Recipe[Module]:
+        """The classifier that a file keeps, see ``keeping.kept_modules``."""
+        return kept_modules(file, registry=self._registry, cache=self._cache, modules_of=self.modules_of)
+
+    def keep(self, plan: Plan, file: Path, *, bundle: bool, force: bool) -> None:
+        """Write ``plan`` to the file of a classifier, see ``keeping.keep``."""
+        keep(plan.recipe, file, bundle=bundle, force=force, registry=self._registry, cache=self._cache)
 
     def _installed(self, names: Sequence[str], fixed: Sequence[NamedContract], adapt: bool) -> list[list[Module]]:
         places = Places.open_or_cached(self._registry, self._cache)
@@ -69,7 +92,7 @@ class InstalledBackend:
         """
         places = places or Places.open_or_cached(self._registry, self._cache)
         into = into or self._into or VerifiedBlobs()
-        places.install(pinned, into=into)
+        came_from = {each.ref: each.registry for each in places.install(pinned, into=into)}
 
         found: dict[Pinned, Module] = {}
         for digest in dict.fromkeys(pin.digest for pin in pinned):
@@ -77,7 +100,8 @@ class InstalledBackend:
             manifest = places.cache.manifest(digest)
             verified = partial(_verified, places.cache, into, manifest.content.origin.weights)
             modules = modules_from(manifest, verified, [pin.ref.cls for pin in own])
-            found |= dict(zip(own, modules, strict=True))
+            for pin, module in zip(own, modules, strict=True):
+                found[pin] = replace(module, pin=ReleasePin(digest, came_from[pin.ref]))
         return [found[pin] for pin in pinned]
 
     def runner(self, plan: Plan) -> Any:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from modhub.composition.composite import Composite, composite_of_parts
 from modhub.composition.recipe import Adapt, Dtype, GivenSettings, Mode, Size
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import RegistryUrls
+from modhub.ops.load import kept_classifier
 from modhub.package.decomposition import Decomposition
 from modhub.package.module import Module
-from modhub.spec.folder_refs import path_ref
+from modhub.spec.folder_refs import classifier_ref, path_ref
 
 #: A name as ``modhub install`` takes it, for example ``cifar10/r56:cat``; an alias or a range will do.
 Ref = str
-#: What a classifier can be composed of; a path is that of a folder of modules.
+#: What a classifier can be composed of; a path is that of a folder of modules, or of a classifier's file.
 Composable = Ref | Path | Module | Composite | Decomposition
 
 
@@ -34,7 +35,7 @@ def compose(
 
     ``refs``: names, modules, composites and decompositions, one or several; what is not installed is installed first. A
     folder that ``modhub decompose`` wrote can be tried out before it is published: ``"net.modules"``,
-    ``"net.modules:cat"``, or a ``Path``.
+    ``"net.modules:cat"``, or a ``Path``; so can a classifier that was saved, ``"pets.modhub"``.
     ``adapt`` lets modules that take other images than the composite see them through an adapter: ``resize`` stretches,
     ``crop`` keeps the middle, ``letterbox`` keeps all and fills up with black; ``print(composite.plan)`` shows which,
     and what it costs. The composite then takes images of ``size`` (height, width), by default the largest that a module
@@ -58,9 +59,22 @@ def compose(
     >>> modhub.compose([pets, "cifar10/r20:ship"], mode="fused").plan.settings.mode
     'fused'
     """
-    parts = [part for each in listed(refs) for part in (each.modules if isinstance(each, Decomposition) else [each])]
+    parts = [part for each in listed(refs) for part in _parts(each, registry, cache)]
     given = GivenSettings(adapt=adapt, size=size, reject=reject, mode=mode, dtype=dtype)
     return composite_of_parts(parts, InstalledBackend(registry, cache), given)
+
+
+def _parts(
+    part: Ref | Module | Composite | Decomposition, registry: RegistryUrls, cache: str | Path | None
+) -> Sequence[Ref | Module | Composite]:
+    """What one part brings into a classifier: a file what it keeps, labels, stages and settings too."""
+    if isinstance(part, Decomposition):
+        return part.modules
+    kept = classifier_ref(part) if isinstance(part, str) else None
+    if kept is None:
+        return [part]
+    composite = kept_classifier(kept.file, registry=registry, cache=cache)
+    return [composite if kept.label is None else composite.restrict([kept.label])]
 
 
 def listed(parts: Composable | Iterable[Composable]) -> list[Ref | Module | Composite | Decomposition]:

@@ -36,7 +36,7 @@ from modhub.package.decomposition import Decomposition
 from modhub.package.module import Module
 from modhub.project.manifest import PROJECT_FILE
 from modhub.project.project import Project
-from modhub.spec.folder_refs import MANIFEST_FILE, folder_ref, is_only_a_path, path_ref
+from modhub.spec.folder_refs import MANIFEST_FILE, classifier_ref, folder_ref, is_only_a_path, path_ref
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import InputContract
 from modhub.spec.places import is_file
@@ -245,7 +245,7 @@ def images_of(what: Composite | KerasModel) -> InputContract | None:
 
 
 def place_of(what: str | Path) -> Place | None:
-    """What is at a path: a model's file or a project. None for names and folders of modules, which ``compose`` takes.
+    """What is at a path: a model's file or a project. None for names, folders of modules and kept classifiers.
 
     Raises NotFound for a path at which there is none of these.
     """
@@ -255,7 +255,7 @@ def place_of(what: str | Path) -> Place | None:
     if path.name == PROJECT_FILE or is_file(path / PROJECT_FILE):
         return "project"
     text = path_ref(what) if isinstance(what, Path) else what
-    if not is_only_a_path(text):
+    if classifier_ref(text) is not None or not is_only_a_path(text):
         return None
     try:
         folder_ref(text)

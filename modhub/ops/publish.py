@@ -21,7 +21,7 @@ from modhub.engine.datasets import load_dataset
 from modhub.ops.check import Check, CheckResult, check_replacement
 from modhub.ops.compose import compose
 from modhub.package.decomposition import Decomposition, decomposition_from
-from modhub.package.folder import load_blob, load_manifest, load_package
+from modhub.package.folder import load_package
 from modhub.package.readme import with_card
 from modhub.registry.publication import versioned
 from modhub.settings.private_keys import as_signer
@@ -40,21 +40,6 @@ class Release:
     size: int
     warnings: tuple[str, ...] = ()
     checked: CheckResult | None = None
-
-
-def load(folder: str | Path) -> Decomposition:
-    """Read back what ``Decomposition.save`` wrote. Raises NotFound, IntegrityError, Incompatible.
-
-    With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
-
-    >>> import modhub
-    >>> classes = ["left", "middle", "right"]
-    >>> stripes = modhub.decompose(model, x, y, classes=classes, name="me/stripes", rescale=1 / 255)
-    >>> modhub.load(stripes.save("stripes.modules")).name
-    'me/stripes'
-    """
-    root = Path(folder)
-    return decomposition_from(load_manifest(root), lambda _, record: load_blob(root, record))
 
 
 def publish(

@@ -11,11 +11,12 @@ from modhub.errors import ModhubError
 from modhub.installation.registries import registries
 from modhub.registry.unreachable import reachable
 from modhub.settings.config import load_config, load_trust
-from modhub.spec.folder_refs import folder_ref
+from modhub.spec.folder_refs import ClassifierRef, classifier_ref, folder_ref
 from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
+    from modhub.installation.classifier_file import KeptClassifier
     from modhub.installation.context import RegistryUrls
     from modhub.registry.reader import SearchEntry
     from modhub.spec.manifest import Manifest
@@ -48,6 +49,16 @@ class Details:
     yanked: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class KeptDetails:
+    """A classifier's file as ``info`` shows it: what it keeps, its ``size`` in bytes, and the columns asked for."""
+
+    file: Path
+    size: int
+    kept: KeptClassifier
+    columns: tuple[int, ...]
+
+
 def search(
     query: str = "",
     *,
@@ -76,14 +87,18 @@ def search(
     return hits
 
 
-def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details:
-    """Everything a release, or a folder of modules, says of itself, or of one of its classes. Raises NotFound.
+def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details | KeptDetails:
+    """Everything a release, a folder of modules or a classifier's file says of itself, or of one of its classes.
+
+    Of a file nothing is installed. Raises NotFound, IntegrityError.
 
     >>> import modhub
     >>> details = modhub.info("cifar10/r56:cat")
     >>> details.slugs, details.manifest.content.contract.shape
     (('cat',), (32, 32, 3))
     """
+    if (file := classifier_ref(ref)) is not None:
+        return _kept(file)
     if (found := folder_ref(ref)) is not None:
         from modhub.package.local import manifest_and_slugs  # what names of releases can do without
 
@@ -103,6 +118,15 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
         tuple(pin.ref.cls for pin in named.modules),
         yanked=tuple(yanked),
     )
+
+
+def _kept(ref: ClassifierRef) -> KeptDetails:
+    from modhub.installation.classifier_file import read_classifier  # recipes and TOML, which releases do without
+
+    kept = read_classifier(ref.file)
+    recipe = kept.recipe
+    columns = range(len(recipe.classes)) if ref.label is None else [recipe.column(ref.label)]
+    return KeptDetails(ref.file, ref.file.stat().st_size, kept, tuple(columns))
 
 
 def list_installed(*, cache: str | Path | None = None) -> list[Installed]:

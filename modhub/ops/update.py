@@ -326,7 +326,7 @@ class UpdateRun:
                 )
                 figures = metric_of(new, column, after, self.report.labels, self.request.name)
                 result[column] = replace(
-                    new, version=None, derived_from=(*old.derived_from, derivation), metrics=(figures,)
+                    new, version=None, pin=None, derived_from=(*old.derived_from, derivation), metrics=(figures,)
                 )
         changed = with_digests([m for m, may in zip(result, self.request.changing, strict=True) if may])
         return (*changed, *result[len(changed) :])

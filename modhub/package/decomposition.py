@@ -9,22 +9,19 @@ from pathlib import Path
 
 from modhub.errors import IntegrityError
 from modhub.package.codec import (
-    LEVEL_OF_WEIGHTS,
-    Blob,
     Expected,
     check_arrays,
     decode,
     decode_module,
     decode_weights,
-    encode,
     encode_module,
-    encode_weights,
     most_bytes,
     wanted_module,
     wanted_weights,
 )
 from modhub.package.folder import Package, load_blob, load_manifest, save_package
-from modhub.package.module import Module, Origin
+from modhub.package.module import Made, Module, Origin
+from modhub.package.packing import packed
 from modhub.package.readme import card_file_of, with_card
 from modhub.package.report import Report
 from modhub.package.weights import shared_weights
@@ -41,12 +38,9 @@ from modhub.spec.manifest import (
     InputContract,
     Manifest,
     ModuleRecord,
-    OriginRecord,
     Provenance,
     SiteRecord,
     StoredBlob,
-    digest_of,
-    format_of,
 )
 from modhub.spec.text import in_short
 from modhub.storage.verify import VerifiedBlob
@@ -106,40 +100,15 @@ class Decomposition:
 
     def with_card(self, card: CardFile) -> Decomposition:
         """With this card, in the place of the one that it may have."""
-        modules = tuple(replace(module, license=card.card.license) for module in self.modules)
+        made = Made(self.dataset, self.options, self.provenance, card.card.model_copy(update={"readme": None}))
+        modules = tuple(replace(module, license=card.card.license, made=made) for module in self.modules)
         return replace(self, modules=modules, card=card)
 
     @cached_property
     def package(self) -> Package:
         """The manifest, without a version, and the stored blobs."""
-        weights = encode(encode_weights(self.origin.weights), level=LEVEL_OF_WEIGHTS)
-        blobs = [encode(encode_module(module)) for module in self.modules]
-        content = Content(
-            namespace=self.origin.namespace,
-            model=self.origin.model,
-            version=None,
-            origin=OriginRecord(
-                dataset=self.dataset,
-                classes=self.origin.classes,
-                architecture=self.origin.architecture,
-                weights=weights.digest,
-                accuracy=self.origin.accuracy,
-            ),
-            contract=self.origin.contract,
-            options=self.options,
-            sites=self.sites,
-            modules=tuple(_record(module, blob) for module, blob in zip(self.modules, blobs, strict=True)),
-            fused=_fused(self.modules),
-        )
-        stored = {blob.digest: blob for blob in (weights, *blobs)}
-        manifest = Manifest(
-            format=format_of(content),
-            digest=digest_of(content),
-            content=content,
-            blobs={digest: blob.record for digest, blob in stored.items()},
-            provenance=self.provenance,
-        )
-        package = Package(manifest, {blob.record.sha256: blob.verified for blob in stored.values()})
+        made = Made(self.dataset, self.options, self.provenance)
+        package = packed(self.modules, made, self.sites, version=None, fused=_fused(self.modules))
         return package if self.card is None else with_card(package, self.card)
 
 
@@ -202,8 +171,10 @@ def modules_from(
     chosen = content.modules if slugs is None else [by_slug[slug] for slug in slugs]
     features = shapes[content.origin.architecture.features][0]
     wanted = wanted_module(sites, features)
+    card = None if content.card is None else content.card.model_copy(update={"readme": None})
+    made = Made(content.origin.dataset, content.options, manifest.provenance, card)
     return [
-        _module(origin, record, content, _decoded(manifest, record.blob, read_blob, wanted), sites, features)
+        _module(origin, record, content, _decoded(manifest, record.blob, read_blob, wanted), sites, features, made)
         for record in chosen
     ]
 
@@ -251,24 +222,6 @@ def _fused(modules: Sequence[Module]) -> FusedAgreement | None:
     return found if same else None
 
 
-def _record(module: Module, blob: Blob) -> ModuleRecord:
-    return ModuleRecord(
-        index=module.index,
-        name=module.name,
-        slug=module.slug,
-        blob=blob.digest,
-        threshold=module.threshold,
-        scale=module.scale,
-        concerned=module.concerned,
-        unconcerned=module.unconcerned,
-        stages=module.stages,
-        jaccard=module.jaccard,
-        jaccard_weights=module.jaccard_weights,
-        metrics=module.metrics,
-        derived_from=module.derived_from,
-    )
-
-
 def _module(
     origin: Origin,
     record: ModuleRecord,
@@ -276,6 +229,7 @@ def _module(
     decoded: bytes,
     sites: Mapping[str, tuple[int, ...]],
     features: int,
+    made: Made,
 ) -> Module:
     head, keep, concern = decode_module(decoded, sites, features)
     return Module(
@@ -299,6 +253,7 @@ def _module(
         derived_from=record.derived_from,
         fused=content.fused,
         license=None if content.card is None else content.card.license,
+        made=made,
     )
 
 
@@ -309,4 +264,6 @@ def with_digests(modules: Sequence[Module]) -> tuple[Module, ...]:
 
 def _with_digest(module: Module, digest: str) -> Module:
     is_changed = module.digest not in ("", digest)
-    return replace(module, digest=digest, fused=None if is_changed else module.fused)
+    if is_changed:
+        return replace(module, digest=digest, fused=None, pin=None)
+    return replace(module, digest=digest)

@@ -9,13 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.spec.architecture import Architecture
+from modhub.spec.card import Card
 from modhub.spec.contract import size_text
-from modhub.spec.manifest import Accuracy, Derivation, FusedAgreement, InputContract, Metric, Stages
+from modhub.spec.manifest import (
+    Accuracy,
+    Dataset,
+    DecomposeOptions,
+    Derivation,
+    FusedAgreement,
+    InputContract,
+    Metric,
+    Provenance,
+    Stages,
+)
 from modhub.spec.text import in_short
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -77,6 +89,37 @@ class Origin:
     def name(self) -> str:
         return f"{self.namespace}/{self.model}"
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        # Unpickled arrays could be written to, and every module of the origin shares them.
+        for array in self.weights.values():
+            array.setflags(write=False)
+
+    def __deepcopy__(self, memo: object) -> Origin:
+        """Itself: nothing of it changes."""
+        return self
+
+
+@dataclass(frozen=True)
+class ReleasePin:
+    """The published release that a module is in, unchanged: its digest, and the URL of the registry it came from."""
+
+    digest: str
+    registry: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a module came to be: the data observed, the options, when by what, and what people say of its release.
+
+    ``card`` is without a README.
+    """
+
+    dataset: Dataset
+    options: DecomposeOptions
+    provenance: Provenance
+    card: Card | None = None
+
 
 @dataclass(frozen=True, eq=False)
 class Head:
@@ -123,7 +166,8 @@ class Module:
 
     ``keep`` is the mask, ``concern`` the activity of the class alone (needed by an update). ``version`` is None until
     the module is published. ``digest`` identifies the module's own blob (masks and head). ``fused`` was measured of all
-    modules of its release together; ``license`` is what the release states, None for nothing.
+    modules of its release together; ``license`` is what the release states, None for nothing. ``pin`` says which release
+    it is in, None when it was not installed from one or was changed since; ``made`` how it was made.
 
     >>> import modhub
     >>> cat = modhub.compose("cifar10/r20:cat").modules[0]
@@ -151,6 +195,12 @@ class Module:
     derived_from: tuple[Derivation, ...] = field(default=())
     fused: FusedAgreement | None = None
     license: str | None = None
+    pin: ReleasePin | None = None
+    made: Made | None = None
+
+    def __deepcopy__(self, memo: object) -> Module:
+        """Itself: nothing of it changes."""
+        return self
 
     def __repr__(self) -> str:
         origin, contract = self.origin, self.origin.contract

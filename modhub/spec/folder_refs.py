@@ -1,8 +1,9 @@
-"""Names that mean a folder of modules on this machine, ``digits.modules:cat``. All commands decide here.
+"""Names that mean something on this machine: ``digits.modules:cat`` or ``pets.modhub:cat``. All commands decide here.
 
-``modhub decompose`` writes such a folder; it can be tried out before anything is published. What starts with ``.``,
-``/`` or ``~`` is always a path, and so is a folder whose name ends in ``.modules``. Any other text that is a folder
-here and could be the name of a model is refused, because it means two things.
+``modhub decompose`` writes a folder of modules, which can be tried out before anything is published; a classifier can
+be kept in a file. What starts with ``.``, ``/`` or ``~`` is always a path, and so is a folder whose name ends in
+``.modules`` and a file whose name ends in ``.modhub``. Any other text that is a folder here and could be the name of a
+model is refused, because it means two things.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from modhub.spec.refs import parse
 MANIFEST_FILE: Final = "manifest.json"
 #: How ``modhub decompose`` ends the name of a folder of modules, if nobody says otherwise.
 FOLDER_SUFFIX: Final = ".modules"
+#: How the name of a classifier's file ends.
+CLASSIFIER_SUFFIX: Final = ".modhub"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,40 @@ class FolderRef:
 
     folder: Path
     cls: str | None = None
+
+
+@dataclass(frozen=True)
+class ClassifierRef:
+    """The file of a kept classifier, or one class of it, by label."""
+
+    file: Path
+    label: str | None = None
+
+
+def classifier_ref(text: str) -> ClassifierRef | None:
+    """The classifier's file that ``text`` means; None for what is none.
+
+    Raises NotFound, kind ``no-classifier``, for one that is not there where nothing else can be meant.
+    """
+    missing = None
+    for path, label in _readings(text):
+        if is_classifier_name(path):
+            if _is_file(path):
+                return ClassifierRef(Path(path), label)
+            missing = missing or path
+    if missing is None or not (is_only_a_path(missing) or "/" not in missing):
+        return None
+    raise NotFound(
+        f"there is no file {shown(missing)}.",
+        kind="no-classifier",
+        hint=f"write one: modhub compose REF... --save pets{CLASSIFIER_SUFFIX}",
+        path=missing,
+    )
+
+
+def is_classifier_name(path: str | Path) -> bool:
+    """Whether a path ends as the file of a classifier does."""
+    return Path(path).suffix.lower() == CLASSIFIER_SUFFIX
 
 
 def folder_ref(text: str) -> FolderRef | None:
@@ -58,11 +95,19 @@ def folder_ref(text: str) -> FolderRef | None:
 
 
 def refuse_folders(refs: Iterable[str], *, within: Path | None = None) -> None:
-    """Raise UsageError, kind ``local-folder``, for a ref that is a folder where only published modules can be named.
+    """Raise UsageError for a ref that is a folder of modules, or a classifier's file, where neither can be named.
 
-    ``within`` is a further folder in which relative paths may start.
+    Kinds ``local-folder`` and ``local-file``. ``within`` is a further folder in which relative paths may start.
     """
     for text in refs:
+        if (kept := classifier_ref(text)) is not None:
+            raise UsageError(
+                f"{shown(text)} is the file of a classifier on this machine, and only published modules can be "
+                "installed or locked.",
+                kind="local-file",
+                hint=f"see which modules are in it: modhub info {kept.file}",
+                path=str(kept.file),
+            )
         found = _found(text, within)
         if found is not None and not _could_be_name(text, found):
             raise UsageError(
@@ -102,8 +147,12 @@ def _readings(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _holds_modules(folder: Path) -> bool:
+    return _is_file(folder / MANIFEST_FILE)
+
+
+def _is_file(path: str | Path) -> bool:
     try:
-        return is_file(folder / MANIFEST_FILE)
+        return is_file(path)
     except UsageError:
         # What the file system does not take as a path is none.
         return False

@@ -15,7 +15,7 @@ import pytest
 from modhub.data.images import load_data
 from modhub.errors import ModhubError
 from modhub.ops.compose import compose
-from modhub.ops.publish import load
+from modhub.ops.load import load
 from modhub.project.project import Project
 from tests.cli.running import Result
 

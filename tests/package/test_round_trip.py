@@ -13,7 +13,7 @@ from modhub.package.folder import load_blob, load_manifest
 from modhub.package.module import Module
 from tests.small_origins import bar_modules, bars, quadrant_modules
 
-ARRAYS = {"origin", "keep", "concern", "head", "version"}
+ARRAYS = {"origin", "keep", "concern", "head", "version", "pin"}
 
 
 def assert_same_module(found: Module, module: Module) -> None:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from modhub.cli import printing
-from modhub.cli.compose_options import (
-    ComposeOptions,
-    agreement_line,
-    composite_of_options,
-    settings_asked,
-    shape_options,
-)
+from modhub.cli.compose_options import ComposeOptions, agreement_line, composite_of_options, shape_options
 from modhub.cli.image_options import ImageOptions, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.outputs import check_free, force_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
-from modhub.data.unlabelled import FoundImages, find_images, read_images
+from modhub.composition.recipe import ClassifierSettings
+from modhub.data.unlabelled import find_images, read_images
 from modhub.engine.export.formats import plan_description
 from modhub.engine.read.files import check_place, save_model
 from modhub.errors import UsageError
+from modhub.installation.classifier_file import check_place_of_classifier
 
 
 @click.command(
@@ -33,6 +28,7 @@ from modhub.errors import UsageError
     examples=[
         "modhub compose c10:cat c100:apple",
         "modhub compose c10 --swap cat=cifar10/r20:cat --remove ship --out pets.keras",
+        "modhub compose c10:cat c100:apple --save pets.modhub --bundle",
         "modhub compose cifar10/r20:cat imagenet200/r20:goldfish --adapt resize",
         "modhub compose c10 --mode fused --check test.npz",
     ],
@@ -41,6 +37,13 @@ from modhub.errors import UsageError
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE.keras", help="Write the classifier as one Keras model."
 )
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="FILE.modhub",
+    help="Keep the classifier in one file, which every command takes in the place of a REF.",
+)
+@click.option("--bundle", is_flag=True, help="With --save: all bytes too, so that it loads without any registry.")
 @click.option(
     "--check",
     metavar="IMAGES",
@@ -54,8 +57,10 @@ from modhub.errors import UsageError
 def command(
     refs: tuple[str, ...],
     out: Path | None,
-    check: str | None,
+    save: Path | None,
+    bundle: bool,
     force: bool,
+    check: str | None,
     shape: ComposeOptions,
     registry: tuple[str, ...] | None,
     cache: Path | None,
@@ -63,18 +68,18 @@ def command(
 ) -> None:
     """Make one classifier of modules of any origins, and show its plan. No training.
 
-    A REF is a name, or a folder that modhub decompose wrote: net.modules:cat. Without a REF it is the classifier of the
-    project in this folder or above. What is not installed is installed first. The Keras model takes raw images and
-    gives one margin a class, in the plan's order; the largest wins, and none is positive where no margin exceeds its
-    threshold. It loads without modhub.
+    A REF is a name, a folder that modhub decompose wrote (net.modules:cat), or a file that --save wrote (pets.modhub).
+    Without a REF it is the classifier of the project in this folder or above. What is not installed is installed first.
+    The Keras model takes raw images and gives one margin a class, in the plan's order; the largest wins, and none is
+    positive where no margin exceeds its threshold. It loads without modhub.
     """
-    if out is not None:
-        check_place(out)
-        check_free(out, force=force)
+    _check_places(out, save, bundle=bundle, force=force)
     agreement = None
     with ProgressLine("finding modules") as progress:
-        found = _found(check, refs, shape)
+        found = None if check is None else find_images([check])
         composite = composite_of_options(refs, shape, registry=registry, cache=cache)
+        if found is not None:
+            _check_differs(composite.plan.settings)
         if found is not None:
             images, _ = read_images(found, reader := ImageOptions().reader(composite.plan.contract))
             progress.doing(f"classifying {len(images):,} images both ways")
@@ -85,9 +90,13 @@ def command(
             progress.doing("building the model")
             load_engine()
             save_model(composite.to_keras(), out, plan_description(composite.plan))
+        if save is not None:
+            progress.doing("saving the classifier")
+            composite.save(save, bundle=bundle, force=force)
     plan = composite.plan
     if as_json:
         document = plan.to_dict() | {"reject": composite.reject, "out": None if out is None else str(out)}
+        document["save"] = None if save is None else str(save)
         document["agreement"] = None if agreement is None else agreement.to_dict()
         for member, module in zip(document["members"], plan.modules, strict=True):
             member |= {"threshold": module.threshold, "scale": module.scale}
@@ -111,19 +120,27 @@ def command(
         printing.line(agreement_line(agreement or "not measured; give images to measure it on: --check IMAGES"))
     elif agreement is not None:
         printing.line(agreement_line(agreement))
+    for written in (out, save):
+        if written is not None:
+            printing.line(f"saved {written} ({printing.bytes_text(written.stat().st_size)})")
+
+
+def _check_places(out: Path | None, save: Path | None, *, bundle: bool, force: bool) -> None:
+    """Raise what keeps files from being written, before any work."""
     if out is not None:
-        printing.line(f"saved {out} ({printing.bytes_text(out.stat().st_size)})")
+        check_place(out)
+        check_free(out, force=force)
+    if save is not None:
+        check_place_of_classifier(save, force=force)
+    elif bundle:
+        raise UsageError("--bundle was given without --save.", kind="bad-option", hint="add --save pets.modhub.")
 
 
-def _found(check: str | None, refs: Sequence[str], shape: ComposeOptions) -> FoundImages | None:
-    """The images of ``--check``. Raises UsageError where there is nothing to measure."""
-    if check is None:
-        return None
-    settings = settings_asked(refs, shape)
+def _check_differs(settings: ClassifierSettings) -> None:
+    """Raise UsageError where ``--check`` has nothing to measure."""
     if (settings.mode, settings.dtype) == ("isolated", "float32"):
         raise UsageError(
             "--check was given, but modules run isolated in float32, which is what others are compared with.",
             kind="bad-option",
             hint="add --mode fused, --mode auto or --dtype bfloat16.",
         )
-    return find_images([check])

@@ -13,6 +13,7 @@ from modhub.cli.printing import Column
 from modhub.cli.project_options import move_text, place_options
 from modhub.errors import UsageError
 from modhub.project.diff import LockDifference, ReleaseDifference, compared_locks, compared_releases
+from modhub.spec.folder_refs import classifier_ref
 from modhub.spec.places import is_file
 from modhub.spec.text import percent
 
@@ -36,6 +37,13 @@ def command(first: str, second: str, as_json: bool, **places: Any) -> None:
     Of releases: input, data, origin's accuracy, and for each class threshold, nodes kept, JI and figures. A module's
     blob, its masks and head, is equal to the byte or not; so are the weights of the networks.
     """
+    for each in (first, second):
+        if classifier_ref(each) is not None:
+            raise UsageError(
+                f"{each} is the file of a classifier; releases, folders of modules and lockfiles can be compared.",
+                kind="local-file",
+                hint=f"see which modules are in it: modhub info {each}",
+            )
     is_lock = [is_file(each) or is_file(Path(each) / "modhub.lock") for each in (first, second)]
     if is_lock[0] != is_lock[1]:
         lock, other = (first, second) if is_lock[0] else (second, first)

@@ -91,7 +91,7 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """How good is WHAT: names of modules or folders of them, a .keras model, or a project?
+    """How good is WHAT: names of modules or folders of them, a .modhub file, a .keras model, or a project?
 
     DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, or a folder with
     one folder of images a class, with all below it. Its classes are matched to the classifier's by name, its pictures

@@ -56,9 +56,10 @@ def command(
 ) -> None:
     """Show what each module of a classifier says about one image, and how the vote went.
 
-    IMAGE is an image file of any size, or an .npz with x. A REF is a name, or a folder that modhub decompose wrote:
-    net.modules:cat. Without a REF the classifier is that of the project in this folder or above. The picture
-    shows the image, the margins, and the share of the kept nodes that fired in each layer, also of the whole network's.
+    IMAGE is an image file of any size, or an .npz with x. A REF is a name, a folder that modhub decompose wrote
+    (net.modules:cat), or a file that modhub compose --save wrote (pets.modhub). Without a REF the classifier is that of
+    the project in this folder or above. The picture shows the image, the margins, and the share of the kept nodes that
+    fired in each layer, also of the whole network's.
 
     \b
     probability    the vote's, given that the image is of one of the classes: the largest wins

@@ -52,10 +52,10 @@ def command(
 ) -> None:
     """Write a classifier composed of REFs as one artifact that needs no modhub, with its class names inside.
 
-    A REF is a name, or a folder that modhub decompose wrote: net.modules:cat. Without a REF it is the classifier of the
-    project in this folder or above. The artifact takes raw images and gives one margin a class, in the plan's order;
-    the largest wins. Before it gets its name it is read back without modhub and compared with the classifier; if a
-    margin differs by more than 1e-4 nothing is kept.
+    A REF is a name, a folder that modhub decompose wrote (net.modules:cat), or a file that modhub compose --save wrote
+    (pets.modhub). Without a REF it is the classifier of the project in this folder or above. The artifact takes raw
+    images and gives one margin a class, in the plan's order; the largest wins. Before it gets its name it is read back
+    without modhub and compared with the classifier; if a margin differs by more than 1e-4 nothing is kept.
 
     \b
     keras        FILE.keras  one Keras model of standard layers; equal classifiers give equal bytes

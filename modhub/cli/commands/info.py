@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 @click.command(
     "info",
     cls=Command,
-    examples=["modhub info cifar10/r56", "modhub info c10:cat --json", "modhub info net.modules:cat"],
+    examples=[
+        "modhub info cifar10/r56",
+        "modhub info c10:cat --json",
+        "modhub info net.modules:cat",
+        "modhub info pets.modhub",
+    ],
 )
 @click.argument("ref")
 @registry_option
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 @json_option
 def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
     """Show what a release, a folder of modules, or one module of it, is: origin, input, how it was made, and figures.
+
+    Of a classifier's file, pets.modhub, it shows which modules are in it under which labels.
 
     \b
     kept      share of the network's nodes that the module keeps
@@ -39,7 +46,14 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
     prec.     share of what it wins there that is of its class
     """
     details = search.info(ref, registry=registry, cache=cache)
-    if as_json:
+    if isinstance(details, search.KeptDetails):
+        from modhub.cli import kept  # few look at a file
+
+        if as_json:
+            printing.document(kept.kept_document(details))
+        else:
+            kept.print_kept(details)
+    elif as_json:
         printing.document(_document(details))
     else:
         _print(details)

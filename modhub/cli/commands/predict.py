@@ -72,8 +72,8 @@ def command(
 ) -> None:
     """Classify images with a classifier composed of REFs.
 
-    A REF is a name, or a folder that modhub decompose wrote: net.modules:cat. Without a REF it is the classifier of the
-    project in this folder or above.
+    A REF is a name, a folder that modhub decompose wrote (net.modules:cat), or a file that modhub compose --save wrote
+    (pets.modhub). Without a REF it is the classifier of the project in this folder or above.
 
     \b
     probability   the vote's, given that the image is of one of the classes: the largest wins

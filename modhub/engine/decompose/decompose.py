@@ -34,7 +34,7 @@ from modhub.errors import UsageError
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.package.codec import encode_weights
 from modhub.package.decomposition import Decomposition, trunk_fingerprint, with_digests
-from modhub.package.module import Module, Origin
+from modhub.package.module import Made, Module, Origin
 from modhub.spec.contract import check_images
 from modhub.spec.digests import sha256
 from modhub.spec.keras_model import KerasModel
@@ -152,15 +152,16 @@ def _assembled(
     options: DecomposeOptions,
 ) -> Decomposition:
     measured = replace(origin, accuracy=accuracy)
+    observed = len(np.concatenate(result.sample.indices))
+    dataset = Dataset(name=data_name, examples=observed, fingerprint=data.fingerprint)
+    made = Made(dataset, options, provenance_now())
     return Decomposition(
         origin=measured,
-        modules=with_digests([replace(module, origin=measured) for module in modules]),
-        dataset=Dataset(
-            name=data_name, examples=len(np.concatenate(result.sample.indices)), fingerprint=data.fingerprint
-        ),
+        modules=with_digests([replace(module, origin=measured, made=made) for module in modules]),
+        dataset=dataset,
         options=options,
         sites=tuple(SiteRecord(id=site.id, shape=site.shape) for site in result.sites),
-        provenance=provenance_now(),
+        provenance=made.provenance,
     )
 
 
