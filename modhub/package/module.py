@@ -166,8 +166,8 @@ class Module:
 
     ``keep`` is the mask, ``concern`` the activity of the class alone (needed by an update). ``version`` is None until
     the module is published. ``digest`` identifies the module's own blob (masks and head). ``fused`` was measured of all
-    modules of its release together; ``license`` is what the release states, None for nothing. ``pin`` says which release
-    it is in, None when it was not installed from one or was changed since; ``made`` how it was made.
+    modules of its release together; ``license`` is what the release states, None for nothing. ``pin`` says which
+    release it is in, None when it was not installed from one or was changed since; ``made`` how it was made.
 
     >>> import modhub
     >>> cat = modhub.compose("cifar10/r20:cat").modules[0]
