@@ -31,7 +31,7 @@ import numpy as np
 kind, artifact, given, answers = sys.argv[1:]
 images = np.load(given)
 if kind == "keras":
-    from modhub.engine.library import keras
+    import keras
 
     with zipfile.ZipFile(artifact) as archive:
         classes = json.loads(archive.read({KERAS_MEMBER!r}))[{KERAS_KEY!r}]["classes"]
