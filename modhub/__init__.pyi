@@ -14,12 +14,12 @@ from .ops.decompose import decompose as decompose
 from .ops.evaluate import evaluate as evaluate
 from .ops.explain import explain as explain
 from .ops.export import export as export
+from .ops.info import info as info
 from .ops.install import install as install
 from .ops.install import lock as lock
 from .ops.load import load as load
 from .ops.publish import publish as publish
 from .ops.publish import yank as yank
-from .ops.search import info as info
 from .ops.search import search as search
 from .ops.uninstall import uninstall as uninstall
 from .ops.update import update as update

@@ -9,7 +9,7 @@ from modhub.cli.printing import Column
 
 if TYPE_CHECKING:
     from modhub.installation.classifier_file import KeptModule
-    from modhub.ops.search import KeptDetails
+    from modhub.ops.info import KeptDetails
 
 
 def kept_document(details: KeptDetails) -> dict[str, Any]:

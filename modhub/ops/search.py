@@ -11,15 +11,11 @@ from modhub.errors import ModhubError
 from modhub.installation.registries import registries
 from modhub.registry.unreachable import reachable
 from modhub.settings.config import load_config, load_trust
-from modhub.spec.folder_refs import ClassifierRef, classifier_ref, folder_ref
-from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
-    from modhub.installation.classifier_file import KeptClassifier
     from modhub.installation.context import RegistryUrls
     from modhub.registry.reader import SearchEntry
-    from modhub.spec.manifest import Manifest
     from modhub.spec.registry_files import IndexEntry
 
 
@@ -31,32 +27,6 @@ class Hit:
     cls: str | None
     registry: str
     release: IndexEntry
-
-
-@dataclass(frozen=True)
-class Details:
-    """A release as ``info`` shows it: its manifest, the classes asked for, and where it was found.
-
-    Of modules in a ``folder`` on this machine, which are no release yet, ``ref`` and ``registry`` are None. ``yanked``
-    says what of it was yanked, and why.
-    """
-
-    ref: ModelRef | None
-    registry: str | None
-    manifest: Manifest
-    slugs: tuple[str, ...]
-    folder: Path | None = None
-    yanked: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class KeptDetails:
-    """A classifier's file as ``info`` shows it: what it keeps, its ``size`` in bytes, and the columns asked for."""
-
-    file: Path
-    size: int
-    kept: KeptClassifier
-    columns: tuple[int, ...]
 
 
 def search(
@@ -85,48 +55,6 @@ def search(
         if limit is not None and len(hits) >= limit:
             return hits[:limit]
     return hits
-
-
-def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details | KeptDetails:
-    """Everything a release, a folder of modules or a classifier's file says of itself, or of one of its classes.
-
-    Of a file nothing is installed. Raises NotFound, IntegrityError.
-
-    >>> import modhub
-    >>> details = modhub.info("cifar10/r56:cat")
-    >>> details.slugs, details.manifest.content.contract.shape
-    (('cat',), (32, 32, 3))
-    """
-    if (file := classifier_ref(ref)) is not None:
-        return _kept(file)
-    if (found := folder_ref(ref)) is not None:
-        from modhub.package.local import manifest_and_slugs  # what names of releases can do without
-
-        return Details(None, None, *manifest_and_slugs(found), found.folder)
-    from modhub.installation.context import Places  # resolving and installing, which searching does not need
-
-    places = Places.open(registry, cache)
-    (named,) = places.resolve([ref], even_yanked=True)
-    first = named.modules[0]
-    source = next((r for r in places.registries if r.url == first.registry), None)
-    manifest = source.manifest(first.ref.release) if source else places.cache.manifest(first.digest)
-    yanked = dict.fromkeys(pin.yanked for pin in named.modules if pin.yanked is not None)
-    return Details(
-        first.ref.release,
-        first.registry,
-        manifest,
-        tuple(pin.ref.cls for pin in named.modules),
-        yanked=tuple(yanked),
-    )
-
-
-def _kept(ref: ClassifierRef) -> KeptDetails:
-    from modhub.installation.classifier_file import read_classifier  # recipes and TOML, which releases do without
-
-    kept = read_classifier(ref.file)
-    recipe = kept.recipe
-    columns = range(len(recipe.classes)) if ref.label is None else [recipe.column(ref.label)]
-    return KeptDetails(ref.file, ref.file.stat().st_size, kept, tuple(columns))
 
 
 def list_installed(*, cache: str | Path | None = None) -> list[Installed]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.kept import kept_document, print_kept
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
-from modhub.ops import search
+from modhub.ops.info import KeptDetails, info
 from modhub.spec.text import kept_share, percent
 
 if TYPE_CHECKING:
-    from modhub.ops.search import Details
+    from modhub.ops.info import Details
     from modhub.spec.manifest import Content, EnergySpent, InputContract, ModuleRecord
 
 
@@ -45,14 +46,12 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
     recall    share of the class's images that it wins, on the last data set under network
     prec.     share of what it wins there that is of its class
     """
-    details = search.info(ref, registry=registry, cache=cache)
-    if isinstance(details, search.KeptDetails):
-        from modhub.cli import kept  # few look at a file
-
+    details = info(ref, registry=registry, cache=cache)
+    if isinstance(details, KeptDetails):
         if as_json:
-            printing.document(kept.kept_document(details))
+            printing.document(kept_document(details))
         else:
-            kept.print_kept(details)
+            print_kept(details)
     elif as_json:
         printing.document(_document(details))
     else:
