@@ -14,9 +14,9 @@ from modhub.cache.catalog import CacheCatalog
 from modhub.errors import Untrusted
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.registries import STARTER_FOLDER
+from modhub.ops.info import info
 from modhub.ops.install import install
 from modhub.ops.install import lock as write_lock
-from modhub.ops.info import info
 from modhub.project.diff import compared_releases
 from modhub.registry.writer import Registry
 from modhub.settings.config import load_config

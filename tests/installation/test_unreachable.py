@@ -13,8 +13,8 @@ from synthetic import release
 
 from modhub.errors import NotFound, RegistryUnreachable
 from modhub.installation.context import Places
-from modhub.ops.install import install, lock
 from modhub.ops.info import info
+from modhub.ops.install import install, lock
 from modhub.ops.search import search
 from modhub.registry.writer import Registry
 from modhub.storage.http import HttpStore
