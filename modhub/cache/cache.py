@@ -17,7 +17,7 @@ from modhub.errors import IntegrityError, NotFound, Untrusted
 from modhub.limits import MAX_RECORD_BYTES
 from modhub.signing.policy import Trust
 from modhub.signing.statements import Statement
-from modhub.spec.layout import blob_path, signature_path
+from modhub.spec.layout import blob_path, signature_at, signature_path
 from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.storage.verify import VerifiedBlob, VerifiedBlobs, verified_chunks
 
@@ -156,6 +156,11 @@ class Cache:
             return self._folder.read(signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
         except FileNotFoundError:
             return None
+
+    def signers(self, digest: str) -> list[str]:
+        """Ids of the keys whose signatures of the release ``digest`` are kept here."""
+        paths = self._folder.paths(markers.signatures_folder(digest))
+        return sorted(found[1] for found in map(signature_at, paths) if found is not None)
 
     def add_signature(self, digest: str, key: str, data: bytes) -> None:
         """Keep a signature file, so that the release can be verified when no registry can be asked."""

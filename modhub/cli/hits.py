@@ -28,11 +28,16 @@ def hit_fields(hit: Hit) -> dict[str, Any]:
         "classes": list(release.classes),
         "size": release.size,
         "digest": release.digest,
+        "license": release.license,
+        "keywords": list(release.keywords),
+        "description": release.description,
+        "signers": list(release.signers),
     }
 
 
 def print_hits(hits: Sequence[Hit]) -> None:
-    """The table of hits."""
+    """The table of hits; with their licences where one states any."""
+    licensed = any(hit.release.license for hit in hits)
     printing.table(
         [
             Column("name"),
@@ -40,6 +45,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
             Column("classes", right=True),
             Column("input"),
             Column("top-1", right=True),
+            *([Column("licence", wraps=True)] if licensed else []),
             Column("data set", wraps=True),
             Column("from", wraps=True),
         ],
@@ -50,6 +56,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
                 str(len(hit.release.classes)) if hit.cls is None else "1",
                 "x".join(map(str, hit.release.input_shape)),
                 percent(hit.release.top_1),
+                *([hit.release.license or "-"] if licensed else []),
                 hit.release.dataset,
                 printing.place(hit.registry),
             )

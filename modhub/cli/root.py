@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Use modules": {
         "search": "Find modules by name, class or data set.",
         "info": "Show what a release or a module is.",
+        "card": "Show the card of a release: licence, description, figures.",
         "install": "Bring modules into the local cache, verified.",
         "lock": "Write down exactly which modules names, or a project, mean now.",
         "uninstall": "Remove modules from the local cache.",

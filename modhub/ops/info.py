@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modhub.installation.context import Places
+from modhub.registry.signers import SigningStatus, status_in
+from modhub.signing.policy import Trust
 from modhub.spec.folder_refs import ClassifierRef, classifier_ref, folder_ref
 from modhub.spec.refs import ModelRef
 
@@ -21,7 +23,7 @@ class Details:
     """A release as ``info`` shows it: its manifest, the classes asked for, and where it was found.
 
     Of modules in a ``folder`` on this machine, which are no release yet, ``ref`` and ``registry`` are None. ``yanked``
-    says what of it was yanked, and why.
+    says what of it was yanked, and why. ``signing`` says who signed it; None of what is in a folder.
     """
 
     ref: ModelRef | None
@@ -30,6 +32,7 @@ class Details:
     slugs: tuple[str, ...]
     folder: Path | None = None
     yanked: tuple[str, ...] = ()
+    signing: SigningStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
         manifest,
         tuple(pin.ref.cls for pin in named.modules),
         yanked=tuple(yanked),
+        signing=status_in(source, places.cache, first.ref.release, manifest.digest, Trust(places.config.trust)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from modhub.settings.config import load_config, load_trust
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
     from modhub.installation.context import RegistryUrls
-    from modhub.registry.reader import SearchEntry
+    from modhub.registry.reader import RegistryReader, SearchEntry
     from modhub.spec.registry_files import IndexEntry
 
 
@@ -35,23 +36,49 @@ def search(
     registry: RegistryUrls = None,
     dataset: str | None = None,
     namespace: str | None = None,
+    cls: str | None = None,
+    keyword: str | None = None,
+    license: str | Sequence[str] | None = None,
+    signer: str | None = None,
+    input_shape: Sequence[int] | None = None,
+    min_accuracy: float | None = None,
+    max_size: int | None = None,
     limit: int | None = None,
 ) -> list[Hit]:
-    """Modules and releases whose name, class or data set contains every word of ``query``, newest version of each.
+    """Modules and releases whose name, class, data set, keywords or description have every word of ``query``.
 
-    Filters by ``dataset`` and ``namespace``; at most ``limit`` hits. A release whose own name matches is one hit; else
-    each class that matches is one.
+    Of each model the newest release counts. One whose own text matches is one hit; else each class that matches is.
+    Filters, of which all must hold: ``dataset``, ``namespace``, ``keyword`` (of the card); ``cls``, a class, which
+    gives modules of that class; ``license``, SPDX names of licences, under one of which it can be used; ``signer``, a
+    key by name, id or in full, whose signature is verified; ``input_shape``, the first axes of what it takes, such as
+    (32, 32); ``min_accuracy``, a share of 1, of what was measured last; ``max_size``, bytes of the whole release. At
+    most ``limit`` hits. Raises UsageError, NotFound for what is no licence or key.
 
     >>> import modhub
     >>> [hit.ref for hit in modhub.search("apple")]
     ['cifar100/r20:apple']
     """
+    places = _places(registry)
+    shape = tuple(input_shape or ())
+    chosen = [
+        entry
+        for entry in _shown(places)
+        if namespace in (None, entry.ref.namespace)
+        and dataset in (None, entry.release.dataset)
+        and (keyword is None or keyword.lower() in map(str.lower, entry.release.keywords))
+        and entry.release.input_shape[: len(shape)] == shape
+        and (min_accuracy is None or (entry.release.top_1 is not None and entry.release.top_1 >= min_accuracy))
+        and (max_size is None or entry.release.size <= max_size)
+    ]
+    if license is not None or signer is not None:
+        from modhub.ops.filters import licensed, signed  # SPDX's list and keys, which plain searching does without
+
+        chosen = chosen if license is None else licensed(chosen, license)
+        chosen = chosen if signer is None else signed(chosen, signer, places)
     words = query.lower().split()
     hits: list[Hit] = []
-    for entry in _shown(registry):
-        if namespace not in (None, entry.ref.namespace) or dataset not in (None, entry.release.dataset):
-            continue
-        hits += _matches(entry, words)
+    for entry in chosen:
+        hits += _matches(entry, words, cls)
         if limit is not None and len(hits) >= limit:
             return hits[:limit]
     return hits
@@ -66,14 +93,18 @@ def list_installed(*, cache: str | Path | None = None) -> list[Installed]:
 
 def list_available(*, registry: RegistryUrls = None) -> list[Hit]:
     """Every release of every registry, newest version of each model."""
-    return [Hit(entry.ref.name, None, entry.registry, entry.release) for entry in _shown(registry)]
+    return [Hit(entry.ref.name, None, entry.registry, entry.release) for entry in _shown(_places(registry))]
 
 
-def _shown(registry: RegistryUrls) -> list[SearchEntry]:
-    """Of each model the release that its plain name gives, from the first registry that has it."""
+def _places(registry: RegistryUrls) -> list[RegistryReader]:
     config = load_config()
+    return reachable(registries(registry, config, trust=load_trust(config)))
+
+
+def _shown(places: Sequence[RegistryReader]) -> list[SearchEntry]:
+    """Of each model the release that its plain name gives, from the first registry that has it."""
     found: dict[str, SearchEntry] = {}
-    for place in reachable(registries(registry, config, trust=load_trust(config))):
+    for place in places:
         for entry in place.entries(_warn_of):
             found.setdefault(entry.ref.name, entry)
     return [found[name] for name in sorted(found)]
@@ -83,13 +114,14 @@ def _warn_of(error: ModhubError) -> None:
     warnings.warn(str(error), stacklevel=4)
 
 
-def _matches(entry: SearchEntry, words: list[str]) -> list[Hit]:
+def _matches(entry: SearchEntry, words: list[str], wanted: str | None) -> list[Hit]:
     name, release = entry.ref.name, entry.release
-    about = f"{name} {release.dataset}".lower()
-    if all(word in about for word in words):
+    about = " ".join([name, release.dataset, *release.keywords, release.description or ""]).lower()
+    if wanted is None and all(word in about for word in words):
         return [Hit(name, None, entry.registry, release)]
     return [
         Hit(f"{name}:{slug}", cls, entry.registry, release)
         for cls, slug in zip(release.classes, release.slugs, strict=True)
-        if all(word in f"{about} {cls} {slug}".lower() for word in words)
+        if (wanted is None or wanted.lower() in (cls.lower(), slug))
+        and all(word in f"{about} {cls} {slug}".lower() for word in words)
     ]

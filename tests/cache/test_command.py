@@ -11,7 +11,7 @@ import pytest
 from caches import HOUR, blob_file, get, make_older
 from synthetic import release
 
-from modhub.cli.commands.cache import size_in_bytes
+from modhub.cli.size_option import size_in_bytes
 from modhub.errors import IntegrityError, NotFound
 from modhub.installation.install import install_pinned
 from modhub.registry.writer import Registry

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +18,7 @@ from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.removed import print_removed, removed_fields
 from modhub.cli.root import CommandGroup, help_alone
+from modhub.cli.size_option import size_in_bytes
 from modhub.errors import IntegrityError
 from modhub.settings.config import load_config
 
@@ -29,25 +28,11 @@ if TYPE_CHECKING:
     from modhub.cache.prune import Pruned
     from modhub.cache.verify import CacheCheck
 
-_UNITS: Final = {"B": 1, **{f"{name}B": 1000**power for power, name in enumerate("KMGT", 1)}}
-_BINARY_UNITS: Final = {f"{name}IB": 1024**power for power, name in enumerate("KMGT", 1)}
-_SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?I?B)", re.IGNORECASE | re.ASCII)
 _NAMED: Final = 4
 
 cache_option = click.option(
     "--cache", "folder", type=click.Path(path_type=Path), metavar="DIR", help="This cache.  [env: MODHUB_CACHE]"
 )
-
-
-def size_in_bytes(ctx: click.Context | None, parameter: click.Parameter | None, value: str | None) -> int | None:
-    """An option's value such as ``2GB`` (10^9) or ``1.5GiB`` (2^30) in bytes."""
-    if value is None:
-        return None
-    match = _SIZE.fullmatch(value.strip())
-    factor = (_UNITS | _BINARY_UNITS).get(match[2].upper()) if match else None
-    if match is None or factor is None:
-        raise click.BadParameter(f"{value!r} is not a size such as 2GB, 500MB or 1.5GiB.", ctx, parameter)
-    return int(Decimal(match[1]) * factor)
 
 
 @click.group("cache", cls=CommandGroup)

@@ -12,6 +12,7 @@ from modhub.cli import printing
 from modhub.cli.kept import kept_document, print_kept
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
+from modhub.cli.signing_lines import signing_fields, signing_text
 from modhub.ops.info import KeptDetails, info
 from modhub.spec.text import kept_share, percent
 
@@ -66,6 +67,8 @@ def _document(details: Details) -> dict[str, Any]:
         "folder": None if details.folder is None else str(details.folder),
         "digest": manifest.digest,
         "yanked": list(details.yanked),
+        "signed": signing_fields(details.signing),
+        "card": None if content.card is None else content.card.model_dump(mode="json"),
         "size": sum(blob.size for blob in manifest.blobs.values()),
         "dataset": content.origin.dataset.model_dump(mode="json"),
         "accuracy": [accuracy.model_dump(mode="json") for accuracy in content.origin.accuracy],
@@ -109,7 +112,10 @@ def _print(details: Details) -> None:
         ("made", f"{manifest.provenance.created} by {manifest.provenance.tool}"),
         *([("derived from", _derived(modules))] if any(module.derived_from for module in modules) else []),
         *([("energy", _energy(energy))] if (energy := manifest.provenance.energy) else []),
+        *([("licence", content.card.license or "none stated")] if content.card else []),
+        *([("about", content.card.description)] if content.card and content.card.description else []),
         ("digest", manifest.digest),
+        *([("signed", signing_text(details.signing))] if details.signing else []),
         ("from", str(details.folder) if details.registry is None else printing.place(details.registry)),
     ]
     printing.fields(rows)

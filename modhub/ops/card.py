@@ -1,0 +1,43 @@
+"""A release's card: what its publisher says of it, and what its manifest says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modhub.cards.document import ReleaseCard
+from modhub.errors import NotFound
+from modhub.installation.context import Places, RegistryUrls
+from modhub.package.folder import load_blob, load_manifest
+from modhub.package.readme import readme_of
+from modhub.spec.folder_refs import folder_ref
+
+
+def card(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> ReleaseCard:
+    """The card of a release, or of a folder of modules. Nothing is installed for it.
+
+    A release that only the cache has comes without its README, which installing does not bring along. Raises NotFound,
+    IntegrityError.
+
+    >>> import modhub
+    >>> starter = modhub.card("cifar10/r56")
+    >>> starter.name, str(starter).splitlines()[0], starter.card.license
+    ('cifar10/r56@1.0.1', '# cifar10/r56@1.0.1', None)
+    """
+    if (found := folder_ref(ref)) is not None:
+        manifest = load_manifest(found.folder)
+        readme = readme_of(manifest, lambda _, record: load_blob(found.folder, record))
+        return ReleaseCard(manifest.content.name, manifest, readme.decode())
+    places = Places.open(registry, cache)
+    (named,) = places.resolve([ref], even_yanked=True)
+    first = named.modules[0]
+    source = next((place for place in places.registries if place.url == first.registry), None)
+    if source is None:
+        manifest = places.cache.manifest(first.digest)
+        try:
+            readme = readme_of(manifest, lambda _, record: places.cache.blob(record))
+        except NotFound:
+            readme = b""
+    else:
+        manifest = source.manifest(first.ref.release)
+        readme = readme_of(manifest, lambda _, record: source.blob(record))
+    return ReleaseCard(str(first.ref.release), manifest, readme.decode())
