@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: ``good``: a trusted key's, for this namespace. ``other-namespace``: it verifies, by a key trusted for others only.
 #: ``bad``: it does not verify. ``revoked``: it verifies, by a key that was revoked. ``unknown-key``: not checked,
 #: because the key is not known here.
-Verdict = Literal["good", "other-namespace", "bad", "revoked", "unknown-key"]
+SignatureVerdict = Literal["good", "other-namespace", "bad", "revoked", "unknown-key"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class SignatureStatus:
 
     key: str
     name: str | None
-    verdict: Verdict
+    verdict: SignatureVerdict
     reason: str = ""
 
 
@@ -106,7 +106,7 @@ def status_in(source: RegistryReader | None, cache: Cached, ref: ModelRef, diges
 
 def _judged(
     key: TrustedKey, statement: Statement, data: bytes, namespace: str, places: Signatures
-) -> tuple[Verdict, str]:
+) -> tuple[SignatureVerdict, str]:
     if not key.verifies(statement, data):
         return "bad", ""
     reason = key.revoked if key.revoked is not None else places.is_revoked(key)
