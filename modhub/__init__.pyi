@@ -18,7 +18,9 @@ from .ops.export import export as export
 from .ops.info import info as info
 from .ops.install import install as install
 from .ops.install import lock as lock
+from .ops.licenses import licenses as licenses
 from .ops.load import load as load
+from .ops.publish import load as load
 from .ops.publish import publish as publish
 from .ops.publish import yank as yank
 from .ops.search import search as search

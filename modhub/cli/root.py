@@ -30,6 +30,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "search": "Find modules by name, class or data set.",
         "info": "Show what a release or a module is.",
         "card": "Show the card of a release: licence, description, figures.",
+        "licenses": "List licences, what conflicts, and what is not allowed.",
+        "sbom": "Write a bill of materials: CycloneDX, with model cards.",
         "install": "Bring modules into the local cache, verified.",
         "lock": "Write down exactly which modules names, or a project, mean now.",
         "uninstall": "Remove modules from the local cache.",

@@ -88,6 +88,15 @@ class Composite:
         """The modules, in column order."""
         return list(self.plan.modules)
 
+    @property
+    def licenses(self) -> dict[str, str | None]:
+        """Each origin, by its release's whole name, and the licence that it states, an SPDX expression, or None.
+
+        ``modhub.licenses`` says which of them conflict.
+        """
+        every = [*self.plan.modules, *(module for stage in self.plan.recipe.stages for module in stage.modules)]
+        return {module.release: module.license for module in every}
+
     def predict(self, images: ArrayLike, batch_size: int = 256, *, fit: Fit = "none") -> Prediction:
         """Answers for raw images (N, H, W, C), uint8 or float, in the value range of ``plan.contract``.
 

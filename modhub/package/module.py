@@ -211,3 +211,8 @@ class Module:
     def ref(self) -> str:
         """``namespace/model:class`` and the version where there is one."""
         return f"{self.origin.name}:{self.slug}" + (f"@{self.version}" if self.version else "")
+
+    @property
+    def release(self) -> str:
+        """``namespace/model`` and the version where there is one."""
+        return self.origin.name + (f"@{self.version}" if self.version else "")

@@ -34,6 +34,7 @@ from modhub.storage.verify import VerifiedBlobs
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
+    from modhub.spec.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,13 @@ class Project:
         locked, lock = session.locked(), session.state.lock
         pins = () if lock is None else lock.modules
         return views.tree(locked, pins, session.places(or_cached=True), is_locked=session.state.is_locked)
+
+    def releases(self) -> list[tuple[Manifest, tuple[str, ...], str]]:
+        """Every release that is locked: its manifest, the classes used of it, and its registry. Raises NotFound."""
+        session = self._session()
+        session.locked()
+        pins = () if session.state.lock is None else session.state.lock.modules
+        return views.manifests_of(pins, session.places(or_cached=True))
 
     def outdated(self) -> list[views.Age]:
         """For each class what is locked, and the newest release in its range and at all. Raises NotFound."""

@@ -89,6 +89,17 @@ def manifest_of(places: Places, pin: Pinned) -> Manifest:
     )
 
 
+def manifests_of(pins: Sequence[Pinned], places: Places) -> list[tuple[Manifest, tuple[str, ...], str]]:
+    """Each release of ``pins`` once, in order of first use: its manifest, the classes used, where it comes from."""
+    releases: dict[str, list[Pinned]] = {}
+    for pin in pins:
+        releases.setdefault(pin.digest, []).append(pin)
+    return [
+        (manifest_of(places, used[0]), tuple(dict.fromkeys(pin.name for pin in used)), used[0].registry)
+        for used in releases.values()
+    ]
+
+
 def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_locked: bool) -> Tree:
     """The tree of a locked project; ``pins`` are all its modules."""
     settings, stages = project.settings, project.recipe.named_stages()

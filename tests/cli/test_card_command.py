@@ -23,10 +23,9 @@ from tests.synthetic import release
 
 Run = Callable[..., Result]
 
-#: What would clear a screen, rewrite a line, set a title, reverse text, open a link, draw a picture or look like markup.
-HOSTILE = (
-    "\x1b[2J\x1b]0;title\x07\x9b31m\r\u202e[bold]x[/bold] <img src=x onerror=alert(1)> [me](javascript:alert(1))\x00"
-)
+#: What would clear a screen, set a title, rewrite a line, reverse text, look like markup, open a link.
+STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\r\u202e\x00"
+HOSTILE = STEERING + "[bold]x[/bold] <img src=x onerror=alert(1)> [me](javascript:alert(1))"
 
 
 @pytest.fixture
