@@ -140,10 +140,7 @@ def _plain(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int])
 def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> bool:
     """Draw the table with rich. False when the terminal is too narrow to show names whole."""
     # rich takes 20 ms to import, and what is piped does without.
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from modhub.cli.rich_names import Console, Table, Text, box
 
     room = shutil.get_terminal_size().columns
     console = Console(highlight=False, color_system=None if no_styles() else "auto", width=room)

@@ -67,7 +67,7 @@ def show(markdown: str) -> None:
         for token in drawn.parsed:
             # Colours for code come from hundreds of lexers that were not made for hostile text.
             token.info = ""
-        Console(highlight=False).print(drawn)
+        Console(highlight=False, color_system=None if printing.no_styles() else "auto").print(drawn)
     except RecursionError:
         # Quotations in quotations, by the thousand.
         printing.echo(text.rstrip("\n"))
