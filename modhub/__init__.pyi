@@ -20,7 +20,6 @@ from .ops.install import install as install
 from .ops.install import lock as lock
 from .ops.licenses import licenses as licenses
 from .ops.load import load as load
-from .ops.publish import load as load
 from .ops.publish import publish as publish
 from .ops.publish import yank as yank
 from .ops.search import search as search

@@ -12,7 +12,7 @@ import pytest
 import modhub
 from modhub.cards.read import card_from
 from modhub.cli.commands import card as card_command
-from modhub.ops.publish import load
+from modhub.ops.load import load
 from modhub.package.folder import Package
 from modhub.package.readme import with_card
 from modhub.registry.writer import Registry
