@@ -217,6 +217,9 @@ class Composite:
     def __repr__(self) -> str:
         return f"<Composite of {in_short(self.classes)}>"
 
+    def _repr_html_(self) -> str:
+        return self.plan.html("Composite")
+
     def __str__(self) -> str:
         """How messages call it."""
         shown = self.classes[:3]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.plan import Plan
 from modhub.composition.votes import NONE_OF_THESE, Prediction, decided
+from modhub.spec.html import Bar, HtmlTable, as_html
+from modhub.spec.text import in_short
 
+#: Stages that a notebook shows.
+_MOST_STAGES: Final = 20
 #: How many modules were positive.
 Vote = Literal["one", "several", "none"]
 
@@ -128,6 +132,26 @@ class Explanation:
     def ranked(self) -> list[Said]:
         """The modules, largest margin in the vote first."""
         return sorted(self.modules, key=lambda said: -said.margin)
+
+    def __repr__(self) -> str:
+        return f"<Explanation by {len(self.modules):,} modules: {in_short([str(self.verdict)], longest=300)}>"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            [
+                said.label,
+                said.ref,
+                Bar(said.probability, f"{said.probability:.3f}"),
+                f"{said.module_margin:.2f}",
+                f"{said.threshold:.2f}",
+                Bar(said.module_score, f"{said.module_score:.3f}"),
+                "yes" if said.positive else "",
+            ]
+            for said in self.ranked()
+        )
+        headers = ["label", "module", "probability", "module margin", "threshold", "module score", "positive"]
+        fields = [("verdict", str(self.verdict)), *(("stage", str(stage)) for stage in self.stages[:_MOST_STAGES])]
+        return as_html("Explanation", fields, [HtmlTable(headers, rows, len(self.modules), texts=2)])
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain values."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,12 @@ from modhub.composition.votes import Prediction, check_margins, decided
 from modhub.errors import Conflict, UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import check_same_input, range_text, size_text
+from modhub.spec.html import HtmlTable, as_html
 from modhub.spec.manifest import InputContract
 from modhub.spec.text import find_class, in_short
+
+#: Adapters, stages and the like that a notebook shows.
+_MOST_FIELDS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,19 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<Plan of {self.summary}: {in_short(self.labels)}>"
+
+    def _repr_html_(self) -> str:
+        return self.html("Plan")
+
+    def html(self, title: str) -> str:
+        """For notebooks: what runs, and which module is behind which label."""
+        settings = ", ".join(f"{name} {value}" for name, value in self.settings.unusual().items())
+        fields = [("classes", self.summary), *([("settings", settings)] if settings else [])]
+        fields += [("running", text) for text in self.running()]
+        fields += [(f"adapter of {names}", text) for names, text in self.adapted()]
+        fields += [(f"between {classes}", f"decide again: {modules}") for classes, modules in self.stages()]
+        rows = ([label, module.ref] for label, module in zip(self.labels, self.modules, strict=True))
+        return as_html(title, fields[:_MOST_FIELDS], [HtmlTable(["label", "module"], rows, len(self.labels), texts=2)])
 
     def __str__(self) -> str:
         width = max(len(label) for label in self.labels)

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from modhub.errors import UnsupportedModel, UsageError
+from modhub.composition.prediction_rows import PredictionRow, as_csv, as_pandas, table_of
+from modhub.errors import StorageError, UnsupportedModel, UsageError
 from modhub.package.module import Module
+from modhub.spec.html import Bar, Cell, HtmlTable, as_html
 from modhub.spec.text import in_short
+from modhub.storage import files
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: Images that a notebook shows.
+_SHOWN: Final = 20
 
 #: The answer of a composite that may reject, when no module is positive.
 NONE_OF_THESE = "none of these"
@@ -24,6 +36,8 @@ class Prediction:
     Of the vote: ``margins`` float32 (N, k), whose argmax is the answer, and ``probabilities``, which rank alike. Of
     each module by itself: ``module_margins`` float32 (N, k), ``(w_c - w_uc) . h + (b_c - b_uc)``, ``module_scores``,
     and ``positive``. Margins differ from a module's own where a verifier decided: its classes' changed places.
+    ``images`` are the names of the images' files, None where they have none. It is iterated row by row, and as an
+    array it is its labels.
 
     >>> import modhub
     >>> import numpy as np
@@ -31,6 +45,8 @@ class Prediction:
     >>> prediction = modhub.compose(["cifar10/r20:cat", "cifar10/r20:ship"]).predict(images)
     >>> len(prediction), prediction.probabilities.shape, prediction.module_scores.shape
     (4, (4, 2), (4, 2))
+    >>> [row.label for row in prediction] == prediction.labels
+    True
     >>> prediction.labels == [prediction.classes[best] for best in prediction.probabilities.argmax(axis=1)]
     True
     """
@@ -42,6 +58,7 @@ class Prediction:
     scales: NDArray[np.float64]
     temperature: float
     reject: bool = False
+    images: tuple[str, ...] | None = None
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
@@ -103,10 +120,68 @@ class Prediction:
     def __len__(self) -> int:
         return len(self.margins)
 
+    def __iter__(self) -> Iterator[PredictionRow]:
+        """The answers one by one. The figures are computed once for all."""
+        return iter(self._rows)
+
+    def __getitem__(self, row: int) -> PredictionRow:
+        """The answer for one image. Raises IndexError."""
+        return self._rows[row]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """The labels (N,) as text, which is what ``numpy.asarray`` and scikit-learn's metrics take of it."""
+        return np.array(self.labels, dtype=np.str_ if dtype is None else dtype)
+
+    def to_csv(self, path: str | Path | None = None, *, per_class: bool = False) -> str | None:
+        """The rows as CSV with a line of headers: as text, or written to ``path``, over a file that is there.
+
+        ``per_class`` adds each class's probability as a column. Raises StorageError.
+        """
+        text = as_csv(*self._table(per_class))
+        if path is None:
+            return text
+        try:
+            files.overwrite(path, text.encode(), durable=False)
+        except OSError as error:
+            raise StorageError(
+                f"{path} cannot be written: {error.strerror or error}.",
+                kind="not-writable",
+                hint="free some space, or choose another place.",
+                path=str(path),
+            ) from error
+        return None
+
+    def to_pandas(self, *, per_class: bool = False) -> DataFrame:
+        """The rows as a DataFrame, columns as in ``to_csv``. Raises UsageError, kind ``missing-extra``."""
+        return as_pandas(*self._table(per_class))
+
+    def _table(self, per_class: bool) -> Any:
+        return table_of(self._rows, self.probabilities, self.classes if per_class else ())
+
+    @cached_property
+    def _rows(self) -> list[PredictionRow]:
+        best, every = self.margins.argmax(axis=1), np.arange(len(self))
+        names: Sequence[str | None] = self.images or [None] * len(self)
+        figures = [part[every, best].tolist() for part in (self.probabilities, self.margins, self.module_scores)]
+        positive = np.asarray(self.positive.any(axis=1)).tolist()
+        columns: list[Sequence[Any]] = [names, self.labels, *figures, positive]
+        return [PredictionRow(*values) for values in zip(*columns, strict=True)]
+
     def __repr__(self) -> str:
         """How many images got which label, the most frequent first."""
         given = (f"{count:,} {label}" for label, count in Counter(self.labels).most_common())
         return f"<Prediction of {len(self):,} images by {len(self.classes):,} modules: {in_short(given)}>"
+
+    def _repr_html_(self) -> str:
+        shown = replace(self, **{name: getattr(self, name)[:_SHOWN] for name in ("margins", "module_margins")})
+        names = self.images or [f"{number:,}" for number in range(min(len(self), _SHOWN))]
+        rows: Iterator[Sequence[Cell]] = (
+            (name, row.label, Bar(row.probability, f"{row.probability:.3f}"), f"{row.module_score:.3f}")
+            for name, row in zip(names, replace(shown, images=None), strict=False)
+        )
+        title = f"Prediction of {len(self):,} images by {len(self.classes):,} modules"
+        table = HtmlTable(["image", "label", "probability", "module score"], rows, len(self), texts=2)
+        return as_html(title, (), [table])
 
 
 def check_margins(margins: NDArray[np.floating], modules: Sequence[Module]) -> None:

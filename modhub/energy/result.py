@@ -8,6 +8,7 @@ from typing import Any, Final
 from modhub.energy.counters import PowerPart
 from modhub.errors import plain
 from modhub.spec.manifest import EnergySpent
+from modhub.spec.text import in_short
 
 _TITLES = {"cpu": "CPU", "dram": "DRAM", "gpu": "GPU"}
 
@@ -67,6 +68,9 @@ class EnergyResult:
     background_seconds: float
     pue: float
     intensity: float
+
+    def __repr__(self) -> str:
+        return f"<EnergyResult {in_short([str(self)], longest=300)}>"
 
     def __getitem__(self, part: PowerPart) -> Figure:
         return next(figure for figure in self.figures if figure.part == part)

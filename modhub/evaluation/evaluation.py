@@ -28,7 +28,8 @@ from modhub.evaluation.metrics import (
 from modhub.evaluation.overlap import LayerRow, between_modules, kept_per_layer, kept_shares
 from modhub.evaluation.paired import Comparison, compared
 from modhub.package.module import Module
-from modhub.spec.text import percent
+from modhub.spec.html import HtmlTable, as_html
+from modhub.spec.text import in_short, percent
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,14 @@ class Evaluation:
 
     def __str__(self) -> str:
         return as_text(self)
+
+    def __repr__(self) -> str:
+        what, data = (in_short([text], longest=100) for text in (self.what, self.data))
+        return f"<Evaluation of {what} on {data}: top-1 {self.top_1} of {self.images:,} images>"
+
+    def _repr_html_(self) -> str:
+        titles, rows = class_table(self)
+        return as_html(heading(self), summary(self), [HtmlTable(titles, rows, len(rows))])
 
 
 def evaluated(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from modhub.evaluation.intervals import Estimate, Resampling
 from modhub.evaluation.metrics import Labels
+from modhub.spec.text import in_short
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Comparison:
     p: float
     p_exact: float
     alpha: float
+
+    def __repr__(self) -> str:
+        first, second = (in_short([name], longest=100) for name in (self.first, self.second))
+        return f"<Comparison of {first} with {second} on {self.images:,} images: top-1 {self.top_1.points}>"
 
     @property
     def significant(self) -> bool:

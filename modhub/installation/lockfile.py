@@ -24,6 +24,7 @@ from modhub.resolve.catalog import Pinned
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import ModuleRef, check_name, is_exact, parse
 from modhub.spec.schema import DigestText, DisplayName, Extent, PositiveCount, Share
+from modhub.spec.text import in_short
 from modhub.spec.toml_read import TooCostly, load_toml
 from modhub.spec.url import RegistryUrl
 
@@ -123,6 +124,10 @@ class Lock:
 
     modules: tuple[Pinned, ...]
     project: LockedProject | None = None
+
+    def __repr__(self) -> str:
+        of = "" if self.project is None else f" of {in_short([self.project.name])}"
+        return f"<Lock{of}, {len(self.modules):,} modules: {in_short(str(pin.ref) for pin in self.modules)}>"
 
     @classmethod
     def of(cls, pinned: Sequence[Pinned]) -> Lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from modhub.package.module import Module
 from modhub.registry.index import newest
 from modhub.registry.writer import Registry
 from modhub.spec.refs import ModelRef
+from modhub.spec.text import in_short
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Check:
     data: LabelledData
     margin: float = 0.02
     batch_size: int = 256
+
+    def __repr__(self) -> str:
+        data = str(self.data) if isinstance(self.data, (str, Path)) else f"a {type(self.data).__name__}"
+        return f"<Check that no recall falls by more than {self.margin:.1%}, on {in_short([data])}>"
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin < 1:
@@ -69,6 +75,9 @@ class CheckResult:
     margin: float
     against: str | None
     recalls: tuple[Recall, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<CheckResult of {len(self.recalls):,} classes: {in_short([str(self)], longest=300)}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; recalls as shares."""

@@ -29,6 +29,7 @@ from modhub.ops.compose import Composable, compose
 from modhub.spec.contract import check_images
 from modhub.spec.manifest import InputContract
 from modhub.spec.places import is_file, is_folder, is_there
+from modhub.spec.text import in_short
 from modhub.storage import files
 
 #: By how much a margin may differ between the composite and its artifact.
@@ -56,6 +57,12 @@ class Exported:
     images: int
     checked_on: str
     difference: float
+
+    def __repr__(self) -> str:
+        what = f"{in_short([str(self.path)])} as {self.format}, {self.size:,} bytes"
+        return (
+            f"<Exported {what}: {in_short(self.classes)}; differs by {self.difference:.2g} on {self.images:,} images>"
+        )
 
     @property
     def snippet(self) -> str:

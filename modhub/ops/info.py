@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from modhub.installation.context import Places
 from modhub.registry.signers import SigningStatus, status_in
 from modhub.signing.policy import Trust
 from modhub.spec.folder_refs import ClassifierRef, classifier_ref, folder_ref
+from modhub.spec.html import HtmlTable, as_html
 from modhub.spec.refs import ModelRef
+from modhub.spec.text import in_short, percent
 
 if TYPE_CHECKING:
     from modhub.installation.classifier_file import KeptClassifier
     from modhub.installation.context import RegistryUrls
     from modhub.spec.manifest import Manifest
+
+
+#: Yanks that a notebook shows.
+_MOST_YANKED: Final = 10
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,27 @@ class Details:
     yanked: tuple[str, ...] = ()
     signing: SigningStatus | None = None
 
+    def __repr__(self) -> str:
+        place = self.registry or self.folder
+        return f"<Details of {self.ref or self.manifest.content.name} in {place}: {in_short(self.slugs)}>"
+
+    def _repr_html_(self) -> str:
+        content = self.manifest.content
+        accuracies = ((f"top-1 on {each.data}", percent(each.top_1)) for each in content.origin.accuracy)
+        fields = [
+            ("classes", f"{len(self.slugs):,} of {len(content.origin.classes):,}"),
+            ("data set", content.origin.dataset.name),
+            ("input", "x".join(map(str, content.contract.shape))),
+            *accuracies,
+            ("digest", self.manifest.digest),
+            ("from", str(self.registry or self.folder)),
+            *(("yanked", text) for text in self.yanked[:_MOST_YANKED]),
+        ]
+        shown = [module for module in content.modules if module.slug in self.slugs]
+        rows = ([each.name, each.slug, f"{each.jaccard:.3f}"] for each in shown)
+        table = HtmlTable(["class", "module", "JI"], rows, len(shown), texts=2)
+        return as_html(str(self.ref or content.name), fields, [table])
+
 
 @dataclass(frozen=True)
 class KeptDetails:
@@ -43,6 +70,17 @@ class KeptDetails:
     size: int
     kept: KeptClassifier
     columns: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        labels = in_short(self.kept.classes[column].label for column in self.columns)
+        return f"<KeptDetails of {in_short([str(self.file)])}, {self.size:,} bytes: {labels}>"
+
+    def _repr_html_(self) -> str:
+        kept = self.kept
+        shown = [kept.classes[column] for column in self.columns]
+        rows = ([each.label, kept.release_of(each).ref(each.slug)] for each in shown)
+        fields = [("bundle", "all bytes are in the file" if kept.bundle else "none"), ("size", f"{self.size:,} bytes")]
+        return as_html(str(self.file), fields, [HtmlTable(["label", "module"], rows, len(shown), texts=2)])
 
 
 def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = None) -> Details | KeptDetails:

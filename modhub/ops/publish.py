@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from modhub.installation.registries import publishing_registry
 from modhub.settings.config import load_config
@@ -25,7 +25,11 @@ from modhub.package.folder import load_package
 from modhub.package.readme import with_card
 from modhub.registry.publication import versioned
 from modhub.settings.private_keys import as_signer
-from modhub.spec.text import find_class
+from modhub.spec.html import as_html
+from modhub.spec.text import find_class, in_short
+
+#: Warnings that a notebook shows.
+_MOST_WARNINGS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,22 @@ class Release:
     size: int
     warnings: tuple[str, ...] = ()
     checked: CheckResult | None = None
+
+    def __repr__(self) -> str:
+        how = "" if self.created else ", which was there already"
+        return f"<Release {self.ref} in {in_short([self.registry])}: {len(self.classes):,} modules{how}>"
+
+    def _repr_html_(self) -> str:
+        fields = [
+            ("registry", self.registry),
+            ("digest", self.digest),
+            ("published", "now" if self.created else "equal content was there already"),
+            ("size", f"{self.size:,} bytes"),
+            ("modules", f"{len(self.classes):,}: {in_short(self.classes)}"),
+            *([("check", str(self.checked))] if self.checked else []),
+            *(("warning", text) for text in self.warnings[:_MOST_WARNINGS]),
+        ]
+        return as_html(f"Release {self.ref}", fields)
 
 
 def publish(

@@ -12,6 +12,8 @@ from modhub.errors import ModhubError
 from modhub.installation.registries import registries
 from modhub.registry.unreachable import reachable
 from modhub.settings.config import load_config, load_trust
+from modhub.spec.html import HtmlTable, as_html
+from modhub.spec.text import in_short, percent
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
@@ -29,6 +31,35 @@ class Hit:
     registry: str
     release: IndexEntry
 
+    def __repr__(self) -> str:
+        classes = 1 if self.cls is not None else len(self.release.classes)
+        return f"<Hit {self.ref}: {classes:,} of {in_short([self.release.dataset])}, in {in_short([self.registry])}>"
+
+    def _repr_html_(self) -> str:
+        return Hits([self])._repr_html_()
+
+
+class Hits(list[Hit]):
+    """What ``search`` found, in order: a list that a notebook shows as a table."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} hits: {in_short(hit.ref for hit in self)}>"
+
+    def _repr_html_(self) -> str:
+        headers = ["name", "version", "data set", "from", "classes", "top-1"]
+        rows = (
+            [
+                hit.ref,
+                hit.release.version,
+                hit.release.dataset,
+                hit.registry,
+                "1" if hit.cls is not None else f"{len(hit.release.classes):,}",
+                percent(hit.release.top_1),
+            ]
+            for hit in self
+        )
+        return as_html(f"{len(self):,} hits", (), [HtmlTable(headers, rows, len(self), texts=4)])
+
 
 def search(
     query: str = "",
@@ -44,7 +75,7 @@ def search(
     min_accuracy: float | None = None,
     max_size: int | None = None,
     limit: int | None = None,
-) -> list[Hit]:
+) -> Hits:
     """Modules and releases whose name, class, data set, keywords or description have every word of ``query``.
 
     Of each model the newest release counts. One whose own text matches is one hit; else each class that matches is.
@@ -76,11 +107,11 @@ def search(
         chosen = chosen if license is None else licensed(chosen, license)
         chosen = chosen if signer is None else signed(chosen, signer, places)
     words = query.lower().split()
-    hits: list[Hit] = []
+    hits = Hits()
     for entry in chosen:
         hits += _matches(entry, words, cls)
         if limit is not None and len(hits) >= limit:
-            return hits[:limit]
+            return Hits(hits[:limit])
     return hits
 
 
@@ -91,9 +122,9 @@ def list_installed(*, cache: str | Path | None = None) -> list[Installed]:
     return Cache(cache_folder(cache, load_config())).installed()
 
 
-def list_available(*, registry: RegistryUrls = None) -> list[Hit]:
+def list_available(*, registry: RegistryUrls = None) -> Hits:
     """Every release of every registry, newest version of each model."""
-    return [Hit(entry.ref.name, None, entry.registry, entry.release) for entry in _shown(_places(registry))]
+    return Hits(Hit(entry.ref.name, None, entry.registry, entry.release) for entry in _shown(_places(registry)))
 
 
 def _places(registry: RegistryUrls) -> list[RegistryReader]:

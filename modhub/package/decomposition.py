@@ -27,8 +27,10 @@ from modhub.package.report import Report
 from modhub.package.weights import shared_weights
 from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.card import CardFile
+from modhub.spec.contract import range_text, size_text
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.folder_refs import folder_ref
+from modhub.spec.html import HtmlTable, as_html
 from modhub.spec.manifest import (
     Content,
     Dataset,
@@ -79,6 +81,18 @@ class Decomposition:
     def __repr__(self) -> str:
         names = in_short(module.name for module in self.modules)
         return f"<Decomposition {self.name}: {len(self.modules):,} modules, of {names}>"
+
+    def _repr_html_(self) -> str:
+        contract, data = self.origin.contract, self.dataset
+        fields = [
+            ("modules", f"{len(self.modules):,} of {len(self.origin.classes):,} classes, {self.report().distinctness}"),
+            ("input", f"{size_text(contract)} {contract.colour}, {range_text(contract)}"),
+            ("observed", f"{data.examples:,} images of {data.name}"),
+            ("made", f"{self.provenance.created} by {self.provenance.tool}"),
+        ]
+        rows = ([each.name, each.slug, f"{each.jaccard:.3f}", f"{each.threshold:.3f}"] for each in self.modules)
+        table = HtmlTable(["class", "module", "JI", "threshold"], rows, len(self.modules), texts=2)
+        return as_html(f"Decomposition {self.name}", fields, [table])
 
     @property
     def name(self) -> str:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from modhub.spec.architecture import Architecture
 from modhub.spec.card import Card
-from modhub.spec.contract import size_text
+from modhub.spec.contract import range_text, size_text
+from modhub.spec.html import as_html
 from modhub.spec.manifest import (
     Accuracy,
     Dataset,
@@ -28,7 +29,7 @@ from modhub.spec.manifest import (
     Provenance,
     Stages,
 )
-from modhub.spec.text import in_short
+from modhub.spec.text import in_short, kept_share, percent
 
 Weights = Mapping[str, NDArray[np.float32]]
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -206,6 +207,30 @@ class Module:
         origin, contract = self.origin, self.origin.contract
         taken = f"{size_text(contract)} {contract.colour}"
         return f"<Module {self.ref}: {in_short([self.name])}, one of {len(origin.classes):,} classes; input {taken}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(f"Module {self.ref}", self._fields())
+
+    def _fields(self) -> Iterator[tuple[str, str]]:
+        origin = self.origin
+        nodes = sum(prod(shape) for shape in self.keep.shapes.values())
+        yield "class", f"{self.name}, one of {len(origin.classes):,} of {origin.name}"
+        yield "input", f"{size_text(origin.contract)} {origin.contract.colour}, {range_text(origin.contract)}"
+        if nodes:
+            yield (
+                "kept",
+                f"{percent(kept_share(sum(self.stages.kept), nodes))} of {nodes:,} nodes, JI {self.jaccard:.3f}",
+            )
+        for metric in self.metrics[-1:]:
+            yield (
+                f"on {metric.data}",
+                f"recall {percent(metric.vote_recall)}, precision {percent(metric.vote_precision)} in the vote; "
+                f"alone {percent(metric.own_recall)} and {percent(metric.own_precision)}",
+            )
+        if self.license:
+            yield "licence", self.license
+        if self.pin is not None:
+            yield "from", f"{self.pin.registry}, {self.pin.digest}"
 
     @property
     def ref(self) -> str:

@@ -6,10 +6,15 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import Any
+from typing import Any, Final
 
 from modhub.package.module import Module
-from modhub.spec.text import kept_share
+from modhub.spec.html import HtmlTable, as_html
+from modhub.spec.text import in_short, kept_share
+
+_HEADERS: Final = (
+    *("class", "kept", "CI", "TI +", "BLC -", "BI -", "JI", "JI weights", "TI ratio", "threshold", "scale"),
+)
 
 
 @dataclass(frozen=True)
@@ -100,28 +105,40 @@ class Report:
             "sites": [asdict(row) for row in self.sites],
         }
 
+    def __repr__(self) -> str:
+        names = in_short(module.name for module in self.modules)
+        return f"<Report of {in_short([self.name])}: {len(self.modules):,} modules, {self.distinctness}: {names}>"
+
+    def _repr_html_(self) -> str:
+        title = f"{self.name}: {len(self.modules):,} modules, {self.distinctness}"
+        rows = ([row.cls, *_cells(row)] for row in self.classes)
+        return as_html(title, (), [HtmlTable(_HEADERS, rows, len(self.modules))])
+
     def __str__(self) -> str:
         from rich.console import Console  # rich is for printing a report alone
         from rich.table import Table
 
         table = Table(title=f"{self.name}: {len(self.modules)} modules, {self.distinctness}")
-        headers = ("class", "kept", "CI", "TI +", "BLC -", "BI -", "JI", "JI weights", "TI ratio", "threshold", "scale")
-        for header in headers:
+        for header in _HEADERS:
             table.add_column(header, justify="left" if header == "class" else "right")
         for row in self.classes:
-            table.add_row(
-                row.cls,
-                f"{kept_share(row.kept, row.nodes):.2%}",
-                *(f"{count:,}" for count in (row.concern, row.tangled, row.last_conv, row.input)),
-                f"{row.jaccard:.3f}",
-                f"{row.jaccard_weights:.3f}",
-                f"1:{row.ratio:.2f}",
-                f"{row.threshold:.3f}",
-                f"{row.scale:.3f}",
-            )
+            table.add_row(row.cls, *_cells(row))
         console = Console(file=io.StringIO(), width=120)
         console.print(table)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
+
+
+def _cells(row: ReportRow) -> list[str]:
+    """All columns but the class."""
+    return [
+        f"{kept_share(row.kept, row.nodes):.2%}",
+        *(f"{count:,}" for count in (row.concern, row.tangled, row.last_conv, row.input)),
+        f"{row.jaccard:.3f}",
+        f"{row.jaccard_weights:.3f}",
+        f"1:{row.ratio:.2f}",
+        f"{row.threshold:.3f}",
+        f"{row.scale:.3f}",
+    ]
 
 
 def _class_row(module: Module, nodes: int) -> ReportRow:

@@ -43,13 +43,16 @@ def _written_in(data: bytes) -> tuple[bytes, str]:
     return next((mark, encoding) for mark, encoding in _MARKS if data.startswith(mark))
 
 
-def in_short(names: Iterable[str]) -> str:
-    """Names with commas between, as far as a few hundred characters hold them, and how many more there are."""
+def in_short(names: Iterable[str], *, longest: int = _LONGEST_SHOWN) -> str:
+    """Names with commas between, as far as a few hundred characters hold them, and how many more there are.
+
+    ``longest`` is how many characters of one name are shown.
+    """
     every = list(names)
     shown: list[str] = []
     for name in every:
-        name = name if len(name) <= _LONGEST_SHOWN else f"{name[: _LONGEST_SHOWN - 3]}..."
-        if sum(map(len, shown)) + len(name) > _MOST_SHOWN:
+        name = name if len(name) <= longest else f"{name[: longest - 3]}..."
+        if shown and sum(map(len, shown)) + len(name) > _MOST_SHOWN:
             break
         shown.append(name)
     rest = len(every) - len(shown)

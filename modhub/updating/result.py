@@ -15,6 +15,7 @@ from modhub.evaluation.metrics import shares
 from modhub.package.decomposition import Decomposition, with_digests
 from modhub.package.module import Module
 from modhub.spec.refs import parse_new_model_name
+from modhub.spec.text import in_short
 from modhub.updating.choosing import Approach, Tried
 
 
@@ -136,6 +137,11 @@ class Update:
                 hint="give update the names of published modules, or the Decomposition itself.",
             )
         return found
+
+    def __repr__(self) -> str:
+        names = in_short(module.ref for module in self.modules)
+        how = "updated by" if self.changed else "kept the"
+        return f"<Update {how} {in_short([str(self.way)])}, balanced {self.after.balanced:.2%}: {names}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The update as plain values."""
