@@ -10,6 +10,7 @@ from .ops.advise import deprecate as deprecate
 from .ops.advise import withdraw_advisory as withdraw_advisory
 from .ops.card import card as card
 from .ops.check import Check as Check
+from .ops.compact import compact as compact
 from .ops.compose import compose as compose
 from .ops.decompose import decompose as decompose
 from .ops.evaluate import evaluate as evaluate

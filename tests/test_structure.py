@@ -102,7 +102,7 @@ def test_files_stay_readable() -> None:
 def test_imports_inside_functions_stay_few() -> None:
     """They keep keras, an extra or a large library away from what does without; all others stand at the top."""
     inside = {module_of(path): imports_inside_functions(path) for path in code_files()}
-    assert sum(inside.values()) <= 100, {module: count for module, count in inside.items() if count}
+    assert sum(inside.values()) <= 110, {module: count for module, count in inside.items() if count}
 
 
 def imports_inside_functions(path: Path) -> int:

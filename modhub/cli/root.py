@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Make modules": {
         "decompose": "Make one module per class of a trained Keras classifier.",
+        "compact": "Make one smaller network for some classes, without training.",
         "update": "Adapt modules to classes that their origin never saw.",
         "publish": "Publish a folder of modules as an immutable release.",
         "advise": "Say that classes of some releases are faulty.",

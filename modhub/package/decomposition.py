@@ -32,6 +32,7 @@ from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.folder_refs import folder_ref
 from modhub.spec.html import HtmlTable, as_html
 from modhub.spec.manifest import (
+    Compacted,
     Content,
     Dataset,
     DecomposeOptions,
@@ -77,6 +78,8 @@ class Decomposition:
     sites: tuple[SiteRecord, ...]
     provenance: Provenance
     card: CardFile | None = None
+    #: How the network was made smaller, where it was.
+    compacted: Compacted | None = None
 
     def __repr__(self) -> str:
         names = in_short(module.name for module in self.modules)
@@ -114,14 +117,23 @@ class Decomposition:
 
     def with_card(self, card: CardFile) -> Decomposition:
         """With this card, in the place of the one that it may have."""
-        made = Made(self.dataset, self.options, self.provenance, card.card.model_copy(update={"readme": None}))
+        said = card.card.model_copy(update={"readme": None})
+        made = Made(self.dataset, self.options, self.provenance, said, self.compacted)
         modules = tuple(replace(module, license=card.card.license, made=made) for module in self.modules)
         return replace(self, modules=modules, card=card)
+
+    def with_compacted(self, compacted: Compacted, seconds: float) -> Decomposition:
+        """With how its network was made smaller, and the processor time that this took."""
+        provenance = self.provenance.model_copy(update={"processor_seconds": seconds})
+        card = None if self.card is None else self.card.card.model_copy(update={"readme": None})
+        made = Made(self.dataset, self.options, provenance, card, compacted)
+        modules = tuple(replace(module, made=made) for module in self.modules)
+        return replace(self, modules=modules, provenance=provenance, compacted=compacted)
 
     @cached_property
     def package(self) -> Package:
         """The manifest, without a version, and the stored blobs."""
-        made = Made(self.dataset, self.options, self.provenance)
+        made = Made(self.dataset, self.options, self.provenance, compacted=self.compacted)
         package = packed(self.modules, made, self.sites, version=None, fused=_fused(self.modules))
         return package if self.card is None else with_card(package, self.card)
 
@@ -186,7 +198,7 @@ def modules_from(
     features = shapes[content.origin.architecture.features][0]
     wanted = wanted_module(sites, features)
     card = None if content.card is None else content.card.model_copy(update={"readme": None})
-    made = Made(content.origin.dataset, content.options, manifest.provenance, card)
+    made = Made(content.origin.dataset, content.options, manifest.provenance, card, content.compacted)
     return [
         _module(origin, record, content, _decoded(manifest, record.blob, read_blob, wanted), sites, features, made)
         for record in chosen
@@ -205,6 +217,7 @@ def decomposition_from(manifest: Manifest, read_blob: ReadBlob) -> Decomposition
         sites=content.sites,
         provenance=manifest.provenance,
         card=card_file_of(manifest, read_blob),
+        compacted=content.compacted,
     )
 
 
@@ -212,7 +225,16 @@ def without_modules(manifest: Manifest, origin: Origin) -> Decomposition:
     """What surrounds the modules of a release, for others of the same origin; without its README."""
     content = manifest.content
     card = None if content.card is None else CardFile(content.card)
-    return Decomposition(origin, (), content.origin.dataset, content.options, content.sites, manifest.provenance, card)
+    return Decomposition(
+        origin=origin,
+        modules=(),
+        dataset=content.origin.dataset,
+        options=content.options,
+        sites=content.sites,
+        provenance=manifest.provenance,
+        card=card,
+        compacted=content.compacted,
+    )
 
 
 def decomposition_here(part: object) -> Decomposition | None:

@@ -20,6 +20,7 @@ from modhub.spec.contract import range_text, size_text
 from modhub.spec.html import as_html
 from modhub.spec.manifest import (
     Accuracy,
+    Compacted,
     Dataset,
     DecomposeOptions,
     Derivation,
@@ -113,13 +114,14 @@ class ReleasePin:
 class Made:
     """How a module came to be: the data observed, the options, when by what, and what people say of its release.
 
-    ``card`` is without a README.
+    ``card`` is without a README. ``compacted`` says how the network was made smaller, where it was.
     """
 
     dataset: Dataset
     options: DecomposeOptions
     provenance: Provenance
     card: Card | None = None
+    compacted: Compacted | None = None
 
 
 @dataclass(frozen=True, eq=False)

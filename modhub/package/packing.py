@@ -47,6 +47,7 @@ def packed(
         sites=tuple(sites),
         modules=tuple(_record(module, blob) for module, blob in zip(modules, blobs, strict=True)),
         fused=fused,
+        compacted=made.compacted,
     )
     stored = {blob.digest: blob for blob in (weights, *blobs)}
     manifest = Manifest(

@@ -202,6 +202,39 @@ class FusedAgreement(Stored):
     margin: Annotated[float, Field(ge=0)]
 
 
+class CompactedFrom(Stored):
+    """A network from which a compact one was made: its name, and the fingerprint of its trunk."""
+
+    name: DisplayName
+    trunk: DigestText
+
+
+class Compacted(Stored):
+    """How the release's network was made smaller, and what it is against what it was made of.
+
+    ``share`` is the ``budget`` that was asked for. ``flops`` (multiply-adds of an image), ``parameters`` and ``nodes``
+    (at ReLUs: the Jaccard index of the networks) are shares of all networks in ``of`` together, which had
+    ``origin_nodes``. ``explained`` is R2 of the centred logits, and ``points`` by how many percentage points fewer of
+    ``points_images`` images are answered right, both on images that were set aside. ``polish_steps`` is 0 for weights
+    in closed form.
+    """
+
+    of: Annotated[tuple[CompactedFrom, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+    select: DisplayName
+    budget: Literal["flops", "parameters"]
+    share: Annotated[float, Field(gt=0, le=1)]
+    images: PositiveCount
+    seed: Count
+    polish_steps: Count
+    flops: Share
+    parameters: Share
+    nodes: Share
+    origin_nodes: Count
+    explained: Annotated[float, Field(le=1)]
+    points: Annotated[float, Field(ge=-100, le=100)]
+    points_images: PositiveCount
+
+
 class Content(Stored):
     """What a release is. The digest of its canonical JSON is the release's identity."""
 
@@ -217,6 +250,8 @@ class Content(Stored):
     fused: FusedAgreement | None = Field(default=None, exclude_if=lambda value: value is None)
     #: What people say of the release; inside the content, so that a signature and a lock cover the licence.
     card: Card | None = Field(default=None, exclude_if=lambda value: value is None)
+    #: Left out of the file where the network is one that was trained.
+    compacted: Compacted | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -266,6 +301,10 @@ class Provenance(Stored):
     versions: dict[str, str]
     #: Left out of the file when there is none, so that manifests from before it are written as they were read.
     energy: EnergySpent | None = Field(default=None, exclude_if=lambda value: value is None)
+    #: Of making a compact network, where one was made.
+    processor_seconds: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
 
 
 class Manifest(Stored):

@@ -18,7 +18,7 @@ from modhub.spec.text import kept_share, percent
 
 if TYPE_CHECKING:
     from modhub.ops.info import Details
-    from modhub.spec.manifest import Content, EnergySpent, InputContract, ModuleRecord
+    from modhub.spec.manifest import Compacted, Content, EnergySpent, InputContract, ModuleRecord
 
 
 @click.command(
@@ -111,6 +111,7 @@ def _print(details: Details) -> None:
         *([("", f"this module's own: {printing.bytes_text(manifest.blobs[alone.blob].size)}")] if alone else []),
         ("made", f"{manifest.provenance.created} by {manifest.provenance.tool}"),
         *([("derived from", _derived(modules))] if any(module.derived_from for module in modules) else []),
+        *([("compact", compact_text(found))] if (found := content.compacted) else []),
         *([("energy", _energy(energy))] if (energy := manifest.provenance.energy) else []),
         *([("licence", content.card.license or "none stated")] if content.card else []),
         *([("about", content.card.description)] if content.card and content.card.description else []),
@@ -136,6 +137,18 @@ def _accuracies(content: Content) -> str:
     return "\n".join(
         f"{percent(each.top_1)} right, {percent(each.top_5)} in the top 5, on {each.data}, {each.examples:,} images"
         for each in content.origin.accuracy
+    )
+
+
+def compact_text(compacted: Compacted) -> str:
+    """What a compact network is against what it was made of."""
+    names = ", ".join(each.name for each in compacted.of)
+    shares = f"{percent(compacted.flops)} of the multiply-adds, {percent(compacted.parameters)} of the parameters"
+    how = "in closed form" if not compacted.polish_steps else f"then {compacted.polish_steps:,} steps of training"
+    return (
+        f"of {names}: {shares}\n"
+        f"{percent(compacted.nodes)} of {compacted.origin_nodes:,} nodes (JI), R2 {compacted.explained:.3f}, {how}\n"
+        f"{compacted.points:+.2f} points on {compacted.points_images:,} images that were set aside"
     )
 
 

@@ -1,0 +1,185 @@
+"""Which structures a budget may be met with: strategies, by name or one's own.
+
+A strategy reads the statistics of a network and gives candidates, each within the budget; those are refitted quickly
+and the one whose logits are closest to the whole network's is taken.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.compaction.blocks import Block
+from modhub.compaction.channels import Channels, Group
+from modhub.compaction.costs import CostKind, CostModel, Costs
+from modhub.compaction.cutting import Structure
+from modhub.compaction.ordering import RemovalOrder
+from modhub.spec.architecture import Architecture
+
+#: At most so many structures are refitted to choose among them.
+MAX_CANDIDATES: Final = 16
+
+
+@dataclass(frozen=True)
+class NetworkStatistics:
+    """What strategies decide by. ``orders`` has the removal order of each group that may be thinned, by name;
+    ``block_losses`` what leaving out each block's branch costs, by the name of its sum; losses are comparable."""
+
+    architecture: Architecture
+    channels: Channels
+    blocks: tuple[Block, ...]
+    orders: Mapping[str, RemovalOrder]
+    block_losses: Mapping[str, float]
+    costs: CostModel
+
+    @property
+    def thinnable(self) -> tuple[Group, ...]:
+        return tuple(group for group in self.channels.groups if group.name in self.orders)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most the share ``budget`` of the whole network's cost of this kind; of its nodes at most ``jaccard``, if
+    given."""
+
+    kind: CostKind
+    budget: float
+    jaccard: float | None = None
+
+    def met(self, costs: Costs, whole: Costs) -> bool:
+        return costs.of(self.kind) <= self.budget * whole.of(self.kind) and (
+            self.jaccard is None or costs.nodes <= self.jaccard * whole.nodes
+        )
+
+
+class Selection(Protocol):
+    """Statistics in, structures out: at most ``MAX_CANDIDATES``, all within the goal, the most promising first."""
+
+    def __call__(self, statistics: NetworkStatistics, goal: Goal) -> Iterable[Structure]: ...
+
+
+def never(statistics: NetworkStatistics, goal: Goal) -> Iterable[Structure]:
+    """Nothing is removed, whatever the goal: the paper's modules."""
+    return [Structure(frozenset(), {})]
+
+
+def channels_only(statistics: NetworkStatistics, goal: Goal) -> Iterable[Structure]:
+    """Channels go where the loss is least for what they cost; every block stays."""
+    found = thinned(statistics, goal, frozenset())
+    return [found] if found is not None else []
+
+
+def blocks_only(statistics: NetworkStatistics, goal: Goal) -> Iterable[Structure]:
+    """Whole branches go; of those sets that meet the goal the smallest ones are tried."""
+    whole = statistics.costs.of(Structure(frozenset(), {}))
+    found = []
+    for dropped in block_sets(statistics):
+        structure = Structure(dropped, {})
+        if goal.met(statistics.costs.of(structure), whole):
+            found.append(structure)
+    return sorted(found, key=lambda each: len(each.dropped))[:MAX_CANDIDATES]
+
+
+def blocks_and_channels(statistics: NetworkStatistics, goal: Goal) -> Iterable[Structure]:
+    """Some branches go whole, and what is left is thinned down to the goal."""
+    found = [thinned(statistics, goal, dropped) for dropped in block_sets(statistics)]
+    return [structure for structure in found if structure is not None]
+
+
+STRATEGIES: Final[Mapping[str, Selection]] = {
+    "never": never,
+    "blocks": blocks_only,
+    "channels": channels_only,
+    "blocks+channels": blocks_and_channels,
+}
+
+
+def block_sets(statistics: NetworkStatistics) -> list[frozenset[str]]:
+    """Nested sets of blocks, from none to all, by loss for what they save; spread evenly when there are too many.
+
+    Two orders are followed: by loss alone, and by loss over multiply-adds.
+    """
+    whole = statistics.costs.of(Structure(frozenset(), {}))
+    losses = statistics.block_losses
+    saved = {
+        block.sum: whole.flops - statistics.costs.of(Structure(frozenset({block.sum}), {})).flops
+        for block in statistics.blocks
+    }
+    names = [block.sum for block in statistics.blocks if block.sum in losses]
+    orders: list[Callable[[str], float]] = [losses.__getitem__, lambda name: losses[name] / max(saved[name], 1)]
+    sets: list[frozenset[str]] = []
+    for key in orders:
+        ranked = sorted(names, key=key)
+        lengths = np.unique(np.linspace(0, len(ranked), min(len(ranked) + 1, MAX_CANDIDATES // 2)).round().astype(int))
+        sets += [frozenset(ranked[:length]) for length in lengths.tolist()]
+    return list(dict.fromkeys(sets))
+
+
+def thinned(statistics: NetworkStatistics, goal: Goal, dropped: frozenset[str]) -> Structure | None:
+    """The structure without ``dropped`` whose channels go by loss over cost until the goal is met.
+
+    One channel of each group stays; None when the goal cannot be met so.
+    """
+    whole = statistics.costs.of(Structure(frozenset(), {}))
+    remaining = statistics.costs.without(dropped)
+    gone = {call for block in statistics.blocks if block.sum in dropped for call in block.calls}
+    groups = {group.name: group for group in statistics.thinnable if not set(group.producers) <= gone}
+    left = {name: len(group) for name, group in groups.items()}
+    steps = {name: _steps(statistics.orders[name]) for name in groups}
+    queue: list[tuple[float, int, str]] = []
+
+    def push(name: str) -> None:
+        order, removed = statistics.orders[name], len(groups[name]) - left[name]
+        if left[name] > 1:
+            target = int(steps[name][removed])
+            saved = remaining.costs(left).of(goal.kind)
+            saved -= remaining.costs({**left, name: len(groups[name]) - target}).of(goal.kind)
+            loss = float(order.losses[target] - order.losses[removed])
+            heapq.heappush(queue, (loss / max(saved, 1), list(groups).index(name), name))
+
+    for name in groups:
+        push(name)
+    while not goal.met(remaining.costs(left), whole):
+        if not queue:
+            return None
+        name = heapq.heappop(queue)[2]
+        target = int(steps[name][len(groups[name]) - left[name]])
+        while len(groups[name]) - left[name] < target and not goal.met(remaining.costs(left), whole):
+            left[name] -= 1
+        push(name)
+    return Structure(dropped, {name: _kept(statistics.orders[name], count) for name, count in left.items()})
+
+
+def _kept(order: RemovalOrder, count: int) -> NDArray[np.bool_]:
+    """Which channels are left when all but ``count`` have gone."""
+    kept = np.ones(len(order.order), bool)
+    kept[list(order.order[: len(order.order) - count])] = False
+    return kept
+
+
+def _steps(order: RemovalOrder) -> NDArray[np.int64]:
+    """For each number of channels gone, up to how many to go next: to the corner of the lower hull of the losses.
+
+    Where losses are concave for a while, channels are cheaper together than one by one.
+    """
+    losses = order.losses[:-1]
+    hull: list[int] = []
+    for count in range(len(losses)):
+        while len(hull) > 1 and _above(losses, hull[-2], hull[-1], count):
+            hull.pop()
+        hull.append(count)
+    steps = np.zeros(max(len(losses) - 1, 1), np.int64)
+    for start, end in pairwise(hull):
+        steps[start:end] = end
+    return steps
+
+
+def _above(losses: NDArray[np.float64], first: int, middle: int, last: int) -> bool:
+    share = (middle - first) / (last - first)
+    return bool(losses[middle] >= losses[first] + share * (losses[last] - losses[first]))

@@ -1,0 +1,143 @@
+"""A smaller network from a whole one, in closed form: statistics, structures, the choice among them, the refit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.compaction.costs import Costs, costs_of
+from modhub.compaction.cutting import Structure, cut, removed_ids
+from modhub.compaction.folding import folded
+from modhub.compaction.refitting import explained
+from modhub.compaction.selecting import Goal, NetworkStatistics, Selection
+from modhub.engine.compact.observing import network_logits
+from modhub.engine.compact.refit import QUICK, RefitSettings, Targets, refit, targets_of
+from modhub.engine.compact.statistics import network_statistics
+from modhub.engine.run.network import Network
+from modhub.errors import UsageError
+from modhub.package.module import Weights
+from modhub.spec.architecture import Architecture
+from modhub.spec.manifest import InputContract
+
+#: Called with a description of what is done, and how much of it: done and in all.
+CompactProgress = Callable[[str, int, int], None]
+
+_GRADIENT_IMAGES: Final = 500
+_STATISTICS_IMAGES: Final = 1500
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A network to be made smaller, folded, with its head, and images (n, H, W, C) to fit on and to choose by."""
+
+    architecture: Architecture
+    weights: Weights
+    contract: InputContract
+    images: NDArray[Any]
+    held_out: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """What became of it: ``explained`` is R2 of its centred logits on the held-out images."""
+
+    architecture: Architecture
+    weights: dict[str, NDArray[np.float32]]
+    structure: Structure
+    costs: Costs
+    explained: float
+
+
+class Compactor:
+    """One network's statistics and targets, from which structures of any size are made.
+
+    Images and everything drawn follow from ``seed``.
+    """
+
+    def __init__(self, whole: Whole, *, seed: int = 0, progress: CompactProgress | None = None) -> None:
+        self.whole, self._seed = whole, seed
+        self._progress = progress or (lambda what, done, total: None)
+        self.network = Network(whole.architecture, whole.weights)
+        done = iter(range(1, 10**9))
+        self.statistics: NetworkStatistics = network_statistics(
+            self.network,
+            whole.weights,
+            whole.contract,
+            whole.images[:_STATISTICS_IMAGES],
+            whole.images[:_GRADIENT_IMAGES],
+            seed=seed,
+            step=lambda: self._progress("observing", next(done), 0),
+        )
+        self._held_logits = network_logits(self.network, whole.weights, whole.contract, whole.held_out)
+        self._targets: dict[RefitSettings, Targets] = {}
+
+    @property
+    def costs(self) -> Costs:
+        """What the whole network costs."""
+        return costs_of(self.whole.architecture, len(self.whole.weights["head/bias"]))
+
+    def smallest(self, goal: Goal, strategy: Selection, settings: RefitSettings | None = None) -> Smaller:
+        """The best structure that ``strategy`` offers for ``goal``, refitted. Raises UsageError when there is none."""
+        candidates = list(strategy(self.statistics, goal))
+        if not candidates:
+            raise UsageError(
+                f"no structure of this network keeps {goal.kind} at {goal.budget:.0%} of the whole"
+                + (f" and nodes at {goal.jaccard:.0%}." if goal.jaccard is not None else "."),
+                kind="budget-too-small",
+                hint="allow more, or another selection (see modhub compact --help).",
+            )
+        chosen = candidates[0]
+        if len(candidates) > 1:
+            tried = []
+            for number, structure in enumerate(candidates, 1):
+                tried.append(self.refitted(structure, QUICK).explained)
+                self._progress("choosing", number, len(candidates))
+            chosen = candidates[int(np.argmax(tried))]
+        return self.refitted(chosen, settings or RefitSettings())
+
+    def refitted(self, structure: Structure, settings: RefitSettings) -> Smaller:
+        """The network of ``structure`` with its weights fitted."""
+        whole, statistics = self.whole, self.statistics
+        architecture, weights = cut(
+            whole.architecture, whole.weights, statistics.channels, statistics.blocks, structure
+        )
+        if settings not in self._targets:
+            self._targets[settings] = targets_of(
+                self.network, whole.weights, whole.contract, whole.images, settings, self._seed
+            )
+        removed = removed_ids(statistics.channels, structure)
+        kept = {name: ~np.isin(ids, removed) for name, ids in statistics.channels.of.items()}
+        fitted = refit(architecture, weights, whole.architecture, kept, self._targets[settings], settings.rounds)
+        return Smaller(
+            architecture,
+            fitted,
+            structure,
+            costs_of(architecture, len(fitted["head/bias"])),
+            self.explained(architecture, fitted),
+        )
+
+    def explained(self, architecture: Architecture, weights: Weights) -> float:
+        """R2 of the centred logits that a smaller network gives for the held-out images."""
+        given = network_logits(Network(architecture, weights), weights, self.whole.contract, self.whole.held_out)
+        return explained(self._held_logits, given)
+
+
+def whole_of(
+    architecture: Architecture,
+    weights: Weights,
+    contract: InputContract,
+    images: NDArray[Any],
+    held_out: NDArray[Any],
+    columns: NDArray[np.int64] | None = None,
+) -> Whole:
+    """A network ready to be made smaller, with the classes ``columns`` of its head; all of them without."""
+    architecture, weights = folded(architecture, weights)
+    whole = Whole(architecture, weights, contract, images, held_out)
+    if columns is None:
+        return whole
+    chosen = {"head/kernel": weights["head/kernel"][:, columns], "head/bias": weights["head/bias"][columns]}
+    return replace(whole, weights={**weights, **chosen})

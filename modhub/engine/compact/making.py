@@ -1,0 +1,118 @@
+"""One compact network for chosen classes of one or several networks, as a Keras model that can be decomposed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.compaction.costs import Costs
+from modhub.compaction.cutting import removed_ids
+from modhub.compaction.joining import JoinedPart, joined, margin_head
+from modhub.compaction.selecting import Goal, Selection
+from modhub.engine.compact.compacting import Compactor, CompactProgress, Smaller, whole_of
+from modhub.engine.compact.observing import network_logits
+from modhub.engine.compact.polish import PolishSettings, polished
+from modhub.engine.compact.trunks import Trunk
+from modhub.engine.library import keras
+from modhub.engine.run.network import Network
+from modhub.spec.architecture import INPUT
+from modhub.spec.keras_model import KerasModel
+
+
+@dataclass(frozen=True)
+class Work:
+    """How networks are made smaller: see ``modhub.compact``. ``polish`` None leaves that step out."""
+
+    goal: Goal
+    strategy: Selection
+    polish: PolishSettings | None
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class CompactNetwork:
+    """The compact network: ``costs`` and ``before`` of all trunks together, ``explained`` R2 of each trunk's centred
+    logits on held-out images, ``kept_polish`` whether each trunk's polish made that better."""
+
+    part: JoinedPart
+    before: Costs
+    costs: Costs
+    explained: tuple[float, ...]
+    kept_polish: tuple[bool, ...]
+    dropped: tuple[str, ...]
+
+
+def made_compact(
+    trunks: Sequence[Trunk], images: NDArray[Any], held_out: NDArray[Any], work: Work, progress: CompactProgress
+) -> CompactNetwork:
+    """Each trunk within the goal, and all side by side under one head. Images are raw (n, H, W, C).
+
+    Several trunks vote by their margins, each divided by the mean of its largest margin on the images.
+    """
+    parts, before, after, explained, kept, dropped = [], [], [], [], [], []
+    alone = len(trunks) == 1
+    for trunk in trunks:
+        columns = trunk.columns if alone else None
+        whole = whole_of(trunk.architecture, trunk.weights, trunk.contract, images, held_out, columns)
+        compactor = Compactor(whole, seed=work.seed, progress=progress)
+        smaller = compactor.smallest(work.goal, work.strategy)
+        weights, better = smaller.weights, False
+        if work.polish is not None:
+            weights, better = _polished(compactor, smaller, work.polish, progress)
+        if not alone:
+            weights = {**weights, **margin_head(weights, trunk.columns, _margin_scale(compactor, trunk))}
+        parts.append(JoinedPart(smaller.architecture, weights, trunk.contract))
+        before.append(compactor.costs)
+        after.append(smaller.costs)
+        explained.append(smaller.explained)
+        kept.append(better)
+        dropped.extend(sorted(smaller.structure.dropped))
+    return CompactNetwork(joined(parts), _total(before), _total(after), tuple(explained), tuple(kept), tuple(dropped))
+
+
+def _total(costs: Sequence[Costs]) -> Costs:
+    return Costs(*(sum(getattr(each, name) for each in costs) for name in ("flops", "parameters", "nodes")))
+
+
+def _margin_scale(compactor: Compactor, trunk: Trunk) -> float:
+    """The mean, over the images, of the largest margin of the whole network."""
+    whole = compactor.whole
+    logits = network_logits(compactor.network, whole.weights, whole.contract, whole.images[:2000]).astype(np.float64)
+    others = (logits.sum(axis=1, keepdims=True) - logits) / max(logits.shape[1] - 1, 1)
+    return float(np.mean((logits - others).max(axis=1)))
+
+
+def _polished(
+    compactor: Compactor, smaller: Smaller, settings: PolishSettings, progress: CompactProgress
+) -> tuple[dict[str, NDArray[np.float32]], bool]:
+    """The weights after training, if they explain more of the held-out logits than before, and whether they do."""
+    whole, channels = compactor.whole, compactor.statistics.channels
+    removed = removed_ids(channels, smaller.structure)
+    weights = polished(
+        smaller.architecture,
+        smaller.weights,
+        whole.architecture,
+        whole.weights,
+        {name: ~np.isin(ids, removed) for name, ids in channels.of.items()},
+        whole.contract,
+        whole.images,
+        settings,
+        lambda done, total: progress("polishing", done, total),
+    )
+    better = compactor.explained(smaller.architecture, weights) > smaller.explained
+    return (weights if better else smaller.weights), better
+
+
+def keras_of(part: JoinedPart, *, softmax: bool) -> KerasModel:
+    """The network with its head as a Keras model of standard layers, taking preprocessed images."""
+    network = Network(part.architecture, part.weights)
+    images = keras.Input(network.shapes[INPUT], dtype="float32")
+    kernel, bias = part.weights["head/kernel"], part.weights["head/bias"]
+    head = keras.layers.Dense(len(bias), activation="softmax" if softmax else None, name="head", dtype="float32")
+    model: KerasModel = keras.Model(images, head(network.run(images)), name="compact")
+    head.set_weights([kernel, bias])
+    return model

@@ -1,0 +1,122 @@
+"""From a checked request to the decomposition of a compact network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.compaction.selecting import Goal, Selection
+from modhub.composition.composite import Composite
+from modhub.data.given import ChannelNumbers
+from modhub.data.images import ImageData
+from modhub.decomposition.settings import DecomposeSettings, decompose_options
+from modhub.engine.compact.compacting import CompactProgress
+from modhub.engine.compact.making import CompactNetwork, Work, keras_of, made_compact
+from modhub.engine.compact.polish import PolishSettings
+from modhub.engine.compact.trunks import Trunk, trunk_of_model, trunks_of_composite
+from modhub.engine.decompose.decompose import decompose_model
+from modhub.evaluation.answers import Answers
+from modhub.package.decomposition import Decomposition
+from modhub.spec.keras_model import KerasModel
+from modhub.spec.manifest import Compacted, CompactedFrom
+
+
+@dataclass(frozen=True, eq=False)
+class CompactRequest:
+    """What is to be made compact, ``name`` being what comes out, with images to fit on and some ``set_aside``.
+
+    ``classes`` of both are the classifier's labels in its order. ``steps`` of training follow, 0 for none. ``answer``
+    is how the whole classifier answers raw images (N, H, W, C) in batches; ``select`` names the strategy.
+    """
+
+    what: Composite | KerasModel
+    what_name: str
+    answer: Callable[..., Answers]
+    name: str
+    images: ImageData
+    set_aside: ImageData
+    goal: Goal
+    strategy: Selection
+    select: str
+    steps: int
+    seed: int
+    rescale: float = 1.0
+    mean: ChannelNumbers | None = None
+    std: ChannelNumbers | None = None
+
+
+def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple[Decomposition, Compacted]:
+    """The decomposition, and what is to be recorded of how it was made."""
+    trunks = _trunks(request)
+    polish = PolishSettings(request.steps, request.seed) if request.steps else None
+    work = Work(request.goal, request.strategy, polish, request.seed)
+    made = made_compact(trunks, request.images.x, request.set_aside.x, work, progress)
+    order = np.concatenate([trunk.places for trunk in trunks])
+    decomposition = _decomposed(
+        made, request, _in_order(request.images, order), _in_order(request.set_aside, order), softmax=len(trunks) == 1
+    )
+    before = float(np.mean(request.answer(request.set_aside.x, 256).winners == request.set_aside.y))
+    compacted = Compacted(
+        of=tuple(CompactedFrom(name=trunk.name, trunk=trunk.fingerprint) for trunk in trunks),
+        select=request.select,
+        budget=request.goal.kind,
+        share=request.goal.budget,
+        images=len(request.images),
+        seed=request.seed,
+        polish_steps=request.steps if any(made.kept_polish) else 0,
+        flops=made.costs.flops / made.before.flops,
+        parameters=made.costs.parameters / made.before.parameters,
+        nodes=made.costs.nodes / made.before.nodes if made.before.nodes else 1.0,
+        origin_nodes=made.before.nodes,
+        explained=min(made.explained),
+        points=round(100 * (before - decomposition.origin.accuracy[-1].top_1), 4),
+        points_images=len(request.set_aside),
+    )
+    return decomposition, compacted
+
+
+def _trunks(request: CompactRequest) -> list[Trunk]:
+    if isinstance(request.what, Composite):
+        return trunks_of_composite(request.what)
+    return [
+        trunk_of_model(
+            request.what,
+            request.what_name,
+            request.images.x,
+            rescale=request.rescale,
+            mean=request.mean,
+            std=request.std,
+        )
+    ]
+
+
+def _in_order(data: ImageData, order: NDArray[np.int64]) -> ImageData:
+    """The same images with their classes in another order."""
+    return replace(data, y=np.argsort(order)[data.y], classes=tuple(data.classes[place] for place in order.tolist()))
+
+
+def _decomposed(
+    made: CompactNetwork, request: CompactRequest, data: ImageData, set_aside: ImageData, *, softmax: bool
+) -> Decomposition:
+    contract = made.part.contract
+    settings = DecomposeSettings(
+        name=request.name,
+        dataset=data.name,
+        validation_dataset=f"{data.name} (set aside)",
+        options=decompose_options(seed=request.seed),
+        rescale=contract.rescale,
+        mean=contract.mean,
+        std=contract.std,
+    )
+    return decompose_model(
+        keras_of(made.part, softmax=softmax),
+        data.x,
+        data.y,
+        list(data.classes),
+        settings,
+        validation=(set_aside.x, set_aside.y),
+        progress=None,
+    )

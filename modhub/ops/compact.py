@@ -1,0 +1,167 @@
+"""Compact modules: one smaller network for the classes that are wanted, in closed form, decomposed like any other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modhub.compaction.selecting import STRATEGIES, Goal, Selection
+from modhub.data.images import ImageData, LabelledData, Split, as_image_data
+from modhub.energy.meter import lap
+from modhub.engine.datasets import load_dataset
+from modhub.errors import InvalidData, UsageError, did_you_mean
+from modhub.installation.context import RegistryUrls
+from modhub.ops.evaluate import (
+    Composing,
+    Evaluable,
+    EvaluateOptions,
+    Preprocessing,
+    matched,
+    opened_of,
+    subject_of,
+)
+from modhub.package.decomposition import Decomposition
+from modhub.spec.refs import parse_new_model_name
+
+#: Which structures are tried: by name, see ``compact``, or a strategy of one's own.
+Select = Literal["never", "blocks", "channels", "blocks+channels"]
+SELECTS: Final[tuple[Select, ...]] = get_args(Select)
+#: Images that are set aside to choose by: of a class at most, and the share of them.
+_HELD_OUT: Final = 150
+_HELD_OUT_SHARE: Final = 0.15
+_FEWEST: Final = 8
+
+
+def compact(
+    what: Evaluable,
+    data: LabelledData,
+    *,
+    name: str,
+    flops: float | None = None,
+    parameters: float | None = None,
+    jaccard: float | None = None,
+    select: Select | Selection = "blocks+channels",
+    polish: bool = False,
+    steps: int = 1600,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    rescale: float = 1.0,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    split: Split = "train",
+    dataset: str | None = None,
+    registry: RegistryUrls = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Decomposition:
+    """One smaller network for the classes of ``what``, decomposed: modules to publish, install and compose like others.
+
+    ``what`` as for ``evaluate``: a Keras model, a decomposition, names of modules, or a composite; of a composite of
+    several networks becomes one network, if all take the same images. ``data`` are labelled images of those classes, a
+    thousand or more; images of other classes are left out.
+
+    ``flops`` is the share of multiply-adds that may stay (0.5 where nothing is said), ``parameters`` that of the
+    parameters instead, ``jaccard`` the share of the nodes at ReLUs. ``select`` says what goes: ``blocks`` whole
+    residual branches, ``channels`` channels inside them or between layers, ``blocks+channels`` both, ``never`` nothing.
+    The weights that stay are fitted in closed form, layer after layer, to what the whole network gives, without any
+    label; the same input gives the same bytes. ``polish`` trains ``steps`` of 128 images after that, towards the whole
+    network's logits, and keeps the result if held-out images gain.
+
+    ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``. ``progress`` is called
+    with what is done, how much of it, and of how much (0 where that is not known).
+
+    Raises InvalidData, NotFound, Incompatible, UnsupportedModel, UsageError (kind ``budget-too-small``).
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8)
+    >>> data = images, ["cat", "dog", "ship"] * 20
+    >>> names = ["cifar10/r20:cat", "cifar10/r20:dog", "cifar10/r20:ship"]
+    >>> small = modhub.compact(names, data, name="me/three", flops=0.5)
+    >>> [module.name for module in small.modules], small.compacted.flops <= 0.5
+    (['cat', 'dog', 'ship'], True)
+    """
+    parse_new_model_name(name)
+    goal, strategy = _goal(flops, parameters, jaccard), _strategy(select)
+    if steps < 1:
+        raise UsageError(f"steps is {steps}.", kind="bad-option", hint="use at least 1.")
+    options = EvaluateOptions(Preprocessing(classes, rescale, mean, std), Composing(registry), drop_unknown=True)
+    images = as_image_data(data, split=split, datasets=load_dataset)
+    what_name, opened = opened_of(what, options)
+    subject = subject_of(opened, images, options, what_name)
+    found = matched(subject, images, drop_unknown=True)
+    labelled = replace(images.take(found.rows), y=found.truth, classes=subject.classes, name=dataset or images.name)
+    chosen, held_out = _set_aside(labelled, seed)
+
+    from modhub.engine.compact.release import CompactRequest, compact_release  # keras takes seconds to import
+
+    start, spent = time.process_time(), lap()
+    request = CompactRequest(
+        what=opened,
+        what_name=subject.name,
+        answer=subject.answer,
+        name=name,
+        images=chosen,
+        set_aside=held_out,
+        goal=goal,
+        strategy=strategy,
+        select=select if isinstance(select, str) else getattr(select, "__name__", "own"),
+        steps=steps if polish else 0,
+        seed=seed,
+        rescale=rescale,
+        mean=mean,
+        std=std,
+    )
+    decomposition, compacted = compact_release(request, progress or (lambda what, done, total: None))
+    seconds = round(time.process_time() - start, 1)
+    return decomposition.with_compacted(compacted, seconds).with_energy(spent.record())
+
+
+def _goal(flops: float | None, parameters: float | None, jaccard: float | None) -> Goal:
+    if flops is not None and parameters is not None:
+        raise UsageError(
+            "flops and parameters are given, but a budget counts one of them.",
+            kind="bad-option",
+            hint="leave one of them out.",
+        )
+    for what, value in (("flops", flops), ("parameters", parameters), ("jaccard", jaccard)):
+        if value is not None and not 0 < value <= 1:
+            raise UsageError(
+                f"{what} is {value}.", kind="bad-option", hint="give the share that may stay, above 0, to 1."
+            )
+    if parameters is not None:
+        return Goal("parameters", parameters, jaccard)
+    return Goal("flops", 0.5 if flops is None else flops, jaccard)
+
+
+def _strategy(select: str | Selection) -> Selection:
+    if not isinstance(select, str):
+        return select
+    if select not in STRATEGIES:
+        raise UsageError(
+            f"there is no selection {select!r}.",
+            kind="bad-option",
+            hint=did_you_mean(select, STRATEGIES) or f"use {', '.join(SELECTS[:-1])} or {SELECTS[-1]}.",
+        )
+    return STRATEGIES[select]
+
+
+def _set_aside(data: ImageData, seed: int) -> tuple[ImageData, ImageData]:
+    """Shuffled images to fit on, and some of each class to choose and measure by. Raises InvalidData."""
+    order = np.random.default_rng([seed, 0]).permutation(len(data))
+    held: list[NDArray[np.int64]] = []
+    for column, label in enumerate(data.classes):
+        own = order[data.y[order] == column]
+        if len(own) < _FEWEST:
+            raise InvalidData(
+                f"{data.name} has {len(own)} images of {label!r}; {_FEWEST} of each class are the least.",
+                kind="too-few-images",
+                hint="give more images: a thousand or more make a good compact network.",
+            )
+        held.append(own[: min(_HELD_OUT, max(2, int(_HELD_OUT_SHARE * len(own))))])
+    aside = np.concatenate(held)
+    return data.take(order[~np.isin(order, aside)]), data.take(aside)

@@ -1,0 +1,189 @@
+"""``modhub.compact``: budgets hold, bytes repeat, and what comes out is used like any other release."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import modhub
+from modhub.cli.root import root
+from modhub.compaction.cutting import Structure
+from modhub.compaction.patches import drawn_positions, kernel_rows, patches_at
+from modhub.engine.run.network import Network
+from modhub.errors import InvalidData, UsageError
+from modhub.package.decomposition import Decomposition
+from modhub.spec.architecture import INPUT, Architecture, Call
+from modhub.spec.layers import Conv2D
+from modhub.spec.rearrangements import Flatten
+from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, quadrants_model
+
+
+def compacted(what: Any, **options: Any) -> Decomposition:
+    data = options.pop("data", None) or quadrants(each=60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return modhub.compact(what, (data.x, data.y, data.classes), **({"name": "me/small"} | options))
+
+
+@pytest.fixture(scope="module")
+def half() -> Decomposition:
+    return compacted(quadrant_modules(), flops=0.5)
+
+
+def accuracy(what: Any, data: Any) -> float:
+    return float(np.mean(modhub.compose(what).predict(data.x).indices == data.y))
+
+
+def test_half_the_network_still_tells_the_classes_apart(half: Decomposition) -> None:
+    assert half.compacted is not None
+    assert half.compacted.flops <= 0.5
+    assert half.compacted.explained > 0.5
+    assert [each.name for each in half.compacted.of] == ["shapes/quadrants"]
+    held_out = quadrants(each=25, seed=9)
+    assert accuracy(half, held_out) > accuracy(quadrant_modules(), held_out) - 0.1
+
+
+def test_the_arrays_are_smaller_not_masked(half: Decomposition) -> None:
+    whole = quadrant_modules().origin.weights
+    assert sum(value.size for value in half.origin.weights.values()) < sum(value.size for value in whole.values())
+
+
+def test_the_same_input_gives_the_same_bytes(half: Decomposition) -> None:
+    again = compacted(quadrant_modules(), flops=0.5)
+    assert again.package.manifest.digest == half.package.manifest.digest
+    assert again.package.blobs.keys() == half.package.blobs.keys()
+    assert compacted(quadrant_modules(), flops=0.5, seed=1).package.manifest.digest != half.package.manifest.digest
+
+
+def test_a_smaller_budget_gives_a_smaller_network(half: Decomposition) -> None:
+    shares = [
+        half.compacted.flops,
+        *(compacted(quadrant_modules(), flops=budget).compacted.flops for budget in (0.45, 0.4)),
+    ]
+    assert shares == sorted(shares, reverse=True)
+    assert all(share <= budget for share, budget in zip(shares, (0.5, 0.45, 0.4), strict=True))
+
+
+def test_the_jaccard_bound_and_parameters_are_budgets_too() -> None:
+    found = compacted(quadrant_modules(), parameters=0.4, jaccard=0.9).compacted
+    assert found.budget == "parameters"
+    assert found.parameters <= 0.4
+    assert found.nodes <= 0.9
+
+
+def test_it_is_published_installed_and_composed_beside_its_origin(half: Decomposition, tmp_path: Path) -> None:
+    registry = tmp_path / "registry"
+    modhub.publish(half.save(tmp_path / "half.modules"), version="1.0.0", registry=str(registry))
+    modhub.publish(quadrant_modules().save(tmp_path / "whole.modules"), version="1.0.0", registry=str(registry))
+    mixed = modhub.compose(
+        ["me/small:top-left", "shapes/quadrants:bottom-right", "me/small:top-right"],
+        registry=str(registry),
+        cache=tmp_path / "cache",
+    )
+    shown = quadrants(each=25, seed=9)
+    rows = shown.y != 2
+    truth = np.array(shown.classes)[shown.y[rows]]
+    assert np.mean(np.array(mixed.predict(shown.x[rows]).labels) == truth) > 0.8
+    loaded = modhub.load(tmp_path / "half.modules")
+    assert loaded.compacted == half.compacted
+
+
+def test_some_classes_of_a_network() -> None:
+    names = [module for module in quadrant_modules().modules if module.name.startswith("top")]
+    found = compacted(names, flops=0.4)
+    assert [module.name for module in found.modules] == ["top left", "top right"]
+    assert found.origin.weights["head/bias"].shape == (2,)
+
+
+def test_two_networks_become_one() -> None:
+    parts = [*quadrant_modules().modules[1:], *bar_modules().modules[:2]]
+    one, other = quadrants(each=60), bars(each=60)
+    names = [*np.array(one.classes)[one.y], *np.array(other.classes)[other.y]]
+    keep = np.array([name != "top left" for name in names])
+    images = np.concatenate([one.x, other.x])[keep]
+    labels = [name for name in names if name != "top left"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = modhub.compact(parts, (images, labels), name="me/both", flops=0.5)
+    assert [module.name for module in found.modules] == [module.name for module in parts]
+    assert {each.name for each in found.compacted.of} == {"shapes/quadrants", "lines/bars"}
+    assert found.compacted.flops <= 0.5
+    before = np.mean(np.array(modhub.compose(parts).predict(images).labels) == labels)
+    after = np.mean(np.array(modhub.compose(found).predict(images).labels) == labels)
+    assert after > before - 0.1
+
+
+def test_a_keras_model_and_a_polish_that_helps_or_is_left_out() -> None:
+    model = quadrants_model()
+    plain = compacted(model, flops=0.4, rescale=1 / 255)
+    trained = compacted(model, flops=0.4, rescale=1 / 255, polish=True, steps=60)
+    assert plain.compacted.polish_steps == 0
+    assert trained.compacted.polish_steps in (0, 60)
+    assert trained.compacted.explained >= plain.compacted.explained
+
+
+def test_a_strategy_of_ones_own() -> None:
+    def first_channels(statistics: Any, goal: Any) -> list[Structure]:
+        kept = {group.name: np.arange(len(group)) < 1 for group in statistics.thinnable}
+        return [Structure(frozenset(), kept)]
+
+    found = compacted(quadrant_modules(), select=first_channels).compacted
+    assert found.select == "first_channels"
+    assert compacted(quadrant_modules(), select="never", flops=1.0).compacted.flops == 1.0
+
+
+def test_requests_that_cannot_be_met_say_so() -> None:
+    with pytest.raises(UsageError, match="no structure of this network") as caught:
+        compacted(quadrant_modules(), flops=0.001)
+    assert caught.value.kind == "budget-too-small"
+    with pytest.raises(UsageError, match="above 0"):
+        compacted(quadrant_modules(), flops=1.5)
+    with pytest.raises(UsageError, match="no selection 'chanels'"):
+        compacted(quadrant_modules(), select="chanels")  # type: ignore[arg-type]
+    with pytest.raises(InvalidData, match="8 of each class"):
+        compacted(quadrant_modules(), data=quadrants(each=5))
+
+
+def test_the_command_writes_a_folder_and_says_what_it_cost(tmp_path: Path) -> None:
+    data = quadrants(each=60)
+    np.savez(tmp_path / "data.npz", x=data.x, y=data.y, classes=np.array(data.classes))
+    quadrant_modules().save(tmp_path / "whole.modules")
+    arguments = ["compact", str(tmp_path / "whole.modules"), "--data", str(tmp_path / "data.npz"), "--as", "me/small"]
+    out = tmp_path / "small.modules"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        done = CliRunner().invoke(root, [*arguments, "--flops", "0.5", "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["compacted"]["flops"] <= 0.5
+    assert modhub.load(out).compacted.model_dump(mode="json") == said["compacted"]
+
+
+def test_patches_are_what_a_convolution_multiplies() -> None:
+    random = np.random.default_rng(0)
+    layer = Conv2D(filters=3, kernel_size=(3, 2), strides=(2, 1), padding="same")
+    architecture = Architecture(
+        input_shape=(7, 5, 2),
+        layers={"conv": layer, "flat": Flatten()},
+        calls=(Call(id="conv", layer="conv", inputs=(INPUT,)), Call(id="flat", layer="flat", inputs=("conv",))),
+        features="flat",
+        head="logits",
+    )
+    weights = {
+        "conv/kernel": random.normal(size=(3, 2, 2, 3)).astype(np.float32),
+        "conv/bias": random.normal(size=3).astype(np.float32),
+    }
+    images = random.normal(size=(4, 7, 5, 2)).astype(np.float32)
+    network = Network(architecture, weights)
+    shape = network.shapes["conv"]
+    given = np.asarray(network.run(images)).reshape(4, -1, 3)
+    positions = drawn_positions("conv", shape, 4, 6, seed=0)
+    rows = patches_at(layer, images, positions, shape[1])
+    expected = np.take_along_axis(given, positions[:, :, None], axis=1).reshape(-1, 3)
+    np.testing.assert_allclose(rows @ kernel_rows(weights["conv/kernel"]) + weights["conv/bias"], expected, atol=1e-5)
