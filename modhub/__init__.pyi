@@ -8,6 +8,7 @@ from .evaluation.evaluation import Evaluation as Evaluation
 from .ops.advise import advise as advise
 from .ops.advise import deprecate as deprecate
 from .ops.advise import withdraw_advisory as withdraw_advisory
+from .ops.audit import audit as audit
 from .ops.card import card as card
 from .ops.check import Check as Check
 from .ops.compact import compact as compact

@@ -92,6 +92,8 @@ MAX_ALLOWED_LICENSES: Final = 1_000
 #: Models, and ranges of one model, in one advisory; links and files of evidence of one.
 MAX_AFFECTED: Final = 100
 MAX_ADVISORY_REFERENCES: Final = 20
+#: Findings of an audit that a project file ignores.
+MAX_IGNORED: Final = 1_000
 #: Bytes of one file of evidence: a page of figures and pictures.
 MAX_EVIDENCE_BYTES: Final = 16 * MIB
 #: Characters of a whole name as typed, ``namespace/model:class@range``.

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modhub.cache import markers
+from modhub.cache import heard, markers
 from modhub.cache.files import Folder
+from modhub.cache.heard import HeardNotices
 from modhub.cache.markers import AGAIN, Installed, not_installed
 from modhub.errors import IntegrityError, NotFound, Untrusted
 from modhub.limits import MAX_RECORD_BYTES
@@ -211,6 +212,16 @@ class Cache:
     def alias_names(self) -> list[str]:
         names = map(markers.alias_at, self._folder.paths(markers.ALIASES))
         return [name for name in names if name is not None]
+
+    # What registries say against modules
+
+    def keep_notices(self, registry: str, namespace: str, data: bytes | None) -> None:
+        """Keep what a registry has just said of a namespace, for when it cannot be asked; None for nothing."""
+        heard.keep_notices(self._folder, registry, namespace, data)
+
+    def kept_notices(self, namespace: str) -> list[HeardNotices]:
+        """What registries said of a namespace when they were last asked."""
+        return heard.kept_notices(self._folder, namespace) if heard.has_notices(self._folder) else []
 
     # Maintenance, imported on use: installing and listing do not need it
 

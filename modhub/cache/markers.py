@@ -17,7 +17,7 @@ from modhub.cache.files import Folder, Found
 from modhub.errors import Incompatible, IntegrityError, InvalidRef, ModhubError, NotFound, shown
 from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
 from modhub.spec.digests import parse_digest, sha256
-from modhub.spec.layout import BLOBS, SIGNATURES, blob_path
+from modhub.spec.layout import BLOBS, NOTICES, SIGNATURES, blob_path
 from modhub.spec.refs import MODEL_NAME_PATTERN, ModelRef, ModuleRef, check_name, check_version, is_exact
 from modhub.spec.registry_files import read_document, write_document
 from modhub.spec.schema import with_checksum
@@ -30,7 +30,7 @@ MANIFESTS: Final = "manifests"
 INSTALLED: Final = "installed"
 ALIASES: Final = "aliases"
 #: Everything of the cache is below these; anything else in its folder is not part of it.
-FOLDERS: Final = (BLOBS, MANIFESTS, INSTALLED, ALIASES, SIGNATURES)
+FOLDERS: Final = (BLOBS, MANIFESTS, INSTALLED, ALIASES, SIGNATURES, NOTICES)
 
 AGAIN: Final = "install it again: modhub install"
 

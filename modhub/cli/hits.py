@@ -11,6 +11,7 @@ from modhub.spec.text import percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from modhub.advisories.matching import Remark
     from modhub.ops.search import Hit
 
 
@@ -32,6 +33,19 @@ def hit_fields(hit: Hit) -> dict[str, Any]:
         "keywords": list(release.keywords),
         "description": release.description,
         "signers": list(release.signers),
+    }
+
+
+def remark_fields(remark: Remark) -> dict[str, Any]:
+    """What a registry says against something, for ``--json``."""
+    return {
+        "kind": remark.kind,
+        "id": remark.id,
+        "subject": remark.subject,
+        "reason": remark.reason,
+        "severity": None if remark.advisory is None else remark.advisory.severity,
+        "use": remark.use,
+        "registry": remark.registry,
     }
 
 

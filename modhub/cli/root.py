@@ -55,6 +55,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "sync": "Install what the project's lockfile pins.",
         "upgrade": "Move the project's modules to newer releases.",
         "build": "Write the project's classifier as one Keras model.",
+        "audit": "Look whether anything is to be said against modules.",
         "verify": "Replay the lock: digests, data, accuracy.",
         "tree": "Show the project's models and modules.",
         "outdated": "Show which modules have newer releases.",
@@ -118,6 +119,7 @@ class Root(CommandGroup):
         with formatter.section("Exit codes"):
             formatter.write_text(
                 "0 fine, 2 usage, 3 not found, 4 conflict or incompatible, 5 damaged bytes, 6 registry unreachable, "
+                "7 an audit found something, "
                 "1 anything else. Data goes to stdout, all else to stderr, where --json makes an error one JSON object."
             )
 

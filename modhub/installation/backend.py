@@ -8,18 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modhub.cache.cache import Cache, cache_folder
 from modhub.installation.context import Places, RegistryUrls
 from modhub.installation.keeping import keep, kept_modules
+from modhub.installation.notices import kept_remarks, warn_of
 from modhub.package.decomposition import modules_from
 from modhub.package.local import modules_in
 from modhub.package.module import ReleasePin
 from modhub.resolve.catalog import Pinned, all_modules
+from modhub.settings.config import load_config
 from modhub.spec.contract import NamedContract
 from modhub.spec.folder_refs import classifier_ref, folder_ref
+from modhub.spec.refs import ModuleRef
 from modhub.storage.verify import VerifiedBlob, VerifiedBlobs
 
 if TYPE_CHECKING:
-    from modhub.cache.cache import Cache
     from modhub.composition.plan import Plan
     from modhub.composition.recipe import Recipe
     from modhub.package.module import Module
@@ -31,6 +34,14 @@ def _verified(cache: Cache, into: VerifiedBlobs, weights: str, digest: str, reco
     """A blob as this call has verified it; one that pruning had taken meanwhile is read once more."""
     # Weights are large, and whatever else needs them finds them decoded.
     return (into.take(record) if digest == weights else into.get(record)) or cache.blob(record)
+
+
+def _pin_of(module: Module) -> Pinned | None:
+    """The module as a release has it; None for one that was never published."""
+    if module.version is None:
+        return None
+    namespace, _, model = module.origin.name.partition("/")
+    return Pinned(ModuleRef(namespace, model, module.slug, module.version), module.name, "", "")
 
 
 class InstalledBackend:
@@ -105,6 +116,10 @@ class InstalledBackend:
         return [found[pin] for pin in pinned]
 
     def runner(self, plan: Plan) -> Any:
+        """Warns of what registries said against the modules when they were last asked."""
+        cache = Cache(cache_folder(self._cache, load_config()))
+        pins = [pin for module in plan.recognisers if (pin := _pin_of(module)) is not None]
+        warn_of(kept_remarks(cache, pins), stacklevel=4)
         from modhub.engine.run.plan import PlanRunner  # here and below keras, which a plan can do without
 
         return PlanRunner(plan)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from modhub.cache.catalog import CacheCatalog
 from modhub.cache.markers import Installed
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
 from modhub.installation.install import install_pinned
+from modhub.installation.notices import HeardFile, heard_by_namespace, remarks_on
 from modhub.installation.registries import is_bundled, registries
 from modhub.limits import MAX_LOCK_BYTES
 from modhub.log import record, timing
@@ -28,6 +29,7 @@ from modhub.spec.folder_refs import refuse_folders
 from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:
+    from modhub.advisories.matching import Remark
     from modhub.installation.lockfile import Lock
     from modhub.spec.contract import NamedContract
     from modhub.spec.registry_files import Withdrawal
@@ -46,6 +48,8 @@ class Places:
     cache: Cache
     catalogs: list[Catalog]
     trust: Trust
+    #: What was heard in this call, by namespace.
+    _heard: dict[str, list[HeardFile]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -141,7 +145,19 @@ class Places:
         here = sum(each.already for each in installed)
         fetched = sum(each.fetched for each in installed)
         record("install", "%d of %d modules were in the cache; fetched %d bytes", here, len(installed), fetched)
+        self.heard({pin.ref.namespace for pin in pinned})
         return installed
+
+    def heard(self, namespaces: Collection[str]) -> list[HeardFile]:
+        """What is said against modules of these namespaces: by the registries, else as the cache has kept it."""
+        new = set(namespaces) - self._heard.keys()
+        for namespace, found in heard_by_namespace(self.registries, self.cache, new).items():
+            self._heard[namespace] = found
+        return [each for namespace in sorted(set(namespaces)) for each in self._heard[namespace]]
+
+    def remarks(self, pinned: Sequence[Pinned]) -> list[Remark]:
+        """What registries say against modules: advisories, yanks, takedowns, deprecations, each once."""
+        return remarks_on(self.heard({pin.ref.namespace for pin in pinned}), pinned)
 
     def unlock(self, lock: Lock) -> list[Pinned]:
         """Where the modules of a lockfile are to be had, by digest: the registry it names first, then all others.

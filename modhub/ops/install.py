@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modhub.errors import StorageError
 from modhub.installation.context import Places, RegistryUrls, load_lock
+from modhub.installation.notices import warn_of
 from modhub.resolve.catalog import all_modules
 from modhub.spec.url import holds_secrets
 from modhub.storage import files
@@ -45,7 +46,9 @@ def install(
         registry, cache, offline=offline, require_signature=require_signature, locked=locked is not None
     )
     pinned = all_modules(places.resolve(_as_list(refs))) if locked is None else places.unlock(load_lock(locked))
-    return places.install(pinned, progress)
+    installed = places.install(pinned, progress)
+    warn_of(places.remarks(pinned), stacklevel=2)
+    return installed
 
 
 def lock(

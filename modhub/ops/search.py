@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modhub.errors import ModhubError
+from modhub.installation.notices import heard_by_namespace
 from modhub.installation.registries import registries
 from modhub.registry.unreachable import reachable
 from modhub.settings.config import load_config, load_trust
 from modhub.spec.html import HtmlTable, as_html
+from modhub.spec.refs import ModuleRef
 from modhub.spec.text import in_short, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modhub.advisories.matching import Remark
     from modhub.cache.markers import Installed
     from modhub.installation.context import RegistryUrls
     from modhub.registry.reader import RegistryReader, SearchEntry
@@ -120,6 +125,23 @@ def list_installed(*, cache: str | Path | None = None) -> list[Installed]:
     from modhub.cache.cache import Cache, cache_folder
 
     return Cache(cache_folder(cache, load_config())).installed()
+
+
+def remarks_on_installed(
+    installed: Sequence[Installed], *, cache: str | Path | None = None
+) -> dict[ModuleRef, list[Remark]]:
+    """What registries said against installed modules when they were last asked; nobody is asked now."""
+    from modhub.cache.cache import Cache, cache_folder
+
+    own = Cache(cache_folder(cache, load_config()))
+    heard = heard_by_namespace((), own, {each.ref.namespace for each in installed})
+    found: dict[ModuleRef, list[Remark]] = {}
+    for each in installed:
+        boards = [file.board for file in heard[each.ref.namespace]]
+        remarks = dict.fromkeys(remark for board in boards if board is not None for remark in board.about(each.ref))
+        if remarks:
+            found[each.ref] = list(remarks)
+    return found
 
 
 def list_available(*, registry: RegistryUrls = None) -> Hits:

@@ -24,6 +24,11 @@
     [licenses]
     allow = ["MIT", "Apache-2.0"]       # what `modhub licenses` and `modhub audit` let pass
 
+    [[ignore]]                          # findings of `modhub audit` that count for nothing until the end of that day
+    id = "modhub-y3yd-4svl-64pb"
+    until = 2027-01-31
+    reason = "the next release mends it"
+
 Pure: bytes in, ``ProjectFile`` out, or an error that names line and field. Invariants of one that was read: labels are
 distinct and printable; every module's name can be parsed and has a class; short names lead in no circle; verifying
 stages name classes of the project. Edits are in ``edits``.
@@ -33,6 +38,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Final
 
@@ -41,7 +47,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 from modhub.composition.recipe import Recipe, Stage, check_distinct, check_label, check_stage
 from modhub.errors import Conflict, InvalidRef, ModhubError, UsageError, did_you_mean, plain, shown
 from modhub.installation.lockfile import SettingsTable, Url
-from modhub.limits import MAX_ALLOWED_LICENSES, MAX_DISPLAY_NAME_CHARS, MAX_EXTENT
+from modhub.limits import MAX_ALLOWED_LICENSES, MAX_DISPLAY_NAME_CHARS, MAX_EXTENT, MAX_IGNORED
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import Request, check_name, parse
 from modhub.spec.schema import DisplayName
@@ -63,6 +69,10 @@ _WANTED: Final = {
     "models": 'a table of short names, such as c10 = "cifar10/r56@^1"',
     "classes": 'a table of classes, such as cat = "cifar10/r56:cat@^1"',
     "verify": "a list of tables [[verify]], each with classes and modules",
+    "ignore": "a list of tables [[ignore]], each with id, until and reason",
+    "id": "the id of what modhub audit found",
+    "until": "a date, such as 2027-01-31",
+    "reason": "a text",
     "modules": 'a list of modules, such as ["me/two:cat", "me/two:dog"]',
     "licenses": 'a table with allow, a list of licences such as ["MIT", "Apache-2.0"]',
     "allow": 'a list of licences, such as ["MIT", "Apache-2.0"]',
@@ -110,6 +120,14 @@ class LicensesTable(_Table):
     allow: Annotated[tuple[StrictStr, ...], Field(max_length=MAX_ALLOWED_LICENSES)] | None = None
 
 
+class IgnoreTable(_Table):
+    """One ``[[ignore]]``: a finding of ``modhub audit``, by its id, that counts for nothing until the end of a day."""
+
+    id: Annotated[DisplayName, Field(strict=True)]
+    until: date
+    reason: Annotated[DisplayName, Field(strict=True)]
+
+
 class ProjectFile(_Table):
     """A project file. ``models`` are short names with what they stand for, ``classes`` labels with their modules."""
 
@@ -118,6 +136,7 @@ class ProjectFile(_Table):
     classes: Mapping[str, StrictStr] = {}
     verify: tuple[VerifyTable, ...] = ()
     licenses: LicensesTable = LicensesTable()
+    ignore: Annotated[tuple[IgnoreTable, ...], Field(max_length=MAX_IGNORED)] = ()
 
     def expanded(self, ref: str) -> Request:
         """A name with the project's short names written out. The range nearest to what was typed counts.
@@ -163,6 +182,7 @@ class ProjectFile(_Table):
             classes=dict(recipe.classes),
             verify=tuple(VerifyTable(classes=classes, modules=modules) for classes, modules in recipe.named_stages()),
             licenses=self.licenses,
+            ignore=self.ignore,
         )
 
     @cached_property
@@ -217,9 +237,10 @@ def _unknown_keys(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, .
     tables: list[tuple[tuple[str | int, ...], Any, type[BaseModel]]] = [((), value, ProjectFile)]
     tables.append((("project",), value.get("project"), ProjectTable))
     tables.append((("licenses",), value.get("licenses"), LicensesTable))
-    stages = value.get("verify")
-    if isinstance(stages, list):
-        tables += [(("verify", number), stage, VerifyTable) for number, stage in enumerate(stages)]
+    for several, each in (("verify", VerifyTable), ("ignore", IgnoreTable)):
+        listed = value.get(several)
+        if isinstance(listed, list):
+            tables += [((several, number), table, each) for number, table in enumerate(listed)]
     for place, table, model in tables:
         if isinstance(table, dict):
             known = sorted(model.model_fields)

@@ -21,6 +21,7 @@ from modhub.errors import Conflict, IntegrityError, NotFound, UsageError, did_yo
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import Places, RegistryUrls
 from modhub.installation.lockfile import Lock, LockedProject
+from modhub.installation.notices import warn_of
 from modhub.package.module import Module
 from modhub.project import edits, naming
 from modhub.project.diff import Move, Setting, changed_settings, moves
@@ -260,7 +261,10 @@ class Session:
     ) -> tuple[Installed, ...]:
         """Bring all modules of a lock into the cache."""
         places = places or self.places(or_cached=True)
-        return tuple(places.install(places.unlock(Lock.of_project(locked)), self.options.progress, into=into))
+        pins = places.unlock(Lock.of_project(locked))
+        installed = tuple(places.install(pins, self.options.progress, into=into))
+        warn_of(places.remarks(pins), stacklevel=3)
+        return installed
 
     def composite(self, locked: LockedProject, into: VerifiedBlobs | None = None) -> Composite:
         """The classifier of a lock; its modules are installed where they are not. ``into`` has what this call verified

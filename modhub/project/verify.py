@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from modhub.advisories.matching import Remark
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, Untrusted
 from modhub.installation.context import Places
 from modhub.installation.install import check_classes
@@ -48,7 +49,7 @@ class Replay:
     """What a replay found. ``data`` and ``accuracy`` are None where the lock names none, or they were not asked for.
 
     ``differing`` has each share that is not what was locked: (locked, measured). ``problems`` are all errors, those of
-    digests first.
+    digests first; ``remarks`` is what registries say against what is locked, which goes on working.
     """
 
     releases: tuple[CheckedRelease, ...]
@@ -57,6 +58,7 @@ class Replay:
     accuracy: MeasuredAccuracy | None
     differing: dict[str, tuple[float, float]]
     problems: tuple[ModhubError, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 def checked_releases(pins: Sequence[Pinned], places: Places, into: VerifiedBlobs | None = None) -> list[CheckedRelease]:
@@ -154,6 +156,7 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
     into = VerifiedBlobs() if measure and locked.accuracy is not None else None
     releases = checked_releases(() if lock is None else lock.modules, places, into)
     problems = problems_of(releases)
+    remarks = places.remarks(() if lock is None else lock.modules)
     if not session.state.is_locked:
         try:
             session.current(frozen=True)
@@ -183,7 +186,7 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
         problems.append(_other_accuracy(differing))
     # The most serious ones at the end would be overlooked.
     problems.sort(key=lambda problem: not isinstance(problem, IntegrityError))
-    return Replay(tuple(releases), session.state.is_locked, data, accuracy, differing, tuple(problems))
+    return Replay(tuple(releases), session.state.is_locked, data, accuracy, differing, tuple(problems), tuple(remarks))
 
 
 def _other_data(locked: MeasuredAccuracy, found: str) -> IntegrityError:

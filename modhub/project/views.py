@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from modhub.advisories.matching import Remark
 from modhub.composition.adapters import Adapter, adapter_between, joint_contract
 from modhub.composition.recipe import ClassifierSettings
 from modhub.errors import IntegrityError, NotFound, RegistryUnreachable
@@ -20,7 +21,8 @@ from modhub.spec.refs import ModelRef, in_order, select_version
 @dataclass(frozen=True)
 class Branch:
     """One release of a project. ``classes`` are labels with their modules, ``verifying`` modules with their stage's
-    classes. ``adapter`` says what happens to an image before these modules see it; None when nothing does."""
+    classes. ``adapter`` says what happens to an image before these modules see it; None when nothing does. ``remarks``:
+    what registries say against it."""
 
     release: ModelRef
     digest: str
@@ -29,6 +31,7 @@ class Branch:
     adapter: str | None
     classes: tuple[tuple[str, str], ...]
     verifying: tuple[tuple[str, tuple[str, ...]], ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Tree:
 @dataclass(frozen=True)
 class Age:
     """What one class could be updated to. Versions are None where no release may be chosen; ``yanked`` is why the
-    locked one is withdrawn, if it is."""
+    locked one is withdrawn, if it is; ``remarks``: what registries say against it."""
 
     label: str
     module: str
@@ -53,6 +56,7 @@ class Age:
     in_range: str | None
     newest: str | None
     yanked: str | None
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def is_current(self) -> bool:
@@ -124,6 +128,7 @@ def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_l
                 verifying=tuple(
                     (pin.ref.cls, classes) for classes, modules in stages for pin in modules if pin.ref.release == ref
                 ),
+                remarks=tuple(places.remarks([pin for pin in pins if pin.ref.release == ref])),
             )
         )
     taken = f"{size_text(joint)} {joint.colour}, {range_text(joint)}"
@@ -156,6 +161,7 @@ def ages(file: ProjectFile, project: LockedProject, places: Places) -> list[Age]
                 in_range=select_version(free, wanted),
                 newest=newest,
                 yanked=versions.get(pin.ref.version),
+                remarks=tuple(places.remarks([pin])),
             )
         )
     return found

@@ -48,8 +48,12 @@ _Noticed = TypeVar("_Noticed", bound=BaseModel)
 def read_notices(store: Store, namespace: str) -> Notices:
     """The file as stored. Raises NotFound, IntegrityError, or Incompatible for a newer format."""
     path = notices_path(namespace)
-    what = f"{store.url}/{path}"
     data = get_object(store, path, max_bytes=MAX_MANIFEST_BYTES)
+    return parsed_notices(data, namespace, what=f"{store.url}/{path}")
+
+
+def parsed_notices(data: bytes, namespace: str, *, what: str) -> Notices:
+    """Untrusted bytes of the file of a namespace. Raises as ``read_notices`` does."""
     notices = read_document(Notices, data, what=what, newest=NOTICES_FORMAT)
     if notices.namespace != namespace:
         raise IntegrityError(
@@ -68,12 +72,14 @@ class DerivedNotices:
     """How the file of one namespace follows from its histories.
 
     What cannot be believed is left out, and reported in ``problems`` by kind and name, as ``withdrawal/me/net/1.0.0``:
-    one broken history must not hide all others. ``afresh`` uses no file that exists.
+    one broken history must not hide all others. ``known`` is the file where it was read
+    already; ``afresh`` uses none.
     """
 
     registry: RegistryReader
     namespace: str
     afresh: bool = False
+    known: Notices | None = None
     problems: dict[str, ModhubError] = field(default_factory=dict)
 
     def of(self, paths: Iterable[str]) -> Notices:
@@ -146,6 +152,8 @@ class DerivedNotices:
         nothing = Notices(format=NOTICES_FORMAT, namespace=self.namespace)
         if self.afresh:
             return nothing
+        if self.known is not None:
+            return self.known
         try:
             return read_notices(self.registry.store, self.namespace)
         except (NotFound, IntegrityError, Incompatible):

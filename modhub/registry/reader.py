@@ -252,7 +252,7 @@ class RegistryReader:
     def _revocation(self, key: PublicKey) -> str | None:
         for record, digest in self._log(key.id, RevocationRecord).entries():
             # Said by anybody else it is not believed: a host could otherwise switch keys off.
-            data = self._signature(digest, key.id)
+            data = self.signature_file(digest, key.id)
             if data is not None and key.verifies(Statement(RevocationRecord.kind, entry_name(record), digest), data):
                 return record.reason
         return None
@@ -287,11 +287,12 @@ class RegistryReader:
         return trust.require(
             statement,
             namespaces,
-            read=lambda key: self._signature(statement.digest, key),
+            read=lambda key: self.signature_file(statement.digest, key),
             is_revoked=self.revocation,
         )
 
-    def _signature(self, digest: str, key: str) -> bytes | None:
+    def signature_file(self, digest: str, key: str) -> bytes | None:
+        """The file by which ``key`` signed what has this digest; not verified here. Raises IntegrityError."""
         try:
             return get_object(self.store, signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
         except NotFound:

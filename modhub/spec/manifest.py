@@ -71,6 +71,10 @@ class InputContract(Stored):
         return self.height, self.width, self.channels
 
 
+#: What the name of data ends with of which a release observed the very images that were measured.
+OBSERVED: Final = " (observed)"
+
+
 class Accuracy(Stored):
     """Shares of ``examples`` inputs of the data set ``data`` whose class was answered (first, or among five)."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from modhub.cli import printing
-from modhub.cli.hits import hit_fields, print_hits
+from modhub.cli.hits import hit_fields, print_hits, remark_fields
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.errors import UsageError
@@ -22,7 +22,7 @@ from modhub.ops import search
 @cache_option
 @json_option
 def command(available: bool, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
-    """List the modules that are installed."""
+    """List the modules that are installed, and what registries said against them when they were last asked."""
     if available:
         _list_available(registry, as_json)
     elif registry:
@@ -43,9 +43,16 @@ def _list_available(registry: tuple[str, ...] | None, as_json: bool) -> None:
 
 def _list_installed(cache: Path | None, as_json: bool) -> None:
     installed = search.list_installed(cache=cache)
+    remarks = search.remarks_on_installed(installed, cache=cache)
     if as_json:
         rows = [
-            {"ref": str(each.ref), "class": each.name, "digest": each.digest, "registry": each.registry}
+            {
+                "ref": str(each.ref),
+                "class": each.name,
+                "digest": each.digest,
+                "registry": each.registry,
+                "remarks": [remark_fields(remark) for remark in remarks.get(each.ref, ())],
+            }
             for each in installed
         ]
         printing.document({"installed": rows})
@@ -54,5 +61,7 @@ def _list_installed(cache: Path | None, as_json: bool) -> None:
         [Column("module"), Column("class", wraps=True), Column("from", wraps=True)],
         [(str(each.ref), each.name, printing.place(each.registry)) for each in installed],
     )
+    for text in dict.fromkeys(str(remark) for each in installed for remark in remarks.get(each.ref, ())):
+        printing.warn(text)
     if not installed:
         printing.note("nothing is installed. See what there is: modhub list --available")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from modhub.cli import printing
+from modhub.cli.hits import remark_fields
 from modhub.cli.options import Command
 from modhub.cli.printing import Column
 from modhub.cli.project_options import project_options, working
+
+if TYPE_CHECKING:
+    from modhub.project.views import Age
 
 
 @click.command("outdated", cls=Command, examples=["modhub outdated", "modhub outdated --all"])
@@ -22,7 +26,7 @@ def command(every: bool, project: Path | None, as_json: bool, **places: Any) -> 
     with working("looking up releases", project, **places) as found:
         ages = found.outdated()
     if as_json:
-        printing.document({"classes": [{**vars(age), "current": age.is_current} for age in ages]})
+        printing.document({"classes": [_fields(age) for age in ages]})
         return
     shown = [age for age in ages if every or not age.is_current]
     printing.table(
@@ -39,5 +43,11 @@ def command(every: bool, project: Path | None, as_json: bool, **places: Any) -> 
             for age in shown
         ],
     )
+    for text in dict.fromkeys(str(remark) for age in ages for remark in age.remarks if remark.kind != "yanked"):
+        printing.warn(text)
     current = sum(age.is_current for age in ages)
     printing.note(f"{current} of {len(ages)} classes {'is' if current == 1 else 'are'} up to date")
+
+
+def _fields(age: Age) -> dict[str, Any]:
+    return {**vars(age), "remarks": [remark_fields(remark) for remark in age.remarks], "current": age.is_current}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.hits import remark_fields
 from modhub.cli.options import Command
 from modhub.cli.project_options import project_options, working
 from modhub.spec.refs import slug_of
@@ -42,6 +43,7 @@ def _print(branch: Branch, start: str, rest: str) -> None:
     rows += [f"{cls}  decides again between {', '.join(classes)}" for cls, classes in branch.verifying]
     if branch.adapter is not None:
         rows.insert(0, f"[{branch.adapter}]")
+    rows += [f"! {remark}" for remark in branch.remarks]
     for number, row in enumerate(rows, 1):
         printing.line(f"{rest}{'└── ' if number == len(rows) else '├── '}{row}")
 
@@ -60,6 +62,7 @@ def _document(tree: Tree) -> dict[str, Any]:
                 "input": branch.input,
                 "adapter": branch.adapter,
                 "classes": [{"label": label, "module": cls} for label, cls in branch.classes],
+                "remarks": [remark_fields(remark) for remark in branch.remarks],
                 "verifying": [{"module": cls, "classes": list(classes)} for cls, classes in branch.verifying],
             }
             for branch in tree.branches

@@ -9,6 +9,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.findings import print_problems
+from modhub.cli.hits import remark_fields
 from modhub.cli.options import Command
 from modhub.cli.printing import Column
 from modhub.cli.project_options import project_options, working
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 @project_options
 def command(accuracy: bool, project: Path | None, as_json: bool, **places: Any) -> None:
     """Replay the lock: is everything that it names still what it was?
+
+    Says what registries have said against it since, which changes nothing: modhub audit judges that.
 
     Looks at the digest of every release in all registries, at the bytes in the cache, at the data's fingerprint, and
     measures the accuracy again. Exit code 5 when a digest differs, 4 when modhub.toml has changed since, 1 when only
@@ -52,6 +55,7 @@ def _document(replay: Replay) -> dict[str, Any]:
         "data": replay.data,
         "accuracy": None if replay.accuracy is None else replay.accuracy.model_dump(mode="json"),
         "differing": {name: list(values) for name, values in replay.differing.items()},
+        "remarks": [remark_fields(remark) for remark in replay.remarks],
         "problems": [problem.to_dict() for problem in replay.problems],
     }
 
@@ -71,5 +75,10 @@ def _print(replay: Replay) -> None:
         shares = f"{percent(measured.top_1)} right, {percent(measured.balanced)} balanced"
         same = "as locked" if not replay.differing else "which is not what is locked"
         printing.line(f"data {measured.data}: {measured.examples:,} images, {shares}, {same}")
+    for remark in replay.remarks:
+        printing.warn(str(remark))
     if not replay.problems:
-        printing.note("everything is as it was locked")
+        against = (
+            f"; registries say {len(replay.remarks)} things against it, see modhub audit" if replay.remarks else ""
+        )
+        printing.note(f"everything is as it was locked{against}")

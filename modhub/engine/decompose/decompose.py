@@ -38,10 +38,8 @@ from modhub.package.module import Made, Module, Origin
 from modhub.spec.contract import check_images
 from modhub.spec.digests import sha256
 from modhub.spec.keras_model import KerasModel
-from modhub.spec.manifest import Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
+from modhub.spec.manifest import OBSERVED, Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
 from modhub.spec.refs import parse_new_model_name
-
-_OBSERVED = " (observed)"
 
 
 def decompose_model(
@@ -109,7 +107,7 @@ def _checked_network(model: keras.Model, origin: Origin, images: Any) -> Network
 
 
 def _check_data_names(*names: str) -> None:
-    longest = MAX_DISPLAY_NAME_CHARS - len(_OBSERVED)
+    longest = MAX_DISPLAY_NAME_CHARS - len(OBSERVED)
     for name in names:
         if not 0 < len(name) <= longest:
             raise UsageError(
@@ -136,7 +134,7 @@ def _validation(
 
 def _observed_accuracy(origin: Origin, sample: Sample, logits: Logits, data: Source, data_name: str) -> Accuracy:
     observed = np.concatenate(sample.indices)
-    accuracy = accuracy_of(logits.of(observed), data.labels[observed], data_name + _OBSERVED)
+    accuracy = accuracy_of(logits.of(observed), data.labels[observed], data_name + OBSERVED)
     shuffled = np.random.default_rng(0).permutation(observed)
     check_above_chance(origin, accuracy, data.images[shuffled[:512]], data.labels[shuffled[:512]])
     return accuracy

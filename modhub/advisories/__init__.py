@@ -1,0 +1,1 @@
+"""What registries say against modules, matched with those that somebody has, and written as OSV and SARIF. Pure."""
