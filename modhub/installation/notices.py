@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from modhub.errors import Incompatible, IntegrityError, NotFound, RegistryUnreachable
@@ -43,20 +44,22 @@ class HeardFile:
     @cached_property
     def board(self) -> NoticeBoard | None:
         """The file as it is read; None for one that cannot be believed."""
-        from modhub.advisories.matching import NoticeBoard  # as below, only where there is something to read
-        from modhub.registry.notices import parsed_notices
-
-        what = f"the notices of {self.namespace} in {self.registry}"
-        try:
-            return NoticeBoard(parsed_notices(self.data, self.namespace, what=what), self.registry)
-        except (IntegrityError, Incompatible):
-            return None
+        found: NoticeBoard | None = _reading().board_of(self.data, self.namespace, self.registry)
+        return found
 
 
-def hear(registries: Sequence[RegistryReader], cache: Cache, namespaces: Iterable[str]) -> list[HeardFile]:
+def _reading() -> ModuleType:
+    """What reads such a file, imported only where there is something to read."""
+    from modhub.registry import notices
+
+    return notices
+
+
+def hear(registries: Sequence[RegistryReader], cache: Cache | None, namespaces: Iterable[str]) -> list[HeardFile]:
     """What registries, and where one does not answer, or none is asked, the cache, say of ``namespaces``.
 
-    What is heard from a registry is kept in the cache. Raises nothing that the network or a bad file is to blame for.
+    What is heard from a registry is kept in the cache, if one is given. Raises nothing that the network or a bad file
+    is to blame for.
     """
     wanted = sorted(set(namespaces))
     asked = [(registry, namespace) for registry in reachable(registries) for namespace in wanted]
@@ -67,18 +70,18 @@ def hear(registries: Sequence[RegistryReader], cache: Cache, namespaces: Iterabl
         if not answered:
             continue
         spoke.add((registry.url, namespace))
-        if not is_starter(registry.url):
+        if cache is not None and not is_starter(registry.url):
             cache.keep_notices(registry.url, namespace, data)
         if data is not None:
             heard.append(HeardFile(namespace, registry.url, data, None, registry))
-    if len(spoke) < len(registries) * len(wanted) or not registries:
+    if cache is not None and (len(spoke) < len(registries) * len(wanted) or not registries):
         # Whoever does not answer may be known by another address, or have been copied.
         heard += _kept(cache, wanted, spoke)
     return heard
 
 
 def heard_by_namespace(
-    registries: Sequence[RegistryReader], cache: Cache, namespaces: Iterable[str]
+    registries: Sequence[RegistryReader], cache: Cache | None, namespaces: Iterable[str]
 ) -> dict[str, list[HeardFile]]:
     """As ``hear``, apart for each namespace, also those of which nobody said anything."""
     wanted = set(namespaces)
@@ -120,7 +123,7 @@ def remarks_on(heard: Sequence[HeardFile], pins: Sequence[Pinned]) -> list[Remar
             continue
         for pin in pins:
             if pin.ref.namespace == each_file.namespace:
-                about = [remark for remark in board.about(pin.ref) if counts(each_file.source, pin, remark)]
+                about = [remark for remark in board.about(pin.ref) if is_believed(each_file.source, pin, remark)]
                 found.update(dict.fromkeys(about))
     return list(found)
 
@@ -137,7 +140,7 @@ def warn_of(remarks: Iterable[Remark], *, stacklevel: int) -> None:
             warnings.warn(str(remark), stacklevel=stacklevel + 1)
 
 
-def counts(source: RegistryReader | None, pin: Pinned, remark: Remark) -> bool:
+def is_believed(source: RegistryReader | None, pin: Pinned, remark: Remark) -> bool:
     """Whether what a registry says is about this very release, and where signatures are required, said by somebody who
     may say it. Of a registry that did not answer that is unknown, and a warning too many does no harm."""
     if source is None or remark.kind == "deprecated":
@@ -149,9 +152,7 @@ def counts(source: RegistryReader | None, pin: Pinned, remark: Remark) -> bool:
         if source.trust is None:
             return True
         if remark.advisory is not None:
-            from modhub.registry.notices import confirms_advisory
-
-            return confirms_advisory(source, pin.ref.namespace, remark.advisory.id)
+            return bool(_reading().confirms_advisory(source, pin.ref.namespace, remark.advisory.id))
         yanked = source.withdrawal(pin.ref.release) is not None
         return yanked or pin.ref.cls in source.yanked_classes(pin.ref.release)
     except (NotFound, IntegrityError, Incompatible, RegistryUnreachable):

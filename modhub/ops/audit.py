@@ -20,12 +20,14 @@ from modhub.advisories.findings import (
 from modhub.advisories.matching import NoticeBoard, Remark
 from modhub.errors import Incompatible, IntegrityError, NotFound, RegistryUnreachable, Untrusted, UsageError
 from modhub.installation.context import RegistryUrls
-from modhub.installation.notices import HeardFile, counts
+from modhub.installation.notices import HeardFile, is_believed
 from modhub.installation.registries import is_bundled
+from modhub.licensing.allowed import LicensedRelease, check_allowed
 from modhub.ops.audit_sources import Auditable, AuditedModules, AuditPlaces, audited
 from modhub.project.views import manifest_of
 from modhub.registry.notices import DerivedNotices, histories_in
 from modhub.registry.reader import RegistryReader
+from modhub.registry.signers import signature_file
 from modhub.registry.unreachable import UnreachableRegistry, reachable
 from modhub.resolve.catalog import Pinned
 from modhub.signing.policy import Trust
@@ -118,7 +120,7 @@ class _Look:
                 if pin.ref.namespace != board.notices.namespace:
                     continue
                 for remark in board.about(pin.ref):
-                    if counts(source, pin, remark):
+                    if is_believed(source, pin, remark):
                         own = grouped.setdefault((remark.id, remark.subject), (remark, []))[1]
                         own += [pin] if pin not in own else []
         for remark, own in grouped.values():
@@ -176,6 +178,12 @@ class _Look:
         if accuracy and all(measured.data.endswith(OBSERVED) for measured in accuracy):
             text = f"{pins[0].ref.release} was measured only on images that it was decomposed with"
             yield self._finding("training-only", pins, text)
+        allow = self._source.allow
+        if allow is not None:
+            card = manifest.content.card
+            release = LicensedRelease(str(pins[0].ref.release), None if card is None else card.license)
+            for found in check_allowed([release], allow):
+                yield self._finding("license", pins, found.message)
 
     def _signature(self, pin: Pinned) -> tuple[AuditKind, str] | None:
         """What is wrong with the release's signature, by the keys that the user trusts."""
@@ -212,7 +220,7 @@ class _Look:
 
     def _signature_file(self, source: RegistryReader | None, digest: str, key: str) -> bytes | None:
         own = self._places.cache.signature(digest, key)
-        return own if own is not None or source is None else source.signature_file(digest, key)
+        return own if own is not None or source is None else signature_file(source, digest, key)
 
     def _finding(
         self, kind: AuditKind, pins: Sequence[Pinned], message: str, *, remark: Remark | None = None

@@ -15,6 +15,7 @@ from modhub.spec.refs import ModelRef
 from modhub.spec.text import in_short, percent
 
 if TYPE_CHECKING:
+    from modhub.advisories.matching import Remark
     from modhub.installation.classifier_file import KeptClassifier
     from modhub.installation.context import RegistryUrls
     from modhub.spec.manifest import Manifest
@@ -29,7 +30,8 @@ class Details:
     """A release as ``info`` shows it: its manifest, the classes asked for, and where it was found.
 
     Of modules in a ``folder`` on this machine, which are no release yet, ``ref`` and ``registry`` are None. ``yanked``
-    says what of it was yanked, and why. ``signing`` says who signed it; None of what is in a folder.
+    says what of it was yanked, and why; ``remarks`` what else registries say against it. ``signing`` says who signed
+    it; None of what is in a folder.
     """
 
     ref: ModelRef | None
@@ -38,6 +40,7 @@ class Details:
     slugs: tuple[str, ...]
     folder: Path | None = None
     yanked: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     signing: SigningStatus | None = None
 
     def __repr__(self) -> str:
@@ -111,6 +114,7 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
         manifest,
         tuple(pin.ref.cls for pin in named.modules),
         yanked=tuple(yanked),
+        remarks=tuple(remark for remark in places.remarks(named.modules) if remark.kind != "yanked"),
         signing=status_in(source, places.cache, first.ref.release, manifest.digest, Trust(places.config.trust)),
     )
 

@@ -14,13 +14,14 @@ from modhub.installation.registries import registries
 from modhub.registry.unreachable import reachable
 from modhub.settings.config import load_config, load_trust
 from modhub.spec.html import HtmlTable, as_html
-from modhub.spec.refs import ModuleRef
+from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.spec.text import in_short, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modhub.advisories.matching import Remark
+    from modhub.cache.cache import Cache
     from modhub.cache.markers import Installed
     from modhub.installation.context import RegistryUrls
     from modhub.registry.reader import RegistryReader, SearchEntry
@@ -122,19 +123,20 @@ def search(
 
 def list_installed(*, cache: str | Path | None = None) -> list[Installed]:
     """The modules in the local cache."""
-    from modhub.cache.cache import Cache, cache_folder
+    return _cache(cache).installed()
 
-    return Cache(cache_folder(cache, load_config())).installed()
+
+def _cache(folder: str | Path | None) -> Cache:
+    from modhub.cache.cache import Cache, cache_folder  # searching does without
+
+    return Cache(cache_folder(folder, load_config()))
 
 
 def remarks_on_installed(
     installed: Sequence[Installed], *, cache: str | Path | None = None
 ) -> dict[ModuleRef, list[Remark]]:
     """What registries said against installed modules when they were last asked; nobody is asked now."""
-    from modhub.cache.cache import Cache, cache_folder
-
-    own = Cache(cache_folder(cache, load_config()))
-    heard = heard_by_namespace((), own, {each.ref.namespace for each in installed})
+    heard = heard_by_namespace((), _cache(cache), {each.ref.namespace for each in installed})
     found: dict[ModuleRef, list[Remark]] = {}
     for each in installed:
         boards = [file.board for file in heard[each.ref.namespace]]
@@ -142,6 +144,23 @@ def remarks_on_installed(
         if remarks:
             found[each.ref] = list(remarks)
     return found
+
+
+def remarks_on_hits(hits: Sequence[Hit], *, registry: RegistryUrls = None) -> list[Remark]:
+    """What the registries in which hits were found say against them, each once, in their order."""
+    places = {place.url: place for place in _places(registry)}
+    found: dict[Remark, None] = {}
+    for url in dict.fromkeys(hit.registry for hit in hits if hit.registry in places):
+        own = [hit for hit in hits if hit.registry == url]
+        heard = heard_by_namespace([places[url]], None, {hit.ref.partition("/")[0] for hit in own})
+        for hit in own:
+            name, _, slug = hit.ref.partition(":")
+            namespace, _, model = name.partition("/")
+            version = hit.release.version
+            ref = ModuleRef(namespace, model, slug, version) if slug else ModelRef(namespace, model, version)
+            for file in heard[namespace]:
+                found.update(dict.fromkeys(file.board.about(ref) if file.board is not None else ()))
+    return list(found)
 
 
 def list_available(*, registry: RegistryUrls = None) -> Hits:

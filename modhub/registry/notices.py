@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel
 
+from modhub.advisories.matching import NoticeBoard
 from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.registry.objects import get_object
@@ -60,6 +61,14 @@ def parsed_notices(data: bytes, namespace: str, *, what: str) -> Notices:
             f"{what} is about {notices.namespace}, not about {namespace}.", kind="wrong-release", what=what
         )
     return notices
+
+
+def board_of(data: bytes, namespace: str, registry: str) -> NoticeBoard | None:
+    """The file of a namespace, to look modules up in; None for one that cannot be believed."""
+    try:
+        return NoticeBoard(parsed_notices(data, namespace, what=f"the notices of {namespace} in {registry}"), registry)
+    except (IntegrityError, Incompatible):
+        return None
 
 
 def histories_in(store: Store, namespace: str) -> frozenset[str]:

@@ -77,6 +77,8 @@ class RegistryReader:
         self.store = store
         self.name = name or store.url
         self.trust = trust if trust is not None and trust.required else None
+        # Of hosts that cannot list, which say there where to look.
+        self._shards: dict[tuple[str, str], IndexShard] = {}
 
     @property
     def url(self) -> str:
@@ -102,7 +104,8 @@ class RegistryReader:
         """All versions of a model, oldest first by SemVer; empty when the registry does not have the model."""
         if not self.store.capabilities.can_list:
             try:
-                return in_order(entry.version for entry in index.read_shard(self.store, namespace, model).releases)
+                shard = self._shards[namespace, model] = index.read_shard(self.store, namespace, model)
+                return in_order(entry.version for entry in shard.releases)
             except NotFound:
                 return []
         folder = f"{model_folder(namespace, model)}/"
@@ -239,6 +242,9 @@ class RegistryReader:
     def yanked_classes(self, ref: ModelRef) -> dict[str, str]:
         """Slugs of the classes of a release that were yanked alone, and why. Raises as ``withdrawal``."""
         yanked: dict[str, str] = {}
+        shard = self._shards.get((ref.namespace, ref.model))
+        if shard is not None and not any(e.yanked_classes for e in shard.releases if e.version == ref.version):
+            return yanked
         for record, _ in self._entries(ClassYankRecord, ref):
             yanked.pop(record.slug, None)
             if record.yanked:
@@ -252,7 +258,7 @@ class RegistryReader:
     def _revocation(self, key: PublicKey) -> str | None:
         for record, digest in self._log(key.id, RevocationRecord).entries():
             # Said by anybody else it is not believed: a host could otherwise switch keys off.
-            data = self.signature_file(digest, key.id)
+            data = self._signature(digest, key.id)
             if data is not None and key.verifies(Statement(RevocationRecord.kind, entry_name(record), digest), data):
                 return record.reason
         return None
@@ -287,12 +293,11 @@ class RegistryReader:
         return trust.require(
             statement,
             namespaces,
-            read=lambda key: self.signature_file(statement.digest, key),
+            read=lambda key: self._signature(statement.digest, key),
             is_revoked=self.revocation,
         )
 
-    def signature_file(self, digest: str, key: str) -> bytes | None:
-        """The file by which ``key`` signed what has this digest; not verified here. Raises IntegrityError."""
+    def _signature(self, digest: str, key: str) -> bytes | None:
         try:
             return get_object(self.store, signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
         except NotFound:

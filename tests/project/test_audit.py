@@ -66,8 +66,9 @@ def test_it_is_said_in_one_line_wherever_the_module_is_used(project, registry, a
         assert (code, (out + err).count(line)) == (0, 1), command
     assert line in run("install", "me/net:cat@1.1.0", *at)[2]
     assert line in run("list")[2]
-    for command in (("info", "me/net:cat@1.1.0"), ("search", "net", "--namespace", "me")):
-        assert advised in run(*command, *at)[2], command
+    assert line in run("info", "me/net:cat@1.1.0", *at)[2]
+    for command in (("search", "two"), ("list", "--available")):
+        assert "me/two is deprecated: small; use me/net instead" in run(*command, *at)[2], command
     assert (
         "everything is as it was locked; registries say 3 things against it"
         in run("verify", "--project", project.folder, *at)[2]
@@ -173,6 +174,14 @@ def test_an_accuracy_of_training_images_alone_is_said(tmp_path, run):
     code, out, _ = run("audit", "me/net:cat", "--registry", url)
     assert (code, out.splitlines()[1].split()[0]) == (7, "low")
     assert "me/net@1.0.0 was measured only on images that it was decomposed with" in out
+
+
+def test_licences_that_are_not_allowed(project, registry, run):
+    toml = project.folder / "modhub.toml"
+    toml.write_text(toml.read_text() + '\n[licenses]\nallow = ["MIT"]\n')
+    code, out, _ = run("audit", project.folder, "--registry", registry.url)
+    assert (code, out.count("states no licence")) == (7, 2)
+    assert "license:me/net@1.1.0" in out
 
 
 def test_another_registrys_advisory_is_not_about_this_release(project, registry, tmp_path, run):

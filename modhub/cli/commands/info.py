@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.hits import remark_fields
 from modhub.cli.kept import kept_document, print_kept
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
@@ -67,6 +68,7 @@ def _document(details: Details) -> dict[str, Any]:
         "folder": None if details.folder is None else str(details.folder),
         "digest": manifest.digest,
         "yanked": list(details.yanked),
+        "remarks": [remark_fields(remark) for remark in details.remarks],
         "signed": signing_fields(details.signing),
         "card": None if content.card is None else content.card.model_dump(mode="json"),
         "size": sum(blob.size for blob in manifest.blobs.values()),
@@ -120,7 +122,7 @@ def _print(details: Details) -> None:
         ("from", str(details.folder) if details.registry is None else printing.place(details.registry)),
     ]
     printing.fields(rows)
-    for text in details.yanked:
+    for text in (*details.yanked, *map(str, details.remarks)):
         printing.warn(text)
     printing.line()
     _print_modules(content, modules)

@@ -37,6 +37,8 @@ def _list_available(registry: tuple[str, ...] | None, as_json: bool) -> None:
         printing.document({"available": [hit_fields(hit) for hit in hits]})
         return
     print_hits(hits)
+    for remark in search.remarks_on_hits(hits, registry=registry):
+        printing.warn(str(remark))
     if not hits:
         printing.note("the registries are empty.")
 

@@ -96,5 +96,7 @@ def command(
         printing.document({"hits": [hit_fields(hit) for hit in hits]})
         return
     print_hits(hits)
+    for remark in search.remarks_on_hits(hits, registry=registry):
+        printing.warn(str(remark))
     if not hits:
         printing.note("nothing matches. See what there is: modhub list --available")
