@@ -79,6 +79,14 @@ def line(text: str = "") -> None:
     echo(printable(text))
 
 
+def mark(word: str, colour: str, text: str) -> None:
+    """A line of data behind a coloured word; further lines of a terminal begin below the text."""
+    first, *others = _in_terminal(printable(text), 10)
+    echo(f"  {styled(word, fg=colour)}{' ' * (8 - len(word))}{first}")
+    for other in others:
+        echo(" " * 10 + other)
+
+
 def keep_quiet(times: int) -> None:
     """How often ``-q`` was given: once for neither remarks nor progress, twice for no warnings either."""
     global _quiet

@@ -69,6 +69,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "config": "Settings: what they are, where each comes from, and changing them.",
     },
     "Help": {
+        "doctor": "Check the installation, the registries, the keys and the cache.",
         "help": "Show what a command does.",
     },
 }

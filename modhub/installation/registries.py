@@ -69,6 +69,11 @@ def registries(
     return found
 
 
+def opened_registries(config: Config) -> list[RegistryReader]:
+    """Those that ``registries`` would look at when nothing is given, whether they can be read or not; starter last."""
+    return [*map(RegistryReader, _chosen(None, config)[0]), _starter()]
+
+
 def publishing_registry(given: str | Sequence[str] | None, config: Config) -> Registry:
     """The registry to publish to: the one given, else the first that ``registries`` would read. It may not exist yet.
 
