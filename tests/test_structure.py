@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import build_completions
 from scripts.draw_architecture import (
     CODE,
     PAGE,
@@ -97,6 +98,11 @@ def test_files_stay_readable() -> None:
     assert not {module: lines for module, lines in long.items() if lines > 400}
     assert not [module_of(path) for path in code_files() if path.stem == "utils"]
     assert not [module_of(path) for path in code_files() if not ast.get_docstring(ast.parse(path.read_text()))]
+
+
+def test_completion_knows_every_command_and_option() -> None:
+    """As the commands are now; by themselves they take too long to load for a completion."""
+    assert build_completions.TABLE.read_text() == build_completions.text(), "run: python scripts/build_completions.py"
 
 
 def test_imports_inside_functions_stay_few() -> None:

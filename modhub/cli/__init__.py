@@ -18,6 +18,10 @@ from modhub.cli import interrupts
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command with ``arguments`` (without the program's name; ``sys.argv``'s by default), to its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if shell := os.environ.get("_MODHUB_COMPLETE"):
+        from modhub.cli.completing import answer
+
+        return answer(shell, given if shell == "bash" else ["modhub", *given])
     # The options count wherever they are written, because a line that cannot be parsed needs them too.
     flags = set(takewhile(lambda argument: argument != "--", given))
     debug = "--debug" in flags

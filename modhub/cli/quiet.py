@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 import warnings
@@ -51,7 +52,6 @@ def _native_stderr_hidden() -> Iterator[None]:
     except OSError:  # stderr is closed, and nothing can be seen anyway
         yield
         return
-    import faulthandler
     import tempfile
 
     with tempfile.TemporaryFile() as hidden, os.fdopen(visible, "wb", buffering=0) as stderr:

@@ -70,6 +70,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Help": {
         "doctor": "Check the installation, the registries, the keys and the cache.",
+        "completion": "Let bash, zsh or fish complete commands, names and labels.",
         "help": "Show what a command does.",
     },
 }

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from modhub.errors import ModhubError
 from modhub.installation.notices import heard_by_namespace
 from modhub.installation.registries import registries
+from modhub.installation.seen_names import keep_names
 from modhub.registry.unreachable import reachable
 from modhub.settings.config import load_config, load_trust
 from modhub.spec.html import HtmlTable, as_html
 from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.spec.text import in_short, percent
+from modhub.spec.url import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,8 +178,12 @@ def _places(registry: RegistryUrls) -> list[RegistryReader]:
 def _shown(places: Sequence[RegistryReader]) -> list[SearchEntry]:
     """Of each model the release that its plain name gives, from the first registry that has it."""
     found: dict[str, SearchEntry] = {}
+    cache = load_config().cache_folder
     for place in places:
-        for entry in place.entries(_warn_of):
+        entries = list(place.entries(_warn_of))
+        if is_url(place.url) and not place.url.startswith("file:"):
+            keep_names(cache, place.url, {each.ref.name: each.release.slugs for each in entries})
+        for entry in entries:
             found.setdefault(entry.ref.name, entry)
     return [found[name] for name in sorted(found)]
 

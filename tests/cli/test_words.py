@@ -15,7 +15,8 @@ import click
 import pytest
 
 import modhub
-from modhub.cli.root import root
+from modhub.cli.meanings import MEANINGS, meant_command
+from modhub.cli.root import COMMANDS, root
 from tests.cli.running import Result, Workshop, plain_environment
 
 Run = Callable[..., Result]
@@ -48,6 +49,17 @@ def test_hints_follow_the_meaning(run: Run, line: str, hint: str) -> None:
     result = run(*line.split())
     assert result.code in (2, 3)
     assert hint in result.err
+
+
+def test_every_hint_leads_to_a_command_that_exists() -> None:
+    """``meant_command`` names a command of the group, or a sentence whose commands exist."""
+    known = {name for section in COMMANDS.values() for name in section}
+    for group, words in MEANINGS.items():
+        for typed in words:
+            hint = str(meant_command(group, typed))
+            for named in re.findall(r"modhub ([a-z-]+)", hint):
+                assert named in known or named == "--version", (group, typed, hint)
+            assert typed not in known or group != "modhub", typed
 
 
 def test_help_is_a_command(run: Run) -> None:

@@ -20,6 +20,7 @@ from modhub.cli.removed import print_removed, removed_fields
 from modhub.cli.root import CommandGroup, help_alone
 from modhub.cli.size_option import size_in_bytes
 from modhub.errors import IntegrityError
+from modhub.installation.seen_names import forget_names
 from modhub.settings.config import load_config
 
 if TYPE_CHECKING:
@@ -204,6 +205,8 @@ def clean_command(dry_run: bool, yes: bool, folder: Path | None, as_json: bool) 
             f"from {printing.place(str(cache.root))}?",
         )
     removed = take_out(cache.root, None, dry_run=dry_run)
+    if not dry_run:
+        forget_names(cache.root)
     if as_json:
         printing.document({"cache": str(cache.root), "dry_run": dry_run, **removed_fields(removed)})
     else:
