@@ -10,7 +10,7 @@ _DOCS: Final = "registries need no account: see modhub registry --help, and for 
 #: Command or group -> what was typed -> the command that does it, or with a blank in it a whole hint.
 MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "modhub": {
-        **dict.fromkeys(("show", "view", "describe", "inspect", "details", "card"), "info"),
+        **dict.fromkeys(("show", "view", "describe", "inspect", "details"), "info"),
         **dict.fromkeys(("init", "create", "project", "start"), "new"),
         **dict.fromkeys(("login", "logout", "auth", "whoami", "token", "account", "signup"), _DOCS),
         **dict.fromkeys(("sign", "keys", "keygen", "trust"), "key"),
