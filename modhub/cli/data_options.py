@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from modhub.data.images import ImageData, find_data
+from modhub.data.images import DATASETS, ImageData, find_data
+from modhub.data.listed import is_list_of_files
 from modhub.data.picture_reader import PictureReader
 from modhub.engine.datasets import load_dataset
 from modhub.errors import NotFound, UsageError, plain
-from modhub.spec.places import is_file
+from modhub.spec.places import is_file, is_folder
 from modhub.spec.quoting import RULE, labels_of
 from modhub.spec.text import text_of
 
@@ -40,3 +41,8 @@ def class_names_option(text: str | None) -> list[str] | None:
 def find_labelled(spec: str, split: Any, classes: Any = None) -> Callable[[PictureReader], ImageData]:
     """Labelled images by ``spec``, named data sets among them, in two steps. Raises as ``find_data`` does."""
     return find_data(spec, split=split, classes=classes, datasets=load_dataset)
+
+
+def holds_pictures(spec: str | None) -> bool:
+    """Whether ``spec`` is a folder or a list of picture files, which a classifier's size has to be known for."""
+    return spec is not None and spec not in DATASETS and (is_folder(spec) or is_list_of_files(Path(spec)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modhub.data.classes import as_labels
+from modhub.data.tensors import array_of
 from modhub.errors import InvalidData, UsageError
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
@@ -38,7 +39,7 @@ def as_images(x: ArrayLike, *, what: str = "x") -> Images:
     (N, steps, channels) has its last axis of length 1 taken away again by ``rows.with_shape``.
     ``what`` names the array in messages. Raises InvalidData for another shape or dtype, no image, NaN or infinity.
     """
-    array = _array(x, what)
+    array = array_of(x, what)
     if array.ndim == 2 and array.dtype.kind in "iub" and array.dtype != np.uint8:
         array = array.astype(np.float32)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
@@ -87,17 +88,6 @@ def as_images(x: ArrayLike, *, what: str = "x") -> Images:
             image=first,
         )
     return floats
-
-
-def _array(values: ArrayLike, what: str) -> NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise InvalidData(
-            f"{what} is a list of parts of different shapes.",
-            kind="wrong-shape",
-            hint="bring them to one size, then numpy.stack them.",
-        ) from None
 
 
 def rescale_factor(value: object) -> float:

@@ -11,28 +11,31 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import IO, Any, Final
+from collections.abc import Callable, Sequence
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data.arrays import Labelled, check_labelled
+from modhub.data.classes import as_labels, classes_of_labels, labels_are_names
+from modhub.data.examples import BOUND, batches_of, in_one_pass, steps_option
+from modhub.data.picture_reader import PictureReader
 from modhub.data.raw import RawRows
 from modhub.data.rows import Piece, Source, data_fingerprint
-from modhub.errors import InvalidData, StorageError, UsageError
+from modhub.data.tensors import array_of
+from modhub.errors import InvalidData, ModhubError, StorageError, UsageError
 from modhub.limits import MAX_UNCOUNTED_IMAGES
 
-#: What tf.data answers for a data set without an end.
-_INFINITE: Final = -1
-_BOUND: Final = (
-    "say how many batches to read with {name}=N, or give one pass: dataset.take(n), itertools.islice(it, n)."
-)
 
-
-def spool_batches(batches: Any, classes: Sequence[str], *, what: str = "", steps: int | None = None) -> Source:
-    """Everything that ``batches`` gives, an iterable of (x, y) as ``check_labelled`` takes them, as a source.
+def spool_batches(
+    batches: Any,
+    classes: Sequence[str],
+    *,
+    what: str = "",
+    steps: int | None = None,
+    reader: PictureReader | None = None,
+) -> Source:
+    """Everything that ``batches`` gives, as ``batches_of`` takes it, as a source with labels of ``classes``.
 
     Memory: one batch, and eight bytes an image for labels. Disk: all images, where temporary files go (TMPDIR).
     ``steps`` is how many batches are read at most; by default as many as ``batches`` say they are (``cardinality()``,
@@ -40,33 +43,78 @@ def spool_batches(batches: Any, classes: Sequence[str], *, what: str = "", steps
     ``endless-data`` for batches without an end, and of an unknown number of them for more than
     ``MAX_UNCOUNTED_IMAGES`` images or half of the free disk.
     """
-    labels: list[NDArray[np.int64]] = []
-    first: NDArray[Any] | None = None
-    wanted = steps if steps is not None else _in_one_pass(batches, what)
-    file, written, free = temporary_file(), 0, shutil.disk_usage(tempfile.gettempdir()).free
-    for number, batch in enumerate(islice(_each(batches), wanted)):
-        checked = _checked(batch, classes, f"{what}batch {number}: ")
-        first = checked.images[:1].copy() if first is None else first
-        _check_alike(checked, first, f"{what}batch {number}")
-        written += len(checked.images)
-        if wanted is None:
-            _check_uncounted(written, checked.images, number + 1, free, what)
-        _append(file, checked.images, f"{_BOUND.format(name=_option(what))}" if wanted is None else None, written)
-        labels.append(checked.labels)
-    if first is None:
-        raise InvalidData(
-            f"there was not one {what}batch.",
-            kind="no-images",
-            hint="an iterator that was used up gives nothing more; make a new one.",
-        )
-    count = sum(map(len, labels))
-    images = RawRows(file, 0, (count, *first.shape[1:]), first.dtype)
+
+    def indices(y: Any, count: int, name: str) -> NDArray[np.int64]:
+        return as_labels(y, classes, count=count, what=f"{name}y")
+
+    images, labels = _spooled(batches, indices, what, steps, reader or PictureReader())
     joined = np.concatenate(labels)
     return Source(images, joined, (Piece(0, images),), data_fingerprint(images, joined, classes))
 
 
-def _option(what: str) -> str:
-    return "validation_steps" if what else "steps"
+def spool_named_batches(
+    batches: Any, *, what: str = "", steps: int | None = None, reader: PictureReader | None = None
+) -> tuple[Source, tuple[str, ...]]:
+    """The same of batches whose labels are names, with the classes: all names that occur, sorted."""
+
+    def names(y: Any, count: int, name: str) -> NDArray[Any]:
+        if not labels_are_names(y):
+            raise numbers_without_names()
+        found = array_of(y, f"{name}y").ravel().astype(object)
+        # Checks their number, and that each is a name.
+        as_labels(found, classes_of_labels(found, f"{name}y"), count=count, what=f"{name}y")
+        return found
+
+    images, labels = _spooled(batches, names, what, steps, reader or PictureReader())
+    joined = np.concatenate(labels)
+    classes = classes_of_labels(joined)
+    indices = as_labels(joined, classes, count=len(joined))
+    return Source(images, indices, (Piece(0, images),), data_fingerprint(images, indices, classes)), classes
+
+
+def numbers_without_names() -> UsageError:
+    """The error for labels of which nobody knows what they stand for."""
+    return UsageError(
+        "the labels are numbers, and nothing says what they stand for.",
+        kind="bad-data",
+        hint="give the class names in the order of the numbers, or labels that are names: y.astype(str).",
+    )
+
+
+def _spooled(
+    batches: Any,
+    labels_of: Callable[[Any, int, str], NDArray[Any]],
+    what: str,
+    steps: int | None,
+    reader: PictureReader,
+) -> tuple[RawRows, list[NDArray[Any]]]:
+    """All images, and the labels of each batch as ``labels_of`` makes them of labels, their number and a name."""
+    labels: list[NDArray[Any]] = []
+    first: NDArray[Any] | None = None
+    wanted = steps if steps is not None else in_one_pass(batches, what)
+    endless = BOUND.format(name=steps_option(what)) if wanted is None else None
+    file, written, free = temporary_file(), 0, shutil.disk_usage(tempfile.gettempdir()).free
+    for name, images, y in batches_of(batches, reader, steps=wanted, what=what):
+        labels.append(labels_of(y, len(images), name))
+        first = images[:1].copy() if first is None else first
+        _check_alike(images, first, name)
+        written += len(images)
+        if wanted is None:
+            _check_uncounted(written, images, len(labels), free, what)
+        _append(file, images, endless, written)
+    if first is None:
+        raise _nothing(what, reader)
+    return RawRows(file, 0, (written, *first.shape[1:]), first.dtype), labels
+
+
+def _nothing(what: str, reader: PictureReader) -> ModhubError:
+    if reader.skipped:
+        return reader.nothing_left(f"the {what}data")
+    return InvalidData(
+        f"there was not one {what}batch.",
+        kind="no-images",
+        hint="an iterator that was used up gives nothing more; make a new one.",
+    )
 
 
 def _check_uncounted(count: int, images: NDArray[Any], batches: int, free: int, what: str) -> None:
@@ -82,65 +130,18 @@ def _check_uncounted(count: int, images: NDArray[Any], batches: int, free: int, 
     raise InvalidData(
         f"the {what}data gave more than {limit} in {batches:,} batches, and nothing says whether it ever ends.",
         kind="endless-data",
-        hint=_BOUND.format(name=_option(what)),
+        hint=BOUND.format(name=steps_option(what)),
     )
 
 
-def _in_one_pass(batches: Any, what: str) -> int | None:
-    """How many batches make one pass, as far as they say; None where they do not. Raises InvalidData for endless ones.
-
-    tf.data has a cardinality, -1 for what repeats for ever and -2 for what it does not know; Keras' generators, which
-    never stop by themselves, and torch's loaders have a length.
-    """
-    cardinality = getattr(batches, "cardinality", None)
-    if callable(cardinality):
-        count = int(cardinality())
-        if count == _INFINITE:
-            raise InvalidData(
-                f"the {what}data repeats for ever: its cardinality is infinite.",
-                kind="endless-data",
-                hint="leave out .repeat(), or " + _BOUND.format(name=_option(what)),
-            )
-        return count if count >= 0 else None
-    try:
-        return len(batches)
-    except (TypeError, NotImplementedError, AttributeError):
-        return None
-
-
-def _each(batches: Any) -> Iterator[Any]:
-    if isinstance(batches, Iterable):
-        return iter(batches)
-    if hasattr(batches, "__len__") and hasattr(batches, "__getitem__"):
-        return (batches[number] for number in range(len(batches)))
-    raise UsageError(
-        f"the data has the type {type(batches).__name__}, and there are no labels.",
-        kind="bad-data",
-        hint="give images and labels, or one iterable of (images, labels) batches.",
-    )
-
-
-def _checked(batch: Any, classes: Sequence[str], what: str) -> Labelled:
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise UsageError(
-            f"{what}has the type {type(batch).__name__}, not a pair of images and labels.",
-            kind="bad-data",
-            hint="give images and labels, or an iterable of (images, labels) batches.",
-        )
-    return check_labelled(batch[0], batch[1], classes, what=what)
-
-
-def _check_alike(batch: Labelled, first: NDArray[Any], what: str) -> None:
-    for name, found, wanted in (
-        ("size", batch.images.shape[1:], first.shape[1:]),
-        ("dtype", batch.images.dtype, first.dtype),
-    ):
+def _check_alike(images: NDArray[Any], first: NDArray[Any], what: str) -> None:
+    for name, found, wanted in (("size", images.shape[1:], first.shape[1:]), ("dtype", images.dtype, first.dtype)):
         if found != wanted:
             shown = ["x".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in (found, wanted)]
             raise InvalidData(
-                f"{what} has images of the {name} {shown[0]}, those before it {shown[1]}.",
+                f"{what}images have the {name} {shown[0]}, those before them {shown[1]}.",
                 kind="mixed-images",
-                hint="bring all images to one size and dtype.",
+                hint='bring all images to one size and dtype; fit="resize" does so with pictures and uint8 images.',
             )
 
 

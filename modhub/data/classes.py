@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.data.tensors import array_of
 from modhub.errors import InvalidData, did_you_mean, plain, shown
 from modhub.limits import MAX_CLASSES, MAX_DISPLAY_NAME_CHARS
 from modhub.spec.refs import is_portable, slug_of
@@ -147,10 +148,11 @@ def _digits(key: object) -> int | None:
 def as_labels(y: object, classes: Sequence[str], *, count: int, what: str = "y") -> NDArray[np.int64]:
     """``y`` as int64 (count,), indices into ``classes``; it may hold class names, and have the shape (count, 1).
 
-    Names are read as ``class_name`` reads them, from arrays of text, bytes or objects, lists, and series of pandas.
-    ``what`` names the array in messages. Raises InvalidData for another shape or dtype and labels outside ``classes``.
+    Indices may be floats without a fraction, or one-hot (count, classes). Names are read as ``class_name`` reads them,
+    from arrays of text, bytes or objects, lists, and series of pandas. ``what`` names the array in messages. Raises
+    InvalidData for another shape or dtype and labels outside ``classes``.
     """
-    labels = _label_column(y, count, what)
+    labels = _label_column(y, count, len(classes), what)
     if labels.dtype.kind in "USTO":
         return _indices_of(labels.tolist(), classes, what)
     if labels.dtype.kind not in "iu":
@@ -175,8 +177,9 @@ def as_labels(y: object, classes: Sequence[str], *, count: int, what: str = "y")
     return labels.astype(np.int64)
 
 
-def labels_are_names(y: object) -> bool:
-    """Whether ``y`` holds text, so that the classes can be read from it."""
+def labels_are_names(y: object, what: str = "y") -> bool:
+    """Whether ``y`` holds text, so that the classes can be read from it. Raises InvalidData for what has no order."""
+    _check_ordered(y, what)
     labels = np.asarray(y)
     named = labels.dtype.kind in "UST"
     return named or (labels.dtype.kind == "O" and any(isinstance(each, str | bytes) for each in labels.ravel()))
@@ -188,32 +191,31 @@ def classes_of_labels(y: object, what: str = "y") -> tuple[str, ...]:
     return tuple(sorted({class_name(value, what) for value in given}))
 
 
-def _label_column(y: object, count: int, what: str) -> NDArray[Any]:
-    """``y`` as an array (count,)."""
+def _check_ordered(y: object, what: str) -> None:
     if isinstance(y, Mapping | Set):
         raise InvalidData(
             f"{what} is a {type(y).__name__}; labels are one index or name an image, in the order of the images.",
             kind="wrong-labels",
             hint="give a list or an array.",
         )
-    try:
-        labels = np.asarray(y)
-        if labels.dtype.kind == "U" and isinstance(y, list | tuple):
-            # Of names and numbers together numpy makes text, and of bytes and text worse.
-            labels = np.asarray(y, dtype=object)
-    except ValueError:
-        raise InvalidData(
-            f"{what} is a list of parts of different shapes.",
-            kind="wrong-shape",
-            hint="bring them to one size, then numpy.stack them.",
-        ) from None
+
+
+def _label_column(y: object, count: int, classes: int, what: str) -> NDArray[Any]:
+    """``y`` as an array (count,)."""
+    _check_ordered(y, what)
+    labels = array_of(y, what)
+    if labels.dtype.kind == "U" and isinstance(y, list | tuple):
+        # Of names and numbers together numpy makes text, and of bytes and text worse.
+        labels = np.asarray(y, dtype=object)
+    if labels.ndim == 2 and labels.shape[1] == classes > 1 and labels.dtype.kind in "biuf":
+        labels = _of_one_hot(labels, what)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise InvalidData(
             f"{what} has the shape {labels.shape}; labels are one index or name an image.",
             kind="wrong-labels",
-            hint="one-hot labels become indices with y.argmax(axis=1).",
+            hint=f"one-hot labels have a column for each of the {classes} classes.",
             shape=list(labels.shape),
         )
     if len(labels) != count:
@@ -225,7 +227,24 @@ def _label_column(y: object, count: int, what: str) -> NDArray[Any]:
         )
     if labels.dtype.kind == "O" and all(_index(value) is not None for value in labels):
         return np.array([_index(value) for value in labels], np.int64)
-    return labels
+    # Keras gives the labels of two classes, and those of its generators, as floats.
+    is_whole = labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()))
+    return labels.astype(np.int64) if is_whole and not np.isinf(labels).any() else labels
+
+
+def _of_one_hot(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
+    """Labels (N, classes) with a single 1 in each row as indices (N,)."""
+    wrong = ~(np.isin(labels, (0, 1)).all(axis=1) & (labels.sum(axis=1) == 1))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InvalidData(
+            f"{what} has the row {plain(str(labels[row].tolist()))} at image {row}, which is not one-hot.",
+            kind="wrong-labels",
+            hint="an image has one class: a single 1 among zeros. Of probabilities take y.argmax(axis=1).",
+            image=row,
+        )
+    found: NDArray[np.int64] = labels.argmax(axis=1).astype(np.int64)
+    return found
 
 
 def _indices_of(names: Sequence[Any], classes: Sequence[str], what: str) -> NDArray[np.int64]:

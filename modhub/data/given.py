@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 ClassNames = Sequence[str] | Mapping[str, int] | Mapping[int, str] | NDArray[Any]
 #: LabelledBatches (x, y) of raw images and labels, as a generator or a ``tf.data.Dataset`` gives them.
 LabelledBatches = Iterable[tuple[ArrayLike, ArrayLike]]
-#: Raw images (N, H, W, C), uint8 or float; or batches; or the URL of one .npz or of a folder of .npz shards.
-TrainingData = ArrayLike | LabelledBatches | str | Path
-#: Images and labels together: (x, y), batches, or a URL.
-ValidationData = tuple[ArrayLike, ArrayLike] | LabelledBatches | str | Path
+#: Raw images (N, H, W, C) with their labels apart, or one thing that holds both; ``modhub.data.forms`` lists them.
+TrainingData = ArrayLike | LabelledBatches | Mapping[str, ArrayLike] | str | Path
 #: One number, or one for each channel.
 ChannelNumbers = float | Sequence[float]
+
+#: Which part of data that has both.
+Split = Literal["train", "test"]
+SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 
 #: How pictures are brought to a size: ``resize`` stretches to it, ``crop`` fills it and keeps the middle, ``letterbox``
 #: keeps all and fills up with black; ``none`` takes pictures that fit as they are.

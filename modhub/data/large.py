@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from modhub.data.images import DATASETS, ClassFiles, Split, find_class_files
+from modhub.data.class_files import ClassFiles, find_class_files
+from modhub.data.given import Split
+from modhub.data.images import DATASETS
 from modhub.data.picture_reader import PictureReader, different_images
 from modhub.data.shards import are_shards
 from modhub.spec.places import is_file, is_folder, is_there
@@ -79,13 +81,13 @@ def _bytes_of_files(found: ClassFiles, reader: PictureReader) -> int:
     for file in found.files:
         if (image := trial.read(file, str(file))) is not None:
             return int(image.nbytes) * len(found.files)
-    raise trial.nothing_left(found.root)
+    raise trial.nothing_left(found.what)
 
 
 def _batches(found: ClassFiles, reader: PictureReader) -> Iterator[tuple[Any, Any]]:
-    reader.leave_out(str(file.relative_to(found.root)) for file in found.others)
+    reader.leave_out(found.name_of(file) for file in found.others)
     names = np.array(found.classes)[list(found.labels)]
-    paths = [str(file.relative_to(found.root)) for file in found.files]
+    paths = [found.name_of(file) for file in found.files]
     first: tuple[str, Any] | None = None
     for start in range(0, len(found.files), _FILES):
         end = start + _FILES
@@ -96,7 +98,7 @@ def _batches(found: ClassFiles, reader: PictureReader) -> Iterator[tuple[Any, An
                 continue
             first = first or (path, image)
             if image.shape != first[1].shape:
-                raise different_images(found.root, first[0], first[1], path, image)
+                raise different_images(found.what, first[0], first[1], path, image)
             images.append(image)
             labels.append(label)
         if images:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from modhub.data.fitting import Fitting
 from modhub.data.pictures import opened_picture
 from modhub.errors import InvalidData, ModhubError
 from modhub.spec.contract import size_text
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _NAMED: Final = 3
 
@@ -59,10 +62,22 @@ class PictureReader:
         except InvalidData as error:
             self.skip(name, error)
             return None
+        return self._checked(pixels, done, str(file))
+
+    def picture(self, image: Image, name: str) -> Images | None:
+        """The same of a picture that Pillow has opened already."""
+        try:
+            pixels, done = self.fitting.picture(image, name)
+        except InvalidData as error:
+            self.skip(name, error)
+            return None
+        return self._checked(pixels, done, name)
+
+    def _checked(self, pixels: Images, done: Iterable[str], what: str) -> Images:
         contract = self.fitting.contract
         if contract is not None and pixels.shape != contract.shape:
             raise InvalidData(
-                f"{file} is {_size(pixels)}; the modules take {size_text(contract)} (height x width x channels).",
+                f"{what} is {_size(pixels)}; the modules take {size_text(contract)} (height x width x channels).",
                 kind="wrong-shape",
                 hint='fit it: --fit resize, crop or letterbox (fit="resize").',
                 got=list(pixels.shape),

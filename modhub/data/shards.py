@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.data.arrays import check_labelled
-from modhub.data.batches import spool_batches
 from modhub.data.classes import as_labels, class_names
 from modhub.data.npz import file_system, is_local, read_rows, read_small
 from modhub.data.raw import RawRows
-from modhub.data.rows import Piece, Pieced, Source, data_fingerprint, in_memory, shards_fingerprint
+from modhub.data.rows import Piece, Pieced, Source, data_fingerprint, shards_fingerprint
 from modhub.errors import InvalidData, NotFound, UsageError, plain
 from modhub.spec.places import is_file, is_folder
 
@@ -113,18 +111,10 @@ def _is_shard(path: str) -> bool:
     return name.lower().endswith(".npz") and not name.startswith(".")
 
 
-def shard_classes(urls: Sequence[str], classes: Sequence[str] | None) -> tuple[str, ...]:
-    """The classes given, else those that the first shard names. Raises UsageError when it names none."""
-    if classes is not None:
-        return class_names(classes, "the classes given")
-    stored = read_small(urls[0], ["classes"]).get("classes")
-    if stored is None:
-        raise UsageError(
-            f"{urls[0]} names no classes.",
-            kind="no-classes",
-            hint="say which there are, in the order of the model's outputs.",
-        )
-    return class_names(stored, f"classes in {urls[0]}")
+def stored_classes(url: str) -> tuple[str, ...] | None:
+    """The classes that a shard names, None where it names none. Raises as ``read_small`` does."""
+    stored = read_small(url, ["classes"]).get("classes")
+    return None if stored is None else class_names(stored, f"classes in {url}")
 
 
 def open_shards(urls: Sequence[str], classes: Sequence[str], run: RunTasks = starmap) -> Source:
@@ -176,20 +166,6 @@ def _check_alike(shard: NpzShard, first: NpzShard) -> None:
         )
 
 
-def source_of(x: Any, y: Any, classes: Sequence[str], *, what: str = "", steps: int | None = None) -> Source:
-    """Images ``x`` with labels ``y``, or without ``y`` an iterable of batches, of which ``steps`` are read at most.
-
-    Raises InvalidData, UsageError.
-    """
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1):
-        raise UsageError(f"{what}steps is {steps!r}.", kind="bad-option", hint="give a number of batches, 1 or more.")
-    if y is None and not hasattr(x, "ndim"):
-        return spool_batches(x, classes, what=what, steps=steps)
-    check_no_steps(steps, what)
-    data = check_labelled(x, y, classes, what=what)
-    return in_memory(data.images, data.labels, classes)
-
-
 def check_no_steps(steps: int | None, what: str = "") -> None:
     """Raise UsageError where ``steps`` was given for data that is not an iterable of batches."""
     if steps is not None:
@@ -198,11 +174,3 @@ def check_no_steps(steps: int | None, what: str = "") -> None:
             kind="bad-option",
             hint="steps counts the batches of an iterable; leave it out for arrays and shards.",
         )
-
-
-def labelled_shards(x: Any, y: Any, classes: Any) -> tuple[list[str], Any]:
-    """The URLs of the shards that ``x`` names, none where it holds images itself, and the classes as far as known."""
-    if y is None and (isinstance(x, str) or hasattr(x, "__fspath__")):
-        urls = find_shards(x)
-        return urls, shard_classes(urls, classes)
-    return [], classes

@@ -15,7 +15,8 @@ from typing import Final
 
 from modhub.data.arrays import as_images
 from modhub.data.classes import as_labels
-from modhub.data.images import ImageData, Split
+from modhub.data.given import Split
+from modhub.data.images import ImageData
 from modhub.errors import NotFound, plain
 
 CIFAR10: Final = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905 - a list of words

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from modhub.composition.composite import Composite
-from modhub.data.images import ImageData, LabelledData
+from modhub.data.forms import LabelledData
+from modhub.data.images import ImageData
 from modhub.errors import Conflict, UsageError
 from modhub.evaluation.labels import match_labels, truth_of
 from modhub.package.decomposition import Decomposition, modules_from
@@ -25,7 +26,7 @@ from modhub.spec.text import in_short
 class Check:
     """What ``publish`` checks first: on ``data``, no class's recall may fall by more than ``margin``.
 
-    ``data`` as ``evaluate`` takes them. Raises UsageError unless 0 <= margin < 1.
+    ``data`` and ``steps`` as ``evaluate`` takes them. Raises UsageError unless 0 <= margin < 1.
 
     With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
 
@@ -41,6 +42,7 @@ class Check:
     data: LabelledData
     margin: float = 0.02
     batch_size: int = 256
+    steps: int | None = None
 
     def __repr__(self) -> str:
         data = str(self.data) if isinstance(self.data, (str, Path)) else f"a {type(self.data).__name__}"

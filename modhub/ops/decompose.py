@@ -8,7 +8,8 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from modhub.cards.read import card_file
-from modhub.data.given import ChannelNumbers, ClassNames, TrainingData, ValidationData
+from modhub.data.forms import LabelledData
+from modhub.data.given import ChannelNumbers, ClassNames, Fit, TrainingData
 from modhub.decomposition.settings import DecomposeSettings, EngineName, decompose_options
 from modhub.energy.meter import lap
 from modhub.package.decomposition import Decomposition
@@ -26,7 +27,7 @@ def decompose(
     rescale: float = 1.0,
     mean: ChannelNumbers | None = None,
     std: ChannelNumbers | None = None,
-    validation: ValidationData | None = None,
+    validation: LabelledData | None = None,
     samples_per_class: int = 1000,
     observe: Observe = "relu",
     backtrack: Backtrack = "last-conv",
@@ -42,16 +43,22 @@ def decompose(
     steps: int | None = None,
     validation_steps: int | None = None,
     card: str | Path | None = None,
+    fit: Fit = "none",
+    background: str = "white",
 ) -> Decomposition:
     """Decompose a trained Keras image classifier into one module per output class (Pan & Rajan, ICSE 2022).
 
-    ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), the label's index in ``classes``, which are
-    in the order of the model's outputs. Data larger than memory: give, without ``y``, an iterable of (x, y) batches,
-    which is run through once and written to a temporary file, or the URL of one .npz or of a folder of .npz shards,
-    whose own ``classes`` serve where none are given. Batches that never end need ``steps``, the number to
-    read (``validation_steps`` for ``validation``); those that know their length are read once. ``name`` is
-    ``namespace/model``. ``(x * rescale - mean) / std`` is what the model was trained on; it travels with the
-    modules. ``validation``, a tuple (x, y) or batches or a URL, measures each module; the figures are kept under
+    ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), names or the label's index in ``classes``,
+    which are in the order of the model's outputs; one-hot (N, classes) does as well. Without ``y``, ``x`` holds both:
+    batches or single examples from a ``tf.data.Dataset``, a Keras or torch loader, a generator or a list, run through
+    once and written to a temporary file; (x, y, classes); or a place: a data set's name, an .npz, a folder of .npz
+    shards, a folder of class folders, a CSV of paths and labels. Its own class names serve where no ``classes`` are
+    given. What never ends needs ``steps``, the number of batches to read (``validation_steps`` for ``validation``);
+    what knows its length is read once. ``fit`` and ``background`` bring pictures to what the model takes, as
+    ``load_images`` does.
+
+    ``name`` is ``namespace/model``. ``(x * rescale - mean) / std`` is what the model was trained on; it travels with
+    the modules. ``validation``, data in any of these forms, measures each module; the figures are kept under
     ``validation_dataset``, as ``dataset`` names what was observed.
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
@@ -109,6 +116,8 @@ def decompose(
     from modhub.engine.decompose.decompose import decompose_model  # keras takes seconds to import
 
     spent = lap()
-    decomposition = decompose_model(model, x, y, classes, settings, validation=validation, progress=progress)
+    decomposition = decompose_model(
+        model, x, y, classes, settings, validation=validation, fit=fit, background=background, progress=progress
+    )
     made = decomposition.with_energy(spent.record())
     return made if given is None else made.with_card(given)

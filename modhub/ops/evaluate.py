@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from modhub.composition.composite import Composite
 from modhub.composition.recipe import Adapt, GivenSettings, Size
 from modhub.data.fitting import Fitting
-from modhub.data.given import Fit
-from modhub.data.images import ImageData, LabelledData, Split, as_image_data
+from modhub.data.forms import LabelledData, as_image_data
+from modhub.data.given import Fit, Split
+from modhub.data.images import ImageData
 from modhub.data.picture_reader import PictureReader
 from modhub.engine.datasets import load_dataset
 from modhub.engine.read.files import load_model
@@ -110,6 +111,7 @@ def evaluate(
     reject: bool | None = None,
     fit: Fit = "none",
     background: str = "white",
+    steps: int | None = None,
     drop_unknown: bool = False,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -119,8 +121,9 @@ def evaluate(
     """How good ``what`` is on ``data``: accuracies with intervals, figures of every class, calibration, overlap, speed.
 
     ``what``: names, modules, a composite, a decomposition, a project, a Keras model, or the path of one of the last
-    three. ``data``: a data set's name, an ``.npz`` file, a folder of class folders, ``ImageData``, or
-    ``(x, y, classes)`` with raw images. Its classes are matched to the classifier's labels, by name, then by slug, and
+    three. ``data``: labelled images in any form that ``decompose`` takes, (x, y), (x, y, classes) or (batches, classes)
+    with raw images; ``steps`` bounds what never ends. Its classes are matched to the classifier's labels, by name, then
+    by slug, and
     what is left to the classes that its modules recognise, whatever their labels say; images of classes that the
     classifier does not know are an error, unless ``drop_unknown`` leaves them out. ``fit`` and ``background`` bring
     pictures and uint8 images of another size or mode to what ``what`` takes, as ``load_images`` does.
@@ -148,7 +151,8 @@ def evaluate(
     )
     name, opened = opened_of(what, options, name)
     reader = PictureReader(Fitting(fit, None if fit == "none" else images_of(opened), background))
-    images = as_image_data(data, split=split, datasets=load_dataset, reader=reader)
+    # Of a Keras model they are what the numbers of the data stand for, where it does not say itself.
+    images = as_image_data(data, classes=classes, split=split, steps=steps, datasets=load_dataset, reader=reader)
     return evaluate_all([(name, opened)], images, options)[0]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modhub.storage.progress import Progress
 
 from modhub.cards.read import card_file
-from modhub.data.images import as_image_data
+from modhub.data.forms import as_image_data
 from modhub.engine.datasets import load_dataset
 from modhub.ops.check import Check, CheckResult, check_replacement
 from modhub.ops.compose import compose
@@ -107,7 +107,7 @@ def publish(
     target = publishing_registry(registry, load_config())
     checked = None
     if check is not None:
-        data = as_image_data(check.data, split="test", datasets=load_dataset)
+        data = as_image_data(check.data, split="test", steps=check.steps, datasets=load_dataset)
         checked = check_replacement(decomposition, version, target, check, data, compose)
     if version is None:
         published = target.publish_next(package.manifest, package.blobs, signer=signer, progress=progress)

@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from modhub.composition.composite import Composite, parts_of
 from modhub.composition.plan import Plan, make_plan
 from modhub.composition.recipe import Recipe
-from modhub.data.arrays import check_labelled
-from modhub.data.classes import check_every_class, class_names, unknown_class
-from modhub.data.given import ClassNames
+from modhub.data.classes import check_every_class, unknown_class
+from modhub.data.fitting import Fitting
+from modhub.data.forms import LabelledData, as_image_data
+from modhub.data.given import Fit
 from modhub.data.images import ImageData
+from modhub.data.picture_reader import PictureReader
 from modhub.decomposition.calibration import Margins
+from modhub.engine.datasets import load_dataset
 from modhub.engine.decompose.decompose import provenance_now
 from modhub.engine.decompose.metrics import metric_of
 from modhub.engine.update import Examples, JointNetworks, Unseen, margins_of, with_thresholds
-from modhub.errors import IntegrityError, InvalidData, NotFound, UsageError, did_you_mean
+from modhub.errors import IntegrityError, NotFound, UsageError, did_you_mean
 from modhub.evaluation.intervals import Resampling
 from modhub.evaluation.labels import truth_of
 from modhub.evaluation.paired import compared, p_text
@@ -62,9 +65,6 @@ FEWEST_EXAMPLES: Final = 4
 _JUDGED_OF_CLASS: Final = 20
 _JUDGED_OF_ALL: Final = 200
 
-#: Images with the class names of both sides.
-ExampleData = ImageData | tuple[ArrayLike, ArrayLike, ClassNames]
-
 
 @dataclass(frozen=True, eq=False)
 class UpdateRequest:
@@ -83,13 +83,15 @@ class UpdateRequest:
 def update_modules(
     modules: Composable | Iterable[Composable],
     against: Composable | Iterable[Composable],
-    data: ExampleData,
+    data: LabelledData,
     *,
     strategy: Strategy,
-    report: ExampleData | None,
+    report: LabelledData | None,
     seed: int,
     batch_size: int,
     keep_origin: bool,
+    fitted: tuple[Fit, str],
+    steps: int | None,
     registry: RegistryUrls,
     cache: str | Path | None,
 ) -> Update:
@@ -105,8 +107,10 @@ def update_modules(
     backend, given = InstalledBackend(registry, cache, VerifiedBlobs()), _Given()
     wanted = given.classes(modules, backend)
     plan = _joint_plan(wanted, given.classes(against, backend))
-    examples, name = _examples(data, plan, "the data")
-    reporting = None if report is None else _examples(report, plan, "the reporting data")
+    reader = PictureReader(Fitting(fitted[0], plan.contract, fitted[1]))
+    read = partial(as_image_data, datasets=load_dataset, reader=reader)
+    examples, name = _examples(read(data, steps=steps), plan, "the data")
+    reporting = None if report is None else _examples(read(report, split="test"), plan, "the reporting data")
     sources = {**_published(plan.modules, registry, cache), **given.sources}
     request = UpdateRequest(
         plan=plan,
@@ -163,24 +167,14 @@ def _key(module: Module) -> tuple[str, str, int]:
     return module.origin.fingerprint, module.digest, module.index
 
 
-def _examples(data: ExampleData, plan: Plan, what: str) -> tuple[Examples, str]:
+def _examples(data: ImageData, plan: Plan, what: str) -> tuple[Examples, str]:
     """The examples with labels that count in the plan's columns, and the data's name. Raises InvalidData."""
-    if isinstance(data, ImageData):
-        x, y, classes, name = data.x, data.y, data.classes, data.name
-    elif isinstance(data, tuple) and len(data) == 3:
-        classes, name = class_names(data[2], f"the classes of {what}"), "data"
-        given = check_labelled(data[0], data[1], classes)
-        x, y = given.images, given.labels
-    else:
-        raise InvalidData(
-            f"{what} is a {type(data).__name__}.", kind="bad-data", hint="give an ImageData, or (x, y, classes)."
-        )
-    check_images(x, plan.contract, what=f"the images of {what}")
-    labels = truth_of(y, classes, plan.labels, [module.name for module in plan.modules])
+    check_images(data.x, plan.contract, what=f"the images of {what}")
+    labels = truth_of(data.y, data.classes, plan.labels, [module.name for module in plan.modules])
     if (labels < 0).any():
-        raise unknown_class(classes[y[labels < 0].min()], what, plan.labels)
+        raise unknown_class(data.classes[data.y[labels < 0].min()], what, plan.labels)
     check_every_class(labels, plan.labels)
-    return Examples(x, labels), name
+    return Examples(data.x, labels), data.name
 
 
 def _published(modules: Sequence[Module], registry: RegistryUrls, cache: str | Path | None) -> dict[str, Decomposition]:
@@ -353,12 +347,15 @@ def update(
     modules: Composable | Iterable[Composable],
     *,
     against: Composable | Iterable[Composable],
-    data: ExampleData,
+    data: LabelledData,
     strategy: Strategy = "auto",
-    report: ExampleData | None = None,
+    report: LabelledData | None = None,
     seed: int = 0,
     batch_size: int = 256,
     keep_origin: bool = False,
+    fit: Fit = "none",
+    background: str = "white",
+    steps: int | None = None,
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
 ) -> Update:
@@ -366,9 +363,9 @@ def update(
 
     ``modules``: names, modules, composites or decompositions, one or several. ``against``: the modules whose classes
     they never saw, which stay as they are, unless they are among ``modules`` too: then all are updated together.
-    ``data``: an ``ImageData`` or (x, y, classes), labelled with the class names of both, 4 images of each or more;
-    ``report``: other labelled images to report on, by default a third of ``data``. What fits, what chooses and what
-    reports are different images.
+    ``data``: labelled images in any form that ``evaluate`` takes, ``fit`` as there, with the class names of both, 4
+    images of each or more; ``report``: others to report on, by default a third of ``data``. What fits, what chooses and
+    what reports are different images.
 
     ``strategy``: ``tangle`` (tangling again, against the unseen classes; with ``keep_origin`` beside the origin's own),
     ``remove`` (nodes active for the unseen classes and not for the module's go), ``calibrate`` (heads fitted to the
@@ -391,6 +388,8 @@ def update(
         seed=seed,
         batch_size=batch_size,
         keep_origin=keep_origin,
+        fitted=(fit, background),
+        steps=steps,
         registry=registry,
         cache=cache,
     )

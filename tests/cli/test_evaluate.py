@@ -91,7 +91,7 @@ def test_wrong_ways(run: Run, workshop: Workshop, registry, tmp_path: Path) -> N
     np.savez(tmp_path / "others.npz", x=x, y=y, classes=np.array(["catt", "dog", "wheel"]))
     test = workshop["test.npz"]
     cases = [
-        (("me/net", "--data", "empty.npz"), 1, "at least one."),
+        (("me/net", "--data", "empty.npz"), 1, "at least one;"),
         (("me/net", "--data", "one.npz"), 1, "one has images of one class only: 'dog'."),
         (("me/net", "--data", "others.npz"), 1, "'catt': did you mean cat?"),
         (("me/net", "--data", test, "--force"), 2, "--force was given without --plots."),

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modhub.data.batches import spool_batches
+from modhub.data.forms import source_of
 from modhub.data.rows import Piece, Pieced, RowSlice
-from modhub.data.shards import source_of
 from modhub.errors import InvalidData, StorageError, UsageError
 
 CLASSES = ("cat", "dog")
@@ -82,13 +82,22 @@ def test_what_can_only_be_indexed_is_taken_batch_by_batch():
 
 WRONG = [
     (lambda x, y: iter(()), InvalidData, "there was not one batch. Hint: an iterator that was used up"),
-    (lambda x, y: 7, UsageError, "the data has the type int, and there are no labels."),
-    (lambda x, y: [x], UsageError, "batch 0: has the type ndarray, not a pair of images and labels."),
-    (lambda x, y: [(x, y), (x[:, :2], y)], InvalidData, "batch 1 has images of the size 2x5x3, those before it 4x5x3."),
-    (lambda x, y: [(x, y), (x / 2, y)], InvalidData, "batch 1 has images of the dtype float32, those before it uint8."),
+    (lambda x, y: 7, UsageError, "the data has the type int."),
+    (lambda x, y: [x], UsageError, "batch 0: it is a ndarray, not a pair of images and labels."),
+    (
+        lambda x, y: [(x, y), (x[:, :2], y)],
+        InvalidData,
+        "batch 1: images have the size 2x5x3, those before them 4x5x3.",
+    ),
+    (
+        lambda x, y: [(x, y), (x / 2, y)],
+        InvalidData,
+        "batch 1: images have the dtype float32, those before them uint8.",
+    ),
     (lambda x, y: [(x, y), (x, y[:-1])], InvalidData, "batch 1: y has 49 labels for 50 images."),
     (lambda x, y: [(x, y + 1)], InvalidData, "batch 0: y has the label 2 at image"),
-    (lambda x, y: [(x, np.eye(2)[y])], InvalidData, "one-hot labels become indices with y.argmax(axis=1)."),
+    (lambda x, y: [(x, np.eye(3)[y])], InvalidData, "one-hot labels have a column for each of the 2 classes."),
+    (lambda x, y: [(x, np.eye(2)[y] / 2)], InvalidData, "at image 0, which is not one-hot."),
     (lambda x, y: [(np.full_like(x, np.nan, float), y)], InvalidData, "batch 0: x has NaN or infinite values in 50"),
 ]
 
@@ -96,14 +105,14 @@ WRONG = [
 @pytest.mark.parametrize(("make", "kind", "message"), WRONG)
 def test_wrong_batches_are_refused(make, kind, message):
     with pytest.raises(kind) as caught:
-        spool_batches(make(*data()), CLASSES)
+        source_of(make(*data()), None, CLASSES)
     assert message in str(caught.value)
 
 
 def test_images_without_labels_are_refused():
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(UsageError) as caught:
         source_of(data()[0], None, CLASSES)
-    assert str(caught.value).startswith("y has the shape (); labels are one index or name an image.")
+    assert str(caught.value).startswith("the data has images, but no labels.")
 
 
 def test_a_full_disk_is_said_to_be_one(monkeypatch):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from modhub.data.classes import as_labels, class_name, class_names
-from modhub.data.images import as_image_data, load_data
+from modhub.data.forms import as_image_data
+from modhub.data.images import load_data
 from modhub.errors import InvalidData, UsageError
 from modhub.evaluation.labels import columns_of
 from modhub.project import edits
@@ -145,6 +146,11 @@ def test_text_and_its_bytes_are_one_name_in_nfc(text):
         [0, np.int64(1), 0],
         Tensor([0, 1, 0]),
         [Pet.CAFE, Pet.DOG, Pet.CAFE],
+        np.array([0.0, 1.0, 0.0], np.float32),
+        np.array([[0.0], [1.0], [0.0]]),
+        np.array([False, True, False]),
+        np.eye(3)[[0, 1, 0]],
+        [[1, 0, 0], [0, 1, 0], [1, 0, 0]],
     ],
     ids=lambda way: type(way).__name__,
 )
@@ -158,7 +164,10 @@ def test_labels_are_the_same_however_they_are_given(y, classes):
 @pytest.mark.parametrize(
     ("y", "hint"),
     [
-        (np.array([1.0, 2.0]), "astype(str)"),
+        (np.array([1.0, 1.5]), "astype(str)"),
+        (np.array([np.nan, 1.0]), "astype(str)"),
+        (np.array([[0.2, 0.7, 0.1], [0, 1, 0]]), "y.argmax(axis=1)"),
+        (np.array([[1, 1, 0], [0, 1, 0]]), "a single 1 among zeros"),
         (np.array(["dog", None], dtype=object), "missing or other values need a name first"),
         (["dog", 1], "names alone"),
         (["dog", ["fox"]], ""),

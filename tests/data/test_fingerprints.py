@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 import modhub
 from modhub.data.batches import spool_batches
+from modhub.data.forms import form_of, source_of
 from modhub.data.images import ImageData, load_data
+from modhub.data.picture_reader import PictureReader
 from modhub.data.rows import data_fingerprint
-from modhub.data.shards import labelled_shards, open_shards, source_of
 from tests.small_origins import quadrant_modules, quadrants
 
 CLASSES = ("cat", "dog", "été")
@@ -58,7 +59,7 @@ def test_it_is_the_same_wherever_the_data_lies(tmp_path, dtype):
     found = {
         source_of(x, y, CLASSES).fingerprint,
         spool_batches(batches, CLASSES).fingerprint,
-        open_shards(*labelled_shards(tmp_path / "one.npz", None, None)).fingerprint,
+        form_of(tmp_path / "one.npz").source(CLASSES, PictureReader()).fingerprint,
         load_data(tmp_path / "one.npz").fingerprint,
         ImageData(x, y, CLASSES, "another name", paths=("p",) * 40).fingerprint,
     }
@@ -72,7 +73,7 @@ def test_several_shards_are_the_list_of_each(tmp_path):
         np.savez(tmp_path / f"{name}.npz", x=x[rows], y=y[rows], classes=np.array(CLASSES))
     listed = json.dumps([by_hand(x[rows], y[rows]) for rows, _ in parts], separators=(",", ":")).encode()
     expected = f"sha256:{hashlib.sha256(listed).hexdigest()}"
-    assert open_shards(*labelled_shards(tmp_path, None, None)).fingerprint == expected
+    assert form_of(tmp_path).source(CLASSES, PictureReader()).fingerprint == expected
 
 
 def test_other_images_labels_or_classes_have_another_one():

@@ -94,8 +94,9 @@ def test_given_classes_must_name_every_class_with_an_image(save_npz: Save, pixel
         ({"x": np.full((6, 2, 2, 1), 1e300)}, "NaN or infinite values in 6 of 6 images"),
         ({"y": np.array([0, 1, 2, 0, 3, 2])}, "the label 3 at image 4, outside the 3 classes (0 to 2)"),
         ({"y": np.array([0, 1, 2, -1, 1, 2])}, "the label -1 at image 3"),
-        ({"y": np.eye(6, 3)}, "shape (6, 3); labels are one index or name an image. Hint: one-hot"),
-        ({"y": LABELS.astype(float)}, "dtype float64; labels are integers or class names"),
+        ({"y": np.eye(6, 4)}, "shape (6, 4); labels are one index or name an image. Hint: one-hot"),
+        ({"y": np.eye(6, 3)}, "has the row [0.0, 0.0, 0.0] at image 3, which is not one-hot."),
+        ({"y": LABELS / 2}, "dtype float64; labels are integers or class names"),
         ({"y": LABELS[:5]}, "has 5 labels for 6 images"),
         ({"y": np.array(["cat", "dgo", "owl", "cat", "dog", "owl"])}, "'dgo' is not among the classes. Hint: did you"),
         ({"classes": np.array(["cat", "dog", "cat"])}, "hold the name 'cat' twice"),
@@ -245,10 +246,13 @@ def test_a_folder_without_class_folders_says_so(pets: Path) -> None:
 
 
 def test_a_file_that_is_no_npz_says_what_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "data.csv").write_text("1,2")
-    assert "neither an .npz file nor a folder. Hint: give cifar10 or cifar100, an .npz" in message(
-        tmp_path / "data.csv"
+    (tmp_path / "data.txt").write_text("1,2")
+    assert "is no .npz file, no folder and no CSV file. Hint: give cifar10 or cifar100, an .npz" in message(
+        tmp_path / "data.txt"
     )
+    (tmp_path / "data.csv").write_text("1,2")
+    with pytest.raises(NotFound, match=r"line 1 of .* names .*, which is not there\. Hint: write the columns path and"):
+        load_data(tmp_path / "data.csv")
 
 
 def test_a_spec_that_is_not_there_suggests_a_name() -> None:

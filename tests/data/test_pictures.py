@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from modhub.data.fitting import Fitting
+from modhub.data.forms import form_of, source_of
 from modhub.data.images import load_data
 from modhub.data.large import streamed
 from modhub.data.picture_reader import PictureReader
-from modhub.data.shards import are_shards, find_shards, labelled_shards, open_shards, source_of
+from modhub.data.shards import are_shards, find_shards, open_shards
 from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData, UsageError
 from modhub.package.folder import load_package, save_package
@@ -124,8 +125,8 @@ def test_paths_are_paths(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPa
     (shards / ".DS_Store").write_bytes(b"")
     for spec in (f"./{name}", str(tmp_path / name), tmp_path / name):
         assert are_shards(spec)
-        urls, classes = labelled_shards(spec, None, None)
-        assert len(open_shards(urls, classes).labels) == 8
+        found = form_of(spec)
+        assert len(open_shards(found.x, found.names(None)).labels) == 8
     (one,) = find_shards(tmp_path / name / f"0{name}.npz")
     assert len(open_shards([one], ("cat", "dog")).labels) == 4
     assert len(load_data(tmp_path / name / f"0{name}.npz")) == 4

@@ -9,8 +9,9 @@ import fsspec
 import numpy as np
 import pytest
 
+from modhub.data.forms import form_of, source_of
 from modhub.data.large import streamed
-from modhub.data.shards import are_shards, find_shards, labelled_shards, open_shards, shard_classes, source_of
+from modhub.data.shards import are_shards, find_shards, open_shards
 from modhub.errors import InvalidData, NotFound, UsageError
 
 CLASSES = ("cat", "dog", "emu")
@@ -31,8 +32,8 @@ def write(folder, x, y, cuts=(0, 7, 30, 40), *, compressed=(1,), **arrays):
 
 
 def opened(spec, classes=None):
-    urls, names = labelled_shards(spec, None, classes)
-    return open_shards(urls, names)
+    found = form_of(spec)
+    return open_shards(found.x, found.names(classes))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, ">f4"])
@@ -161,7 +162,7 @@ def test_where_nothing_is(tmp_path):
         with pytest.raises(NotFound, match="no data at"):
             opened(spec, CLASSES)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidData, match=r"holds no \.npz files\. Hint: give one \.npz file, or a folder of them"):
+    with pytest.raises(InvalidData, match=r"holds no class folders"):
         opened(tmp_path / "empty", CLASSES)
     with pytest.raises(UsageError, match="is no URL that can be read"):
         opened("nonsense://x/y", CLASSES)
@@ -170,10 +171,10 @@ def test_where_nothing_is(tmp_path):
 def test_classes_come_from_the_person_or_the_first_shard(tmp_path):
     x, y = data()
     folder = write(tmp_path / "shards", x, y)
-    assert shard_classes(find_shards(folder), None) == CLASSES
+    assert form_of(folder).names(None) == CLASSES
     np.savez(folder / "part-0.npz", x=x, y=y)
-    with pytest.raises(UsageError, match=r"part-0\.npz names no classes\. Hint: say which there are"):
-        shard_classes(find_shards(folder), None)
+    with pytest.raises(UsageError, match=r"the data names no classes: shards\. Hint: say which there are"):
+        form_of(folder).names(None)
 
 
 # What would not fit into memory

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from modhub.data.arrays import as_images
+from modhub.data.forms import source_of
 from modhub.data.rows import in_chunks, in_memory, with_shape
-from modhub.data.shards import open_shards, source_of
+from modhub.data.shards import open_shards
 from modhub.data.tables import read_table
 from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import modhub
+from modhub.data.forms import source_of
 from modhub.data.rows import Piece
-from modhub.data.shards import source_of
 from modhub.decomposition.sampling import Observed, draw, observed, pack, segments
 from modhub.decomposition.sites import find_sites
 from modhub.engine.decompose import probe

@@ -12,7 +12,7 @@ import click
 
 from modhub.cards.read import card_file
 from modhub.cli import printing
-from modhub.cli.data_options import class_names_option, find_labelled
+from modhub.cli.data_options import class_names_option, find_labelled, holds_pictures
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, card_option, delta, json_option, number, numbers_option
@@ -20,8 +20,11 @@ from modhub.cli.outputs import check_free_for_modules, force_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
-from modhub.data.images import DATASETS, ClassFiles, ImageData, Split, find_class_files, read_class_files
+from modhub.data.class_files import ClassFiles, find_class_files
+from modhub.data.given import Split
+from modhub.data.images import ImageData, read_class_files
 from modhub.data.large import streamed, streamed_files
+from modhub.data.listed import find_listed_files
 from modhub.data.picture_reader import PictureReader
 from modhub.data.shards import are_shards
 from modhub.decomposition.settings import EngineName
@@ -141,7 +144,8 @@ def command(
     """Make one module per class of a trained Keras image classifier (Pan & Rajan, ICSE 2022).
 
     DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, a folder with
-    one folder of images a class, with all below it, or the URL of an .npz or of a folder of them. Files that would fill
+    one folder of images a class, with all below it, a CSV file with the columns path and label, or the URL of an .npz
+    or of a folder of them. Files that would fill
     more than half of the free memory, and folders of .npz, are read in batches. Pictures in folders are brought to the
     images that the model takes, and a line on stderr says how; choose the way in which it was trained. Images are raw:
     the modules themselves apply (x * rescale - mean) / std, which must be what the model was trained on.
@@ -245,8 +249,9 @@ class _Found(NamedTuple):
 
 def _found(spec: str, split: Split, classes: Sequence[str] | None, engine: EngineName) -> _Found:
     """Pictures are read when the model has told what images it takes, everything else now."""
-    if spec not in DATASETS and "://" not in spec and is_folder(spec) and not are_shards(spec):
-        files = find_class_files(Path(spec), split)
+    if "://" not in spec and holds_pictures(spec) and not are_shards(spec):
+        place = Path(spec)
+        files = find_class_files(place, split) if is_folder(place) else find_listed_files(place, classes)
         return _Found(classes or files.classes, partial(_pictures, files, classes))
     if large := streamed(spec, split, classes, free=free(), for_workers=engine != "local"):
         data = _Data(large.data, None, large.classes, large.name)

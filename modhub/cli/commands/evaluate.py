@@ -93,10 +93,10 @@ def command(
 ) -> None:
     """How good is WHAT: names of modules or folders of them, a .modhub file, a .keras model, or a project?
 
-    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, or a folder with
-    one folder of images a class, with all below it. Its classes are matched to the classifier's by name, its pictures
-    brought to the images that WHAT takes. OTHER is what WHAT can be, several names with commas between; --adapt and
-    --size hold for both, every other change for WHAT alone.
+    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, a folder with
+    one folder of images a class, with all below it, or a CSV file with the columns path and label. Its classes are
+    matched to the classifier's by name, its pictures brought to the images that WHAT takes. OTHER is what WHAT can be,
+    several names with commas between; --adapt and --size hold for both, every other change for WHAT alone.
 
     \b
     The figures, with intervals in brackets:

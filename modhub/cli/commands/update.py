@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.data_options import find_labelled
+from modhub.cli.data_options import find_labelled, holds_pictures
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
@@ -105,7 +105,7 @@ def command(
         found = find_labelled(data, split)
         reporting = None if report is None else find_labelled(report, "test")
         reader = pictures.reader(None)
-        if any(is_folder(spec) for spec in (data, report) if spec is not None):
+        if any(map(holds_pictures, (data, report))):
             reader = pictures.reader(compose(refs, registry=options["registry"], cache=options["cache"]).plan.contract)
         images = found(reader)
         other = None if reporting is None else reporting(reader)

@@ -15,11 +15,15 @@ from numpy.typing import ArrayLike
 
 from modhub.data.arrays import Labelled
 from modhub.data.classes import check_every_class, output_names, slugs_of
-from modhub.data.given import ClassNames, TrainingData, ValidationData
+from modhub.data.fitting import Fitting
+from modhub.data.forms import LabelledData, form_of, source_of
+from modhub.data.given import ClassNames, Fit, TrainingData
+from modhub.data.picture_reader import PictureReader
 from modhub.data.rows import Source
-from modhub.data.shards import check_no_steps, labelled_shards, open_shards, source_of
+from modhub.data.shards import check_no_steps
 from modhub.decomposition.sampling import Sample
 from modhub.decomposition.settings import DecomposeSettings
+from modhub.engine.datasets import load_dataset
 from modhub.engine.decompose.executors import opened_engine
 from modhub.engine.decompose.metrics import validated
 from modhub.engine.decompose.observe import Logits
@@ -27,8 +31,9 @@ from modhub.engine.decompose.pipeline import DecomposedModules, decompose_observ
 from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.library import keras
 from modhub.engine.read.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
-from modhub.engine.read.inputs import trained_contract
+from modhub.engine.read.inputs import picture_contract, trained_contract
 from modhub.engine.read.reader import read_model
+from modhub.engine.run.memory import free
 from modhub.engine.run.network import Network
 from modhub.errors import UsageError
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
@@ -49,7 +54,9 @@ def decompose_model(
     classes: ClassNames | None,
     settings: DecomposeSettings,
     *,
-    validation: ValidationData | None,
+    validation: LabelledData | None,
+    fit: Fit,
+    background: str,
     progress: StepProgress | None,
 ) -> Decomposition:
     """See ``modhub.decompose``, whose keywords ``settings`` are."""
@@ -60,12 +67,11 @@ def decompose_model(
     architecture, weights = reading.architecture, reading.weights
     check_weights_finite(weights)
     with opened_engine(settings.engine, settings.workers) as where:
-        shards, classes = labelled_shards(x, y, classes)
-        names = output_names(classes, len(weights["head/bias"]))
+        found = form_of(x, y, classes=classes, datasets=load_dataset)
+        names = output_names(found.names(classes), len(weights["head/bias"]))
         slugs = slugs_of(names)
-        if shards:
-            check_no_steps(settings.steps)
-        data = open_shards(shards, names, where.run) if shards else source_of(x, y, names, steps=settings.steps)
+        reader = PictureReader(Fitting(fit, None if fit == "none" else picture_contract(model), background))
+        data = found.source(names, reader, free=free(), steps=settings.steps, run=where.run)
         check_every_class(data.labels, names)
         contract = trained_contract(
             data.images,
@@ -74,7 +80,7 @@ def decompose_model(
             mean=settings.mean,
             std=settings.std,
         )
-        held_out = _validation(validation, names, contract, settings.validation_steps)
+        held_out = _validation(validation, names, contract, reader, settings.validation_steps)
         fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
         origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
         network = _checked_network(model, origin, data.images)
@@ -118,16 +124,26 @@ def _check_data_names(*names: str) -> None:
 
 
 def _validation(
-    validation: ValidationData | None, names: tuple[str, ...], contract: InputContract, steps: int | None
+    validation: LabelledData | None,
+    names: tuple[str, ...],
+    contract: InputContract,
+    reader: PictureReader,
+    steps: int | None,
 ) -> Labelled | None:
     if validation is None:
         check_no_steps(steps, "validation ")
         return None
-    x, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
-    shards, _ = labelled_shards(x, y, names)
-    if shards:
-        check_no_steps(steps, "validation ")
-    data = open_shards(shards, names) if shards else source_of(x, y, names, what="validation ", steps=steps)
+    data = source_of(
+        validation,
+        None,
+        names,
+        reader=reader,
+        free=free(),
+        steps=steps,
+        datasets=load_dataset,
+        split="test",
+        what="validation ",
+    )
     check_images(data.images, contract, what="the validation images")
     return Labelled(cast(Any, data.images), data.labels)
 
