@@ -24,7 +24,7 @@ from modhub.data.images import DATASETS, ImageData, find_data, load_data, read_c
 from modhub.data.large import streamed_files
 from modhub.data.listed import find_listed_files, is_list_of_files
 from modhub.data.picture_reader import PictureReader
-from modhub.data.pixels import pixels_of
+from modhub.data.pixels import is_single, pixels_of
 from modhub.data.rows import Source, in_memory
 from modhub.data.shards import RunTasks, are_shards, check_no_steps, find_shards, open_shards, stored_classes
 from modhub.data.tensors import are_arrays, array_of, is_array
@@ -212,8 +212,7 @@ def source_of(
 
 def _of_tuple(parts: tuple[Any, ...], split: Split, datasets: Datasets | None, what: str) -> Form:
     first = parts[0]
-    is_data = isinstance(first, str | Path | ImageData) or not (is_array(first) or isinstance(first, list | tuple))
-    if len(parts) == 2 and is_data:
+    if len(parts) == 2 and not (is_array(first) or (isinstance(first, list) and not _holds_pairs(first))):
         if not isinstance(parts[1], Mapping) and array_of(parts[1]).dtype.kind not in "USTO":
             return _of_two(first, parts[1], what)
         names = class_names(parts[1])
@@ -253,6 +252,14 @@ def _of_two(x: Any, y: Any, what: str) -> Form:
             hint=_TAKEN,
         )
     return Form("arrays", x, y, None, "the data", what)
+
+
+def _holds_pairs(items: list[Any]) -> bool:
+    """Whether a list has labels beside its images: it is of batches or of examples, and not of images."""
+    first = items[0] if items else None
+    if isinstance(first, tuple | list) and len(first) in (2, 3):
+        return is_array(first[0]) or is_single(first[0])
+    return isinstance(first, Mapping)
 
 
 def _pairs(x: Sequence[Any], y: Sequence[Any], called: str, what: str) -> list[tuple[Any, Any]]:

@@ -70,9 +70,11 @@ def test_all_give_the_same_modules_figures_and_updates(name: str, tmp_path: Path
     assert made.dataset == reference.dataset
     other = quadrants(seed=9)
     given = with_names(make(tmp_path / "test", other), other)
-    expected = modhub.evaluate(made, (other.x, other.y, other.classes), resamples=10)
-    found = modhub.evaluate(made, given, resamples=10)
-    assert (found.fingerprint, found.top_1) == (expected.fingerprint, expected.top_1)
+    expected = modhub.evaluate(made, (other.x, other.y, other.classes), resamples=1000)
+    found = modhub.evaluate(made, given, resamples=1000)
+    # A list of names has its classes in alphabetical order, which makes it other data with the same answers.
+    assert (found.fingerprint == expected.fingerprint) == (name != "a csv")
+    assert (found.images, found.top_1) == (expected.images, expected.top_1)
     registry = str(tmp_path / "registry")
     modhub.publish(made, version="1.0.0", registry=registry)
     given = with_names(make(tmp_path / "check", other), other)
@@ -106,10 +108,10 @@ def test_pictures_are_fitted_to_the_model_where_that_was_asked_for(tmp_path: Pat
             validation=folder,
         )
     assert made.origin.accuracy[1].examples == len(DATA.y)
-    assert modhub.evaluate(made, folder, fit="resize", resamples=10).top_1.value > 0.9
+    assert modhub.evaluate(made, folder, fit="resize", resamples=1000).top_1.value > 0.9
 
 
 def test_a_keras_model_is_evaluated_with_numbers_and_the_classes_of_its_outputs() -> None:
-    figures = modhub.evaluate(quadrants_model(), batches(DATA), classes=DATA.classes, rescale=1 / 255, resamples=10)
+    figures = modhub.evaluate(quadrants_model(), batches(DATA), classes=DATA.classes, rescale=1 / 255, resamples=1000)
     assert figures.top_1.value == decomposed(quadrants_model(), DATA, "a/b").origin.accuracy[0].top_1
     assert [row.name for row in figures.classes] == list(DATA.classes)

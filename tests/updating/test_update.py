@@ -311,8 +311,9 @@ def test_images_of_the_wrong_size():
 
 
 def test_data_that_is_none():
-    message = refused("bad-data", InvalidData, quadrant_modules(), against=lines(), data="photos")
-    assert message == "the data is a str. Hint: give an ImageData, or (x, y, classes)."
+    message = refused("bad-data", UsageError, quadrant_modules(), against=lines(), data=7)
+    assert message.startswith("the data has the type int. Hint: give arrays (x, y) or (x, y, classes); the path of an")
+    refused("data-not-found", NotFound, quadrant_modules(), against=lines(), data="photos")
 
 
 def test_an_origin_against_itself():

@@ -19,7 +19,6 @@ from modhub.cli.quiet import load_engine
 from modhub.engine.keras_backend import require_keras_backend
 from modhub.errors import UsageError
 from modhub.ops.compose import compose
-from modhub.spec.places import is_folder
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import percent
 
