@@ -103,7 +103,8 @@ MAX_CLASSES: Final = 100_000
 
 #: Layers and layer calls of one architecture.
 MAX_LAYERS: Final = 10_000
-#: One extent of an image or a feature map (pixels), and units, channels or filters of one layer.
+#: One extent of an image or a feature map (pixels), and channels or filters of one layer. Vectors, such as the units of
+#: a dense layer, may be as long as tensors; a release with longer ones has format 2.
 MAX_EXTENT: Final = 65_536
 #: Elements of any one tensor for one image, and of all weights together.
 MAX_TENSOR_ELEMENTS: Final = 2**28

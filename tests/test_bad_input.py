@@ -58,13 +58,12 @@ def changed(array, position, value):
         (changed(DATA.y, 5, -1), "y has the label -1 at image 5, outside the 4 classes (0 to 3)."),
         (DATA.y[:-1], "y has 119 labels for 120 images."),
         (
-            np.eye(4)[DATA.y],
-            "y has the shape (120, 4); labels are one index or name an image. Hint: one-hot labels become indices with"
-            " y.argmax(axis=1).",
+            np.eye(5)[DATA.y],
+            "y has the shape (120, 5); labels are one index or name an image. Hint: one-hot labels have",
         ),
+        (np.eye(4)[DATA.y] / 2, "y has the row [0.0, 0.0, 0.0, 0.5] at image 0, which is not one-hot."),
         (DATA.y + 0.5, "y has the dtype float64; labels are integers or class names."),
         (np.full(120, "centre"), "'centre'"),
-        (None, "y has the shape ()"),
         ([[0], [1, 2]], "y is a list of parts of different shapes."),
     ],
 )
@@ -77,6 +76,7 @@ def test_labels_may_be_names_or_a_column():
     names = np.array(DATA.classes)[DATA.y]
     assert decompose(y=names).package.manifest.content.modules == expected
     assert decompose(y=DATA.y[:, None]).package.manifest.content.modules == expected
+    assert decompose(y=np.eye(4)[DATA.y]).package.manifest.content.modules == expected
 
 
 def test_a_class_without_an_example_is_named():
@@ -125,11 +125,11 @@ def test_an_unconcerned_class_with_too_few_warns_with_the_ratio():
         (["a", "\ud83d", "c", "d"], r"class 1 has the name '\ud83d'."),
         (4, "classes is 4. Hint: give the list of class names, in output order."),
         ("abcd", "classes is 'abcd'."),
-        (None, "classes is None."),
+        (None, "the data names no classes: the data. Hint: say which there are"),
     ],
 )
 def test_class_names_that_cannot_be_used(classes, message):
-    assert message in refusal(InvalidData, classes=classes)
+    assert message in refusal((InvalidData, UsageError), classes=classes)
 
 
 def test_class_names_in_any_script_get_a_slug():
@@ -169,12 +169,12 @@ def test_class_names_in_any_script_get_a_slug():
         ),
         (DATA.x > 100, "x has the dtype bool; images are uint8 or float32."),
         (DATA.x.astype(str), "x has the dtype <U3; images are uint8 or float32."),
-        (None, "x has the dtype object; images are uint8 or float32."),
-        ([DATA.x[0], DATA.x[1][:4]], "x is a list of parts of different shapes. Hint: bring them to one size"),
+        (None, "the images have the type NoneType, and their labels were given apart."),
+        ([DATA.x[0], DATA.x[1][:4]], "the images in x differ: number 0 is 8x8x1, number 1 is 4x8x1"),
     ],
 )
 def test_images_that_cannot_be_used(x, message):
-    assert message in refusal(InvalidData, x=x)
+    assert message in refusal((InvalidData, UsageError), x=x)
 
 
 def test_grey_images_may_lack_their_last_axis():

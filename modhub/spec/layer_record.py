@@ -46,6 +46,11 @@ class LayerRecord(BaseModel):
     #: The name in files; each kind has its own.
     kind: str
 
+    @property
+    def format(self) -> int:
+        """The first format of a release that may hold this very record."""
+        return self.since
+
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Names and shapes of the weights when the layer reads ``input_shape``; empty for layers without any."""
         return {}

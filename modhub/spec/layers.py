@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from modhub.limits import MAX_EXTENT
 from modhub.spec.layer_record import LayerRecord, Misfit, Pair, Reads, Shape, image_shape
 from modhub.spec.rearrangements import (
     Add,
@@ -22,7 +23,7 @@ from modhub.spec.rearrangements import (
     UpSampling2D,
     ZeroPadding2D,
 )
-from modhub.spec.schema import FLOAT32_TINY, Divisor32, Extent, Float32
+from modhub.spec.schema import FLOAT32_TINY, Divisor32, Extent, Float32, Length
 
 Padding = Literal["valid", "same"]
 Activation = Literal["linear", "relu", "relu6"]
@@ -62,9 +63,13 @@ class Dense(LayerRecord):
     reads: ClassVar[Reads] = "contraction"
 
     kind: Literal["dense"] = "dense"
-    units: Extent
+    units: Length
     use_bias: bool = True
     activation: Activation = "linear"
+
+    @property
+    def format(self) -> int:
+        return 1 if self.units <= MAX_EXTENT else 2
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {"kernel": (input_shape[-1], self.units)}

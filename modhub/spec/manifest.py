@@ -26,6 +26,7 @@ from modhub.spec.schema import (
     Divisor32,
     Extent,
     Float32,
+    Length,
     Name,
     PositiveCount,
     Share,
@@ -128,7 +129,7 @@ class SiteRecord(Stored):
     """A tensor on which masks sit: the output of the call ``id``, per image."""
 
     id: LayerName
-    shape: Annotated[tuple[Extent, ...], Field(min_length=1, max_length=3)]
+    shape: Annotated[tuple[Length, ...], Field(min_length=1, max_length=3)]
 
 
 class Stages(Stored):
@@ -335,10 +336,12 @@ class Manifest(Stored):
 def format_of(content: Content) -> int:
     """The first format of a release that has all that ``content`` uses: what a release is published in.
 
-    Format 2 has further kinds of layer, and releases of networks without any ReLU, whose modules have no masks.
+    Format 2 has further kinds of layer, and releases of networks without any ReLU, whose modules have no masks;
+    and vectors of more than ``MAX_EXTENT`` values.
     """
     layers = content.origin.architecture.layers.values()
-    return max(1 if content.sites else 2, *(layer.since for layer in layers), 1)
+    is_wide = any(max(site.shape) > MAX_EXTENT for site in content.sites)
+    return max(1 if content.sites and not is_wide else 2, *(layer.format for layer in layers), 1)
 
 
 def digest_of(content: Content) -> str:

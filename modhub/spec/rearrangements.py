@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from modhub.limits import MAX_EXTENT
 from modhub.spec.layer_record import Border, LayerRecord, Misfit, Pair, Reads, Shape, image_shape, some_shapes
-from modhub.spec.schema import Extent
+from modhub.spec.schema import Length
 
 
 class Add(LayerRecord):
@@ -90,7 +91,11 @@ class Reshape(LayerRecord):
     reads: ClassVar[Reads] = "rearrangement"
 
     kind: Literal["reshape"] = "reshape"
-    target_shape: Annotated[tuple[Extent, ...], Field(min_length=1, max_length=3)]
+    target_shape: Annotated[tuple[Length, ...], Field(min_length=1, max_length=3)]
+
+    @property
+    def format(self) -> int:
+        return 1 if max(self.target_shape) <= MAX_EXTENT else 2
 
     def shape_of(self, inputs: Sequence[Shape]) -> Shape:
         if prod(self.target_shape) != prod(inputs[0]):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from modhub.errors import Incompatible, IntegrityError, plain
-from modhub.limits import MAX_COUNT, MAX_DISPLAY_NAME_CHARS, MAX_EXTENT, MAX_NAME_CHARS
+from modhub.limits import MAX_COUNT, MAX_DISPLAY_NAME_CHARS, MAX_EXTENT, MAX_NAME_CHARS, MAX_TENSOR_ELEMENTS
 from modhub.spec.digests import DIGEST_PATTERN, canonical_fields, canonical_json, canonical_object, parse_json, sha256
 from modhub.spec.refs import NAME_PATTERN, VERSION_PATTERN
 
@@ -23,6 +23,8 @@ TEXT_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 DisplayName = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=MAX_DISPLAY_NAME_CHARS)]
 #: The length of one axis.
 Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
+#: The length of a vector, which is an axis that no image has.
+Length = Annotated[int, Field(ge=1, le=MAX_TENSOR_ELEMENTS)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 PositiveCount = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Share = Annotated[float, Field(ge=0, le=1)]
