@@ -14,7 +14,7 @@ import numpy as np
 
 from modhub.data.arrays import Images
 from modhub.data.picture_reader import PictureReader
-from modhub.data.pixels import is_single, one_image, pixels_of, stacked
+from modhub.data.pixels import is_single, pixels_of, single_image, stacked
 from modhub.data.tensors import array_of
 from modhub.errors import InvalidData, UsageError
 
@@ -78,7 +78,7 @@ def batches_of(
             images, kept = pixels_of(x, reader, what=f"{name}x")
             yield name, images, y if kept is None else [y[position] for position in kept]
             continue
-        image = one_image(x, reader, what=f"{what}example {number}")
+        image = single_image(x, reader, what=f"{what}example {number}")
         if image is None:
             continue
         shape = shape or image.shape

@@ -38,7 +38,7 @@ def pixels_of(x: Any, reader: PictureReader, *, what: str = "x") -> tuple[Images
     return reader.array(as_images(array_of(x, what), what=what)), None
 
 
-def one_image(value: Any, reader: PictureReader, *, what: str) -> Images | None:
+def single_image(value: Any, reader: PictureReader, *, what: str) -> Images | None:
     """One image (H, W, C), or another array, from a path, an opened picture or an array; None when it was skipped."""
     if isinstance(value, str | Path):
         return reader.read(Path(value), str(value))
@@ -62,7 +62,7 @@ def _one_by_one(values: Sequence[Any], reader: PictureReader, what: str) -> tupl
     images: list[Images] = []
     kept: list[int] = []
     for number, value in enumerate(values):
-        image = one_image(value, reader, what=f"{what}[{number}]")
+        image = single_image(value, reader, what=f"{what}[{number}]")
         if image is None:
             continue
         if images and image.shape != images[0].shape:
