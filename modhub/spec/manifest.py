@@ -221,7 +221,7 @@ class Compacted(Stored):
     (at ReLUs: the Jaccard index of the networks) are shares of all networks in ``of`` together, which had
     ``origin_nodes``. ``explained`` is R2 of the centred logits, and ``points`` by how many percentage points fewer of
     ``points_images`` images are answered right, both on images that were set aside. ``polish_steps`` is 0 for weights
-    in closed form.
+    in closed form; with ``labels`` the head of several networks was corrected by labels.
     """
 
     of: Annotated[tuple[CompactedFrom, ...], Field(min_length=1, max_length=MAX_CLASSES)]
@@ -231,6 +231,7 @@ class Compacted(Stored):
     images: PositiveCount
     seed: Count
     polish_steps: Count
+    labels: bool = Field(default=False, exclude_if=lambda value: not value)
     flops: Share
     parameters: Share
     nodes: Share

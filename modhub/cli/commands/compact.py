@@ -53,6 +53,7 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option(
     "--steps", type=click.IntRange(min=1), default=1600, show_default=True, metavar="N", help="Of the polish."
 )
+@click.option("--use-labels", is_flag=True, help="Of several networks: correct the vote by the labels, if that helps.")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Part of DATA.")
 @click.option("--classes", metavar="FILE|A,B,C", help="Of a model's file: names in the order of its outputs.")
 @click.option("--rescale", default="1", callback=number, metavar="X", help="Of a model's file: such as 1/255.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,75 +13,106 @@ from modhub.compaction.costs import Costs
 from modhub.compaction.cutting import removed_ids
 from modhub.compaction.joining import JoinedPart, joined, margin_head
 from modhub.compaction.selecting import Goal, Selection
+from modhub.data.images import ImageData
 from modhub.engine.compact.compacting import Compactor, CompactProgress, Smaller, whole_of
-from modhub.engine.compact.observing import network_logits
+from modhub.engine.compact.observing import network_logits, tensors_of
 from modhub.engine.compact.polish import PolishSettings, polished
 from modhub.engine.compact.trunks import Trunk
 from modhub.engine.library import keras
 from modhub.engine.run.network import Network
 from modhub.spec.architecture import INPUT
 from modhub.spec.keras_model import KerasModel
+from modhub.updating.offset import VOTE_FACTOR, LabelledFeatures, choose_offset_head
 
 
 @dataclass(frozen=True)
 class Work:
-    """How networks are made smaller: see ``modhub.compact``. ``polish`` None leaves that step out."""
+    """How networks are made smaller: see ``modhub.compact``. ``polish`` None leaves that step out; with ``use_labels``
+    a head of several trunks is corrected by the images' labels."""
 
     goal: Goal
     strategy: Selection
     polish: PolishSettings | None
     seed: int
+    use_labels: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class CompactNetwork:
     """The compact network: ``costs`` and ``before`` of all trunks together, ``explained`` R2 of each trunk's centred
-    logits on held-out images, ``kept_polish`` whether each trunk's polish made that better."""
+    logits on held-out images, ``kept_polish`` whether each trunk's polish made that better, ``labels_helped`` whether a
+    head that labels corrected answers more of the held-out images right, and is in it."""
 
     part: JoinedPart
     before: Costs
     costs: Costs
     explained: tuple[float, ...]
     kept_polish: tuple[bool, ...]
-    dropped: tuple[str, ...]
+    labels_helped: bool
 
 
 def made_compact(
-    trunks: Sequence[Trunk], images: NDArray[Any], held_out: NDArray[Any], work: Work, progress: CompactProgress
+    trunks: Sequence[Trunk], fitting: ImageData, held_out: ImageData, work: Work, progress: CompactProgress
 ) -> CompactNetwork:
-    """Each trunk within the goal, and all side by side under one head. Images are raw (n, H, W, C).
+    """Each trunk within the goal, and all side by side under one head.
 
-    Several trunks vote by their margins, each divided by the mean of its largest margin on the images.
+    Several trunks vote by their margins, each divided by the mean of its largest margin on its own classes' images.
     """
-    parts, before, after, explained, kept, dropped = [], [], [], [], [], []
+    parts, before, after, explained, kept = [], [], [], [], []
     alone = len(trunks) == 1
     for trunk in trunks:
         columns = trunk.columns if alone else None
-        whole = whole_of(trunk.architecture, trunk.weights, trunk.contract, images, held_out, columns)
+        whole = whole_of(trunk.architecture, trunk.weights, trunk.contract, fitting.x, held_out.x, columns)
         compactor = Compactor(whole, seed=work.seed, progress=progress)
         smaller = compactor.smallest(work.goal, work.strategy)
         weights, better = smaller.weights, False
         if work.polish is not None:
             weights, better = _polished(compactor, smaller, work.polish, progress)
         if not alone:
-            weights = {**weights, **margin_head(weights, trunk.columns, _margin_scale(compactor, trunk))}
+            own = fitting.x[np.isin(fitting.y, trunk.places)]
+            weights = {**weights, **margin_head(weights, trunk.columns, _margin_scale(compactor, own))}
         parts.append(JoinedPart(smaller.architecture, weights, trunk.contract))
         before.append(compactor.costs)
         after.append(smaller.costs)
         explained.append(smaller.explained)
         kept.append(better)
-        dropped.extend(sorted(smaller.structure.dropped))
-    return CompactNetwork(joined(parts), _total(before), _total(after), tuple(explained), tuple(kept), tuple(dropped))
+    part, helped = joined(parts), False
+    if work.use_labels and not alone:
+        part, helped = _corrected(part, fitting, held_out, np.concatenate([trunk.places for trunk in trunks]))
+    return CompactNetwork(part, _total(before), _total(after), tuple(explained), tuple(kept), helped)
+
+
+def _corrected(
+    part: JoinedPart, fitting: ImageData, held_out: ImageData, places: NDArray[np.int64]
+) -> tuple[JoinedPart, bool]:
+    """The network with a head that labels corrected, if held-out images gain, and whether they do."""
+    network, column = Network(part.architecture, part.weights), np.argsort(places)
+    kernel, bias = part.weights["head/kernel"], part.weights["head/bias"]
+
+    def seen(data: ImageData) -> LabelledFeatures:
+        name = part.architecture.features
+        features = np.concatenate([found[name] for _, found in tensors_of(network, part.contract, data.x, [name])])
+        return LabelledFeatures(features, features @ kernel + bias, column[data.y])
+
+    found = choose_offset_head(seen(fitting), seen(held_out))
+    if found is None:
+        return part, False
+    weights = {
+        **part.weights,
+        "head/kernel": (VOTE_FACTOR * kernel + found.kernel).astype(np.float32),
+        "head/bias": (VOTE_FACTOR * bias + found.bias).astype(np.float32),
+    }
+    return replace(part, weights=weights), True
 
 
 def _total(costs: Sequence[Costs]) -> Costs:
     return Costs(*(sum(getattr(each, name) for each in costs) for name in ("flops", "parameters", "nodes")))
 
 
-def _margin_scale(compactor: Compactor, trunk: Trunk) -> float:
-    """The mean, over the images, of the largest margin of the whole network."""
+def _margin_scale(compactor: Compactor, images: NDArray[Any]) -> float:
+    """The mean, over at most 2,000 images, of the largest margin of the whole network."""
     whole = compactor.whole
-    logits = network_logits(compactor.network, whole.weights, whole.contract, whole.images[:2000]).astype(np.float64)
+    logits = network_logits(compactor.network, whole.weights, whole.contract, images[:2000]).astype(np.float64)
     others = (logits.sum(axis=1, keepdims=True) - logits) / max(logits.shape[1] - 1, 1)
     return float(np.mean((logits - others).max(axis=1)))
 

@@ -28,7 +28,7 @@ from modhub.spec.manifest import Compacted, CompactedFrom
 class CompactRequest:
     """What is to be made compact, ``name`` being what comes out, with images to fit on and some ``set_aside``.
 
-    ``classes`` of both are the classifier's labels in its order. ``steps`` of training follow, 0 for none. ``answer``
+    ``classes`` of both are the classifier's labels in its order. ``steps`` of training follow, 0 for none; ``use_labels`` corrects a head of several networks. ``answer``
     is how the whole classifier answers raw images (N, H, W, C) in batches; ``select`` names the strategy.
     """
 
@@ -43,6 +43,7 @@ class CompactRequest:
     select: str
     steps: int
     seed: int
+    use_labels: bool = False
     rescale: float = 1.0
     mean: ChannelNumbers | None = None
     std: ChannelNumbers | None = None
@@ -52,8 +53,8 @@ def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple
     """The decomposition, and what is to be recorded of how it was made."""
     trunks = _trunks(request)
     polish = PolishSettings(request.steps, request.seed) if request.steps else None
-    work = Work(request.goal, request.strategy, polish, request.seed)
-    made = made_compact(trunks, request.images.x, request.set_aside.x, work, progress)
+    work = Work(request.goal, request.strategy, polish, request.seed, request.use_labels)
+    made = made_compact(trunks, request.images, request.set_aside, work, progress)
     order = np.concatenate([trunk.places for trunk in trunks])
     decomposition = _decomposed(
         made, request, _in_order(request.images, order), _in_order(request.set_aside, order), softmax=len(trunks) == 1
@@ -67,6 +68,7 @@ def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple
         images=len(request.images),
         seed=request.seed,
         polish_steps=request.steps if any(made.kept_polish) else 0,
+        labels=made.labels_helped,
         flops=made.costs.flops / made.before.flops,
         parameters=made.costs.parameters / made.before.parameters,
         nodes=made.costs.nodes / made.before.nodes if made.before.nodes else 1.0,
