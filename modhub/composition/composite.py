@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from modhub.composition import operations
 from modhub.composition.agreement import Agreement, agreement_of
+from modhub.composition.estimator import FittedClassifier
 from modhub.composition.plan import Plan, make_plan, natural_classes
 from modhub.composition.recipe import ClassifierSettings, Dtype, GivenSettings, Mode, Recipe, Stage
 from modhub.composition.votes import Prediction
+from modhub.data.examples import batches_of
 from modhub.data.fitting import Fitting
 from modhub.data.given import Fit
-from modhub.errors import UsageError
+from modhub.data.picture_reader import PictureReader
+from modhub.data.predicted import Predictable, given_images
+from modhub.errors import InvalidData, UsageError
 from modhub.package.module import Module
 from modhub.spec.contract import NamedContract, check_images
 from modhub.spec.keras_model import KerasModel
@@ -58,7 +62,7 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Composite:
+class Composite(FittedClassifier):
     """Modules voting as one classifier.
 
     >>> import modhub
@@ -66,8 +70,9 @@ class Composite:
     >>> pets = modhub.compose(["cifar10/r20:cat", "cifar10/r20:dog"]).add("cifar100/r20:apple").rename("cat", "kitty")
     >>> pets.restrict(["apple", "kitty"]).classes
     ['apple', 'kitty']
-    >>> pets.predict(np.zeros((2, 32, 32, 3), np.uint8)).margins.shape
-    (2, 3)
+    >>> prediction = pets.predict(np.zeros((2, 32, 32, 3), np.uint8))
+    >>> prediction.margins.shape, [row.label in pets for row in prediction], len(pets)
+    ((2, 3), [True, True], 3)
     """
 
     plan: Plan
@@ -97,28 +102,65 @@ class Composite:
         every = [*self.plan.modules, *(module for stage in self.plan.recipe.stages for module in stage.modules)]
         return {module.release: module.license for module in every}
 
-    def predict(self, images: ArrayLike, batch_size: int = 256, *, fit: Fit = "none") -> Prediction:
+    @property
+    def settings(self) -> ClassifierSettings:
+        return self.plan.settings
+
+    def predict(
+        self, x: Predictable, batch_size: int = 256, *, fit: Fit = "none", background: str = "white"
+    ) -> Prediction:
         """Answers for raw images (N, H, W, C), uint8 or float, in the value range of ``plan.contract``.
 
-        ``fit`` brings uint8 images of another size, grey or with transparency to what the composite takes: ``resize``
-        stretches, ``crop`` keeps the middle, ``letterbox`` keeps all and fills up with black. Every module preprocesses
-        by itself. Raises InvalidData for images that the composite does not take, and
+        ``x`` is an array or tensor of any library, one or several pictures of Pillow's, the path of a picture, of a
+        folder with all below it, of a pattern or a file of arrays, or a list of these; or what gives images or batches,
+        with labels or not: a ``tf.data.Dataset``, Keras' and torch's loaders, a generator.
+
+        ``fit`` brings pictures, and uint8 images of another size, grey or with transparency, to what the composite
+        takes: ``resize`` stretches, ``crop`` keeps the middle, ``letterbox`` keeps all and fills up with black;
+        ``background`` is what transparent ones are composed on. Every module preprocesses by itself. Raises InvalidData
+        for images that the composite does not take, before any network is loaded, NotFound for a path of nothing, and
         UnsupportedModel, kind ``not-finite``, naming a module that answers NaN or infinity.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
-        images = np.asarray(images)
-        if fit != "none" and images.ndim == 4:
-            images = Fitting(fit, self.plan.contract).array(images)[0]
-        check_images(images, self.plan.contract)
-        return self.plan.prediction(self._runner.margins(images, batch_size))
+        reader = PictureReader(Fitting(fit, self.plan.contract, background))
+        margins: list[NDArray[np.float32]] = []
+        names: list[str] | None = []
+        for part in given_images(x, reader):
+            check_images(part.images, self.plan.contract)
+            margins.append(self._runner.margins(part.images, batch_size))
+            names = None if names is None or part.names is None else [*names, *part.names]
+        if not margins:
+            raise InvalidData(
+                "there was not one image.", kind="no-images", hint="an iterator that was used up gives nothing more."
+            )
+        prediction = self.plan.prediction(np.concatenate(margins))
+        return prediction if names is None else replace(prediction, images=tuple(names))
+
+    def _labelled(self, x: Any, batch_size: int, fit: Fit, background: str) -> tuple[Prediction, list[Any]]:
+        """Answers for what gives images with labels, batch by batch, and the labels as they were given."""
+        reader = PictureReader(Fitting(fit, self.plan.contract, background))
+        margins, labels = [], []
+        for name, images, y in batches_of(x, reader):
+            check_images(images, self.plan.contract, what=f"{name}the images")
+            margins.append(self._runner.margins(images, batch_size))
+            labels += list(y)
+        if not margins:
+            raise InvalidData(
+                "there was not one batch.", kind="no-images", hint="an iterator that was used up gives nothing more."
+            )
+        return self.plan.prediction(np.concatenate(margins)), labels
+
+    def with_settings(self, given: GivenSettings) -> Composite:
+        """The same modules, set in another way, see ``compose``. Raises UsageError, Incompatible."""
+        recipe = self.plan.recipe
+        return self._with(make_plan(replace(recipe, settings=given.over(recipe.settings))))
 
     def in_mode(self, mode: Mode = "isolated", dtype: Dtype = "float32") -> Composite:
         """The same modules, run another way: ``mode`` and ``dtype`` as in ``compose``. Raises UsageError."""
-        recipe = self.plan.recipe
-        return self._with(Plan(replace(recipe, settings=GivenSettings(mode=mode, dtype=dtype).over(recipe.settings))))
+        return self.with_settings(GivenSettings(mode=mode, dtype=dtype))
 
-    def agreement(self, images: ArrayLike, batch_size: int = 256) -> Agreement:
+    def agreement(self, images: Predictable, batch_size: int = 256) -> Agreement:
         """How far this composite answers ``images`` as it would isolated in float32, which is exact.
 
         Runs both, so it takes as long as the exact way and more. Raises as ``predict``.
@@ -210,9 +252,6 @@ class Composite:
 
     def _with(self, plan: Plan) -> Composite:
         return Composite(plan, self.backend)
-
-    def __len__(self) -> int:
-        return len(self.plan.labels)
 
     def __repr__(self) -> str:
         return f"<Composite of {in_short(self.classes)}>"
