@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from modhub.data.arrays import Images
 from modhub.data.examples import in_one_pass, is_iterated
-from modhub.data.pixels import is_picture_in_memory, is_single, one_image, pixels_of
+from modhub.data.pixels import is_picture_in_memory, is_single, pixels_of, single_image
 from modhub.data.tensors import are_arrays, array_of, is_array
 from modhub.data.unlabelled import find_images, read_images
 from modhub.errors import InvalidData, UsageError
@@ -126,7 +126,7 @@ def _batches(data: Iterator[Any], reader: PictureReader, what: str) -> Iterator[
         name = f"batch {number} of {what}"
         x = _images_of(item, name)
         if _is_one(x, reader):
-            image = one_image(x, reader, what=f"number {number} of {what}")
+            image = single_image(x, reader, what=f"number {number} of {what}")
             if image is not None:
                 single.append(image)
                 names.append(str(x) if isinstance(x, str | Path) else None)

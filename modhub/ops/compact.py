@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.compaction.selecting import STRATEGIES, Goal, Selection
-from modhub.data.images import ImageData, LabelledData, Split, as_image_data
+from modhub.data.forms import LabelledData, as_image_data
+from modhub.data.given import Split
+from modhub.data.images import ImageData
 from modhub.energy.meter import lap
 from modhub.engine.datasets import load_dataset
 from modhub.errors import InvalidData, UsageError, did_you_mean

@@ -120,5 +120,7 @@ def _decomposed(
         list(data.classes),
         settings,
         validation=(set_aside.x, set_aside.y),
+        fit="none",
+        background="white",
         progress=None,
     )
