@@ -79,7 +79,7 @@ def test_the_composite_is_right_where_its_modules_are(quarters):
             np.zeros((8, 8, 1), np.uint8),
             "the images have the shape (8, 8, 1); wanted (N, 8, 8, 1). Hint: a single image",
         ),
-        (np.zeros((2, 8, 8), np.uint8), "the images have the shape (2, 8, 8); wanted (N, 8, 8, 1)."),
+        (np.zeros((2, 8, 7), np.uint8), "the images have the shape (2, 8, 7); wanted (N, 8, 8, 1)."),
         (
             np.zeros((2, 8, 8, 3), np.uint8),
             "the images are 8x8x3; the modules take 8x8x1. Hint: bring them to that size",
@@ -90,7 +90,6 @@ def test_the_composite_is_right_where_its_modules_are(quarters):
         (bars().x.astype(float) - 200, "the images hold values -200"),
         (bars().x.astype(int) * 2, "the images hold values 0..3"),
         (bars().x.astype(str), "the images have the dtype <U3."),
-        (None, "the images have the shape ()"),
     ],
 )
 def test_images_that_modules_do_not_take_are_refused(quarters, images, message):
