@@ -28,7 +28,8 @@ from modhub.spec.manifest import Compacted, CompactedFrom
 class CompactRequest:
     """What is to be made compact, ``name`` being what comes out, with images to fit on and some ``set_aside``.
 
-    ``classes`` of both are the classifier's labels in its order. ``steps`` of training follow, 0 for none; ``use_labels`` corrects a head of several networks. ``answer``
+    ``classes`` of both are the classifier's labels in its order. ``steps`` of training follow, 0 for none;
+    ``use_labels`` corrects a head of several networks. ``answer``
     is how the whole classifier answers raw images (N, H, W, C) in batches; ``select`` names the strategy.
     """
 
