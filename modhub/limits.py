@@ -17,6 +17,8 @@ GIB: Final = 1024 * MIB
 #: 400 MiB on an ordinary machine, and nothing hostile takes more.
 MAX_MANIFEST_BYTES: Final = 24 * MIB
 MAX_RECORD_BYTES: Final = 64 * KIB
+#: Bytes of one file of signatures: an OpenSSF bundle names every file that it signs, 300 bytes each.
+MAX_SIGNATURE_BYTES: Final = 4 * MIB
 #: Entries of one history; a host that cannot list could otherwise be asked for ever.
 MAX_HISTORY_ENTRIES: Final = 10_000
 #: Bytes of one blob as stored, and after decompression.

@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "search": "Find modules by name, class or data set.",
         "info": "Show what a release or a module is.",
         "card": "Show the card of a release: licence, description, figures.",
+        "verify-signature": "Verify who signed a release.",
         "licenses": "List licences, what conflicts, and what is not allowed.",
         "sbom": "Write a bill of materials: CycloneDX, with model cards.",
         "install": "Bring modules into the local cache, verified.",

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 from modhub.cards.read import card_file
 from modhub.data.forms import as_image_data
 from modhub.engine.datasets import load_dataset
+from modhub.ops.bundle_file import bundle_in
 from modhub.ops.check import Check, CheckResult, check_replacement
 from modhub.ops.compose import compose
 from modhub.package.decomposition import Decomposition, decomposition_from
 from modhub.package.folder import load_package
 from modhub.package.readme import with_card
-from modhub.registry.publication import versioned
+from modhub.registry.publication import folder_files, versioned
 from modhub.settings.private_keys import as_signer
 from modhub.spec.html import as_html
 from modhub.spec.text import find_class, in_short
@@ -70,6 +71,7 @@ def publish(
     sign: str | Signer | None = None,
     check: Check | None = None,
     card: str | Path | None = None,
+    model_signature: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Release:
     """Publish all modules of one decomposition as an immutable release.
@@ -77,8 +79,10 @@ def publish(
     Without ``version``, equal content gives the release that exists, else the next minor version is taken. Publishing
     equal content again changes nothing. ``sign`` names one of the user's keys, or is one. ``check`` refuses a release
     whose recall of a class falls, see ``Check``. ``card`` names a README with YAML front matter as on the Hugging Face
-    Hub: licence, description and so on become part of the release. ``progress`` is called with what, bytes done and in
-    all. Raises Conflict when the version has other content, and kind ``recall-fell``; UsageError, kind ``bad-card``.
+    Hub: licence, description and so on become part of the release. ``model_signature`` names the signature that
+    OpenSSF's ``model_signing`` made of the folder; it is kept beside the release. ``progress`` is called with what,
+    bytes done and in all. Raises Conflict when the version has other content, and kind ``recall-fell``; UsageError,
+    kind ``bad-card``; IntegrityError, kind ``other-files``.
 
     With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
 
@@ -103,6 +107,9 @@ def publish(
         decomposition, package = decomposition_or_folder, decomposition_or_folder.package
     if given is not None:
         package = with_card(package, given)
+    bundle = None if model_signature is None else bundle_in(model_signature)
+    if bundle is not None:
+        bundle.require_files(folder_files(package.manifest), f"the folder of {package.manifest.content.name}")
 
     target = publishing_registry(registry, load_config())
     checked = None
@@ -115,6 +122,8 @@ def publish(
         published = target.publish(
             versioned(package.manifest, version), package.blobs, signer=signer, progress=progress
         )
+    if bundle is not None:
+        target.add_bundle(published.ref, bundle)
     return Release(
         ref=published.ref,
         digest=published.digest,

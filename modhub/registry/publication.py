@@ -11,6 +11,8 @@ from typing import Final
 from modhub.errors import IntegrityError
 from modhub.limits import MIB
 from modhub.spec.digests import sha256
+from modhub.spec.folder_refs import MANIFEST_FILE
+from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest, StoredBlob, digest_of, read_manifest, write_manifest
 from modhub.spec.refs import ModelRef, check_version, parse_model_name, parse_version
 from modhub.storage.progress import Progress
@@ -41,6 +43,16 @@ def versioned(manifest: Manifest, version: str | None) -> Manifest:
     """The same modules as another version; the digest follows, since the version is part of the content."""
     content = manifest.content.model_copy(update={"version": version})
     return manifest.model_copy(update={"content": content, "digest": digest_of(content)})
+
+
+def folder_files(manifest: Manifest) -> dict[str, str]:
+    """The files of the folder of modules that a release was published from, which is what others sign.
+
+    Names with ``/``, and their sha256 in hexadecimal. The folder's manifest is the release's without a version.
+    """
+    files = {blob_path(record.sha256): record.sha256 for record in manifest.blobs.values()}
+    files[MANIFEST_FILE] = sha256(write_manifest(versioned(manifest, None)))
+    return {name: digest.removeprefix("sha256:") for name, digest in files.items()}
 
 
 def same_content(one: Manifest, other: Manifest) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable
-from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
+from modhub.limits import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES, MAX_SIGNATURE_BYTES
 from modhub.registry import index
 from modhub.registry.index import Derived, Listing, entry_of
 from modhub.registry.objects import get_object
@@ -299,7 +299,7 @@ class RegistryReader:
 
     def _signature(self, digest: str, key: str) -> bytes | None:
         try:
-            return get_object(self.store, signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
+            return get_object(self.store, signature_path(digest, key), max_bytes=MAX_SIGNATURE_BYTES)
         except NotFound:
             return None
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from modhub.errors import IntegrityError, ModhubError, NotFound
-from modhub.limits import MAX_RECORD_BYTES
+from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
+from modhub.limits import MAX_SIGNATURE_BYTES
 from modhub.registry.objects import get_object
+from modhub.signing.bundles import ModelBundle, read_bundle, read_model_signature
 from modhub.signing.statements import Statement
 from modhub.spec.layout import signature_path
 
@@ -60,10 +61,12 @@ class Cached(Protocol):
 @dataclass(frozen=True)
 class SigningStatus:
     """What is known of a release's signatures. ``complete``: whether all there are were seen; a web host cannot list
-    them, so that only those by keys that are trusted, or that its index names, were looked for."""
+    them, so that only those by keys that are trusted, or that its index names, were looked for. ``bundles`` are OpenSSF
+    model signatures, which are not verified here."""
 
     signatures: tuple[SignatureStatus, ...]
     complete: bool
+    bundles: tuple[ModelBundle, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -77,20 +80,30 @@ def signing_status(
     """The status of a release. ``found``: ids of keys whose signatures are, or may be, there."""
     statement = Statement("release", str(ref), digest)
     known = {key.id: key for key in trust.keys}
-    statuses = []
+    statuses: list[SignatureStatus] = []
+    bundles: list[ModelBundle] = []
     for key_id in sorted({*found, *known}):
         problem = "the signature, or what it signs, was altered or swapped."
         try:
             data = places.read(key_id)
         except IntegrityError as error:
             data, problem = b"", error.message
-        if data is not None:
+        if data is not None and (bundle := _bundle(data)) is not None:
+            bundles.append(bundle)
+        elif data is not None:
             key = known.get(key_id)
             verdict, reason = _judged(key, statement, data, ref.namespace, places) if key else ("unknown-key", "")
             statuses.append(
                 SignatureStatus(key_id, key.name if key else None, verdict, problem if verdict == "bad" else reason)
             )
-    return SigningStatus(tuple(statuses), complete)
+    return SigningStatus(tuple(statuses), complete, tuple(bundles))
+
+
+def _bundle(data: bytes) -> ModelBundle | None:
+    try:
+        return read_bundle(read_model_signature(data).bundle.encode(), what="the model signature")
+    except (IntegrityError, Incompatible):
+        return None
 
 
 def status_in(source: RegistryReader | None, cache: Cached, ref: ModelRef, digest: str, trust: Trust) -> SigningStatus:
@@ -100,7 +113,7 @@ def status_in(source: RegistryReader | None, cache: Cached, ref: ModelRef, diges
         return signing_status(ref, digest, trust, places, cache.signers(digest), complete=False)
     places = Signatures(lambda key: signature_file(source, digest, key), source.revocation)
     complete = source.store.capabilities.can_list
-    found = source.signers(digest).get(digest, []) if complete else _indexed(source, ref)
+    found = source.signers(digest).get(digest, []) if complete else indexed_signers(source, ref)
     return signing_status(ref, digest, trust, places, found, complete=complete)
 
 
@@ -117,8 +130,8 @@ def _judged(
     return "good", ""
 
 
-def _indexed(source: RegistryReader, ref: ModelRef) -> list[str]:
-    """The keys that the index of a host which cannot list names."""
+def indexed_signers(source: RegistryReader, ref: ModelRef) -> list[str]:
+    """Ids of the keys, and digests of the bundles, that the index names: for a host that cannot list."""
     try:
         shard = source.index(ref.namespace, ref.model)
     except ModhubError:
@@ -129,7 +142,7 @@ def _indexed(source: RegistryReader, ref: ModelRef) -> list[str]:
 def signature_file(source: RegistryReader, digest: str, key: str) -> bytes | None:
     """The file of ``key``'s signature, None where there is none. Raises IntegrityError for one that is too large."""
     try:
-        return get_object(source.store, signature_path(digest, key), max_bytes=MAX_RECORD_BYTES)
+        return get_object(source.store, signature_path(digest, key), max_bytes=MAX_SIGNATURE_BYTES)
     except NotFound:
         return None
 

@@ -19,6 +19,7 @@ from modhub.registry.publication import (
     Published,
     UploadProgress,
     checked_bytes,
+    folder_files,
     next_minor,
     payloads,
     same_content,
@@ -26,6 +27,7 @@ from modhub.registry.publication import (
     versioned,
 )
 from modhub.registry.reindex import update_index
+from modhub.signing.bundles import ModelBundle
 from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
 from modhub.spec.layout import blob_path, release_path, signature_path
@@ -240,6 +242,18 @@ class Registry(AdvisoryKeeper):
         if withdrawal is not None:
             warnings = (f"{ref} is yanked: {withdrawal.reason}", *warnings)
         return Published(ref, existing.digest, self.url, created=False, warnings=warnings)
+
+    def add_bundle(self, ref: ModelRef, bundle: ModelBundle) -> None:
+        """Keep an OpenSSF model signature beside the release, which it has to be about.
+
+        Raises IntegrityError, kind ``other-files``, where the bundle is about other files, and NotFound.
+        """
+        manifest = self.manifest(ref)
+        bundle.require_files(folder_files(manifest), str(ref))
+        path, data = signature_path(manifest.digest, bundle.digest), bundle.to_file()
+        if not self.store.put_if_absent(path, data):
+            self.store.replace(path, data)
+        update_index(self, ref.namespace, ref.model, signed=ref)
 
     def _sign(
         self, ref: ModelRef, digest: str, signer: Signer | None, signatures: Mapping[str, bytes] | None = None

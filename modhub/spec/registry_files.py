@@ -21,6 +21,7 @@ from modhub.limits import (
     MAX_MANIFEST_BYTES,
     MAX_REASON_CHARS,
     MAX_RECORD_BYTES,
+    MAX_SIGNATURE_BYTES,
 )
 from modhub.spec.card_texts import Keyword, LicenseText
 from modhub.spec.refs import MODEL_NAME_PATTERN
@@ -45,6 +46,7 @@ INDEX_FORMAT: Final = 1
 CATALOG_FORMAT: Final = 1
 RECORD_FORMAT: Final = 1
 SIGNATURE_FORMAT: Final = 1
+MODEL_SIGNATURE_FORMAT: Final = 2
 REGISTRY_FORMAT: Final = 1
 GC_FORMAT: Final = 1
 
@@ -60,7 +62,8 @@ class IndexEntry(Stored):
     ``yanked_classes`` are slugs of classes that were yanked alone, and why.
 
     ``license``, ``keywords`` (the first few) and ``description`` (its beginning) are the card's; ``signers`` are ids of
-    the keys of whose signatures there were files when the entry was written, which nobody has verified.
+    the keys of whose signatures, and digests of the bundles of which, there were files when the entry was written;
+    nobody has verified them.
     """
 
     version: VersionText
@@ -191,6 +194,18 @@ class SignatureFile(Stored):
     signature: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{86}==$")]
 
 
+class ModelSignatureFile(Stored):
+    """A signature of another kind, beside those of keys: a sigstore bundle of OpenSSF Model Signing, as its text.
+
+    ``key`` is the sha256 of that text, in the place of a key's id. What is signed is the folder of modules from which
+    the release was published, file by file (FORMAT.md).
+    """
+
+    format: Annotated[int, Field(ge=MODEL_SIGNATURE_FORMAT)]
+    key: KeyId
+    bundle: Annotated[str, StringConstraints(min_length=2, max_length=MAX_SIGNATURE_BYTES)]
+
+
 @dataclass(frozen=True)
 class Withdrawal:
     """What yank and tombstone records come to: a release that no request without a lockfile is answered with.
@@ -220,6 +235,8 @@ def write_document(document: BaseModel) -> bytes:
 
 def max_bytes_of(model: type[BaseModel]) -> int:
     """How large a file of this model may be, in bytes."""
+    if issubclass(model, ModelSignatureFile):
+        return MAX_SIGNATURE_BYTES
     return MAX_MANIFEST_BYTES if issubclass(model, LargeFile) else MAX_RECORD_BYTES
 
 

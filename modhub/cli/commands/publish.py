@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 @click.option("--data", metavar="DATA", help="With --check: images with labels, as for modhub evaluate.")
 @click.option("--margin", type=float, metavar="X", help="With --check: how far a recall may fall.  [default: 0.02]")
 @card_option
+@click.option(
+    "--model-signature",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep this OpenSSF model signature of FOLDER beside the release.",
+)
 @one_registry_option
 @json_option
 def command(
@@ -46,6 +52,7 @@ def command(
     data: str | None,
     margin: float | None,
     card: Path | None,
+    model_signature: Path | None,
     registry: str | None,
     as_json: bool,
 ) -> None:
@@ -61,7 +68,14 @@ def command(
         if wanted is not None:
             load_engine()
         release = publish(
-            folder, version=version, registry=registry, sign=sign, check=wanted, card=card, progress=progress.at
+            folder,
+            version=version,
+            registry=registry,
+            sign=sign,
+            check=wanted,
+            card=card,
+            model_signature=model_signature,
+            progress=progress.at,
         )
     for text in release.warnings:
         printing.warn(text)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from modhub.errors import Conflict, IntegrityError
-from modhub.limits import MAX_BLOB_BYTES, MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
+from modhub.limits import MAX_BLOB_BYTES, MAX_CLASSES, MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES
 from modhub.registry.admin.copying import is_signature, signatures_of
 from modhub.registry.admin.inventory import blob_at, release_at
 from modhub.registry.admin.spool import Spool, counted
@@ -125,7 +125,7 @@ class _Reading:
             self._sizes[digest] = member.size
             return None
         if (signature := signature_at(path)) is not None and signature[1] not in self.signatures:
-            data = self._small(member, content, MAX_RECORD_BYTES)
+            data = self._small(member, content, MAX_SIGNATURE_BYTES)
             if not is_signature(data, signature[1]):
                 raise self._bad(f"has {path}, which is not a signature by that key")
             self._signed.add(signature[0])

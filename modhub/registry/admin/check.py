@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
-from modhub.limits import MAX_RECORD_BYTES
+from modhub.limits import MAX_SIGNATURE_BYTES
 from modhub.registry.admin.copying import is_signature
 from modhub.registry.admin.findings import Finding
 from modhub.registry.admin.inventory import HISTORIES, evidence_of, history_name
@@ -180,7 +180,7 @@ class Contents:
             digest, key = signature
             path = signature_path(digest, key)
             try:
-                good = is_signature(self._store.get(path, max_bytes=MAX_RECORD_BYTES), key)
+                good = is_signature(self._store.get(path, max_bytes=MAX_SIGNATURE_BYTES), key)
             except NotFound:
                 return None
             except IntegrityError:
@@ -188,7 +188,7 @@ class Contents:
             if good or not needed(path):
                 return None
             reason = self._repairs.signature(digest, key) if self._repairs else ""
-            message = f"{self._store.url}/{path} is not a signature by the key that its name says."
+            message = f"{self._store.url}/{path} is not the signature that its name says."
             return Finding.after_repair("damage", "bad-signature", path, message, reason)
 
         ordered = sorted(signatures)

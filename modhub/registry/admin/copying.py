@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from modhub.errors import Conflict, Incompatible, IntegrityError, NotFound
-from modhub.limits import MAX_RECORD_BYTES
+from modhub.limits import MAX_RECORD_BYTES, MAX_SIGNATURE_BYTES
 from modhub.registry.admin.inventory import HISTORIES
 from modhub.registry.reader import RegistryReader
 from modhub.registry.records import RecordLog
 from modhub.registry.writer import Registry
+from modhub.signing.bundles import read_model_signature
 from modhub.spec.digests import sha256
 from modhub.spec.layout import SIGNATURES, record_path, signature_at, signature_path
 from modhub.spec.registry_files import RECORD_FORMAT, SIGNATURE_FORMAT, SignatureFile, read_document
@@ -103,9 +104,19 @@ def signatures_of(registry: RegistryReader, digest: str, keys: Iterable[str] = (
 
 
 def is_signature(data: bytes, key: str) -> bool:
-    """Whether these bytes are the file of a signature by this key; whether it verifies is another matter."""
+    """Whether these bytes are the file of a signature by this key, or of the bundle of this digest; whether it verifies
+    is another matter."""
     try:
         return read_document(SignatureFile, data, what="the signature", newest=SIGNATURE_FORMAT).key == key
+    except IntegrityError:
+        return False
+    except Incompatible:
+        return _is_bundle(data, key)
+
+
+def _is_bundle(data: bytes, key: str) -> bool:
+    try:
+        return read_model_signature(data).key == key
     except IntegrityError:
         return False
     except Incompatible:
@@ -134,7 +145,7 @@ def put_missing_signatures(store: Store, digest: str, signatures: Mapping[str, b
 def get_or_none(store: Store, path: str) -> bytes | None:
     """A small file; None when it is missing or cannot be one."""
     try:
-        return store.get(path, max_bytes=MAX_RECORD_BYTES)
+        return store.get(path, max_bytes=MAX_SIGNATURE_BYTES)
     except (NotFound, IntegrityError):
         return None
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, StorageError
-from modhub.limits import GIB, MAX_BLOB_BYTES, MAX_RECORD_BYTES, MIB
+from modhub.limits import GIB, MAX_BLOB_BYTES, MAX_SIGNATURE_BYTES, MIB
 from modhub.registry.admin.inventory import blob_at
 from modhub.registry.admin.reachable import Survey
 from modhub.registry.admin.spool import Spool
@@ -155,7 +155,7 @@ def _copied(store: Store, doomed: Doomed, spool: Spool | None) -> _Copy | None:
             hashing.update(chunk)
             yield chunk
 
-    limit = MAX_RECORD_BYTES if digest is None else MAX_BLOB_BYTES
+    limit = MAX_SIGNATURE_BYTES if digest is None else MAX_BLOB_BYTES
     if spool is None:
         limit = min(limit, _MEMORY_BYTES)
     try:

@@ -24,6 +24,7 @@ from modhub.registry.publication import UploadProgress, same_content
 from modhub.registry.reader import RegistryReader
 from modhub.registry.records import RecordLog
 from modhub.registry.reindex import update_aliases, update_index, update_notices
+from modhub.registry.signers import indexed_signers
 from modhub.registry.writer import Registry
 from modhub.spec.advisories import AdvisoryRecord, Notices
 from modhub.spec.layout import blob_path, release_path
@@ -229,9 +230,16 @@ class _Mirroring:
             return False
         return True
 
+    def _signatures(self, ref: ModelRef, manifest: Manifest) -> dict[str, bytes]:
+        """A release's signatures; where nothing lists them, those by keys that are trusted or that the index names."""
+        keys = set(self._keys)
+        if not self._source.store.capabilities.can_list:
+            keys.update(indexed_signers(self._source, ref))
+        return signatures_of(self._source, manifest.digest, keys)
+
     def _reserve(self, ref: ModelRef, manifest: Manifest, data: bytes) -> None:
         """Let the target have a release that was taken down by name only."""
-        signatures = signatures_of(self._source, manifest.digest, self._keys)
+        signatures = self._signatures(ref, manifest)
         put_signatures(self._target.store, manifest.digest, signatures)
         if not self._target.store.put_if_absent(release_path(ref), data):
             self._require_same(ref, manifest)
@@ -249,7 +257,7 @@ class _Mirroring:
         before = self._fetched
         with Spool() as spool:
             blobs = self._spooled(ref, records.values(), spool) if existing is None or records else {}
-            signatures = signatures_of(self._source, manifest.digest, self._keys)
+            signatures = self._signatures(ref, manifest)
             published = self._target.publish_stored(
                 manifest, data, blobs, signatures=signatures, progress=self._progress
             )
