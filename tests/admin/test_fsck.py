@@ -114,7 +114,7 @@ DAMAGES = {
         signature_path(MANIFEST.digest, ALICE.id),
         b"?",
         "bad-signature",
-        "is not a signature by the key that its name says.",
+        "is not the signature that its name says.",
     ),
     "broken marker": ("modhub-registry.json", b"{", "bad-marker", "modhub-registry.json is not valid JSON"),
 }
