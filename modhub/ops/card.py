@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from modhub.cards.document import ReleaseCard
+from modhub.cards.read import card_file
 from modhub.errors import NotFound
 from modhub.installation.context import Places, RegistryUrls
-from modhub.package.folder import load_blob, load_manifest
-from modhub.package.readme import readme_of
+from modhub.package.folder import load_blob, load_manifest, load_package, save_package
+from modhub.package.readme import readme_of, with_card
 from modhub.spec.folder_refs import folder_ref
 
 
@@ -41,3 +42,14 @@ def card(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
         manifest = source.manifest(first.ref.release)
         readme = readme_of(manifest, lambda _, record: source.blob(record))
     return ReleaseCard(str(first.ref.release), manifest, readme.decode())
+
+
+def put_card(folder: str | Path, readme: str | Path) -> ReleaseCard:
+    """Put the card in the file ``readme`` into a folder of modules, in the place of the one that it may have.
+
+    Raises NotFound, IntegrityError, and UsageError, kind ``bad-card``.
+    """
+    given = card_file(readme)
+    package = with_card(load_package(Path(folder)), given)
+    save_package(package, Path(folder))
+    return ReleaseCard(package.manifest.content.name, package.manifest, given.readme.decode())

@@ -100,8 +100,8 @@ def test_hostile_texts_are_harmless(run: Run, tmp_path: Path, drawn: bool, monke
     else:
         terminal = Terminal()
         monkeypatch.setattr(sys, "stdout", terminal)
-        card_command.command.callback("me/net", False, (registry.url,), None, False)  # type: ignore[misc]
-        card_command.command.callback("me/net", True, (registry.url,), None, False)  # type: ignore[misc]
+        card_command.command.callback("me/net", False, None, (registry.url,), None, False)  # type: ignore[misc]
+        card_command.command.callback("me/net", True, None, (registry.url,), None, False)  # type: ignore[misc]
         out = terminal.getvalue()
         assert "\x1b]8;" not in out
         assert "\x1b[2J" not in out
@@ -137,6 +137,10 @@ def test_a_card_goes_with_a_folder_and_its_release(run: Run, workshop: Workshop,
     assert "| licence | MIT |" in shown
     assert "Not published yet" in shown
     assert load(tmp_path / "own.modules").card == held.card
+    (tmp_path / "other.md").write_text("---\nlicense: isc\n---\n")
+    assert "| licence | ISC |" in run("card", "own.modules", "--put", "other.md").out
+    assert run("card", "own.modules", "--put", "README.md", "--raw").out == README
+    assert run("card", "nowhere.modules", "--put", "README.md").code == 3
     assert modhub.publish("own.modules", version="1.0.0", registry="there").created is False
     assert modhub.compose("me/net:cat", registry="there").modules[0].license == "MIT"
 

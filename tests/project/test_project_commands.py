@@ -248,7 +248,10 @@ def test_a_mistake_is_one_line_one_hint_and_one_exit_code(run, project, argument
     ("text", "reason"),
     [
         ("[project\n", "modhub.toml, line 1: it is not TOML"),
-        ('[project]\nname = "x"\n[clases]\n', "modhub.toml, line 3: there is no 'clases'. Hint: did you mean classes or licenses?"),
+        (
+            '[project]\nname = "x"\n[clases]\n',
+            "modhub.toml, line 3: there is no 'clases'. Hint: did you mean classes or licenses?",
+        ),
     ],
 )
 def test_every_command_names_the_line_of_a_broken_project_file(run, project, text, reason):

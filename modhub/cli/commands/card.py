@@ -13,7 +13,7 @@ from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.errors import UsageError
 from modhub.limits import KIB
-from modhub.ops.card import card
+from modhub.ops.card import card, put_card
 
 #: Characters of a card that are drawn; what is longer is printed as it is written, because drawing takes its time.
 _DRAWN = 256 * KIB
@@ -22,21 +22,33 @@ _DRAWN = 256 * KIB
 @click.command(
     "card",
     cls=Command,
-    examples=["modhub card cifar10/r56", "modhub card net.modules", "modhub card me/net --raw > README.md"],
+    examples=[
+        "modhub card cifar10/r56",
+        "modhub card net.modules --put README.md",
+        "modhub card me/net --raw > README.md",
+    ],
 )
 @click.argument("ref")
 @click.option("--raw", is_flag=True, help="Only the README, as it was published.")
+@click.option(
+    "--put",
+    type=click.Path(path_type=Path),
+    metavar="README.md",
+    help="Put this card into the folder of modules REF, before it is signed or published.",
+)
 @registry_option
 @cache_option
 @json_option
-def command(ref: str, raw: bool, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
+def command(
+    ref: str, raw: bool, put: Path | None, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool
+) -> None:
     """Show the card of a release or of a folder of modules: what its publisher says of it, and what modhub knows.
 
     In a terminal it is drawn, anywhere else it is Markdown. Nothing in it is opened, loaded or run.
     """
     if raw and as_json:
         raise UsageError("--raw and --json exclude each other.", kind="bad-option", hint="leave one of them out.")
-    found = card(ref, registry=registry, cache=cache)
+    found = card(ref, registry=registry, cache=cache) if put is None else put_card(ref, put)
     if as_json:
         printing.document(found.to_dict())
     elif raw:
