@@ -34,7 +34,7 @@ class BundleOutcome:
 
 @dataclass(frozen=True)
 class VerifiedSignatures:
-    """What ``verify_signature`` found. ``signing`` is None of a folder, which modhub's own keys sign when it is
+    """What ``verified_signatures`` found. ``signing`` is None of a folder, which modhub's own keys sign when it is
     published."""
 
     name: str
@@ -70,7 +70,7 @@ class VerifiedSignatures:
         }
 
 
-def verify_signature(
+def verified_signatures(
     ref: str,
     *,
     key: str | Path | None = None,

@@ -22,7 +22,7 @@ from modhub.cli import main
 from modhub.errors import IntegrityError, UsageError
 from modhub.ops.bundle_file import bundle_in
 from modhub.ops.info import info
-from modhub.ops.verify_signature import verify_signature
+from modhub.ops.verify_signature import verified_signatures
 from modhub.package.folder import Package, load_manifest, save_package
 from modhub.registry.admin.archive import export_release, import_release
 from modhub.registry.admin.fsck import fsck
@@ -117,7 +117,7 @@ def registry(tmp_path: Path, folder: Path, keys: Keys) -> Registry:
 
 
 def good(registry: RegistryReader, **options: Any) -> list[bool | None]:
-    found = verify_signature("me/net@1.0.0", registry=str(registry.url), **options)
+    found = verified_signatures("me/net@1.0.0", registry=str(registry.url), **options)
     return [each.is_good for each in found.bundles]
 
 
@@ -217,7 +217,7 @@ def test_it_goes_wherever_its_release_goes(registry: Registry, keys: Keys, tmp_p
     copy, third = (Registry(LocalStore(tmp_path / name)) for name in ("copy", "third"))
     with servers.static_server(Path(registry.url)) as url:
         mirror(RegistryReader(open_store(url)), copy)
-        assert [each.is_good for each in verify_signature("me/net", key=keys.public, registry=url).bundles] == [True]
+        assert [each.is_good for each in verified_signatures("me/net", key=keys.public, registry=url).bundles] == [True]
     export_release(copy, REF, tmp_path / "net.modhub")
     import_release(tmp_path / "net.modhub", third)
     for _ in range(2):

@@ -15,7 +15,7 @@ from modhub.cli.printing import Column
 from modhub.cli.project_options import project_options, working
 from modhub.cli.signing_lines import print_signatures
 from modhub.cli.signing_options import model_certificate_option, model_key_option
-from modhub.ops.verify_signature import unsigned, verify_signature
+from modhub.ops.verify_signature import unsigned, verified_signatures
 from modhub.spec.text import percent
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def command(
         replay = found.verify(measure=accuracy)
         asked = model_key is not None or len(model_certificate) > 0
         signed = [
-            verify_signature(
+            verified_signatures(
                 f"{manifest.content.name}@{manifest.content.version}",
                 key=model_key,
                 certificates=model_certificate,

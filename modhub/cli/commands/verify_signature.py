@@ -11,7 +11,7 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.progress import ProgressLine
 from modhub.cli.signing_lines import print_signatures
 from modhub.cli.signing_options import model_certificate_option, model_key_option
-from modhub.ops.verify_signature import unsigned, verify_signature
+from modhub.ops.verify_signature import unsigned, verified_signatures
 
 
 @click.command(
@@ -46,7 +46,7 @@ def command(
     trust signed, and everything that was checked is good.
     """
     with ProgressLine(f"verifying {ref}"):
-        found = verify_signature(
+        found = verified_signatures(
             ref,
             key=model_key,
             certificates=model_certificate,
