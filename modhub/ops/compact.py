@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.compaction.selecting import STRATEGIES, Goal, Selection
+from modhub.data.fitting import Fitting
 from modhub.data.forms import LabelledData, as_image_data
-from modhub.data.given import Split
+from modhub.data.given import Fit, Split
 from modhub.data.images import ImageData
+from modhub.data.picture_reader import PictureReader
 from modhub.energy.meter import lap
 from modhub.engine.datasets import load_dataset
 from modhub.errors import InvalidData, UsageError, did_you_mean
@@ -23,6 +25,7 @@ from modhub.ops.evaluate import (
     Evaluable,
     EvaluateOptions,
     Preprocessing,
+    images_of,
     matched,
     opened_of,
     subject_of,
@@ -49,7 +52,7 @@ def compact(
     jaccard: float | None = None,
     select: Select | Selection = "blocks+channels",
     polish: bool = False,
-    steps: int = 1600,
+    polish_steps: int = 1600,
     use_labels: bool = False,
     seed: int = 0,
     classes: Sequence[str] | None = None,
@@ -57,6 +60,9 @@ def compact(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     split: Split = "train",
+    fit: Fit = "none",
+    background: str = "white",
+    steps: int | None = None,
     dataset: str | None = None,
     registry: RegistryUrls = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -71,30 +77,31 @@ def compact(
     parameters instead, ``jaccard`` the share of the nodes at ReLUs. ``select`` says what goes: ``blocks`` whole
     residual branches, ``channels`` channels inside them or between layers, ``blocks+channels`` both, ``never`` nothing.
     The weights that stay are fitted in closed form, layer after layer, to what the whole network gives, without any
-    label; the same input gives the same bytes. ``polish`` trains ``steps`` of 128 images after that, towards the whole
-    network's logits, and keeps the result if held-out images gain.
+    label; the same input gives the same bytes. ``polish`` trains ``polish_steps`` of 128 images after that, towards the
+    whole network's logits, and keeps the result if held-out images gain.
 
-    ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``. ``progress`` is called
+    ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``; ``split`` to ``steps``
+    say how ``data`` is read, as in ``evaluate``. ``progress`` is called
     with what is done, how much of it, and of how much (0 where that is not known).
 
     Raises InvalidData, NotFound, Incompatible, UnsupportedModel, UsageError (kind ``budget-too-small``).
 
+    With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
+
     >>> import modhub
-    >>> import numpy as np
-    >>> images = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8)
-    >>> data = images, ["cat", "dog", "ship"] * 20
-    >>> names = ["cifar10/r20:cat", "cifar10/r20:dog", "cifar10/r20:ship"]
-    >>> small = modhub.compact(names, data, name="me/three", flops=0.5)
+    >>> data = x, y, ["left", "middle", "right"]
+    >>> small = modhub.compact(model, data, name="me/stripes-half", flops=0.5, rescale=1 / 255)
     >>> [module.name for module in small.modules], small.compacted.flops <= 0.5
-    (['cat', 'dog', 'ship'], True)
+    (['left', 'middle', 'right'], True)
     """
     parse_new_model_name(name)
     goal, strategy = _goal(flops, parameters, jaccard), _strategy(select)
-    if steps < 1:
-        raise UsageError(f"steps is {steps}.", kind="bad-option", hint="use at least 1.")
+    if polish_steps < 1:
+        raise UsageError(f"polish_steps is {polish_steps}.", kind="bad-option", hint="use at least 1.")
     options = EvaluateOptions(Preprocessing(classes, rescale, mean, std), Composing(registry), drop_unknown=True)
-    images = as_image_data(data, split=split, datasets=load_dataset)
     what_name, opened = opened_of(what, options)
+    reader = PictureReader(Fitting(fit, None if fit == "none" else images_of(opened), background))
+    images = as_image_data(data, classes=classes, split=split, steps=steps, datasets=load_dataset, reader=reader)
     subject = subject_of(opened, images, options, what_name)
     found = matched(subject, images, drop_unknown=True)
     labelled = replace(images.take(found.rows), y=found.truth, classes=subject.classes, name=dataset or images.name)
@@ -113,7 +120,7 @@ def compact(
         goal=goal,
         strategy=strategy,
         select=select if isinstance(select, str) else getattr(select, "__name__", "own"),
-        steps=steps if polish else 0,
+        steps=polish_steps if polish else 0,
         seed=seed,
         use_labels=use_labels,
         rescale=rescale,

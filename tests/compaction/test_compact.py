@@ -122,7 +122,7 @@ def test_two_networks_become_one() -> None:
 def test_a_keras_model_and_a_polish_that_helps_or_is_left_out() -> None:
     model = quadrants_model()
     plain = compacted(model, flops=0.4, rescale=1 / 255)
-    trained = compacted(model, flops=0.4, rescale=1 / 255, polish=True, steps=60)
+    trained = compacted(model, flops=0.4, rescale=1 / 255, polish=True, polish_steps=60)
     assert plain.compacted.polish_steps == 0
     assert trained.compacted.polish_steps in (0, 60)
     assert trained.compacted.explained >= plain.compacted.explained

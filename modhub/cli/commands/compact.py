@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.data_options import class_names_option
+from modhub.cli.data_options import class_names_option, find_labelled
 from modhub.cli.energy_options import metered, with_energy
+from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, json_option, number, numbers_option, registry_option
 from modhub.cli.outputs import check_free_for_modules, force_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.data.given import Split
+from modhub.engine.keras_backend import require_keras_backend
 from modhub.ops.compact import SELECTS, Select, compact
+from modhub.ops.evaluate import Composing, EvaluateOptions, images_of, opened_of
 from modhub.spec.refs import parse_new_model_name
 
 if TYPE_CHECKING:
@@ -51,7 +55,12 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 )
 @click.option("--polish", is_flag=True, help="Train a little afterwards, towards the whole network's answers.")
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=1600, show_default=True, metavar="N", help="Of the polish."
+    "--polish-steps",
+    type=click.IntRange(min=1),
+    default=1600,
+    show_default=True,
+    metavar="N",
+    help="Of 128 images each.",
 )
 @click.option("--use-labels", is_flag=True, help="Of several networks: correct the vote by the labels, if that helps.")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Part of DATA.")
@@ -60,6 +69,7 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--mean", callback=numbers_option, metavar="X[,X...]", help="Of a model's file.")
 @click.option("--std", callback=numbers_option, metavar="X[,X...]", help="Of a model's file.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Decides which images are used.")
+@image_options
 @force_option
 @registry_option
 @metered
@@ -70,7 +80,10 @@ def command(
     name: str,
     out: Path | None,
     classes: str | None,
+    split: Split,
     select: Select,
+    pictures: ImageOptions,
+    registry: Any,
     force: bool,
     as_json: bool,
     **options: Any,
@@ -90,13 +103,20 @@ def command(
     explained                   R2 of the logits on images that were set aside
     cost                        percentage points fewer of those images answered right
     """
+    require_keras_backend()
     out = out or Path(f"{parse_new_model_name(name)[1]}.modules")
     check_free_for_modules(out, force=force)
-    with ProgressLine("loading") as progress:
+    with ProgressLine("reading data") as progress:
+        found = find_labelled(data, split)
+        progress.doing("finding modules")
         load_engine()
+        given = parts[0] if len(parts) == 1 else list(parts)
+        _, opened = opened_of(given, EvaluateOptions(composing=Composing(registry)))
+        progress.doing("reading data")
+        reader = pictures.reader(images_of(opened))
         decomposition = compact(
-            parts[0] if len(parts) == 1 else list(parts),
-            data,
+            opened,
+            found(reader),
             name=name,
             classes=class_names_option(classes),
             select=select,
@@ -105,8 +125,9 @@ def command(
         )
         progress.doing(f"writing {out}")
         decomposition.save(out)
+    print_account(reader)
     if as_json:
-        printing.document(with_energy(_document(decomposition, out)))
+        printing.document(with_energy(_document(decomposition, out) | {"pictures": reader.to_dict()}))
         return
     printing.fields(_fields(decomposition))
     printing.line(f"Wrote {out}.")
