@@ -64,12 +64,12 @@ def origin_of(model: Any, name: str, data: Images) -> Any:
     """The modhub Origin of a network that takes raw images times 1/255."""
     from modhub.engine.read.reader import read_model
     from modhub.package.module import Origin
-    from modhub.spec.manifest import InputContract
+    from modhub.spec.input_contract import ImageContract
 
     reading = read_model(model)
     architecture, weights = reading.architecture, reading.weights
     height, width, channels = data.x.shape[1:]
-    contract = InputContract(
+    contract = ImageContract(
         height=height,
         width=width,
         channels=channels,

@@ -28,7 +28,7 @@ from modhub.errors import Incompatible
 from modhub.resolve.catalog import all_modules
 from modhub.resolve.resolver import resolve
 from modhub.resolve.together import resolve_together
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 from modhub.spec.refs import ModelRef
 
 ORIGINS, MODULES, VERSIONS = 20, 200, 20

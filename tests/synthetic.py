@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from modhub.spec.architecture import Architecture, Call
 from modhub.spec.digests import sha256
+from modhub.spec.input_contract import ImageContract
 from modhub.spec.layers import Conv2D, ReLU
 from modhub.spec.manifest import (
     Accuracy,
     Content,
     Dataset,
     DecomposeOptions,
-    InputContract,
     Manifest,
     ModuleRecord,
     OriginRecord,
@@ -97,7 +97,7 @@ def release(
             weights=weights,
             accuracy=(Accuracy(data="tiny", examples=30, top_1=0.9, top_5=1.0),),
         ),
-        contract=InputContract(height=4, width=4, channels=1, dtype="uint8", value_range=(0, 255), colour="grey"),
+        contract=ImageContract(height=4, width=4, channels=1, dtype="uint8", value_range=(0, 255), colour="grey"),
         options=DecomposeOptions(),
         sites=(SiteRecord(id="relu", shape=(2, 2, 2)),),
         modules=modules,

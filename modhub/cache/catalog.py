@@ -11,7 +11,8 @@ from modhub.registry.index import entry_of
 from modhub.spec.refs import ModelRef, ModuleRef, check_name, in_order
 
 if TYPE_CHECKING:
-    from modhub.spec.manifest import InputContract, Manifest
+    from modhub.spec.input_contract import InputContract
+    from modhub.spec.manifest import Manifest
     from modhub.spec.registry_files import IndexEntry, Withdrawal
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from modhub.cards.front_matter import markdown_of
 from modhub.spec.card import Card
-from modhub.spec.contract import range_text, size_text
+from modhub.spec.contract import input_text, range_text
 from modhub.spec.manifest import Content, Manifest, ModuleRecord
 from modhub.spec.text import kept_share, percent
 
@@ -116,7 +116,7 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for title, numbers in (("mean", contract.mean), ("std", contract.std)):
         steps += [f"{title} {', '.join(f'{number:.4g}' for number in numbers)}"] if numbers else []
     applied = f"; the modules apply {'; '.join(steps)}" if steps else ""
-    yield "input", escaped(f"{size_text(contract)} {contract.colour}, {contract.dtype} {range_text(contract)}{applied}")
+    yield "input", escaped(f"{input_text(contract)}, {contract.dtype} {range_text(contract)}{applied}")
     for each in content.origin.accuracy:
         yield "network", escaped(f"{percent(each.top_1)} right of {each.examples:,} images of {each.data}")
     yield "observed", escaped(f"{data.examples:,} images of {data.name}")

@@ -13,22 +13,27 @@ from modhub.cli import printing
 from modhub.data.fitting import Fitting
 from modhub.data.given import FITS, Fit
 from modhub.data.picture_reader import PictureReader
+from modhub.spec.input_contract import ArrayContract
 
 if TYPE_CHECKING:
-    from modhub.spec.manifest import InputContract
+    from modhub.spec.input_contract import InputContract
 
 
 @dataclass(frozen=True)
 class ImageOptions:
     """The options of one call. A bad file is skipped unless ``strict``."""
 
-    fit: Fit = "resize"
+    fit: Fit | None = None
     background: str = "white"
     strict: bool = False
 
     def reader(self, contract: InputContract | None) -> PictureReader:
-        """What reads pictures for a classifier; without its ``contract`` they have to fit as they are."""
-        fit: Fit = "none" if contract is None else self.fit
+        """What reads pictures for a classifier; without its ``contract`` they have to fit as they are.
+
+        Raises UsageError for a fit that was named for a classifier of arrays.
+        """
+        fit: Fit = self.fit or ("none" if isinstance(contract, ArrayContract) else "resize")
+        fit = "none" if contract is None else fit
         return PictureReader(Fitting(fit, contract, self.background), strict=self.strict)
 
     def checked(self) -> ImageOptions:
@@ -71,10 +76,8 @@ _OPTIONS: Sequence[click.Option] = (
     click.Option(
         ["--fit"],
         type=click.Choice(FITS),
-        default="resize",
-        show_default=True,
         help="Bring pictures of another size to the classifier's: stretched, the middle alone, whole with black bars; "
-        "none takes only those that fit.",
+        "none takes only those that fit.  [default: resize]",
     ),
     click.Option(
         ["--background"],

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from modhub.package.module import Weights
 from modhub.spec.architecture import INPUT, Architecture, Call
+from modhub.spec.input_contract import InputContract
 from modhub.spec.layer_record import LayerRecord
 from modhub.spec.layers import Rescaling
-from modhub.spec.manifest import InputContract
 from modhub.spec.rearrangements import Concatenate
 
 _Singles = NDArray[np.float32]

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from modhub.composition.recipe import Adapt
 from modhub.errors import Incompatible
-from modhub.spec.contract import is_grey_or_colour, mismatches, range_text, size_text
-from modhub.spec.manifest import InputContract
+from modhub.spec.contract import input_text, is_grey_or_colour, mismatches, range_text
+from modhub.spec.input_contract import ImageContract, InputContract
 
 Matrix = NDArray[np.float64]
 
@@ -48,24 +48,39 @@ class Adapter:
         return ", ".join(self.steps) + (f" ({'; '.join(self.costs)})" if self.costs else "")
 
 
-def joint_contract(contracts: Iterable[InputContract], size: tuple[int, int] | None = None) -> InputContract:
+def joint_contract(contracts: Iterable[InputContract], size: tuple[int, int] | None = None) -> ImageContract:
     """The images that a composite with adapters takes, so that no module sees less than it could.
 
     The size is that of the module with most pixels, or ``size`` (height, width); channels, colour order and value range
-    are those of the first module with most channels.
+    are those of the first module with most channels. Raises Incompatible, kind ``no-adapter``, for arrays.
     """
-    every = list(contracts)
+    every = [image_contract(contract, what="one of the modules") for contract in contracts]
     largest = max(every, key=lambda contract: contract.height * contract.width)
     colour = max(every, key=lambda contract: contract.channels)
     height, width = size or (largest.height, largest.width)
-    return colour.model_copy(update={"height": height, "width": width})
+    return colour.model_copy(update={"height": height, "width": width, "colour": colour.given_colour})
+
+
+def image_contract(contract: InputContract, *, what: str) -> ImageContract:
+    """``contract`` again. Raises Incompatible, kind ``no-adapter``, where ``what`` takes arrays and no images."""
+    if isinstance(contract, ImageContract):
+        return contract
+    raise Incompatible(
+        f"adapters are for images, and {what} takes {input_text(contract)}.",
+        kind="no-adapter",
+        hint="leave adapt and size out, and take modules of equal inputs.",
+        module=what,
+        wanted=list(contract.shape),
+    )
 
 
 def adapter_between(given: InputContract, wanted: InputContract, adapt: Adapt, *, what: str) -> Adapter | None:
     """The adapter from images of ``given`` to images of ``wanted``; None when they fit as they are.
 
-    Raises Incompatible, kind ``no-adapter``, for channels that are neither grey nor colour; ``what`` names the module.
+    Raises Incompatible, kind ``no-adapter``, for arrays, and for channels that are neither grey nor colour; ``what``
+    names the module.
     """
+    given, wanted = image_contract(given, what="the classifier"), image_contract(wanted, what=what)
     if not mismatches(given, wanted):
         return None
     steps: list[str] = []
@@ -77,7 +92,7 @@ def adapter_between(given: InputContract, wanted: InputContract, adapt: Adapt, *
         costs += _size_costs(given, wanted, adapt)
     colour = _colour(given, wanted, what)
     if colour is not None:
-        steps.append(f"{given.colour} -> {wanted.colour}")
+        steps.append(f"{given.given_colour} -> {wanted.given_colour}")
         costs += ["drops colour"] if wanted.channels < given.channels else []
     (low, high), (to_low, to_high) = given.value_range, wanted.value_range
     scale = (to_high - to_low) / (high - low)
@@ -86,30 +101,24 @@ def adapter_between(given: InputContract, wanted: InputContract, adapt: Adapt, *
     return Adapter(rows, columns, colour, low, scale, to_low - low * scale, tuple(steps), tuple(costs))
 
 
-def _extent(contract: InputContract) -> str:
+def _extent(contract: ImageContract) -> str:
     return f"{contract.height}x{contract.width}"
 
 
-def _colour(given: InputContract, wanted: InputContract, what: str) -> Matrix | None:
-    if given.colour == wanted.colour and given.channels == wanted.channels:
+def _colour(given: ImageContract, wanted: ImageContract, what: str) -> Matrix | None:
+    if given.given_colour == wanted.given_colour and given.channels == wanted.channels:
         return None
     for contract in (given, wanted):
         if not is_grey_or_colour(contract):
             raise Incompatible(
-                f"{what} takes {size_text(wanted)} {wanted.colour}, and no adapter makes that of "
-                f"{size_text(given)} {given.colour}.",
+                f"{what} takes {input_text(wanted)}, and no adapter makes that of {input_text(given)}.",
                 kind="no-adapter",
                 hint="grey and colour images can be adapted, other channels cannot.",
                 module=what,
                 given=list(given.shape),
                 wanted=list(wanted.shape),
             )
-    if given.colour == "grey":
-        return np.ones((1, 3))
-    if wanted.colour == "grey":
-        luma = _LUMA if given.colour == "rgb" else _LUMA[::-1]
-        return np.array(luma)[:, np.newaxis]
-    return np.eye(3)[::-1]
+    return np.ones((1, 3)) if given.colour == "grey" else np.array(_LUMA)[:, np.newaxis]
 
 
 def _resampling(given: tuple[int, int], wanted: tuple[int, int], adapt: Adapt) -> tuple[Matrix, Matrix]:
@@ -151,7 +160,7 @@ def _padded(matrix: Matrix, wanted: int) -> Matrix:
     return np.pad(matrix, ((before, wanted - len(matrix) - before), (0, 0)))
 
 
-def _size_costs(given: InputContract, wanted: InputContract, adapt: Adapt) -> list[str]:
+def _size_costs(given: ImageContract, wanted: ImageContract, adapt: Adapt) -> list[str]:
     height, width = (out / have for have, out in zip(given.shape[:2], wanted.shape[:2], strict=True))
     if adapt == "resize":
         seen, ratio = 1.0, height * width

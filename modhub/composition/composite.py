@@ -109,7 +109,7 @@ class Composite(FittedClassifier):
     def predict(
         self, x: Predictable, batch_size: int = 256, *, fit: Fit = "none", background: str = "white"
     ) -> Prediction:
-        """Answers for raw images (N, H, W, C), uint8 or float, in the value range of ``plan.contract``.
+        """Answers for raw images (N, H, W, C), or arrays, uint8 or float, in the value range of ``plan.contract``.
 
         ``x`` is an array or tensor of any library, one or several pictures of Pillow's, the path of a picture, of a
         folder with all below it, of a pattern or a file of arrays, or a list of these; or what gives images or batches,

@@ -16,15 +16,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.composition.adapters import Adapter, adapter_between, joint_contract
+from modhub.composition.adapters import Adapter, adapter_between, image_contract, joint_contract
 from modhub.composition.modes import RunMode, way_of
 from modhub.composition.recipe import ClassifierSettings, Recipe, no_such_class
 from modhub.composition.votes import Prediction, check_margins, decided
 from modhub.errors import Conflict, UsageError
 from modhub.package.module import Module
-from modhub.spec.contract import check_same_input, range_text, size_text
+from modhub.spec.contract import check_same_input, input_text, range_text
 from modhub.spec.html import HtmlTable, as_html
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import ArrayContract, InputContract
 from modhub.spec.text import find_class, in_short
 
 #: Adapters, stages and the like that a notebook shows.
@@ -57,7 +57,7 @@ class Plan:
 
     @cached_property
     def contract(self) -> InputContract:
-        """The raw images that the composite takes."""
+        """The raw images, or arrays, that the composite takes."""
         contracts = [module.origin.contract for module in self.recognisers]
         settings = self.settings
         return contracts[0] if settings.adapt is None else joint_contract(contracts, settings.size)
@@ -147,15 +147,8 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values."""
-        contract = self.contract
         return {
-            "input": {
-                "height": contract.height,
-                "width": contract.width,
-                "channels": contract.channels,
-                "value_range": list(contract.value_range),
-                "colour": contract.colour,
-            },
+            "input": _input_fields(self.contract),
             "adapt": self.settings.adapt,
             "trunks": len(self.groups()),
             "mode": self.settings.mode,
@@ -185,11 +178,11 @@ class Plan:
 
     @property
     def summary(self) -> str:
-        """One line: how many classes on how many networks, and what images they take."""
+        """One line: how many classes on how many networks, and what they take."""
         contract = self.contract
         return (
             f"{len(self.labels)} classes on {len(self.groups())} trunk(s); "
-            f"input {size_text(contract)} {contract.colour}, {range_text(contract)}"
+            f"input {input_text(contract)}, {range_text(contract)}"
         )
 
     def adapted(self) -> list[tuple[str, str]]:
@@ -263,9 +256,25 @@ def make_plan(recipe: Recipe[Module]) -> Plan:
             check_same_input(first.ref, first.origin.contract, module.ref, module.origin.contract)
     else:
         for module in plan.recognisers:
+            image_contract(module.origin.contract, what=module.ref)
+        for module in plan.recognisers:
             plan.adapter(module)
     _check_distinct(recipe.modules)
     return plan
+
+
+def _input_fields(contract: InputContract) -> dict[str, Any]:
+    """What a classifier takes, as plain values."""
+    values = {"value_range": list(contract.value_range)}
+    if isinstance(contract, ArrayContract):
+        return {"kind": contract.kind, "shape": list(contract.shape), **values}
+    return {
+        "height": contract.height,
+        "width": contract.width,
+        "channels": contract.channels,
+        **values,
+        "colour": contract.given_colour,
+    }
 
 
 def natural_classes(modules: Iterable[Module]) -> tuple[tuple[str, Module], ...]:

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor, ImageOps
 from modhub.data.arrays import Images
 from modhub.data.given import Fit
 from modhub.errors import InvalidData, UsageError
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import ImageContract
 
 #: What messages and reports call a resampling that was done.
 _DONE: Final = {"resize": "resized", "crop": "cropped", "letterbox": "letterboxed"}
@@ -60,7 +60,7 @@ def exact_picture(image: Image.Image, what: str) -> tuple[NDArray[np.uint8], lis
 
 
 def fitted_picture(
-    image: Image.Image, what: str, fit: Fit, contract: InputContract, background: str
+    image: Image.Image, what: str, fit: Fit, contract: ImageContract, background: str
 ) -> tuple[Images, list[str]]:
     """An opened picture as the images of ``contract`` are, and what was done. Raises InvalidData, kind ``bad-mode``."""
     first = ["first frame taken"] if _frames(image) > 1 else []
@@ -70,7 +70,7 @@ def fitted_picture(
 
 
 def fitted_array(
-    images: Images, fit: Fit, contract: InputContract, background: str
+    images: Images, fit: Fit, contract: ImageContract, background: str
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """uint8 images (N, H, W, C) of 1 to 4 channels as the images of ``contract`` are, in their own value range."""
     result = np.empty((len(images), *contract.shape), np.uint8)
@@ -99,7 +99,7 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _as_wanted(
-    image: Image.Image, what: str, fit: Fit, contract: InputContract, background: str
+    image: Image.Image, what: str, fit: Fit, contract: ImageContract, background: str
 ) -> tuple[Image.Image, list[str]]:
     """Grey or RGB as the contract wants it, composed on the background, in the size that it wants."""
     done: list[str] = []
@@ -131,7 +131,7 @@ def _composed(image: Image.Image, background: str) -> Image.Image:
     return Image.alpha_composite(under, image.convert("RGBA")).convert("RGB")
 
 
-def _resampled(image: Image.Image, fit: Fit, contract: InputContract) -> Image.Image:
+def _resampled(image: Image.Image, fit: Fit, contract: ImageContract) -> Image.Image:
     size, method = (contract.width, contract.height), Image.Resampling.BILINEAR
     if fit == "resize":
         return image.resize(size, method)
@@ -144,9 +144,8 @@ def _resampled(image: Image.Image, fit: Fit, contract: InputContract) -> Image.I
     return ImageOps.expand(image.resize((width, height), method), border, fill=0)
 
 
-def _ranged(pixels: NDArray[np.uint8], contract: InputContract) -> Images:
-    """In the colour order and the value range of the contract."""
-    pixels = pixels[..., ::-1] if contract.colour == "bgr" else pixels
+def _ranged(pixels: NDArray[np.uint8], contract: ImageContract) -> Images:
+    """In the value range of the contract."""
     low, high = contract.value_range
     if (low, high) == (0, 255):
         return pixels

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modhub.data.given import FITS, Fit
+from modhub.data.rows import with_shape
 from modhub.errors import Incompatible, InvalidData, UsageError
-from modhub.spec.contract import is_grey_or_colour, size_text
+from modhub.spec.contract import input_text, is_grey_or_colour, size_text
+from modhub.spec.input_contract import ArrayContract, ImageContract
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from modhub.data.arrays import Images
-    from modhub.spec.manifest import InputContract
+    from modhub.spec.input_contract import InputContract
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class Fitting:
         if self.fit == "none":
             return
         self.background_colour()
+        if isinstance(self.contract, ArrayContract):
+            raise UsageError(
+                f"fit is {self.fit!r}, which is for images, and the modules take {input_text(self.contract)}.",
+                kind="bad-fit",
+                hint='leave it out (fit="none"), and give arrays of that shape.',
+                fit=str(self.fit),
+            )
         if self.contract is None:
             raise UsageError(
                 f"fit is {self.fit!r}, and nothing says which size pictures shall have.",
@@ -61,10 +70,16 @@ class Fitting:
         """
         from modhub.data.fitted import exact_picture, fitted_picture
 
+        if isinstance(self.contract, ArrayContract):
+            raise InvalidData(
+                f"{what} is a picture, and the modules take {input_text(self.contract)}.",
+                kind="wrong-shape",
+                hint="give an .npz file with x, a .npy file, or a .csv of numbers.",
+                wanted=list(self.contract.shape),
+            )
         if self.fit == "none" or self.contract is None:
             return exact_picture(image, what)
-        _check_channels(self.contract)
-        return fitted_picture(image, what, self.fit, self.contract, self.background)
+        return fitted_picture(image, what, self.fit, _with_pictures_channels(self.contract), self.background)
 
     def array(self, images: Images) -> tuple[Images, list[str]]:
         """Raw images (N, H, W, C) of another size or colour resampled as pictures are, and what was done.
@@ -73,9 +88,11 @@ class Fitting:
         ``wrong-shape``, for floats and for channels that no picture has, and Incompatible as ``picture`` does.
         """
         contract = self.contract
+        if isinstance(contract, ArrayContract):
+            return with_shape(images, contract.shape), []
         if self.fit == "none" or contract is None or images.shape[1:] == contract.shape:
             return images, []
-        if images.dtype != "uint8" or images.shape[3] not in (1, 2, 3, 4):
+        if images.dtype != "uint8" or images.ndim != 4 or images.shape[3] not in (1, 2, 3, 4):
             raise InvalidData(
                 f"the images are {images.dtype} of {'x'.join(map(str, images.shape[1:]))}, and the modules take "
                 f"{size_text(contract)}; only uint8 images of 1 to 4 channels are fitted.",
@@ -84,17 +101,17 @@ class Fitting:
                 got=list(images.shape[1:]),
                 wanted=list(contract.shape),
             )
-        _check_channels(contract)
         from modhub.data.fitted import fitted_array
 
-        return fitted_array(images, self.fit, contract, self.background)
+        return fitted_array(images, self.fit, _with_pictures_channels(contract), self.background)
 
 
-def _check_channels(contract: InputContract) -> None:
+def _with_pictures_channels(contract: ImageContract) -> ImageContract:
     if not is_grey_or_colour(contract):
         raise Incompatible(
-            f"pictures are grey or RGB, and the modules take {size_text(contract)} {contract.colour}.",
+            f"pictures are grey or RGB, and the modules take {input_text(contract)}.",
             kind="no-adapter",
             hint="give the images as an .npz file with x, in the size and channels that the modules take.",
             wanted=list(contract.shape),
         )
+    return contract

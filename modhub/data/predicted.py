@@ -21,13 +21,14 @@ from modhub.data.pixels import is_picture_in_memory, is_single, pixels_of, singl
 from modhub.data.tensors import are_arrays, array_of, is_array
 from modhub.data.unlabelled import find_images, read_images
 from modhub.errors import InvalidData, UsageError
+from modhub.spec.input_contract import ArrayContract
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from modhub.data.picture_reader import PictureReader
 
-#: What ``Composite.predict`` takes: raw images (N, H, W, C) of any library; a path of pictures, of a folder, a pattern
+#: What ``Composite.predict`` takes: raw images (N, H, W, C), or arrays, of any library; a path of pictures, of a folder, a pattern
 #: or a file of arrays, or several; pictures of Pillow's; or what gives images or batches of them, with labels or not.
 Predictable = Union[ArrayLike, str, Path, "Image", Iterable[Any]]
 
@@ -92,11 +93,13 @@ def _is_example(value: object) -> bool:
 def _pixels(x: Any, reader: PictureReader, what: str) -> Images:
     if isinstance(x, list | tuple) and not x:
         raise InvalidData(f"{what}: there are none.", kind="no-images", hint="give at least one image.")
+    contract = reader.fitting.contract
+    if isinstance(contract, ArrayContract):
+        return reader.array(array_of(x, what))
     if are_arrays(x) or (isinstance(x, list | tuple) and is_single(x[0])):
         return pixels_of(x, reader, what=what)[0]
     # As they are: what is wrong with them is said when they are compared with the contract.
     array = array_of(x, what)
-    contract = reader.fitting.contract
     if array.ndim == 3 and contract is not None and (*array.shape[1:], 1) == contract.shape:
         array = array[..., np.newaxis]
     return reader.array(array) if array.ndim == 4 else array
@@ -179,6 +182,8 @@ def _is_one(x: Any, reader: PictureReader) -> bool:
     if isinstance(x, list | tuple) and not (x and isinstance(x[0], int | float | list | tuple)):
         return False
     shape, contract = np.shape(x), reader.fitting.contract
+    if isinstance(contract, ArrayContract):
+        return len(shape) <= len(contract.shape)
     if len(shape) == 3 and contract is not None and contract.shape[2] == 1:
         # (N, H, W) of grey images, unless it is (H, W, 1).
         return bool(shape[2] == 1 or shape[1:] != contract.shape[:2])

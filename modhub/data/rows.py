@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,12 @@ class Reshaped:
 
     def max(self) -> Any:
         return self._images.max()
+
+
+@overload
+def with_shape(images: NDArray[Any], shape: Sequence[int | None]) -> NDArray[Any]: ...
+@overload
+def with_shape(images: ImageRows, shape: Sequence[int | None]) -> ImageRows: ...
 
 
 def with_shape(images: ImageRows, shape: Sequence[int | None]) -> ImageRows:

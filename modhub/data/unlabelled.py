@@ -18,7 +18,7 @@ from modhub.data.picture_reader import PictureReader, different_images
 from modhub.data.pictures import IMAGE_SUFFIXES, is_picture, pictures_below
 from modhub.data.tables import is_table, read_table
 from modhub.errors import InvalidData, NotFound
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 from modhub.spec.places import is_file, is_folder, is_there
 
 _PATTERN: Final = "*?["

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from modhub.errors import UsageError
+from modhub.spec.input_contract import TrainedColor
 from modhub.spec.manifest import DecomposeOptions
 
 #: Where images are observed: in this process, or on a Ray cluster.
@@ -30,6 +31,7 @@ class DecomposeSettings:
     rescale: float = 1.0
     mean: float | Sequence[float] | None = None
     std: float | Sequence[float] | None = None
+    color: TrainedColor = "rgb"
     engine: EngineName = "local"
     workers: int | None = None
     steps: int | None = None

@@ -18,6 +18,7 @@ from typing import Any, Final
 from modhub.errors import ModhubError, UsageError
 from modhub.licensing.expression import license_choices
 from modhub.spec.card import Card
+from modhub.spec.contract import input_text
 from modhub.spec.manifest import Content, Manifest
 
 try:
@@ -167,8 +168,7 @@ def _model_card(part: SbomPart) -> dict[str, Any]:
 
 
 def _input_format(content: Content) -> str:
-    contract = content.contract
-    return f"{'x'.join(map(str, contract.shape))} {contract.colour} {contract.dtype}"
+    return f"{input_text(content.contract)} {content.contract.dtype}"
 
 
 def _metrics(part: SbomPart) -> Iterator[dict[str, str]]:

@@ -13,6 +13,7 @@ from modhub.data.given import ChannelNumbers, ClassNames, Fit, TrainingData
 from modhub.decomposition.settings import DecomposeSettings, EngineName, decompose_options
 from modhub.energy.meter import lap
 from modhub.package.decomposition import Decomposition
+from modhub.spec.input_contract import TrainedColor
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import Backtrack, Delta, Observe, Rule
 
@@ -27,6 +28,7 @@ def decompose(
     rescale: float = 1.0,
     mean: ChannelNumbers | None = None,
     std: ChannelNumbers | None = None,
+    color: TrainedColor = "rgb",
     validation: LabelledData | None = None,
     samples_per_class: int = 1000,
     observe: Observe = "relu",
@@ -46,10 +48,11 @@ def decompose(
     fit: Fit = "none",
     background: str = "white",
 ) -> Decomposition:
-    """Decompose a trained Keras image classifier into one module per output class (Pan & Rajan, ICSE 2022).
+    """Decompose a trained Keras classifier into one module per output class (Pan & Rajan, ICSE 2022).
 
-    ``x`` are raw images (N, H, W, C), uint8 or float; ``y`` labels (N,), names or the label's index in ``classes``,
-    which are in the order of the model's outputs; one-hot (N, classes) does as well. Without ``y``, ``x`` holds both:
+    ``x`` are raw images (N, H, W, C), uint8 or float, or arrays (N, ...) as the model takes them: rows of a table, flat
+    images, signals (N, steps, channels); ``y`` labels (N,), names or the label's index in ``classes``, which are in the
+    order of the model's outputs; one-hot (N, classes) does as well. Without ``y``, ``x`` holds both:
     batches or single examples from a ``tf.data.Dataset``, a Keras or torch loader, a generator or a list, run through
     once and written to a temporary file; (x, y, classes); or a place: a data set's name, an .npz, a folder of .npz
     shards, a folder of class folders, a CSV of paths and labels. Its own class names serve where no ``classes`` are
@@ -58,8 +61,9 @@ def decompose(
     ``load_images`` does.
 
     ``name`` is ``namespace/model``. ``(x * rescale - mean) / std`` is what the model was trained on; it travels with
-    the modules. ``validation``, data in any of these forms, measures each module; the figures are kept under
-    ``validation_dataset``, as ``dataset`` names what was observed.
+    the modules. With ``color="bgr"`` it was trained on BGR: ``x``, and what modules are given later, are RGB all the
+    same, and turned around first. ``validation``, data in any of these forms, measures each module; the figures are
+    kept under ``validation_dataset``, as ``dataset`` names what was observed.
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
     ``backtrack``: ``none``, ``last-conv`` or ``input``; ``rule``: ``text`` or ``printed``; ``delta``: a number or a
@@ -108,6 +112,7 @@ def decompose(
         rescale=rescale,
         mean=mean,
         std=std,
+        color=color,
         engine=engine,
         workers=workers,
         steps=steps,

@@ -38,8 +38,8 @@ from modhub.package.module import Module
 from modhub.project.manifest import PROJECT_FILE
 from modhub.project.project import Project
 from modhub.spec.folder_refs import MANIFEST_FILE, classifier_ref, folder_ref, is_only_a_path, path_ref
+from modhub.spec.input_contract import InputContract, TrainedColor
 from modhub.spec.keras_model import KerasModel
-from modhub.spec.manifest import InputContract
 from modhub.spec.places import is_file
 
 #: How the names of model files end.
@@ -62,6 +62,7 @@ class Preprocessing:
     rescale: float = 1.0
     mean: float | Sequence[float] | None = None
     std: float | Sequence[float] | None = None
+    color: TrainedColor = "rgb"
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def evaluate(
     rescale: float = 1.0,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
+    color: TrainedColor = "rgb",
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
     adapt: Adapt | None = None,
@@ -128,8 +130,8 @@ def evaluate(
     classifier does not know are an error, unless ``drop_unknown`` leaves them out. ``fit`` and ``background`` bring
     pictures and uint8 images of another size or mode to what ``what`` takes, as ``load_images`` does.
 
-    ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``; ``registry`` to
-    ``reject`` are as in ``compose``. Intervals have the ``confidence`` given, from seeded ``resamples``.
+    ``classes``, ``rescale``, ``mean``, ``std`` and ``color`` describe a Keras model, as in ``decompose``; ``registry``
+    to ``reject`` are as in ``compose``. Intervals have the ``confidence`` given, from seeded ``resamples``.
     ``a.compare(b)`` of two evaluations on the same images says whether their difference is more than noise.
 
     Raises InvalidData, NotFound, Incompatible, UnsupportedModel, UsageError.
@@ -143,14 +145,14 @@ def evaluate(
     (20, ['cat', 'ship'])
     """
     options = EvaluateOptions(
-        Preprocessing(classes, rescale, mean, std),
+        Preprocessing(classes, rescale, mean, std, color),
         Composing(registry, cache, GivenSettings(adapt, size, reject)),
         Resampling(confidence, resamples, seed),
         drop_unknown,
         batch_size,
     )
     name, opened = opened_of(what, options, name)
-    reader = PictureReader(Fitting(fit, None if fit == "none" else images_of(opened), background))
+    reader = PictureReader(Fitting(fit, images_of(opened), background))
     # Of a Keras model they are what the numbers of the data stand for, where it does not say itself.
     images = as_image_data(data, classes=classes, split=split, steps=steps, datasets=load_dataset, reader=reader)
     return evaluate_all([(name, opened)], images, options)[0]
@@ -168,7 +170,7 @@ def evaluate_all(
     subjects = [subject_of(what, data, options, name) for name, what in whats]
     if options.preprocessing != Preprocessing() and all(each.modules is not None for each in subjects):
         raise UsageError(
-            "classes, rescale, mean and std describe a Keras model; modules know their own.",
+            "classes, rescale, mean, std and color describe a Keras model; modules know their own.",
             kind="bad-option",
             hint="leave them out.",
         )
@@ -244,7 +246,7 @@ def opened_of(
 
 
 def images_of(what: Composite | KerasModel) -> InputContract | None:
-    """The raw images that pictures become for a composite or a Keras model; None for a model that takes any size."""
+    """What pictures become for a composite or a model, or the arrays that it takes; None where any size will do."""
     return what.plan.contract if isinstance(what, Composite) else picture_contract(what)
 
 
@@ -304,7 +306,9 @@ def _of_model(model: KerasModel, data: ImageData, options: EvaluateOptions, name
 
     given = options.preprocessing
     classes = data.classes if given.classes is None else given.classes
-    classifier = KerasClassifier(model, classes, data.x, rescale=given.rescale, mean=given.mean, std=given.std)
+    classifier = KerasClassifier(
+        model, classes, data.x, rescale=given.rescale, mean=given.mean, std=given.std, color=given.color
+    )
     return Subject(name or model.name, classifier.classes, classifier.answer, None)
 
 

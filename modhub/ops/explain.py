@@ -17,7 +17,8 @@ from modhub.data.unlabelled import load_images
 from modhub.errors import InvalidData, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import Composable, compose
-from modhub.spec.contract import check_images
+from modhub.spec.contract import check_images, size_text
+from modhub.spec.input_contract import InputContract
 
 
 def explain(
@@ -32,9 +33,10 @@ def explain(
 ) -> Explanation:
     """Which module said what about one image, how the vote went, and which share of its kept nodes fired in each layer.
 
-    ``what``: a composite, or names and modules as in ``compose``. ``image``: one raw image (H, W, C), an image file, or
-    an .npz with x, of which ``index`` chooses one. ``fit`` and ``background`` bring a picture of any size and mode to
-    what the composite takes, as ``load_images`` does. ``print(explanation.verdict)`` says it in words.
+    ``what``: a composite, or names and modules as in ``compose``. ``image``: one raw image (H, W, C) or array, or a
+    file: a picture, or an .npz with x, .npy or .csv of numbers, of which ``index`` chooses one. ``fit`` and
+    ``background`` bring a picture of any size and mode to what the composite takes, as ``load_images`` does.
+    ``print(explanation.verdict)`` says it in words.
 
     Raises InvalidData, NotFound, UsageError.
 
@@ -47,9 +49,10 @@ def explain(
     composite = what if isinstance(what, Composite) else compose(what, registry=registry, cache=cache)
     contract = composite.plan.contract
     if isinstance(image, (str, Path)):
-        pixels = one_image(load_images(image, fit=fit, contract=contract, background=background)[0], index, str(image))
+        found = load_images(image, fit=fit, contract=contract, background=background)[0]
+        pixels = one_image(found, contract, index, str(image))
     else:
-        pixels = one_image(image, index)
+        pixels = one_image(image, contract, index)
         pixels = Fitting(fit, contract, background).array(pixels[None])[0][0] if fit != "none" else pixels
     return explained_by(composite, pixels)
 
@@ -75,15 +78,20 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
     return explanation_of(composite.plan, margins, firings)
 
 
-def one_image(image: ArrayLike, index: int | None = None, what: str = "x") -> NDArray[Any]:
-    """One raw image (H, W, C) of one or several; ``what`` they are called. Raises InvalidData, UsageError."""
-    given = np.asarray(image)
-    images = given[None] if given.ndim == 3 else given[None, ..., None] if given.ndim == 2 else given
-    if images.ndim != 4 or not images.size:
+def one_image(image: ArrayLike, contract: InputContract, index: int | None = None, what: str = "x") -> NDArray[Any]:
+    """One raw image (H, W, C), or array, of one or several; ``what`` they are called. Raises InvalidData, UsageError.
+
+    How many axes one has, ``contract`` says; a grey image may lack its last.
+    """
+    given, axes = np.asarray(image), len(contract.shape)
+    one_more = given[..., None] if axes == 3 and given.ndim == 2 else given
+    images = one_more[None] if one_more.ndim == axes else one_more
+    if images.ndim != axes + 1 or not images.size:
         raise InvalidData(
-            f"the image has the shape {given.shape}; wanted height x width x channels.",
+            f"the {'image' if axes == 3 else 'array'} has the shape {given.shape}; wanted "
+            f"{'height x width x channels' if axes == 3 else size_text(contract)}.",
             kind="wrong-shape",
-            hint="give one raw image.",
+            hint="give one raw image." if axes == 3 else "give one array of that shape.",
             shape=list(given.shape),
         )
     if index is None and len(images) > 1:

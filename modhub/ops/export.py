@@ -19,15 +19,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from modhub.composition.composite import Composite
 from modhub.data.arrays import as_images
+from modhub.data.fitting import Fitting
+from modhub.data.given import Fit
 from modhub.data.unlabelled import load_images
-from modhub.engine.export.formats import FORMATS, Format, plan_description, write_format
+from modhub.engine.export.formats import FORMATS, Format, input_name, plan_description, write_format
 from modhub.engine.export.onnx import check_onnx_installed
 from modhub.engine.export.verify import reloaded
 from modhub.errors import Conflict, Incompatible, StorageError, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import Composable, compose
 from modhub.spec.contract import check_images
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import ArrayContract, InputContract
 from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.text import in_short
 from modhub.storage import files
@@ -57,6 +59,8 @@ class Exported:
     images: int
     checked_on: str
     difference: float
+    #: What the artifact calls its input: ``images``, or ``arrays``.
+    input: str = "images"
 
     def __repr__(self) -> str:
         what = f"{in_short([str(self.path)])} as {self.format}, {self.size:,} bytes"
@@ -67,7 +71,7 @@ class Exported:
     @property
     def snippet(self) -> str:
         """Python that reads the class names from the artifact, and needs nothing of modhub."""
-        return _SNIPPETS[self.format].format(path=str(self.path))
+        return _SNIPPETS[self.format].format(path=str(self.path), input=self.input)
 
 
 def export(
@@ -116,7 +120,8 @@ def export(
         difference = _compared(composite, kind, scratch, images)
         _check_place(out, kind, force)
         files.put_in_place(scratch, out)
-    return Exported(out, kind, _size(out), composite.plan.labels, len(images), checked_on, difference)
+    given = input_name(composite.plan.contract)
+    return Exported(out, kind, _size(out), composite.plan.labels, len(images), checked_on, difference, given)
 
 
 def check_export(out: Path, format: Format | None, *, force: bool = False) -> Format:
@@ -185,9 +190,10 @@ def _images(check: str | Path | ArrayLike | None, contract: InputContract) -> tu
     if check is None:
         return synthetic_images(contract), f"{_SYNTHETIC} synthetic images"
     if isinstance(check, (str, Path)):
-        images = load_images(check, fit="resize", contract=contract)[0]
+        fit: Fit = "none" if isinstance(contract, ArrayContract) else "resize"
+        images = load_images(check, fit=fit, contract=contract)[0]
     else:
-        images = as_images(check)
+        images = Fitting(contract=contract).array(as_images(check))[0]
     check_images(images, contract, what="the images to check on")
     count, what = len(images), f"images of {check}" if isinstance(check, (str, Path)) else "images"
     if count <= MOST_IMAGES:
@@ -196,9 +202,12 @@ def _images(check: str | Path | ArrayLike | None, contract: InputContract) -> tu
 
 
 def synthetic_images(contract: InputContract, count: int = _SYNTHETIC, seed: int = 0) -> NDArray[Any]:
-    """Smooth seeded images (N, H, W, C) that fill a contract's value range; the last two all low and all high."""
+    """Smooth seeded images (N, H, W, C) that fill a contract's value range; the last two all low and all high.
+
+    Arrays (N, ...) are smooth along their axes but the last, on which every place stands for itself.
+    """
     low, high = contract.value_range
-    height, width, channels = contract.shape
+    height, width, channels = (1, 1, *contract.shape)[-3:]
     random = np.random.default_rng(seed)
     coarse = random.random((count - 2, _COARSE, _COARSE, channels))
     rows, columns = _interpolation(height), _interpolation(width)
@@ -206,7 +215,7 @@ def synthetic_images(contract: InputContract, count: int = _SYNTHETIC, seed: int
     span = smooth.max(axis=(1, 2, 3), keepdims=True) - smooth.min(axis=(1, 2, 3), keepdims=True)
     smooth = (smooth - smooth.min(axis=(1, 2, 3), keepdims=True)) / np.maximum(span, 1e-9)
     flat = np.broadcast_to(np.array([0.0, 1.0])[:, None, None, None], (2, height, width, channels))
-    images = low + (high - low) * np.concatenate([smooth, flat])
+    images = (low + (high - low) * np.concatenate([smooth, flat])).reshape(count, *contract.shape)
     return np.round(images).astype(np.uint8) if contract.dtype == "uint8" else images.astype(np.float32)
 
 
@@ -282,7 +291,7 @@ _SNIPPETS: Final[dict[Format, str]] = {
     ),
     "saved-model": (
         "import tensorflow as tf\n"
-        'labels = tf.saved_model.load({path!r}).signatures["serving_default"](images=images)["labels"]'
+        'labels = tf.saved_model.load({path!r}).signatures["serving_default"]({input}={input})["labels"]'
     ),
     "onnx": (
         "import json, onnxruntime\n"

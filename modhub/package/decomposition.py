@@ -27,10 +27,11 @@ from modhub.package.report import Report
 from modhub.package.weights import shared_weights
 from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.card import CardFile
-from modhub.spec.contract import range_text, size_text
+from modhub.spec.contract import input_text, range_text
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.folder_refs import folder_ref
 from modhub.spec.html import HtmlTable, as_html
+from modhub.spec.input_contract import InputContract
 from modhub.spec.manifest import (
     Compacted,
     Content,
@@ -38,7 +39,6 @@ from modhub.spec.manifest import (
     DecomposeOptions,
     EnergySpent,
     FusedAgreement,
-    InputContract,
     Manifest,
     ModuleRecord,
     Provenance,
@@ -89,7 +89,7 @@ class Decomposition:
         contract, data = self.origin.contract, self.dataset
         fields = [
             ("modules", f"{len(self.modules):,} of {len(self.origin.classes):,} classes, {self.report().distinctness}"),
-            ("input", f"{size_text(contract)} {contract.colour}, {range_text(contract)}"),
+            ("input", f"{input_text(contract)}, {range_text(contract)}"),
             ("observed", f"{data.examples:,} images of {data.name}"),
             ("made", f"{self.provenance.created} by {self.provenance.tool}"),
         ]
@@ -153,7 +153,7 @@ def origin_from(manifest: Manifest, read_blob: ReadBlob, *, always: bool = False
     record = content.origin
     if tuple(record.architecture.input_shape) != content.contract.shape:
         raise IntegrityError(
-            f"{content.name} takes images of {content.contract.shape}, but its network reads "
+            f"{content.name} takes {input_text(content.contract)}, but its network reads "
             f"{tuple(record.architecture.input_shape)}.",
             kind="bad-architecture",
         )

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from modhub.spec.architecture import Architecture
 from modhub.spec.card import Card
-from modhub.spec.contract import range_text, size_text
+from modhub.spec.contract import input_text, range_text
 from modhub.spec.html import as_html
+from modhub.spec.input_contract import InputContract
 from modhub.spec.manifest import (
     Accuracy,
     Compacted,
@@ -25,7 +26,6 @@ from modhub.spec.manifest import (
     DecomposeOptions,
     Derivation,
     FusedAgreement,
-    InputContract,
     Metric,
     Provenance,
     Stages,
@@ -206,8 +206,7 @@ class Module:
         return self
 
     def __repr__(self) -> str:
-        origin, contract = self.origin, self.origin.contract
-        taken = f"{size_text(contract)} {contract.colour}"
+        origin, taken = self.origin, input_text(self.origin.contract)
         return f"<Module {self.ref}: {in_short([self.name])}, one of {len(origin.classes):,} classes; input {taken}>"
 
     def _repr_html_(self) -> str:
@@ -217,7 +216,7 @@ class Module:
         origin = self.origin
         nodes = sum(prod(shape) for shape in self.keep.shapes.values())
         yield "class", f"{self.name}, one of {len(origin.classes):,} of {origin.name}"
-        yield "input", f"{size_text(origin.contract)} {origin.contract.colour}, {range_text(origin.contract)}"
+        yield "input", f"{input_text(origin.contract)}, {range_text(origin.contract)}"
         if nodes:
             yield (
                 "kept",

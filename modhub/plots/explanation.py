@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from modhub.plots.drawing import (
     save,
     shortened,
 )
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 from modhub.spec.places import is_folder
 
 #: Classes that are drawn at most, those of the largest margins.
@@ -87,16 +88,26 @@ def drawn(explanation: Explanation, image: NDArray[Any], contract: InputContract
 def _draw_image(axes: Any, image: NDArray[Any], contract: InputContract) -> None:
     low, high = contract.value_range
     pixels = np.clip((image.astype(np.float64) - low) / (high - low), 0.0, 1.0)
-    if contract.colour == "bgr":
-        pixels = pixels[..., ::-1]
-    if pixels.shape[2] != 3:
+    if pixels.ndim < 3:
+        pixels = _as_picture(pixels)
+    elif pixels.shape[2] != 3:
         pixels = pixels.mean(axis=2)
     axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     axes.set_anchor("N")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    axes.set_title(f"{contract.height} x {contract.width}")
+    axes.set_title(" x ".join(map(str, contract.shape[:2])))
+
+
+def _as_picture(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An array that is no image: its axes as rows and columns, a row of numbers in lines as long as they are many."""
+    if values.ndim == 2:
+        return values
+    width = math.ceil(math.sqrt(len(values)))
+    filled = np.ones(width * math.ceil(len(values) / width))
+    filled[: len(values)] = values
+    return filled.reshape(-1, width)
 
 
 def _draw_margins(axes: Any, explanation: Explanation, shown: list[Said], rows: float) -> None:

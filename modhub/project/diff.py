@@ -21,6 +21,7 @@ from modhub.package.local import manifest_and_slugs
 from modhub.project.manifest import LOCK_FILE
 from modhub.project.views import manifest_of
 from modhub.spec.architecture import shapes_of
+from modhub.spec.contract import input_text, range_text
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.folder_refs import folder_ref
 from modhub.spec.manifest import Content, Manifest, ModuleRecord, StoredBlob
@@ -286,8 +287,8 @@ def _release_settings(manifest: Manifest) -> dict[str, str | None]:
         "data set": f"{origin.dataset.name}, {origin.dataset.examples:,} images",
         "data": origin.dataset.fingerprint,
         "architecture": f"{len(origin.architecture.calls)} layer calls",
-        "input": f"{'x'.join(map(str, contract.shape))} {contract.colour} {contract.dtype}",
-        "value range": "{:g}..{:g}".format(*contract.value_range),
+        "input": f"{input_text(contract)} {contract.dtype}",
+        "value range": range_text(contract),
         "rescale": f"{contract.rescale:.6g}",
         "mean": None if contract.mean is None else ", ".join(f"{value:.4g}" for value in contract.mean),
         "std": None if contract.std is None else ", ".join(f"{value:.4g}" for value in contract.std),

@@ -13,7 +13,7 @@ from modhub.installation.context import Places
 from modhub.installation.lockfile import LockedProject
 from modhub.project.manifest import ProjectFile
 from modhub.resolve.catalog import Pinned
-from modhub.spec.contract import range_text, size_text
+from modhub.spec.contract import input_text, range_text
 from modhub.spec.manifest import Manifest
 from modhub.spec.refs import ModelRef, in_order, select_version
 
@@ -122,7 +122,7 @@ def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_l
                 release=ref,
                 digest=digest,
                 registry=releases[ref, digest].registry,
-                input=f"{size_text(contract)} {contract.colour}, {range_text(contract)}",
+                input=f"{input_text(contract)}, {range_text(contract)}",
                 adapter=None if adapter is None else str(adapter),
                 classes=tuple((label, pin.ref.cls) for label, pin in project.classes if pin.ref.release == ref),
                 verifying=tuple(
@@ -131,7 +131,7 @@ def tree(project: LockedProject, pins: Sequence[Pinned], places: Places, *, is_l
                 remarks=tuple(places.remarks([pin for pin in pins if pin.ref.release == ref])),
             )
         )
-    taken = f"{size_text(joint)} {joint.colour}, {range_text(joint)}"
+    taken = f"{input_text(joint)}, {range_text(joint)}"
     return Tree(
         project.name,
         taken,

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
 from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
-from modhub.limits import MAX_INDEX_DESCRIPTION_CHARS, MAX_INDEX_KEYWORDS, MAX_INDEX_SIGNERS
+from modhub.limits import MAX_EXTENT, MAX_INDEX_DESCRIPTION_CHARS, MAX_INDEX_KEYWORDS, MAX_INDEX_SIGNERS
 from modhub.registry.objects import get_object
 from modhub.spec.layout import CATALOG, RELEASES, catalog_path, index_path, records_folder
 from modhub.spec.refs import ModelRef, in_order, is_exact, is_model_name, select_version
@@ -38,6 +38,7 @@ from modhub.spec.registry_files import (
 from modhub.storage.store import Store
 
 if TYPE_CHECKING:
+    from modhub.spec.input_contract import InputContract
     from modhub.spec.manifest import Manifest
     from modhub.spec.registry_files import Withdrawal
 
@@ -64,7 +65,7 @@ def entry_of(
         classes=tuple(module.name for module in modules),
         slugs=tuple(module.slug for module in modules),
         dataset=content.origin.dataset.name,
-        input_shape=content.contract.shape,
+        **_shapes_of(content.contract),
         top_1=content.origin.accuracy[-1].top_1 if content.origin.accuracy else None,
         yanked=yanked,
         yanked_classes=dict(yanked_classes or {}),
@@ -80,6 +81,14 @@ def _beginning(description: str) -> str | None:
     line = " ".join(description.split())
     most = MAX_INDEX_DESCRIPTION_CHARS
     return (line if len(line) <= most else f"{line[: most - 3]}...") or None
+
+
+def _shapes_of(contract: InputContract) -> dict[str, Any]:
+    """The axes of images; of arrays both as they are and, for a modhub that knows images only, as three."""
+    axes = contract.shape
+    if len(axes) == 3:
+        return {"input_shape": axes}
+    return {"input_shape": tuple(min(extent, MAX_EXTENT) for extent in (1, 1, *axes)[-3:]), "array_shape": axes}
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ from modhub.storage.verify import VerifiedBlob, VerifiedBlobs, verified_chunks
 if TYPE_CHECKING:
     from modhub.signing.keys import PublicKey
     from modhub.signing.trusted_key import TrustedKey
-    from modhub.spec.manifest import InputContract, Manifest, StoredBlob
+    from modhub.spec.input_contract import InputContract
+    from modhub.spec.manifest import Manifest, StoredBlob
 
 RecordType = TypeVar("RecordType", bound=ChainedRecord)
 

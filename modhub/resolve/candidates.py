@@ -21,7 +21,7 @@ from modhub.spec.registry_files import Withdrawal
 from modhub.spec.text import composed
 
 if TYPE_CHECKING:
-    from modhub.spec.manifest import InputContract
+    from modhub.spec.input_contract import InputContract
     from modhub.spec.registry_files import IndexEntry
 
 #: How many names of one kind a message lists.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from modhub.spec.refs import ModelRef, ModuleRef, Request
 
 if TYPE_CHECKING:
-    from modhub.spec.manifest import InputContract
+    from modhub.spec.input_contract import InputContract
     from modhub.spec.registry_files import IndexEntry, Withdrawal
 
 

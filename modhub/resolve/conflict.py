@@ -15,8 +15,8 @@ from typing import Final
 from modhub.errors import Incompatible, ModhubError
 from modhub.resolve.candidates import Candidate
 from modhub.resolve.resolver import Groups, ResolutionMember, Resolver
-from modhub.spec.contract import NamedContract, check_same_input, range_text, size_text
-from modhub.spec.manifest import InputContract
+from modhub.spec.contract import NamedContract, check_same_input, input_text, range_text
+from modhub.spec.input_contract import InputContract
 from modhub.spec.refs import ModelRef, slug_of
 
 #: How many releases are looked at for each of the two, as other versions and as other models.
@@ -34,7 +34,7 @@ class Alternative:
 
     @property
     def hint(self) -> str:
-        takes = f"{size_text(self.contract)} {self.contract.colour} in {range_text(self.contract)}"
+        takes = f"{input_text(self.contract)} in {range_text(self.contract)}"
         if self.is_other_model:
             return f"{self.ref}, of the same data set, takes {takes}; ask for that model."
         return f"{self.ref} takes {takes}; ask for that version."

@@ -13,8 +13,8 @@ from functools import cached_property
 from modhub.errors import Conflict, InvalidRef, NotFound, UsageError, did_you_mean
 from modhub.resolve.candidates import SHOWN, Candidate, Releases
 from modhub.resolve.catalog import Catalog, NamedModules, Pinned
-from modhub.spec.contract import NamedContract, image_key
-from modhub.spec.manifest import InputContract
+from modhub.spec.contract import NamedContract, input_key
+from modhub.spec.input_contract import InputContract
 from modhub.spec.refs import ModelRef, ModuleRef, Request, is_exact, parse
 
 
@@ -259,7 +259,7 @@ class Groups:
         return self._by_release[release]
 
     def of_contract(self, contract: InputContract) -> int:
-        return self._numbers.setdefault(image_key(contract), len(self._numbers))
+        return self._numbers.setdefault(input_key(contract), len(self._numbers))
 
 
 class ResolutionMember:

@@ -2,7 +2,8 @@
 
 This is what a release stores instead of a serialised Keras model, what backtracking walks, and what the engine builds
 from. Nothing here is code: a layer is one of the kinds below with bounded numbers, so reading an architecture from a
-registry can neither run anything nor allocate anything. Shapes are per image, without the batch axis, channels last.
+registry can neither run anything nor allocate anything. Shapes are per image, or per array of another kind, without the
+batch axis, channels last.
 """
 
 # No ``from __future__ import annotations``: pydantic would have to evaluate each annotation by itself.
@@ -22,11 +23,11 @@ from modhub.limits import (
 )
 from modhub.spec.layer_record import LayerRecord, Misfit, Shape
 from modhub.spec.layers import Dense, Layer
-from modhub.spec.schema import Extent
+from modhub.spec.schema import Length
 
 LayerName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LAYER_NAME_CHARS)]
 
-#: The call that stands for the image itself, after the input contract's preprocessing.
+#: The call that stands for the input itself, after the input contract's preprocessing.
 INPUT: Final = "input"
 #: The name among the weights of the origin's head, which is no layer here; so no layer has this name.
 HEAD: Final = "head"
@@ -51,7 +52,7 @@ class Architecture(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    input_shape: tuple[Extent, Extent, Extent]
+    input_shape: Annotated[tuple[Length, ...], Field(min_length=1, max_length=3)]
     layers: Annotated[dict[LayerName, Layer], Field(max_length=MAX_LAYERS)]
     calls: Annotated[tuple[Call, ...], Field(max_length=MAX_LAYERS)]
     features: LayerName

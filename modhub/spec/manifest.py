@@ -19,13 +19,11 @@ from modhub.limits import MAX_BLOB_BYTES, MAX_CLASSES, MAX_DECODED_BYTES, MAX_EX
 from modhub.spec.architecture import Architecture, LayerName
 from modhub.spec.card import Card
 from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.input_contract import InputContract
 from modhub.spec.schema import (
     Count,
     DigestText,
     DisplayName,
-    Divisor32,
-    Extent,
-    Float32,
     Length,
     Name,
     PositiveCount,
@@ -38,38 +36,7 @@ from modhub.spec.schema import (
 )
 
 #: The newest format of a release that this version of modhub reads and writes.
-MANIFEST_FORMAT: Final = 2
-
-
-class InputContract(Stored):
-    """What images a module takes, and how it preprocesses them itself: ``(x * rescale - mean) / std``.
-
-    Images are raw: rows, columns, channels, of ``dtype``, inside ``value_range``. ``mean`` and ``std`` have one number,
-    or one a channel, in units after rescaling.
-    """
-
-    height: Extent
-    width: Extent
-    channels: Extent
-    dtype: Literal["uint8", "float32"]
-    value_range: tuple[Float32, Float32]
-    colour: Literal["rgb", "bgr", "grey", "other"]
-    rescale: Float32 = 1.0
-    mean: tuple[Float32, ...] | None = None
-    std: tuple[Divisor32, ...] | None = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        for numbers in (self.mean, self.std):
-            if numbers is not None and len(numbers) not in (1, self.channels):
-                raise ValueError(f"{len(numbers)} numbers for {self.channels} channels")
-        if not self.value_range[0] < self.value_range[1]:
-            raise ValueError("an empty value range")
-        return self
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.height, self.width, self.channels
+MANIFEST_FORMAT: Final = 3
 
 
 #: What the name of data ends with of which a release observed the very images that were measured.
@@ -337,12 +304,13 @@ class Manifest(Stored):
 def format_of(content: Content) -> int:
     """The first format of a release that has all that ``content`` uses: what a release is published in.
 
-    Format 2 has further kinds of layer, and releases of networks without any ReLU, whose modules have no masks;
-    and vectors of more than ``MAX_EXTENT`` values.
+    Format 2 has further kinds of layer, releases of networks without any ReLU, whose modules have no masks, and vectors
+    of more than ``MAX_EXTENT`` values. Format 3 has contracts of arrays, and of images of networks trained on BGR.
     """
     layers = content.origin.architecture.layers.values()
     is_wide = any(max(site.shape) > MAX_EXTENT for site in content.sites)
-    return max(1 if content.sites and not is_wide else 2, *(layer.format for layer in layers), 1)
+    own = 1 if content.sites and not is_wide else 2
+    return max(own, content.contract.since, *(layer.format for layer in layers))
 
 
 def digest_of(content: Content) -> str:

@@ -31,6 +31,7 @@ from modhub.spec.schema import (
     DigestText,
     DisplayName,
     Extent,
+    Length,
     Name,
     PositiveCount,
     Share,
@@ -64,6 +65,9 @@ class IndexEntry(Stored):
     ``license``, ``keywords`` (the first few) and ``description`` (its beginning) are the card's; ``signers`` are ids of
     the keys of whose signatures, and digests of the bundles of which, there were files when the entry was written;
     nobody has verified them.
+
+    ``input_shape`` is of images: rows, columns, channels. Where modules take arrays, ``array_shape`` has their axes,
+    and ``input_shape`` the same filled up in front with 1, for a modhub that knows images only.
     """
 
     version: VersionText
@@ -73,6 +77,9 @@ class IndexEntry(Stored):
     slugs: Annotated[tuple[Name, ...], Field(max_length=MAX_CLASSES)]
     dataset: DisplayName
     input_shape: tuple[Extent, Extent, Extent]
+    array_shape: Annotated[tuple[Length, ...], Field(min_length=1, max_length=2)] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
     top_1: Share | None = None
     yanked: Reason | None = None
     #: Left out of the file where it is empty, so that shards from before it are written as they were read.

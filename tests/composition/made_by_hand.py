@@ -12,16 +12,17 @@ from modhub.composition.plan import Plan, make_plan, natural_classes
 from modhub.composition.recipe import ClassifierSettings, Recipe, Stage
 from modhub.package.module import Head, Module, Origin, PackedMasks
 from modhub.spec.digests import sha256
-from modhub.spec.manifest import InputContract, Stages
+from modhub.spec.input_contract import ImageContract
+from modhub.spec.manifest import Stages
 from modhub.spec.refs import slug_of
 from tests.synthetic import ARCHITECTURE
 
-CONTRACT = InputContract(
+CONTRACT = ImageContract(
     height=32, width=32, channels=3, dtype="uint8", value_range=(0, 255), colour="rgb", rescale=1 / 255
 )
 
 
-def origin(name: str = "cifar10/r56", *, contract: InputContract = CONTRACT, classes=("cat", "dog", "ship")) -> Origin:
+def origin(name: str = "cifar10/r56", *, contract: ImageContract = CONTRACT, classes=("cat", "dog", "ship")) -> Origin:
     namespace, model = name.split("/")
     return Origin(
         namespace=namespace,
@@ -34,7 +35,7 @@ def origin(name: str = "cifar10/r56", *, contract: InputContract = CONTRACT, cla
     )
 
 
-def module(ref: str = "cifar10/r56:cat", *, contract: InputContract = CONTRACT, **fields) -> Module:
+def module(ref: str = "cifar10/r56:cat", *, contract: ImageContract = CONTRACT, **fields) -> Module:
     """The module that ``namespace/model:class[@version]`` names; ``fields`` as in Module."""
     name, _, rest = ref.partition(":")
     display, _, version = rest.partition("@")

@@ -92,10 +92,15 @@ def test_colour_to_grey_is_pillows_and_back_repeats():
     np.testing.assert_allclose(applied(adapter, pixels[None])[0, :, :, 0], expected, atol=0.51)
     back = adapter_between(contract(8, 8, base=GREY), contract(8, 8), "resize", what="m")
     np.testing.assert_array_equal(applied(back, pixels[None, :, :, :1])[0], np.repeat(pixels[:, :, :1], 3, axis=2))
-    bgr = adapter_between(contract(8, 8), contract(8, 8, colour="bgr"), "resize", what="m")
-    np.testing.assert_array_equal(applied(bgr, pixels[None])[0], pixels[:, :, ::-1])
-    from_bgr = adapter_between(contract(8, 8, colour="bgr"), contract(8, 8, base=GREY), "resize", what="m")
-    np.testing.assert_allclose(applied(from_bgr, pixels[None, :, :, ::-1]), applied(adapter, pixels[None]))
+
+
+def test_images_stay_rgb_whatever_the_network_was_trained_on():
+    pixels = image(8, 8)
+    bgr = contract(8, 8, colour="bgr")
+    assert adapter_between(contract(8, 8), bgr, "resize", what="m") is None
+    to_grey = [adapter_between(c, contract(8, 8, base=GREY), "resize", what="m") for c in (contract(8, 8), bgr)]
+    np.testing.assert_array_equal(*(applied(adapter, pixels[None]) for adapter in to_grey))
+    assert joint_contract([bgr, contract(4, 4)]).colour == "rgb"
 
 
 def test_the_value_range_is_mapped_end_to_end():

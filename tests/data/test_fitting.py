@@ -16,7 +16,7 @@ from modhub.data.fitting import Fitting
 from modhub.data.given import FITS, Fit
 from modhub.errors import Incompatible, InvalidData, UsageError
 from modhub.spec.contract import contract_of
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 EXTENT = st.integers(1, 40)
 
@@ -46,13 +46,13 @@ def test_the_meaning_is_the_adapters(fit: Fit, height: int, width: int, rows: in
     assert np.array_equal(Fitting(fit, wanted).array(pixels[None])[0][0], found)
 
 
-def test_colour_order_and_value_range_are_the_contracts() -> None:
+def test_pictures_are_rgb_in_the_value_range_of_the_contract() -> None:
     pixels = np.array([[[250, 100, 0]]], np.uint8)
     for low, high in ((0.0, 1.0), (-1.0, 1.0)):
         wanted = contract(1, 1).model_copy(update={"colour": "bgr", "value_range": (low, high), "dtype": "float32"})
         found, _ = Fitting("resize", wanted).picture(Image.fromarray(pixels), "it")
         assert found.dtype == np.float32
-        np.testing.assert_allclose(found[0, 0], low + np.array([0, 100, 250]) / 255 * (high - low), atol=1e-6)
+        np.testing.assert_allclose(found[0, 0], low + np.array([250, 100, 0]) / 255 * (high - low), atol=1e-6)
 
 
 def test_grey_and_colour_become_each_other() -> None:

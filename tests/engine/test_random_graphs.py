@@ -24,8 +24,8 @@ from modhub.engine.read.reader import Reading, read_model
 from modhub.engine.run.compiled import FEW
 from modhub.engine.run.isolated import MaskedNetwork
 from modhub.engine.run.network import Network
+from modhub.spec.input_contract import ImageContract
 from modhub.spec.layers import ElementFunction, Layer
-from modhub.spec.manifest import InputContract
 from tests.oracle.forward import features, logits
 from tests.oracle.fuzzing import fuzz
 from tests.oracle.keras_pieces import AUGMENTATIONS, IMAGES, MAPS, VECTORS, L, Numbers
@@ -100,7 +100,7 @@ def assert_reads_right(model: keras.Model, seed: int) -> Reading:
     kernel, bias = weights["head/kernel"], weights["head/bias"]
     literal = [logits(kernel, bias, features(architecture, weights, image)) for image in images]
     assert_close(model(images, training=False), literal, "what was read is not the model")
-    contract = InputContract(
+    contract = ImageContract(
         height=SHAPE[0], width=SHAPE[1], channels=SHAPE[2], dtype="float32", value_range=(-1.0, 1.0), colour="rgb"
     )
     network, random = Network(architecture, weights), np.random.default_rng(seed)

@@ -173,14 +173,14 @@ def unbuilt():
         (inner_with_two_outputs, "not-a-classifier", "the model 'inner' has 1 inputs and 2 outputs"),
         (any_size, "not-an-image-model", "the model 'any' takes inputs of shape (None, None, 3); modhub takes images"),
         (
-            lambda: chain(L.Flatten(), L.Dense(3, activation="relu"), shape=(28, 28)),
+            lambda: chain(L.Flatten(), L.Dense(3, activation="relu"), shape=(4, 4, 4, 1)),
             "not-an-image-model",
-            "inputs of shape (28, 28); modhub takes images of a fixed size. Hint: give the Input layer a shape such as",
+            "inputs of shape (4, 4, 4, 1); modhub takes images and arrays of a fixed size. Hint: give the Input layer",
         ),
         (
-            lambda: chain(L.Dense(3, activation="relu"), shape=(7,)),
+            lambda: chain(L.Dense(3, activation="relu"), L.Flatten(), shape=(7, 2, 2, 2)),
             "not-an-image-model",
-            "takes inputs of shape (7,); modhub takes images of a fixed size.",
+            "takes inputs of shape (7, 2, 2, 2); modhub takes images and arrays of a fixed size.",
         ),
     ],
 )
@@ -256,7 +256,7 @@ def logits_read_twice():
         (logits_read_twice, "the model ends in 'sum' (Add), not in a dense classifier."),
         (
             lambda: keras.Sequential([keras.Input(SHAPE), conv(), L.Dense(3)]),
-            "the head reads a map of shape (8, 8, 4), not a vector. Hint: put Flatten or GlobalAveragePooling2D before",
+            "the head reads a map of shape (8, 8, 4), not a vector. Hint: put Flatten or global average pooling before",
         ),
     ],
 )

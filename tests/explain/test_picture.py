@@ -153,7 +153,7 @@ def test_margins_that_a_stage_gave_out_are_marked() -> None:
 
 @pytest.mark.parametrize(
     ("colour", "channels", "expected"),
-    [("rgb", 3, [1.0, 0.0, 0.2]), ("bgr", 3, [0.2, 0.0, 1.0]), ("grey", 1, 1.0), ("other", 2, 0.5)],
+    [("rgb", 3, [1.0, 0.0, 0.2]), ("bgr", 3, [1.0, 0.0, 0.2]), ("grey", 1, 1.0), ("other", 2, 0.5)],
 )
 def test_the_image_is_shown_as_it_is(colour: str, channels: int, expected: Any) -> None:
     contract = CONTRACT.model_copy(

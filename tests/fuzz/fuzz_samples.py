@@ -30,12 +30,12 @@ from modhub.signing.keys import PublicKey, Signer, write_private_key
 from modhub.signing.statements import Statement
 from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.digests import canonical_json, sha256
+from modhub.spec.input_contract import ImageContract
 from modhub.spec.layout import MARKER, blob_path, record_path, release_path, signature_path
 from modhub.spec.manifest import (
     Accuracy,
     Dataset,
     DecomposeOptions,
-    InputContract,
     Manifest,
     Metric,
     Provenance,
@@ -122,7 +122,7 @@ def origin() -> Origin:
     }
     features = shapes[ARCHITECTURE.features][0]
     wanted |= {"head/kernel": (features, len(CLASSES)), "head/bias": (len(CLASSES),)}
-    contract = InputContract(
+    contract = ImageContract(
         height=8, width=8, channels=1, dtype="uint8", value_range=(0, 255), colour="grey", rescale=1 / 255
     )
     return Origin(

@@ -7,7 +7,8 @@ from hypothesis import assume
 
 from modhub.decomposition.sampling import class_order
 from modhub.package.module import Origin
-from modhub.spec.manifest import DecomposeOptions, InputContract
+from modhub.spec.input_contract import ArrayContract, ImageContract, InputContract
+from modhub.spec.manifest import DecomposeOptions
 from tests.oracle.decomposition import OracleModule, decompose
 from tests.oracle.forward import is_exact
 from tests.oracle.masks import Observation, observe_inputs
@@ -15,11 +16,15 @@ from tests.oracle.networks import Examples, Network
 
 
 def origin_of(network: Network) -> Origin:
-    """The network as an origin that takes raw images as they are."""
-    height, width, channels = network.architecture.input_shape
-    contract = InputContract(
-        height=height, width=width, channels=channels, dtype="float32", value_range=(0.0, 3.0), colour="other"
-    )
+    """The network as an origin that takes raw images, or arrays, as they are."""
+    shape = network.architecture.input_shape
+    if len(shape) == 3:
+        height, width, channels = shape
+        contract: InputContract = ImageContract(
+            height=height, width=width, channels=channels, dtype="float32", value_range=(0.0, 3.0), colour="other"
+        )
+    else:
+        contract = ArrayContract(shape=shape, dtype="float32", value_range=(0.0, 3.0))
     return Origin(
         namespace="test",
         model="net",

@@ -21,8 +21,8 @@ from modhub.ops.explain import explain
 from modhub.package.codec import decode_weights, encode_weights, wanted_weights
 from modhub.package.module import Head
 from modhub.spec.architecture import Architecture, Call
+from modhub.spec.input_contract import ImageContract
 from modhub.spec.layers import BatchNormalization, Normalization, Rescaling
-from modhub.spec.manifest import InputContract
 from modhub.spec.rearrangements import Flatten
 from tests.composition.made_by_hand import CONTRACT, module
 from tests.small_origins import quadrant_modules, quadrants
@@ -63,7 +63,7 @@ def strict(text: str) -> object:
 )
 def test_preprocessing_beyond_float32_is_no_contract(change):
     with pytest.raises(ValidationError):
-        InputContract.model_validate(CONTRACT.model_dump() | change)
+        ImageContract.model_validate(CONTRACT.model_dump() | change)
 
 
 @pytest.mark.parametrize(

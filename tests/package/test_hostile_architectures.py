@@ -245,7 +245,7 @@ def another_sites_shape(content):
             lambda content: content["origin"]["classes"].append("five"),
             "'head/kernel' is float32 (24, 4), not float32 (24, 5)",
         ),
-        (lambda content: content["contract"].update(std=[0.0]), "contract.std"),
+        (lambda content: content["contract"].update(std=[0.0]), "contract.image.std"),
         (lambda content: content["contract"].update(mean=[0.0, 0.0]), "2 numbers for 1 channels"),
         (lambda content: content["contract"].update(value_range=[1.0, 1.0]), "an empty value range"),
         (lambda content: content.update(namespace="../up"), "namespace"),

@@ -10,7 +10,7 @@ from modhub.errors import IntegrityError
 from modhub.resolve.catalog import Pinned, all_modules
 from modhub.resolve.together import resolve_together
 from modhub.spec.digests import sha256
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import ImageContract
 from modhub.spec.refs import ModelRef, in_order, slug_of
 from modhub.spec.registry_files import IndexEntry, Withdrawal
 
@@ -19,11 +19,11 @@ YANKED = Withdrawal("yanked", "answers wolf for dog.")
 GONE = Withdrawal("taken-down", "its images were not ours.")
 
 
-def takes(height: int = 32, width: int = 32, channels: int = 3, **others: Any) -> InputContract:
+def takes(height: int = 32, width: int = 32, channels: int = 3, **others: Any) -> ImageContract:
     """A contract of images of this size."""
     colour = {1: "grey", 3: "rgb"}.get(channels, "other")
     fields = {"dtype": "uint8", "value_range": (0, 255), "colour": colour} | others
-    return InputContract(height=height, width=width, channels=channels, **fields)
+    return ImageContract(height=height, width=width, channels=channels, **fields)
 
 
 SMALL, LARGE, GREY = takes(), takes(64, 64), takes(channels=1)
@@ -34,7 +34,7 @@ UNIT = takes(dtype="float32", value_range=(0, 1))
 class Release:
     """One release: what it takes, the classes that it has, its data set."""
 
-    contract: InputContract = SMALL
+    contract: ImageContract = SMALL
     classes: Sequence[str] = ANIMALS
     dataset: str = "tiny"
 
@@ -96,7 +96,7 @@ class MemoryCatalog:
             )
         return self._entries[str(ref)]
 
-    def contract(self, ref: ModelRef) -> InputContract:
+    def contract(self, ref: ModelRef) -> ImageContract:
         self.contracts.append(str(ref))
         return self._release(ref).contract
 
@@ -106,13 +106,13 @@ class MemoryCatalog:
         return self.releases[str(ref)]
 
 
-def catalog(releases: dict[str, InputContract | Release], name: str = "main", **more: Any) -> MemoryCatalog:
+def catalog(releases: dict[str, ImageContract | Release], name: str = "main", **more: Any) -> MemoryCatalog:
     """A catalog of these releases; a contract alone stands for a release with the usual classes."""
     full = {ref: each if isinstance(each, Release) else Release(each) for ref, each in releases.items()}
     return MemoryCatalog(name, full, **more)
 
 
-def two(**more: InputContract | Release) -> MemoryCatalog:
+def two(**more: ImageContract | Release) -> MemoryCatalog:
     """A model that grew from 32 to 64 pixels with its second version, and one that stayed; and ``more``."""
     releases = {"a/net@1.0.0": SMALL, "a/net@2.0.0": LARGE, "b/net@1.0.0": SMALL, "b/net@1.1.0": SMALL}
     return catalog(releases | more)

@@ -102,7 +102,7 @@ def test_without_any_of_these_adapters_are_named():
     ("other", "reason", "field"),
     [
         (UNIT, "value range 0..255 vs 0..1", "value range"),
-        (takes(colour="bgr"), "colour order rgb vs bgr", "colour order"),
+        (takes(colour="other"), "colour order rgb vs other", "colour order"),
         (GREY, "input 32x32x3 vs 32x32x1, colour order rgb vs grey", "input"),
     ],
 )
@@ -110,7 +110,7 @@ def test_contracts_that_differ_in_one_thing_alone(other, reason, field):
     error = refused(["a/net:cat", "b/net:cat"], catalog({"a/net@1.0.0": SMALL, "b/net@1.0.0": other}))
     assert error.message == f"cannot compose a/net:cat@1.0.0 with b/net:cat@1.0.0: {reason}."
     assert error.data["mismatches"][0]["field"] == field
-    assert ADAPT in error.hint
+    assert (ADAPT in error.hint) == (other.colour != "other")
 
 
 def test_the_pair_is_one_that_disagrees_whatever_else_is_asked_for():

@@ -137,11 +137,11 @@ def test_a_format_that_never_was_is_refused(number):
 
 def test_a_newer_format_is_refused_before_anything_else_is_looked_at():
     with pytest.raises(Incompatible) as caught:
-        read_manifest(b'{"format":3,"whatever":"it looks like then"}', what="the manifest x")
+        read_manifest(b'{"format":4,"whatever":"it looks like then"}', what="the manifest x")
     assert caught.value.kind == "newer-format"
-    assert (caught.value.data["format"], caught.value.data["newest"]) == (3, 2)
+    assert (caught.value.data["format"], caught.value.data["newest"]) == (4, 3)
     assert str(caught.value) == (
-        "the manifest x has format 3; this version of modhub reads up to format 2. "
+        "the manifest x has format 4; this version of modhub reads up to format 3. "
         "Hint: upgrade modhub: pip install --upgrade modhub."
     )
 

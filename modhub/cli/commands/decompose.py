@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import click
 
@@ -34,6 +34,7 @@ from modhub.engine.read.inputs import picture_contract
 from modhub.engine.run.memory import free
 from modhub.errors import UsageError
 from modhub.ops.decompose import decompose
+from modhub.spec.input_contract import TrainedColor
 from modhub.spec.places import is_folder
 from modhub.spec.refs import parse_new_model_name
 from modhub.spec.text import kept_share, percent
@@ -69,6 +70,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--std", callback=numbers_option, metavar="X[,X...]", help="Divided by after that; one number, or one a channel."
+)
+@click.option(
+    "--color",
+    type=click.Choice(get_args(TrainedColor)),
+    default="rgb",
+    show_default=True,
+    help="The order of colours that MODEL was trained on; images are given as RGB either way.",
 )
 @click.option(
     "--observe",
@@ -141,14 +149,14 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Make one module per class of a trained Keras image classifier (Pan & Rajan, ICSE 2022).
+    """Make one module per class of a trained Keras classifier (Pan & Rajan, ICSE 2022).
 
-    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, a folder with
-    one folder of images a class, with all below it, a CSV file with the columns path and label, or the URL of an .npz
-    or of a folder of them. Files that would fill
-    more than half of the free memory, and folders of .npz, are read in batches. Pictures in folders are brought to the
-    images that the model takes, and a line on stderr says how; choose the way in which it was trained. Images are raw:
-    the modules themselves apply (x * rescale - mean) / std, which must be what the model was trained on.
+    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels; or arrays as MODEL takes them), y
+    and classes, a folder with one folder of images a class, with all below it, a CSV file with the columns path and
+    label, or the URL of an .npz or of a folder of them. Files that would fill more than half of the free memory, and
+    folders of .npz, are read in batches. Pictures in folders are brought to the images that the model takes, and a line
+    on stderr says how; choose the way in which it was trained. Images are raw: the modules themselves apply
+    (x * rescale - mean) / std, which must be what the model was trained on.
 
     \b
     The columns of the report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -25,6 +25,7 @@ from modhub.evaluation.intervals import Resampling
 from modhub.ops.evaluate import Composing, EvaluateOptions, Preprocessing, evaluate_all, images_of, opened_of, place_of
 from modhub.plots.drawing import check_folder
 from modhub.plots.evaluation import save_plots
+from modhub.spec.input_contract import TrainedColor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,13 @@ if TYPE_CHECKING:
     "--std", callback=numbers_option, metavar="X[,X...]", help="Divided by after that; one number, or one a channel."
 )
 @click.option(
+    "--color",
+    type=click.Choice(get_args(TrainedColor)),
+    default="rgb",
+    show_default=True,
+    help="The order of colours that a Keras model was trained on; images are given as RGB either way.",
+)
+@click.option(
     "--confidence", type=float, default=0.95, show_default=True, metavar="X", help="Of intervals, and of a verdict."
 )
 @click.option(
@@ -93,10 +101,11 @@ def command(
 ) -> None:
     """How good is WHAT: names of modules or folders of them, a .modhub file, a .keras model, or a project?
 
-    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels), y and classes, a folder with
-    one folder of images a class, with all below it, or a CSV file with the columns path and label. Its classes are
-    matched to the classifier's by name, its pictures brought to the images that WHAT takes. OTHER is what WHAT can be,
-    several names with commas between; --adapt and --size hold for both, every other change for WHAT alone.
+    DATA is cifar10 or cifar100, an .npz file with x (images, rows, columns, channels; or arrays as WHAT takes them), y
+    and classes, a folder with one folder of images a class, with all below it, or a CSV file with the columns path and
+    label. Its classes are matched to the classifier's by name, its pictures brought to the images that WHAT takes.
+    OTHER is what WHAT can be, several names with commas between; --adapt and --size hold for both, every other change
+    for WHAT alone.
 
     \b
     The figures, with intervals in brackets:
@@ -176,7 +185,7 @@ def _subject(
 def _options(settings: dict[str, Any]) -> EvaluateOptions:
     classes = class_names_option(settings["classes"])
     return EvaluateOptions(
-        Preprocessing(classes, settings["rescale"], settings["mean"], settings["std"]),
+        Preprocessing(classes, *(settings[name] for name in ("rescale", "mean", "std", "color"))),
         Composing(settings["registry"], settings["cache"]),
         Resampling(settings["confidence"], settings["resamples"], settings["seed"]),
         settings["drop_unknown"],

@@ -75,7 +75,7 @@ def command(
     with ProgressLine("finding modules") as progress:
         composite = composite_of_options(refs, shape, registry=registry, cache=cache)
         reader = pictures.reader(composite.plan.contract)
-        pixels = one_image(read_images(found, reader)[0], index, what=image)
+        pixels = one_image(read_images(found, reader)[0], composite.plan.contract, index, what=image)
         progress.doing("asking the modules")
         load_engine()
         explanation = explained_by(composite, pixels)

@@ -15,11 +15,13 @@ from modhub.cli.options import Command, cache_option, json_option, registry_opti
 from modhub.cli.printing import Column
 from modhub.cli.signing_lines import signing_fields, signing_text
 from modhub.ops.info import KeptDetails, info
+from modhub.spec.contract import input_text, range_text
 from modhub.spec.text import kept_share, percent
 
 if TYPE_CHECKING:
     from modhub.ops.info import Details
-    from modhub.spec.manifest import Compacted, Content, EnergySpent, InputContract, ModuleRecord
+    from modhub.spec.input_contract import InputContract
+    from modhub.spec.manifest import Compacted, Content, EnergySpent, ModuleRecord
 
 
 @click.command(
@@ -205,9 +207,7 @@ def _nodes(content: Content) -> int:
 
 
 def _input(contract: InputContract) -> str:
-    low, high = contract.value_range
-    shape = "x".join(map(str, contract.shape))
-    text = f"{shape} {contract.colour}, raw {contract.dtype} {low:g}..{high:g}"
+    text = f"{input_text(contract)}, raw {contract.dtype} {range_text(contract)}"
     steps = [f"rescale {_factor(contract.rescale)}"] if contract.rescale != 1 else []
     for name, values in (("mean", contract.mean), ("std", contract.std)):
         steps += [f"{name} {', '.join(f'{value:.4g}' for value in values)}"] if values else []

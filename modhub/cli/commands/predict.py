@@ -23,9 +23,11 @@ from modhub.data.unlabelled import FoundImages, find_images, read_images
 from modhub.engine.keras_backend import require_keras_backend
 from modhub.errors import UsageError
 from modhub.spec.contract import check_images
+from modhub.spec.input_contract import ArrayContract
 from modhub.spec.places import is_file
 
 if TYPE_CHECKING:
+    from modhub.composition.composite import Composite
     from modhub.composition.votes import Prediction
 
 
@@ -38,16 +40,19 @@ if TYPE_CHECKING:
         "modhub predict c10 --images 'photos/**/*.heic' --images scans/ --fit letterbox",
         "find . -newer last.json -name '*.jpg' | modhub predict c10 --images -",
         "modhub predict c10 --remove cat --images test.npz --json > answers.json",
+        "modhub predict me/wine --inputs bottles.csv",
     ],
 )
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option(
     "--images",
+    "--inputs",
+    "images",
     required=True,
     multiple=True,
     metavar="PATH",
-    help="An image file, a folder with all below it, a pattern, an .npz with x, or - for paths on standard input, one "
-    "a line; repeatable.",
+    help="An image file, a folder with all below it, a pattern, an .npz with x, a .npy or .csv of numbers, or - for "
+    "paths on standard input, one a line; repeatable.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="Show the K best.")
 @image_options
@@ -70,7 +75,7 @@ def command(
     cache: Path | None,
     as_json: bool,
 ) -> None:
-    """Classify images with a classifier composed of REFs.
+    """Classify images, or rows of numbers, with a classifier composed of REFs.
 
     A REF is a name, a folder that modhub decompose wrote (net.modules:cat), or a file that modhub compose --save wrote
     (pets.modhub). Without a REF it is the classifier of the project in this folder or above.
@@ -82,7 +87,8 @@ def command(
                   largest need not win.
 
     Pictures of any size, grey, transparent, of 16 bits, turned by EXIF or in CMYK are brought to what the classifier
-    takes, and a line on stderr says what was done. One that cannot be read is named and skipped.
+    takes, and a line on stderr says what was done. One that cannot be read is named and skipped. A .csv has a number in
+    every cell, and a header or none.
     """
     require_keras_backend()
     refs, found = _found(refs, images)
@@ -106,7 +112,7 @@ def command(
         document["pictures"] = reader.to_dict()
         printing.document(with_energy(document))
     else:
-        _print(rows, top, composite.reject)
+        _print(rows, top, composite)
 
 
 def _found(refs: Sequence[str], images: Sequence[str]) -> tuple[tuple[str, ...], FoundImages]:
@@ -144,9 +150,10 @@ def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict
     ]
 
 
-def _print(rows: list[dict[str, Any]], top: int, reject: bool) -> None:
-    """The best classes of every image side by side; with ``reject`` the answer is in front of them."""
-    columns = [Column("image"), *([Column("answer")] if reject else [])]
+def _print(rows: list[dict[str, Any]], top: int, composite: Composite) -> None:
+    """The best classes of every input side by side; of one that rejects, the answer is in front of them."""
+    reject, is_array = composite.reject, isinstance(composite.plan.contract, ArrayContract)
+    columns = [Column("input" if is_array else "image"), *([Column("answer")] if reject else [])]
     for place in range(1, top + 1):
         columns += [Column("label" if place == 1 else f"label {place}")]
         columns += [Column("probability", right=True), Column("module score", right=True)]

@@ -21,7 +21,7 @@ from modhub.engine.run.network import Network
 from modhub.errors import UsageError
 from modhub.package.module import Weights
 from modhub.spec.architecture import Architecture
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 #: Called with a description of what is done, and how much of it: done and in all.
 CompactProgress = Callable[[str, int, int], None]

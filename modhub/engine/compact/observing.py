@@ -15,7 +15,7 @@ from modhub.engine.run.network import Network, preprocess
 from modhub.limits import MIB
 from modhub.package.module import Weights
 from modhub.spec.architecture import INPUT
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 _Singles = NDArray[np.float32]
 

@@ -19,8 +19,8 @@ from modhub.engine.run.compiled import JIT_COMPILE
 from modhub.engine.run.network import Network
 from modhub.package.module import Weights
 from modhub.spec.architecture import Architecture
+from modhub.spec.input_contract import InputContract
 from modhub.spec.layers import Conv2D, Dense
-from modhub.spec.manifest import InputContract
 
 _Singles = NDArray[np.float32]
 

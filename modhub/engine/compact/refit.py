@@ -18,9 +18,9 @@ from modhub.engine.run.network import Network
 from modhub.limits import MIB
 from modhub.package.module import Weights
 from modhub.spec.architecture import INPUT, Architecture, Call
+from modhub.spec.input_contract import InputContract
 from modhub.spec.layer_record import LayerRecord
 from modhub.spec.layers import Conv2D, Dense, ReLU
-from modhub.spec.manifest import InputContract
 from modhub.spec.rearrangements import Add
 
 _Singles = NDArray[np.float32]

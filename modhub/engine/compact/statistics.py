@@ -22,8 +22,8 @@ from modhub.engine.run.compiled import compiled, to_numpy
 from modhub.engine.run.network import Network, preprocess
 from modhub.package.module import Weights
 from modhub.spec.architecture import Architecture
+from modhub.spec.input_contract import InputContract
 from modhub.spec.layers import Conv2D
-from modhub.spec.manifest import InputContract
 
 #: Positions of each image at which a layer is observed.
 POSITIONS: Final = 20

@@ -21,8 +21,8 @@ from modhub.package.module import Weights
 from modhub.spec.architecture import Architecture
 from modhub.spec.contract import check_same_input
 from modhub.spec.digests import sha256
+from modhub.spec.input_contract import InputContract
 from modhub.spec.keras_model import KerasModel
-from modhub.spec.manifest import InputContract
 
 
 @dataclass(frozen=True, eq=False)

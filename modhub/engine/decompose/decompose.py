@@ -42,8 +42,9 @@ from modhub.package.decomposition import Decomposition, trunk_fingerprint, with_
 from modhub.package.module import Made, Module, Origin
 from modhub.spec.contract import check_images
 from modhub.spec.digests import sha256
+from modhub.spec.input_contract import InputContract
 from modhub.spec.keras_model import KerasModel
-from modhub.spec.manifest import OBSERVED, Accuracy, Dataset, DecomposeOptions, InputContract, Provenance, SiteRecord
+from modhub.spec.manifest import OBSERVED, Accuracy, Dataset, DecomposeOptions, Provenance, SiteRecord
 from modhub.spec.refs import parse_new_model_name
 
 
@@ -72,6 +73,7 @@ def decompose_model(
         slugs = slugs_of(names)
         reader = PictureReader(Fitting(fit, None if fit == "none" else picture_contract(model), background))
         data = found.source(names, reader, free=free(), steps=settings.steps, run=where.run)
+        data = data.with_shape(architecture.input_shape)
         check_every_class(data.labels, names)
         contract = trained_contract(
             data.images,
@@ -79,6 +81,7 @@ def decompose_model(
             rescale=settings.rescale,
             mean=settings.mean,
             std=settings.std,
+            color=settings.color,
         )
         held_out = _validation(validation, names, contract, reader, settings.validation_steps)
         fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
@@ -144,6 +147,7 @@ def _validation(
         split="test",
         what="validation ",
     )
+    data = data.with_shape(contract.shape)
     check_images(data.images, contract, what="the validation images")
     return Labelled(cast(Any, data.images), data.labels)
 

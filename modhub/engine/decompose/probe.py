@@ -28,7 +28,7 @@ from modhub.engine.run.compiled import Function, compiled, fetched
 from modhub.engine.run.devices import has_accelerator
 from modhub.engine.run.network import Network, preprocess
 from modhub.package.module import Weights
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 StepProgress = Callable[[int, int], None]
 

@@ -1,7 +1,8 @@
 """A composite as one artifact that needs no modhub: a Keras file, a SavedModel folder, or an ONNX file.
 
-Whatever the format, it takes raw images float32 (N, H, W, C), gives margins float32 (N, k), and has inside what it is:
-a JSON object with the classes in column order (``classes``), each module's threshold, scale and name, and the input.
+Whatever the format, it takes raw images float32 (N, H, W, C), or arrays, gives margins float32 (N, k), and has inside
+what it is: a JSON object with the classes in column order (``classes``), each module's threshold, scale and name, and
+the input.
 Equal models give equal bytes as ``keras`` and ``onnx``; TensorFlow puts random names into every SavedModel.
 """
 
@@ -15,6 +16,8 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from modhub.spec.input_contract import ImageContract, InputContract
 
 if TYPE_CHECKING:
     import keras  # seconds, which checking and naming a format need not cost
@@ -35,6 +38,11 @@ ONNX_KEY: Final = "modhub"
 ONNX_CLASSES: Final = "classes"
 
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def input_name(contract: InputContract) -> str:
+    """What artifacts call their input."""
+    return "images" if isinstance(contract, ImageContract) else "arrays"
 
 
 def plan_description(plan: Plan) -> dict[str, Any]:

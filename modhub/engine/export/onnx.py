@@ -33,7 +33,7 @@ def check_onnx_installed() -> None:
 
 
 def onnx_bytes(model: Any, metadata: Mapping[str, str]) -> bytes:
-    """``model`` (raw images to margins) as an ONNX file: input ``images`` (N, H, W, C), output ``margins`` (N, k).
+    """``model`` (raw images to margins) as an ONNX file: its input by its name, output ``margins`` (N, k).
 
     ``metadata`` goes into ``metadata_props``. Raises UnsupportedModel, kind ``unsupported-operator``.
     """
@@ -52,7 +52,7 @@ def onnx_bytes(model: Any, metadata: Mapping[str, str]) -> bytes:
         raise _refused([], plain(str(error).strip() or type(error).__name__)) from error
     if unknown := _unknown_operators(proto.graph):
         raise _refused(unknown, "")
-    renumber(proto.graph)
+    renumber(proto.graph, images.name)
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
     return bytes(proto.SerializeToString(deterministic=True))
@@ -110,11 +110,11 @@ def _refused(operators: list[str], reason: str) -> UnsupportedModel:
     )
 
 
-def renumber(graph: Any) -> None:
-    """Order and number nodes, tensors and weights as the output asks for them; the batch is called N."""
+def renumber(graph: Any, given: str = "images") -> None:
+    """Order and number nodes, tensors and weights as the output asks for them; the batch is called N, the input so."""
     if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
         return  # an inner graph sees the names of the outer one
-    names = {graph.input[0].name: "images", graph.output[0].name: "margins"}
+    names = {graph.input[0].name: given, graph.output[0].name: "margins"}
     weights = {weight.name: weight for weight in graph.initializer}
     nodes = _in_order(graph)
     for number, node in enumerate(nodes):

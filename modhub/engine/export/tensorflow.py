@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from modhub.engine.keras_backend import install_line, is_installed
 from modhub.engine.library import keras
 from modhub.errors import UnsupportedModel
 
 
 def traced(model: keras.Model) -> tuple[Any, Any]:
-    """A tf.function from raw images float32 (N, H, W, C) to margins float32 (N, k), and its input's TensorSpec.
+    """A tf.function from raw images float32 (N, H, W, C), or arrays, to margins float32 (N, k), and its TensorSpec.
 
     Raises UnsupportedModel, kind ``needs-tensorflow``, where Keras runs on another backend.
     """
@@ -30,7 +32,8 @@ def traced(model: keras.Model) -> tuple[Any, Any]:
     import tensorflow as tf  # keras may run on another backend
 
     plain = keras.models.clone_model(model, clone_function=_plain)
-    images = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32, name="images")
+    given = model.inputs[0]
+    images = tf.TensorSpec((None, *given.shape[1:]), tf.float32, name=given.name)
 
     def margins(images: Any) -> Any:
         return tf.identity(plain(images, training=False), name="margins")
@@ -46,8 +49,8 @@ def _way_to_tensorflow() -> str:
 def write_saved_model(model: keras.Model, classes: Sequence[str], folder: Path) -> None:
     """Write a SavedModel with two signatures.
 
-    ``serving_default``: ``images`` to ``margins`` (N, k) and ``labels`` (N,), strings. ``classes``: nothing to
-    ``classes`` (k,), strings.
+    ``serving_default``: the input, by the name that the model's has, to ``margins`` (N, k) and ``labels`` (N,),
+    strings. ``classes``: nothing to ``classes`` (k,), strings.
     """
     import tensorflow as tf
 
@@ -81,7 +84,23 @@ class _Product(keras.layers.Layer):
         return images * self._mask.kernel[None]
 
 
+class _Normalized(keras.layers.Layer):
+    """What a Normalization computes, of constants: its own are tensors that ONNX would ask for as inputs."""
+
+    def __init__(self, layer: keras.layers.Normalization) -> None:
+        super().__init__(name=layer.name, dtype="float32", trainable=False)
+        self._mean = np.asarray(layer.mean, np.float32)
+        self._deviation = np.maximum(
+            np.sqrt(np.asarray(layer.variance, np.float32)), np.float32(keras.config.epsilon())
+        )
+
+    def call(self, images: Any) -> Any:
+        return (images - self._mean) / self._deviation
+
+
 def _plain(layer: keras.Layer) -> keras.Layer:
+    if type(layer) is keras.layers.Normalization:
+        return _Normalized(layer)
     if isinstance(layer, keras.layers.EinsumDense) and _is_product(layer.equation):
         return _Product(layer)
     return layer

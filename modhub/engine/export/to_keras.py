@@ -13,21 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.plan import Plan
+from modhub.engine.export.formats import input_name
 from modhub.engine.library import keras, ops
-from modhub.engine.run.adapters import through_layers
+from modhub.engine.run.adapters import through_layers, turned_around
 from modhub.engine.run.isolated import equal_masks
 from modhub.engine.run.masks import on_all_sites, union_of
-from modhub.engine.run.network import Network
+from modhub.engine.run.network import Network, is_bgr
 from modhub.errors import UsageError
 from modhub.package.module import Masks, Module
+from modhub.spec.input_contract import InputContract
 from modhub.spec.keras_model import KerasModel
-from modhub.spec.manifest import InputContract
 
 _AXES = "hwcd"
 
 
 def to_keras(plan: Plan, *, name: str = "composite") -> KerasModel:
-    """Raw images (N, H, W, C) to margins float32 (N, k), columns in the plan's order."""
+    """Raw images (N, H, W, C), or arrays, to margins float32 (N, k), columns in the plan's order."""
     if plan.settings.dtype != "float32":
         raise UsageError(
             f"a composite whose trunks compute in {plan.settings.dtype} cannot be exported.",
@@ -35,7 +36,7 @@ def to_keras(plan: Plan, *, name: str = "composite") -> KerasModel:
             hint="export composite.in_mode(mode), or with --dtype float32: bfloat16 is a way to run, not to store.",
             dtype=plan.settings.dtype,
         )
-    images = keras.Input(plan.contract.shape, dtype="float32", name="images")
+    images = keras.Input(plan.contract.shape, dtype="float32", name=input_name(plan.contract))
     columns: list[Any] = [None] * len(plan.recognisers)
     for number, (positions, way) in enumerate(zip(plan.groups(), plan.ways, strict=True)):
         modules = [plan.recognisers[position] for position in positions]
@@ -85,8 +86,8 @@ def _add_origin(
 
 
 def _preprocessed(images: Any, contract: InputContract, prefix: str) -> Any:
-    """``(x * rescale - mean) / std`` as Rescaling layers."""
-    x = images
+    """``(x * rescale - mean) / std`` as Rescaling layers, behind one that turns RGB into BGR where that is wanted."""
+    x = turned_around(images, prefix) if is_bgr(contract) else images
     if contract.rescale != 1.0:
         x = keras.layers.Rescaling(contract.rescale, dtype="float32", name=f"{prefix}rescale")(x)
     if contract.mean is not None:

@@ -46,7 +46,9 @@ else:
 
     signatures = tf.saved_model.load(artifact).signatures
     batches = [images[start : start + {_BATCH}] for start in range(0, len(images), {_BATCH})]
-    parts = [signatures["serving_default"](images=tf.constant(batch)) for batch in batches]
+    serve = signatures["serving_default"]
+    (name,) = serve.structured_input_signature[1]
+    parts = [serve(**{{name: tf.constant(batch)}}) for batch in batches]
     dtype = parts[0]["margins"].dtype.name
     margins = np.concatenate([part["margins"].numpy().astype(np.float32) for part in parts])
     labels = [label.decode() for part in parts for label in part["labels"].numpy()]
@@ -100,8 +102,9 @@ def _in_onnxruntime(artifact: Path, images: NDArray[np.float32]) -> Reloaded:
 
     try:
         session = onnxruntime.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
         parts = [
-            session.run(["margins"], {"images": images[start : start + _BATCH]})[0]
+            session.run(["margins"], {name: images[start : start + _BATCH]})[0]
             for start in range(0, len(images), _BATCH)
         ]
     # onnxruntime has a type of error for each of its states, below no common one.

@@ -23,9 +23,9 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 #: The way out that most refusals have.
 SUPPORTED: Final = (
-    "convolutions (also depthwise and separable), Dense, normalisation of batches, layers and groups, activations, "
-    "pooling, merging, reshaping, padding, cropping, upsampling, Rescaling and Normalization; docs/networks.md "
-    "lists them"
+    "convolutions of images and signals (also depthwise and separable), Dense, normalisation of batches, layers and "
+    "groups, activations, pooling, merging, reshaping, padding, cropping, upsampling, Rescaling and Normalization; "
+    "docs/networks.md lists them"
 )
 
 
@@ -37,6 +37,9 @@ class Builder:
         self.calls: list[Call] = []
         self.weights: dict[str, NDArray[np.float32]] = {}
         self.shapes: dict[str, Shape] = {INPUT: input_shape}
+        #: Tensors that have a row in front which Keras' own have not: signals, see ``one_row``.
+        self.one_row: set[str] = set()
+        self.reshaped: dict[str, str] = {}
         #: What was rewritten into other kinds, a line each.
         self.lowered: list[str] = []
 
@@ -73,6 +76,10 @@ class Builder:
     def shape(self, call: LayerCall) -> Shape:
         """The shape of what a call reads first."""
         return self.shapes[call.inputs[0]]
+
+    def rank(self, call: LayerCall) -> int:
+        """How many axes Keras says that it has."""
+        return len(self.shape(call)) - (call.inputs[0] in self.one_row)
 
     def skip(self, call: LayerCall) -> None:
         """Go on behind a call that nothing reads, as far as its output's shape is known. Raises KeyError otherwise."""

@@ -14,7 +14,8 @@ from modhub.engine.run.network import Network, preprocess
 from modhub.errors import InvalidData, UnsupportedModel
 from modhub.package.codec import negative_variance
 from modhub.package.module import Origin, Weights
-from modhub.spec.manifest import Accuracy, InputContract
+from modhub.spec.input_contract import InputContract
+from modhub.spec.manifest import Accuracy
 
 _COMPARED = 16
 _TRIED = 512

@@ -43,16 +43,19 @@ class Examined:
     def fields(self) -> Iterator[tuple[str, str]]:
         """Titles and values, as people read them."""
         yield "network", self.name
-        yield "images", "x".join(map(str, self.input_shape))
+        yield "images" if len(self.input_shape) == 3 else "arrays", "x".join(map(str, self.input_shape))
         yield "classes", f"{self.classes} ({self.head})"
         yield "layers", f"{self.calls:,}"
         yield "masks", f"{self.nodes:,} nodes at {self.sites} ReLUs" if self.sites else _NO_RELU
         yield "weights", f"{self.weights:,} ({self.weight_bytes / MIB:.1f} MiB)"
-        yield "cost", f"{self.operations / 1e9:.2f} billion operations an image"
+        cost = f"{self.operations / 1e9:.2f} billion" if self.operations >= _BILLIONS else f"{self.operations:,}"
+        yield "cost", f"{cost} operations an {'image' if len(self.input_shape) == 3 else 'array'}"
         if self.lowered:
             yield "rewritten", f"{len(self.lowered)} layers, into others that compute the same"
 
 
+#: Operations from which on they are told in billions.
+_BILLIONS = 5_000_000
 _NO_RELU = "none: without a ReLU each module is the whole network with a head of its own"
 
 

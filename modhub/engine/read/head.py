@@ -27,6 +27,7 @@ Style = Literal["softmax", "logits", "sigmoid"]
 Pooled = Literal["flatten", "average"]
 
 _layers = keras.layers
+_CONVOLUTIONS = (_layers.Conv2D, _layers.Conv1D)
 #: Layers that only put the logits into another shape, or do nothing.
 _SHAPES = (_layers.Flatten, _layers.Reshape)
 _NOTHING = tuple(kind for kind, rule in RULES.items() if rule is RULES[_layers.Dropout])
@@ -61,7 +62,7 @@ def find_head(calls: Sequence[LayerCall], output: str) -> DenseHead:
     if output not in by_id:
         raise _refuse("the model has no layers")
     call, squash, pooled = by_id[output], None, False
-    while type(call.layer) not in (_layers.Dense, _layers.Conv2D):
+    while type(call.layer) not in (_layers.Dense, *_CONVOLUTIONS):
         is_pooling = _is_average(call)
         own = "linear" if is_pooling or _only_reshapes(call) else _squash_of(call)
         if own is None or (own != "linear" and squash) or (is_pooling and pooled):
@@ -80,7 +81,7 @@ def find_head(calls: Sequence[LayerCall], output: str) -> DenseHead:
 
 
 def _is_average(call: LayerCall) -> bool:
-    return type(call.layer) is _layers.GlobalAveragePooling2D
+    return type(call.layer) in (_layers.GlobalAveragePooling2D, _layers.GlobalAveragePooling1D)
 
 
 def _only_reshapes(call: LayerCall) -> bool:
@@ -109,7 +110,7 @@ def _named_refusal(call: LayerCall) -> str:
 def _checked(call: LayerCall, squash: str | None, *, pooled: bool) -> DenseHead:
     layer: Any = call.layer
     kernel, shape = array(layer.kernel), None
-    if type(layer) is _layers.Conv2D:
+    if type(layer) in _CONVOLUTIONS:
         kernel, shape = _as_dense(call, kernel, pooled=pooled)
     elif pooled:
         raise _refuse(f"the head {call.name!r} is a Dense layer on a map, in front of pooling", call)
@@ -128,13 +129,13 @@ def _checked(call: LayerCall, squash: str | None, *, pooled: bool) -> DenseHead:
 def _as_dense(call: LayerCall, kernel: NDArray[np.float32], *, pooled: bool) -> tuple[NDArray[np.float32], Pooled]:
     """The kernel (features, N) of a 1x1 convolution, and what makes a vector of what it reads."""
     layer: Any = call.layer
-    if kernel.shape[:2] != (1, 1) or layer.groups != 1 or (pooled and tuple(layer.strides) != (1, 1)):
+    window = kernel.shape[:-2]
+    if set(window) != {1} or layer.groups != 1 or (pooled and set(layer.strides) != {1}):
         raise _refuse(
-            f"the head ends in the convolution {call.name!r} of {kernel.shape[0]}x{kernel.shape[1]}, which is no dense "
-            "layer",
+            f"the head ends in the convolution {call.name!r} of {'x'.join(map(str, window))}, which is no dense layer",
             call,
         )
-    return kernel[0, 0], "average" if pooled else "flatten"
+    return kernel.reshape(kernel.shape[-2:]), "average" if pooled else "flatten"
 
 
 def _refuse(reason: str, call: LayerCall | None = None) -> UnsupportedModel:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from modhub.engine.library import keras
+from modhub.engine.read import one_row
 from modhub.engine.read.activations import (
     activate,
     activation_name,
@@ -147,7 +148,7 @@ def _dense(build: Builder, call: LayerCall) -> None:
 
 def _batch_normalization(build: Builder, call: LayerCall) -> None:
     layer: Any = call.layer
-    if layer.axis not in (-1, len(build.shape(call))):
+    if layer.axis not in (-1, build.rank(call)):
         raise refuse(call, f"normalises axis {layer.axis}, not the channels", hint="use axis=-1.")
     names = ["gamma"] * layer.scale + ["beta"] * layer.center
     record = BatchNormalization(epsilon=layer.epsilon, center=layer.center, scale=layer.scale)
@@ -157,7 +158,7 @@ def _batch_normalization(build: Builder, call: LayerCall) -> None:
 def _layer_normalization(build: Builder, call: LayerCall) -> None:
     layer: Any = call.layer
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    if axes not in ([-1], [len(build.shape(call))]):
+    if axes not in ([-1], [build.rank(call)]):
         raise refuse(call, f"normalises the axes {axes}, not the channels", hint="use axis=-1.")
     if getattr(layer, "rms_scaling", False):
         raise refuse(call, "scales by the root mean square", hint="use rms_scaling=False.")
@@ -169,7 +170,7 @@ def _layer_normalization(build: Builder, call: LayerCall) -> None:
 def _group_normalization(build: Builder, call: LayerCall) -> None:
     layer: Any = call.layer
     shape = build.shape(call)
-    if layer.axis not in (-1, len(shape)) or len(shape) != 3:
+    if layer.axis not in (-1, build.rank(call)) or len(shape) != 3:
         raise refuse(call, f"normalises axis {layer.axis} of the shape {shape}", hint="use axis=-1 on images.")
     names = ["gamma"] * layer.scale + ["beta"] * layer.center
     record = GroupNormalization(
@@ -268,10 +269,10 @@ def _rescaling(build: Builder, call: LayerCall) -> None:
 
 def _normalization(build: Builder, call: LayerCall) -> None:
     layer: Any = call.layer
-    shape = build.shape(call)
+    shape, rank = build.shape(call), build.rank(call)
     if layer.invert:
         raise refuse(call, "is inverted", hint="use invert=False.")
-    if tuple(axis % (len(shape) + 1) for axis in layer.axis) not in ((), (len(shape),)):
+    if tuple(axis % (rank + 1) for axis in layer.axis) not in ((), (rank,)):
         raise refuse(call, f"normalises the axes {layer.axis}, not the channels", hint="use axis=-1.")
     weights = {
         name: np.broadcast_to(np.ravel(array(getattr(layer, name))), (shape[-1],)).copy()
@@ -315,6 +316,14 @@ def _identity(build: Builder, call: LayerCall) -> None:
     build.put(call, Identity())
 
 
+def _tokens(build: Builder, call: LayerCall) -> None:
+    raise refuse(
+        call,
+        "reads tokens: they are names for something, and modhub takes numbers",
+        hint="decompose what stands behind it, on its vectors: a model whose input is the embedding's output.",
+    )
+
+
 def _leaky_relu(build: Builder, call: LayerCall) -> None:
     leaky(build, call, call.inputs[0], float(call.layer.negative_slope))
 
@@ -322,37 +331,13 @@ def _leaky_relu(build: Builder, call: LayerCall) -> None:
 _layers = keras.layers
 #: Layers that act in training only and pass their input through at inference, those of them that this Keras has.
 _TRAINING_ONLY: Final = (
-    "Dropout",
-    "SpatialDropout2D",
-    "GaussianDropout",
-    "AlphaDropout",
-    "GaussianNoise",
-    "ActivityRegularization",
-    "RandomFlip",
-    "RandomRotation",
-    "RandomTranslation",
-    "RandomZoom",
-    "RandomShear",
-    "RandomContrast",
-    "RandomBrightness",
-    "RandomHue",
-    "RandomSaturation",
-    "RandomSharpness",
-    "RandomColorDegeneration",
-    "RandomColorJitter",
-    "RandomGrayscale",
-    "RandomPosterization",
-    "RandomInvert",
-    "RandomErasing",
-    "RandomGaussianBlur",
-    "RandomPerspective",
-    "RandomElasticTransform",
-    "MixUp",
-    "CutMix",
-    "RandAugment",
-    "AugMix",
+    "Dropout", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise", "ActivityRegularization",
+    "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "RandomShear", "RandomContrast",
+    "RandomBrightness", "RandomHue", "RandomSaturation", "RandomSharpness", "RandomColorDegeneration",
+    "RandomColorJitter", "RandomGrayscale", "RandomPosterization", "RandomInvert", "RandomErasing",
+    "RandomGaussianBlur", "RandomPerspective", "RandomElasticTransform", "MixUp", "CutMix", "RandAugment", "AugMix",
     "Identity",
-)
+)  # fmt: skip
 _RULES: Final[Mapping[str, ReadingRule]] = {
     "Conv2D": _conv2d,
     "DepthwiseConv2D": _depthwise_conv2d,
@@ -387,10 +372,11 @@ _RULES: Final[Mapping[str, ReadingRule]] = {
     "UpSampling2D": _upsampling,
     "Resizing": _same_size,
     "CenterCrop": _same_size,
+    **dict.fromkeys(("Embedding", "CategoryEncoding", "IntegerLookup", "StringLookup", "TextVectorization"), _tokens),
     "RandomCrop": _same_size,
     **dict.fromkeys(_TRAINING_ONLY, _identity),
 }
 #: Exactly these classes: a subclass may compute something else.
-RULES: Final[Mapping[type, ReadingRule]] = {
+RULES: Final[Mapping[type, ReadingRule]] = one_row.RULES | {
     getattr(_layers, name): rule for name, rule in _RULES.items() if hasattr(_layers, name)
 }

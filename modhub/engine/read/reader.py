@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from modhub.engine.library import keras
-from modhub.engine.read import layer_rules, operation_rules
+from modhub.engine.read import layer_rules, one_row, operation_rules
 from modhub.engine.read.builder import Builder, refuse
 from modhub.engine.read.graph import LayerCall, layer_calls
 from modhub.engine.read.head import DenseHead, find_head
@@ -54,7 +54,7 @@ def read_model(model: keras.Model) -> Reading:
         )
     calls, output, input_shape = layer_calls(model)
     head = find_head(calls, output)
-    build = Builder(_image_shape(model, input_shape))
+    build = Builder(_input_shape(model, input_shape))
     obstacles = _read_all(build, _needed(calls, head.features))
     if obstacles:
         raise _all_of(obstacles)
@@ -100,7 +100,9 @@ def _read(build: Builder, call: LayerCall) -> None:
     if rule is None:
         raise refuse(call, "is not supported")
     try:
-        rule(build, call)
+        own = one_row.placed(build, call)
+        rule(build, own)
+        one_row.remember(build, own)
     except ValidationError as error:
         raise refuse(call, f"is beyond what modhub stores ({_first_problem(error)})") from error
     except IntegrityError as error:
@@ -128,14 +130,15 @@ def _vector(build: Builder, head: DenseHead) -> str:
     """The call that gives the head's features as a vector."""
     shape = build.shapes[head.features]
     if head.pooled == "average":
-        return _emitted(build, GlobalPooling2D(kind="global_average_pooling2d"), [head.features])
+        features = one_row.with_row(build, head.features) if len(shape) == 2 else head.features
+        return _emitted(build, GlobalPooling2D(kind="global_average_pooling2d"), [features])
     if head.pooled == "flatten" and shape[:2] == (1, 1):
         return _emitted(build, Flatten(), [head.features])
     if len(shape) != 1:
         raise UnsupportedModel(
-            f"the head reads a map of shape {shape}, not a vector.",
+            f"the head reads a map of shape {shape[1:] if head.features in build.one_row else shape}, not a vector.",
             kind="unsupported-head",
-            hint="put Flatten or GlobalAveragePooling2D before the last Dense layer.",
+            hint="put Flatten or global average pooling before the last Dense layer.",
         )
     return head.features
 
@@ -158,12 +161,12 @@ def _first_problem(error: ValidationError) -> str:
     return f"{'.'.join(map(str, problem['loc']))} {str(problem['input'])[:60]}: {problem['msg']}"
 
 
-def _image_shape(model: keras.Model, shape: tuple[int | None, ...]) -> Shape:
-    if len(shape) != 3 or any(extent is None for extent in shape):
+def _input_shape(model: keras.Model, shape: tuple[int | None, ...]) -> Shape:
+    if len(shape) not in (1, 2, 3) or any(extent is None for extent in shape):
         raise UnsupportedModel(
-            f"the model {model.name!r} takes inputs of shape {shape}; modhub takes images of a fixed size.",
+            f"the model {model.name!r} takes inputs of shape {shape}; modhub takes images and arrays of a fixed size.",
             kind="not-an-image-model",
-            hint="give the Input layer a shape such as (32, 32, 3).",
+            hint="give the Input layer a shape such as (32, 32, 3), (784,) or (128, 6).",
             shape=list(shape),
         )
     return tuple(extent for extent in shape if extent is not None)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modhub.composition.adapters import Adapter
 from modhub.engine.library import keras, ops
 from modhub.engine.run.network import preprocess
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 
 def prepared(images: Any, contract: InputContract, adapter: Adapter | None) -> Any:
@@ -51,6 +51,11 @@ def through_layers(images: Any, adapter: Adapter, prefix: str) -> Any:
     if adapter.colour is not None:
         x = _through(x, "bhwc,cC->bhwC", adapter.colour, f"{prefix}colour")
     return rescaled(adapter.scale, adapter.offset, "value_range")
+
+
+def turned_around(images: Any, prefix: str) -> Any:
+    """RGB as BGR by a frozen standard layer on symbolic images, named with ``prefix``."""
+    return _through(images, "bhwc,cC->bhwC", np.eye(3)[::-1], f"{prefix}bgr")
 
 
 def _through(x: Any, equation: str, matrix: NDArray[np.float64], name: str) -> Any:

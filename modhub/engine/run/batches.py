@@ -38,7 +38,7 @@ def live_bytes(architecture: Architecture) -> int:
     shapes = shapes_of(architecture)
     last = {source: position for position, call in enumerate(architecture.calls) for source in call.inputs}
     live = {INPUT: prod(shapes[INPUT])}
-    most = 0
+    most = live[INPUT]
     for position, call in enumerate(architecture.calls):
         live[call.id] = prod(shapes[call.id])
         most = max(most, sum(live.values()))

@@ -22,7 +22,7 @@ from modhub.engine.run.masks import mask_tensors, masking, on_all_sites, union_o
 from modhub.engine.run.network import Network
 from modhub.engine.run.trunks import trunk_of
 from modhub.package.module import Head, MarginHead, Masks, Module, Origin
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 
 def fused_network(

@@ -26,7 +26,7 @@ from modhub.engine.run.shared_pass import WatchedNetwork, is_worth_watching
 from modhub.engine.run.shared_prefix import Tails, first_difference, share_before
 from modhub.engine.run.trunks import trunk_of
 from modhub.package.module import MarginHead, Masks, Module, Origin
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 #: Images watched first, to find out whether watching pays: few, because watching takes memory.
 _FIRST: Final = 8

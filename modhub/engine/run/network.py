@@ -22,7 +22,7 @@ from modhub.spec import architecture as arch
 from modhub.spec import layer_record
 from modhub.spec import layers as kinds
 from modhub.spec.architecture import INPUT, Architecture
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import ImageContract, InputContract
 
 Visitor = Callable[[str, Any], Any]
 
@@ -53,7 +53,7 @@ class Network:
                 )
 
     def run(self, images: Any, visit: Visitor | None = None) -> Any:
-        """The features (N, F) of preprocessed images (N, H, W, C).
+        """The features (N, F) of preprocessed images (N, H, W, C), or arrays.
 
         ``visit(call id, output)`` sees each output and returns what stands in its place.
         """
@@ -80,8 +80,13 @@ class Network:
 
 
 def preprocess(images: Any, contract: InputContract) -> Any:
-    """Raw images (N, H, W, C) as the network takes them: float32 ``(x * rescale - mean) / std``."""
+    """Raw images (N, H, W, C), or arrays, as the network takes them: float32 ``(x * rescale - mean) / std``.
+
+    What a network trained on BGR takes has its channels turned around before that.
+    """
     x = keras.ops.cast(images, "float32")
+    if is_bgr(contract):
+        x = keras.ops.flip(x, axis=-1)
     if contract.rescale != 1.0:
         x = x * np.float32(contract.rescale)
     if contract.mean is not None:
@@ -89,6 +94,11 @@ def preprocess(images: Any, contract: InputContract) -> Any:
     if contract.std is not None:
         x = keras.ops.divide(x, np.asarray(contract.std, np.float32))
     return x
+
+
+def is_bgr(contract: InputContract) -> bool:
+    """Whether the network was trained on BGR, so that images, which are RGB, are turned around for it."""
+    return isinstance(contract, ImageContract) and contract.colour == "bgr"
 
 
 def _built_layer(

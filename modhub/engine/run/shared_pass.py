@@ -21,7 +21,7 @@ from modhub.engine.run.compiled import FEW, compiled
 from modhub.engine.run.network import Network
 from modhub.limits import MIB
 from modhub.package.module import Masks
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 #: Bytes that the removed nodes of all masks may take; beyond it every module runs by itself.
 MOST_WATCHED: Final = 16 * MIB

@@ -24,7 +24,7 @@ from modhub.engine.run.network import Network
 from modhub.package.module import Masks
 from modhub.spec import architecture as arch
 from modhub.spec.architecture import INPUT, Architecture
-from modhub.spec.manifest import InputContract
+from modhub.spec.input_contract import InputContract
 
 
 class Tails:
@@ -84,4 +84,4 @@ def share_before(architecture: Architecture, start: int) -> float:
         kernel = weights.get("kernel", (1,))
         # An output is a sum over all of the kernel but its last axis, the filters or units.
         work.append(prod(shapes[call.id]) * prod(kernel[:-1]))
-    return sum(work[:start]) / sum(work)
+    return sum(work[:start]) / sum(work) if work else 0.0
