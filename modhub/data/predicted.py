@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from modhub.data.picture_reader import PictureReader
 
-#: What ``Composite.predict`` takes: raw images (N, H, W, C), or arrays, of any library; a path of pictures, of a folder, a pattern
-#: or a file of arrays, or several; pictures of Pillow's; or what gives images or batches of them, with labels or not.
+#: What ``Composite.predict`` takes: raw images (N, H, W, C), or arrays, of any library; a path of pictures, of a
+#: folder, a pattern or a file of arrays, or several; pictures of Pillow's; or what gives images or batches of them,
+#: with labels or not.
 Predictable = Union[ArrayLike, str, Path, "Image", Iterable[Any]]
 
 #: Images that come one by one are put together to so many.

@@ -18,6 +18,7 @@ from modhub.engine.compact.making import CompactNetwork, Work, keras_of, made_co
 from modhub.engine.compact.polish import PolishSettings
 from modhub.engine.compact.trunks import Trunk, trunk_of_model, trunks_of_composite
 from modhub.engine.decompose.decompose import decompose_model
+from modhub.engine.run.network import is_bgr
 from modhub.evaluation.answers import Answers
 from modhub.package.decomposition import Decomposition
 from modhub.spec.keras_model import KerasModel
@@ -113,6 +114,7 @@ def _decomposed(
         rescale=contract.rescale,
         mean=contract.mean,
         std=contract.std,
+        color="bgr" if is_bgr(contract) else "rgb",
     )
     return decompose_model(
         keras_of(made.part, softmax=softmax),
