@@ -24,16 +24,22 @@ import scale
 from synthetic import release
 
 from modhub import search
-from modhub.registry.reindex import reindex
+from modhub.registry.index import entry_of
 from modhub.registry.writer import Registry
 from modhub.settings.private_keys import create_key
 from modhub.signing.keys import Signer
 from modhub.signing.statements import Statement
-from modhub.spec.card import Card
-from modhub.spec.layout import release_path, signature_path
-from modhub.spec.manifest import write_manifest
+from modhub.spec.digests import sha256
+from modhub.spec.layout import CATALOG, catalog_path, release_path, signature_path
 from modhub.spec.refs import ModelRef
-from modhub.spec.registry_files import write_document
+from modhub.spec.registry_files import (
+    CATALOG_FORMAT,
+    CatalogEntry,
+    IndexEntry,
+    NamespaceCatalog,
+    SearchCatalog,
+    write_document,
+)
 from modhub.storage.urls import open_store
 
 LICENSES = ("MIT", "Apache-2.0", "GPL-3.0-only", "CC-BY-4.0", "MIT OR Apache-2.0", "LicenseRef-ours", None)
@@ -47,26 +53,37 @@ FILTERS: dict[str, dict[str, Any]] = {
 
 
 def build(root: Path, shape: scale.Shape, signer: Signer | None) -> None:
-    """A registry of this shape, with cards and signatures where there is a signer."""
+    """What searching reads of a registry of this shape: names of releases, catalogs, and signatures where there is a
+    signer. No manifest is read for it, so none is written."""
     Registry(open_store(str(root))).initialise()
-    templates = [release(classes=words)[0] for words in scale.VOCABULARIES]
-    for number in range(len(shape)):
-        ref = ModelRef(f"team-{number // shape.models:03d}", f"net-{number % shape.models:03d}", "1.0.0")
-        template = templates[number % len(templates)]
-        if signer is not None:
-            card = Card(
-                license=LICENSES[number % len(LICENSES)],
-                keywords=("images", f"kind-{number % 50}"),
-                description=f"Network {number}, which tells ten kinds of things apart.",
-            )
-            template = template.model_copy(update={"content": template.content.model_copy(update={"card": card})})
-        manifest = scale.renamed(template, ref)
-        _write(root / release_path(ref), write_manifest(manifest))
-        if signer is not None and number % 2:
-            signature = signer.sign(Statement("release", str(ref), manifest.digest))
-            _write(root / signature_path(manifest.digest, signer.id), write_document(signature))
-    problems = reindex(Registry(open_store(str(root))))
-    assert not problems, problems
+    templates = [entry_of(release(classes=words)[0]) for words in scale.VOCABULARIES]
+    for number in range(shape.namespaces):
+        namespace, models = f"team-{number:03d}", []
+        for model in range(shape.models):
+            ref = ModelRef(namespace, f"net-{model:03d}", "1.0.0")
+            entry = entry_with_card(templates[model % len(templates)], ref, number * shape.models + model, signer)
+            models.append(CatalogEntry(model=ref.model, release=entry))
+            _write(root / release_path(ref), b"")
+            if entry.signers and signer is not None:
+                signature = signer.sign(Statement("release", str(ref), entry.digest))
+                _write(root / signature_path(entry.digest, signer.id), write_document(signature))
+        catalog = NamespaceCatalog(format=CATALOG_FORMAT, namespace=namespace, models=tuple(models))
+        _write(root / catalog_path(namespace), write_document(catalog))
+    names = tuple(f"team-{number:03d}" for number in range(shape.namespaces))
+    _write(root / CATALOG, write_document(SearchCatalog(format=CATALOG_FORMAT, namespaces=names, aliases=())))
+
+
+def entry_with_card(template: IndexEntry, ref: ModelRef, number: int, signer: Signer | None) -> IndexEntry:
+    """The index's entry of one release; every second is signed."""
+    fields: dict[str, Any] = {"version": ref.version, "digest": sha256(str(ref).encode())}
+    if signer is not None:
+        fields |= {
+            "license": LICENSES[number % len(LICENSES)],
+            "keywords": ("images", f"kind-{number % 50}"),
+            "description": f"Network {number}, which tells ten kinds of things apart.",
+            "signers": (signer.id,) if number % 2 else (),
+        }
+    return template.model_copy(update=fields)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,15 +1,27 @@
 """Publish a decomposition: an immutable release in a registry, which here is a folder.
 
-Equal content again is no second release; other content under the same version is refused.
+Equal content again is no second release; other content under the same version is refused. A card, written as on the
+Hugging Face Hub, says under which licence it is and what it is for.
 """
 
 import tempfile
 from pathlib import Path
 
-from modhub import Decomposition, ModhubError, decompose, publish
+from modhub import Decomposition, ModhubError, card, decompose, licenses, publish
 from modhub.demo.letters import load_letters
 from modhub.demo.raster import Splits
 from modhub.engine.training import train_small_cnn
+
+README = """---
+license: mit
+description: Tells ten letters apart.
+tags: [letters]
+---
+
+# Letters
+
+Made of drawn glyphs, for trying things out.
+"""
 
 
 def decomposed(data: Splits, seed: int) -> Decomposition:
@@ -38,6 +50,14 @@ def main() -> None:
             print(f"refused: {error}")
 
         print(f"published {publish(second, registry=registry).ref}")
+
+        readme = Path(folder) / "README.md"
+        readme.write_text(README)
+        carded = publish(second, registry=registry, card=readme)
+        shown = card(str(carded.ref), registry=registry)
+        print(f"published {carded.ref} with a card: {shown.card.license}, {shown.card.description}")
+        report = licenses([str(carded.ref), "cifar10/r56:cat"], registry=registry)
+        print(f"nothing is known of {report.unknown[0].release}, which states no licence")
 
         print("\nthe registry:")
         for path in sorted(path for path in Path(registry).rglob("*.json")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from modhub.errors import UsageError
 from modhub.installation.context import Places, RegistryUrls
 from modhub.licensing.allowed import LicensedRelease, LicenseFinding, check_allowed
 from modhub.licensing.compatibility import LicenseConflict, conflicts_among, unknown_among
+from modhub.ops.load import kept_classifier
 from modhub.package.folder import load_manifest
 from modhub.project.project import Project
 from modhub.project.views import manifests_of
-from modhub.spec.folder_refs import folder_ref
+from modhub.spec.folder_refs import classifier_ref, folder_ref
 from modhub.spec.manifest import Manifest
 
 
@@ -83,7 +85,7 @@ def licenses(
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
 ) -> LicenseReport:
-    """The licences of names, of folders of modules, of a composite's origins, or of all that a project locks.
+    """The licences of names, folders of modules and files of classifiers, of a composite's origins, or of a project.
 
     ``allow``: SPDX names of the licences that may be; of a project by default what its file lists. Raises NotFound,
     UsageError.
@@ -93,14 +95,25 @@ def licenses(
     >>> [each.release for each in report.unknown], report.is_clean
     (['cifar10/r56@1.0.1', 'cifar100/r20@1.0.1'], True)
     """
-    if isinstance(parts, Composite):
-        return license_report([LicensedRelease(name, text) for name, text in parts.licenses.items()], allow)
     if isinstance(parts, Project):
         allow = parts.file.licenses.allow if allow is None else allow
-        used = used_by_project(parts)
-    else:
-        used = used_by_names([parts] if isinstance(parts, str) else list(parts), registry=registry, cache=cache)
-    return license_report([LicensedRelease(each.name, each.license) for each in used], allow)
+        return license_report(_stated(used_by_project(parts)), allow)
+    if isinstance(parts, Composite):
+        return license_report(_of_composite(parts), allow)
+    names = [parts] if isinstance(parts, str) else list(parts)
+    files = [found.file for name in names if (found := classifier_ref(name)) is not None]
+    kept = [_of_composite(kept_classifier(file, registry=registry, cache=cache)) for file in files]
+    others = [name for name in names if classifier_ref(name) is None]
+    used = used_by_names(others, registry=registry, cache=cache) if others or not kept else []
+    return license_report(list(dict.fromkeys([*_stated(used), *chain(*kept)])), allow)
+
+
+def _of_composite(composite: Composite) -> list[LicensedRelease]:
+    return [LicensedRelease(name, text) for name, text in composite.licenses.items()]
+
+
+def _stated(used: Iterable[UsedRelease]) -> list[LicensedRelease]:
+    return [LicensedRelease(each.name, each.license) for each in used]
 
 
 def license_report(releases: Sequence[LicensedRelease], allow: Sequence[str] | None) -> LicenseReport:

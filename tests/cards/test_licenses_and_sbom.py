@@ -79,10 +79,12 @@ def test_names_and_folders_together(registry: Registry, tmp_path: Path) -> None:
         modhub.licenses([])
 
 
-def test_a_composite_says_the_licences_of_its_origins() -> None:
+def test_a_composite_says_the_licences_of_its_origins(tmp_path: Path) -> None:
     pets = modhub.compose(["cifar10/r20:cat", "cifar10/r20:dog", "cifar100/r20:apple"])
     assert pets.licenses == {"cifar10/r20@1.0.1": None, "cifar100/r20@1.0.1": None}
     assert [each.release for each in modhub.licenses(pets).unknown] == list(pets.licenses)
+    kept = pets.save(tmp_path / "pets.modhub")
+    assert modhub.licenses([str(kept), "cifar10/r20:ship"]).releases == modhub.licenses(pets).releases
 
 
 def test_the_command_says_what_conflicts_and_ends_so(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
