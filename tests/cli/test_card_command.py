@@ -75,7 +75,7 @@ def test_info_shows_licence_and_signatures(run: Run, carded: Registry) -> None:
     assert "signed     by nobody\n" in out
     document = run("info", "me/net", "--registry", carded.url, "--json").document
     assert document["card"]["license"] == "MIT"
-    assert document["signed"] == {"good": False, "complete": True, "signatures": []}
+    assert document["signed"] == {"good": False, "complete": True, "signatures": [], "model_signatures": []}
     assert "MIT" in run("search", "pets", "--registry", carded.url).out
 
 
