@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.compaction.budgets import Limit, LimitKind
+from modhub.compaction.costs import COST_KINDS
 from modhub.compaction.selecting import STRATEGIES, Goal, Selection
 from modhub.data.fitting import Fitting
 from modhub.data.forms import LabelledData, as_image_data
@@ -40,6 +42,7 @@ SELECTS: Final[tuple[Select, ...]] = get_args(Select)
 _HELD_OUT: Final = 150
 _HELD_OUT_SHARE: Final = 0.15
 _FEWEST: Final = 8
+_LIMITS: Final[Mapping[str, LimitKind]] = {"points": "points", "size": "bytes", "milliseconds": "milliseconds"}
 
 
 def compact(
@@ -49,6 +52,9 @@ def compact(
     name: str,
     flops: float | None = None,
     parameters: float | None = None,
+    points: float | None = None,
+    size: float | None = None,
+    milliseconds: float | None = None,
     jaccard: float | None = None,
     select: Select | Selection = "blocks+channels",
     polish: bool = False,
@@ -73,16 +79,22 @@ def compact(
     several networks becomes one network, if all take the same images. ``data`` are labelled images of those classes, a
     thousand or more; images of other classes are left out.
 
-    ``flops`` is the share of multiply-adds that may stay (0.5 where nothing is said), ``parameters`` that of the
-    parameters instead, ``jaccard`` the share of the nodes at ReLUs. ``select`` says what goes: ``blocks`` whole
-    residual branches, ``channels`` channels inside them or between layers, ``blocks+channels`` both, ``never`` nothing.
-    The weights that stay are fitted in closed form, layer after layer, to what the whole network gives, without any
-    label; the same input gives the same bytes. ``polish`` trains ``polish_steps`` of 128 images after that, towards the
-    whole network's logits, and keeps the result if held-out images gain.
+    One budget: ``flops`` is the share of multiply-adds that may stay (0.5 where nothing is said), ``parameters`` that
+    of the parameters; ``points`` asks for the smallest network that loses at most so many percentage points on images
+    that are set aside, ``size`` and ``milliseconds`` for the largest whose stored weights take so many bytes, or which
+    takes so long for 256 images here. ``jaccard`` is the share of the nodes at ReLUs that may stay, as well.
+
+    ``select`` says what goes: ``blocks`` whole residual branches, ``channels`` channels inside them or between layers,
+    ``blocks+channels`` both, ``never`` nothing. The weights that stay are fitted in closed form, layer after layer, to
+    what the whole network gives, without any label; the same input gives the same bytes. ``polish`` trains
+    ``polish_steps`` of 128 images after that, towards the whole network's logits, and keeps the result if held-out
+    images gain. With ``use_labels`` the head of several networks, which their vote makes, is corrected by the labels (a
+    logistic regression that starts from the vote), and kept where held-out images gain; give a hundred images a class
+    that no network was trained on.
 
     ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``; ``split`` to ``steps``
-    say how ``data`` is read, as in ``evaluate``. ``progress`` is called
-    with what is done, how much of it, and of how much (0 where that is not known).
+    say how ``data`` is read, as in ``evaluate``. ``progress`` is called with what is done, how much of it, and of how
+    much (0 where that is not known).
 
     Raises InvalidData, NotFound, Incompatible, UnsupportedModel, UsageError (kind ``budget-too-small``).
 
@@ -95,7 +107,8 @@ def compact(
     (['left', 'middle', 'right'], True)
     """
     parse_new_model_name(name)
-    goal, strategy = _goal(flops, parameters, jaccard), _strategy(select)
+    given = {"flops": flops, "parameters": parameters, "points": points, "size": size, "milliseconds": milliseconds}
+    goal, strategy = _goal(given, jaccard), _strategy(select)
     if polish_steps < 1:
         raise UsageError(f"polish_steps is {polish_steps}.", kind="bad-option", hint="use at least 1.")
     options = EvaluateOptions(Preprocessing(classes, rescale, mean, std), Composing(registry), drop_unknown=True)
@@ -118,6 +131,7 @@ def compact(
         images=chosen,
         set_aside=held_out,
         goal=goal,
+        jaccard=jaccard,
         strategy=strategy,
         select=select if isinstance(select, str) else getattr(select, "__name__", "own"),
         steps=polish_steps if polish else 0,
@@ -132,21 +146,27 @@ def compact(
     return decomposition.with_compacted(compacted, seconds).with_energy(spent.record())
 
 
-def _goal(flops: float | None, parameters: float | None, jaccard: float | None) -> Goal:
-    if flops is not None and parameters is not None:
+def _goal(given: Mapping[str, float | None], jaccard: float | None) -> Goal | Limit:
+    budgets = {what: value for what, value in given.items() if value is not None}
+    if len(budgets) > 1:
         raise UsageError(
-            "flops and parameters are given, but a budget counts one of them.",
+            f"{' and '.join(budgets)} are given, but there is one budget.",
             kind="bad-option",
-            hint="leave one of them out.",
+            hint="leave all but one of them out.",
         )
-    for what, value in (("flops", flops), ("parameters", parameters), ("jaccard", jaccard)):
+    shares: dict[str, float | None] = {"jaccard": jaccard}
+    shares |= {what: value for what, value in budgets.items() if what in COST_KINDS}
+    for what, value in shares.items():
         if value is not None and not 0 < value <= 1:
             raise UsageError(
                 f"{what} is {value}.", kind="bad-option", hint="give the share that may stay, above 0, to 1."
             )
-    if parameters is not None:
-        return Goal("parameters", parameters, jaccard)
-    return Goal("flops", 0.5 if flops is None else flops, jaccard)
+    what, value = next(iter(budgets.items()), ("flops", 0.5))
+    if what in ("flops", "parameters"):
+        return Goal("flops" if what == "flops" else "parameters", value, jaccard)
+    if not value >= 0:
+        raise UsageError(f"{what} is {value}.", kind="bad-option", hint="give a number from 0 on.")
+    return Limit(_LIMITS[what], value)
 
 
 def _strategy(select: str | Selection) -> Selection:

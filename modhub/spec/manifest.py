@@ -184,7 +184,8 @@ class CompactedFrom(Stored):
 class Compacted(Stored):
     """How the release's network was made smaller, and what it is against what it was made of.
 
-    ``share`` is the ``budget`` that was asked for. ``flops`` (multiply-adds of an image), ``parameters`` and ``nodes``
+    ``asked`` is how much of the ``budget`` was asked for: a share of multiply-adds or parameters, or at most so many
+    points, bytes or milliseconds. ``flops`` (multiply-adds of an image), ``parameters`` and ``nodes``
     (at ReLUs: the Jaccard index of the networks) are shares of all networks in ``of`` together, which had
     ``origin_nodes``. ``explained`` is R2 of the centred logits, and ``points`` by how many percentage points fewer of
     ``points_images`` images are answered right, both on images that were set aside. ``polish_steps`` is 0 for weights
@@ -193,8 +194,8 @@ class Compacted(Stored):
 
     of: Annotated[tuple[CompactedFrom, ...], Field(min_length=1, max_length=MAX_CLASSES)]
     select: DisplayName
-    budget: Literal["flops", "parameters"]
-    share: Annotated[float, Field(gt=0, le=1)]
+    budget: Literal["flops", "parameters", "points", "bytes", "milliseconds"]
+    asked: Annotated[float, Field(ge=0)]
     images: PositiveCount
     seed: Count
     polish_steps: Count

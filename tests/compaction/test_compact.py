@@ -77,6 +77,18 @@ def test_the_jaccard_bound_and_parameters_are_budgets_too() -> None:
     assert found.nodes <= 0.9
 
 
+def test_budgets_that_are_measured(half: Decomposition) -> None:
+    found = compacted(quadrant_modules(), points=20.0).compacted
+    assert (found.budget, found.asked) == ("points", 20.0)
+    assert found.points <= 20.0
+    weights = half.package.manifest.content.origin.weights
+    size = half.package.manifest.blobs[weights].size
+    small = compacted(quadrant_modules(), size=size)
+    record = small.package.manifest
+    assert record.blobs[record.content.origin.weights].size <= size
+    assert compacted(quadrant_modules(), milliseconds=1e6).compacted.flops > 0.9
+
+
 def test_it_is_published_installed_and_composed_beside_its_origin(half: Decomposition, tmp_path: Path) -> None:
     registry = tmp_path / "registry"
     modhub.publish(half.save(tmp_path / "half.modules"), version="1.0.0", registry=str(registry))
@@ -142,6 +154,8 @@ def test_requests_that_cannot_be_met_say_so() -> None:
     with pytest.raises(UsageError, match="no structure of this network") as caught:
         compacted(quadrant_modules(), flops=0.001)
     assert caught.value.kind == "budget-too-small"
+    with pytest.raises(UsageError, match="there is one budget"):
+        compacted(quadrant_modules(), flops=0.5, points=1.0)
     with pytest.raises(UsageError, match="above 0"):
         compacted(quadrant_modules(), flops=1.5)
     with pytest.raises(UsageError, match="no selection 'chanels'"):

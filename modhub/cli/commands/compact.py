@@ -45,6 +45,11 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Default: MODEL.modules, here.")
 @click.option("--flops", callback=_share, metavar="X", help="Share of the multiply-adds that may stay. Default: 0.5.")
 @click.option("--parameters", callback=_share, metavar="X", help="Share of the parameters that may stay, instead.")
+@click.option("--points", callback=_share, metavar="X", help="The smallest that loses at most so many points.")
+@click.option("--size", callback=_share, metavar="BYTES", help="The largest whose stored weights take at most so many.")
+@click.option(
+    "--milliseconds", callback=_share, metavar="X", help="The largest that takes so long for 256 images here."
+)
 @click.option("--jaccard", callback=_share, metavar="X", help="Share of the nodes at ReLUs that may stay, as well.")
 @click.option(
     "--select",

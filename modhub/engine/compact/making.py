@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.compaction.budgets import Limit, LimitKind, within_limit
 from modhub.compaction.costs import Costs
 from modhub.compaction.cutting import removed_ids
 from modhub.compaction.joining import JoinedPart, joined, margin_head
@@ -19,10 +22,16 @@ from modhub.engine.compact.observing import network_logits, tensors_of
 from modhub.engine.compact.polish import PolishSettings, polished
 from modhub.engine.compact.trunks import Trunk
 from modhub.engine.library import keras
-from modhub.engine.run.network import Network
+from modhub.engine.run.compiled import compiled, to_numpy
+from modhub.engine.run.network import Network, preprocess
+from modhub.package.codec import LEVEL_OF_WEIGHTS, encode, encode_weights
 from modhub.spec.architecture import INPUT
 from modhub.spec.keras_model import KerasModel
 from modhub.updating.offset import VOTE_FACTOR, LabelledFeatures, choose_offset_head
+
+#: Images of a timed batch, and batches that are timed.
+_BATCH: Final = 256
+_TIMED: Final = 7
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,6 @@ class Work:
     """How networks are made smaller: see ``modhub.compact``. ``polish`` None leaves that step out; with ``use_labels``
     a head of several trunks is corrected by the images' labels."""
 
-    goal: Goal
     strategy: Selection
     polish: PolishSettings | None
     seed: int
@@ -51,35 +59,86 @@ class CompactNetwork:
     labels_helped: bool
 
 
-def made_compact(
-    trunks: Sequence[Trunk], fitting: ImageData, held_out: ImageData, work: Work, progress: CompactProgress
-) -> CompactNetwork:
-    """Each trunk within the goal, and all side by side under one head.
+class CompactMaker:
+    """Makes compact networks of any size of the same trunks, whose statistics are gathered once.
 
-    Several trunks vote by their margins, each divided by the mean of its largest margin on its own classes' images.
+    Several trunks stand side by side and vote by their margins, each divided by the mean of its largest margin on its
+    own classes' images.
     """
-    parts, before, after, explained, kept = [], [], [], [], []
-    alone = len(trunks) == 1
-    for trunk in trunks:
-        columns = trunk.columns if alone else None
-        whole = whole_of(trunk.architecture, trunk.weights, trunk.contract, fitting.x, held_out.x, columns)
-        compactor = Compactor(whole, seed=work.seed, progress=progress)
-        smaller = compactor.smallest(work.goal, work.strategy)
-        weights, better = smaller.weights, False
-        if work.polish is not None:
-            weights, better = _polished(compactor, smaller, work.polish, progress)
-        if not alone:
-            own = fitting.x[np.isin(fitting.y, trunk.places)]
-            weights = {**weights, **margin_head(weights, trunk.columns, _margin_scale(compactor, own))}
-        parts.append(JoinedPart(smaller.architecture, weights, trunk.contract))
-        before.append(compactor.costs)
-        after.append(smaller.costs)
-        explained.append(smaller.explained)
-        kept.append(better)
-    part, helped = joined(parts), False
-    if work.use_labels and not alone:
-        part, helped = _corrected(part, fitting, held_out, np.concatenate([trunk.places for trunk in trunks]))
-    return CompactNetwork(part, _total(before), _total(after), tuple(explained), tuple(kept), helped)
+
+    def __init__(
+        self,
+        trunks: Sequence[Trunk],
+        fitting: ImageData,
+        held_out: ImageData,
+        work: Work,
+        progress: CompactProgress,
+    ) -> None:
+        self._trunks, self._fitting, self._held_out = trunks, fitting, held_out
+        self._work, self._progress = work, progress
+        self._alone = len(trunks) == 1
+        self._places = np.concatenate([trunk.places for trunk in trunks])
+        self._compactors = []
+        for trunk in trunks:
+            columns = trunk.columns if self._alone else None
+            whole = whole_of(trunk.architecture, trunk.weights, trunk.contract, fitting.x, held_out.x, columns)
+            self._compactors.append(Compactor(whole, seed=work.seed, progress=progress))
+
+    def make(self, goal: Goal, *, finish: bool = True) -> CompactNetwork:
+        """Each trunk within the goal. Without ``finish`` the steps that take labels or training are left out."""
+        work, parts, after, explained, kept = self._work, [], [], [], []
+        for trunk, compactor in zip(self._trunks, self._compactors, strict=True):
+            smaller = compactor.smallest(goal, work.strategy)
+            weights, better = smaller.weights, False
+            if work.polish is not None and finish:
+                weights, better = _polished(compactor, smaller, work.polish, self._progress)
+            if not self._alone:
+                own = self._fitting.x[np.isin(self._fitting.y, trunk.places)]
+                weights = {**weights, **margin_head(weights, trunk.columns, _margin_scale(compactor, own))}
+            parts.append(JoinedPart(smaller.architecture, weights, trunk.contract))
+            after.append(smaller.costs)
+            explained.append(smaller.explained)
+            kept.append(better)
+        part, helped = joined(parts), False
+        if work.use_labels and finish and not self._alone:
+            part, helped = _corrected(part, self._fitting, self._held_out, self._places)
+        before = _total([compactor.costs for compactor in self._compactors])
+        return CompactNetwork(part, before, _total(after), tuple(explained), tuple(kept), helped)
+
+    def within(self, limit: Limit, jaccard: float | None, right: float) -> CompactNetwork:
+        """The network that meets ``limit`` best; ``right`` is the share of held-out images that the whole has right.
+
+        What is measured is measured before ``polish`` and labels, which follow. Raises as ``within_limit`` does.
+        """
+        measures: dict[LimitKind, Callable[[CompactNetwork], float]] = {
+            "points": lambda made: 100 * (right - self.share_right(made)),
+            "bytes": lambda made: encode(encode_weights(made.part.weights), level=LEVEL_OF_WEIGHTS).record.size,
+            "milliseconds": lambda made: milliseconds(made.part, self._held_out.x),
+        }
+        share, made = within_limit(
+            limit, lambda share: self.make(Goal("flops", share, jaccard), finish=False), measures[limit.kind]
+        )
+        is_done = self._work.polish is None and not self._work.use_labels
+        return made if is_done else self.make(Goal("flops", share, jaccard))
+
+    def share_right(self, made: CompactNetwork) -> float:
+        """The share of the held-out images that a network answers right."""
+        part = made.part
+        logits = network_logits(Network(part.architecture, part.weights), part.weights, part.contract, self._held_out.x)
+        return float(np.mean(self._places[logits.argmax(axis=1)] == self._held_out.y))
+
+
+def milliseconds(part: JoinedPart, images: NDArray[Any]) -> float:
+    """The median time of a batch of 256 images through a network, of seven, compiled before."""
+    batch = np.resize(images, (_BATCH, *images.shape[1:]))
+    network = Network(part.architecture, part.weights)
+    run = compiled(lambda x: network.run(preprocess(x, part.contract)))
+    times = []
+    for _ in range(_TIMED + 1):
+        start = time.perf_counter()
+        to_numpy(run(batch))
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[1:])
 
 
 def _corrected(

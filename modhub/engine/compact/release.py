@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.compaction.budgets import Limit
 from modhub.compaction.selecting import Goal, Selection
 from modhub.composition.composite import Composite
 from modhub.data.given import ChannelNumbers
 from modhub.data.images import ImageData
 from modhub.decomposition.settings import DecomposeSettings, decompose_options
 from modhub.engine.compact.compacting import CompactProgress
-from modhub.engine.compact.making import CompactNetwork, Work, keras_of, made_compact
+from modhub.engine.compact.making import CompactMaker, CompactNetwork, Work, keras_of
 from modhub.engine.compact.polish import PolishSettings
 from modhub.engine.compact.trunks import Trunk, trunk_of_model, trunks_of_composite
 from modhub.engine.decompose.decompose import decompose_model
@@ -40,7 +41,8 @@ class CompactRequest:
     name: str
     images: ImageData
     set_aside: ImageData
-    goal: Goal
+    goal: Goal | Limit
+    jaccard: float | None
     strategy: Selection
     select: str
     steps: int
@@ -55,18 +57,20 @@ def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple
     """The decomposition, and what is to be recorded of how it was made."""
     trunks = _trunks(request)
     polish = PolishSettings(request.steps, request.seed) if request.steps else None
-    work = Work(request.goal, request.strategy, polish, request.seed, request.use_labels)
-    made = made_compact(trunks, request.images, request.set_aside, work, progress)
+    work = Work(request.strategy, polish, request.seed, request.use_labels)
+    maker = CompactMaker(trunks, request.images, request.set_aside, work, progress)
+    goal = request.goal
+    right = float(np.mean(request.answer(request.set_aside.x, 256).winners == request.set_aside.y))
+    made = maker.make(goal) if isinstance(goal, Goal) else maker.within(goal, request.jaccard, right)
     order = np.concatenate([trunk.places for trunk in trunks])
     decomposition = _decomposed(
         made, request, _in_order(request.images, order), _in_order(request.set_aside, order), softmax=len(trunks) == 1
     )
-    before = float(np.mean(request.answer(request.set_aside.x, 256).winners == request.set_aside.y))
     compacted = Compacted(
         of=tuple(CompactedFrom(name=trunk.name, trunk=trunk.fingerprint) for trunk in trunks),
         select=request.select,
-        budget=request.goal.kind,
-        share=request.goal.budget,
+        budget=goal.kind,
+        asked=goal.budget if isinstance(goal, Goal) else goal.most,
         images=len(request.images),
         seed=request.seed,
         polish_steps=request.steps if any(made.kept_polish) else 0,
@@ -76,7 +80,7 @@ def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple
         nodes=made.costs.nodes / made.before.nodes if made.before.nodes else 1.0,
         origin_nodes=made.before.nodes,
         explained=min(made.explained),
-        points=round(100 * (before - decomposition.origin.accuracy[-1].top_1), 4),
+        points=round(100 * (right - decomposition.origin.accuracy[-1].top_1), 4),
         points_images=len(request.set_aside),
     )
     return decomposition, compacted
