@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from modhub.composition.plan import Plan, make_plan
-from modhub.composition.recipe import Stage, matched_by_name
+from modhub.composition.recipe import MarginScale, Stage, matched_by_name
 from modhub.errors import UsageError
 from modhub.package.decomposition import with_digests
 from modhub.package.module import Head, Module
@@ -50,24 +50,29 @@ def swapped(plan: Plan, label: str, module: Module) -> Plan:
 
 
 def on_scale_of(module: Module, old: Module) -> Module:
-    """``module`` with its margins on the scale of ``old``, by the threshold and Platt scale that both carry.
+    """``module`` with its margins on the scale of ``old``, by the threshold and Platt scale that both carry."""
+    return on_scale(module, MarginScale(old.threshold, old.scale), against=(old.digest,))
+
+
+def on_scale(module: Module, wanted: MarginScale, against: tuple[str, ...] = ()) -> Module:
+    """``module`` with its margins on another scale; ``against``: digests of the modules that have it.
 
     Two networks' margins need not be comparable. ``sigmoid(scale (m - threshold))`` is a probability in both, so the
-    margin that means the same to ``old`` is ``(scale / scale_old) (m - threshold) + threshold_old``: another head, the
+    margin that means the same there is ``(scale / wanted.scale) (m - threshold) + wanted.threshold``: another head, the
     same masks. The answers of the module alone stay; in a vote it counts as the module that it replaces.
     """
-    factor = np.float32(module.scale / old.scale)
+    factor = np.float32(module.scale / wanted.scale)
     kernel, bias = module.head.kernel * factor, module.head.bias * factor
-    bias[0] += np.float32(old.threshold - module.scale / old.scale * module.threshold)
-    lineage = Derivation(module=module.ref, digest=module.digest, strategy="match", against=(old.digest,))
+    bias[0] += np.float32(wanted.threshold - module.scale / wanted.scale * module.threshold)
+    lineage = Derivation(module=module.ref, digest=module.digest, strategy="match", against=against)
     head = Head(kernel.astype(np.float32), bias.astype(np.float32))
     (made,) = with_digests(
         [
             replace(
                 module,
                 head=head,
-                threshold=old.threshold,
-                scale=old.scale,
+                threshold=wanted.threshold,
+                scale=wanted.scale,
                 derived_from=(*module.derived_from, lineage),
                 pin=None,
             )

@@ -105,6 +105,14 @@ class Stage(Generic[Part]):
 
 
 @dataclass(frozen=True)
+class MarginScale:
+    """What margins mean: ``sigmoid(scale (margin - threshold))`` is a module's own calibrated probability."""
+
+    threshold: float
+    scale: float
+
+
+@dataclass(frozen=True)
 class Recipe(Generic[Part]):
     """How a classifier is put together of ``Part``s: labels with their modules in column order, stages, settings."""
 

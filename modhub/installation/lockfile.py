@@ -17,13 +17,13 @@ from typing import Annotated, Any, Final
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
-from modhub.composition.recipe import Adapt, ClassifierSettings, Dtype, Mode, Recipe, Stage
+from modhub.composition.recipe import Adapt, ClassifierSettings, Dtype, MarginScale, Mode, Recipe, Stage
 from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
 from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
 from modhub.resolve.catalog import Pinned
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import ModuleRef, check_name, is_exact, parse
-from modhub.spec.schema import DigestText, DisplayName, Extent, PositiveCount, Share
+from modhub.spec.schema import FLOAT32_MAX, FLOAT32_TINY, DigestText, DisplayName, Extent, PositiveCount, Share
 from modhub.spec.text import in_short
 from modhub.spec.toml_read import TooCostly, load_toml
 from modhub.spec.url import RegistryUrl
@@ -41,7 +41,8 @@ class _Table(BaseModel):
 class LockedModule(_Table):
     """One module. ``ref`` is complete, ``digest`` the release's, ``name`` the class as the data set spells it.
 
-    ``label`` is the project's class that it recognises; a project's module without one only verifies.
+    ``label`` is the project's class that it recognises; a project's module without one only verifies. Where it has a
+    ``threshold`` and a ``scale``, its margins are brought onto that scale.
     """
 
     label: DisplayName | None = None
@@ -49,6 +50,8 @@ class LockedModule(_Table):
     name: Annotated[DisplayName, Field(alias="class")]
     digest: DigestText
     registry: Url
+    threshold: Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX)] | None = None
+    scale: Annotated[float, Field(ge=FLOAT32_TINY, le=FLOAT32_MAX)] | None = None
 
 
 class StageTable(_Table):
@@ -101,12 +104,16 @@ class LockDocument(SettingsTable):
 
 @dataclass(frozen=True)
 class LockedProject:
-    """How modules become a project's classifier. ``requests`` is the digest of what the project file asks for."""
+    """How modules become a project's classifier. ``requests`` is the digest of what the project file asks for.
+
+    ``scales``: labels of classes whose margins are brought onto another scale, in column order.
+    """
 
     requests: str
     name: str
     recipe: Recipe[Pinned]
     accuracy: MeasuredAccuracy | None = None
+    scales: tuple[tuple[str, MarginScale], ...] = ()
 
     @property
     def classes(self) -> tuple[tuple[str, Pinned], ...]:
@@ -218,7 +225,12 @@ def _lock_of(document: LockDocument) -> Lock:
         columns = tuple(labels.index(label) for label in stage.classes)
         stages.append(Stage(columns, tuple(by_name[ref] for ref in stage.modules)))
     recipe = Recipe(tuple(labelled), tuple(stages), document.settings)
-    return Lock(tuple(pins), LockedProject(document.project, document.name, recipe, document.accuracy))
+    scales = tuple(
+        (module.label, MarginScale(module.threshold, module.scale))
+        for module in document.module
+        if module.label and module.threshold is not None and module.scale is not None
+    )
+    return Lock(tuple(pins), LockedProject(document.project, document.name, recipe, document.accuracy, scales))
 
 
 def _pinned(module: LockedModule) -> Pinned:
@@ -242,8 +254,10 @@ def _body(lock: Lock) -> dict[str, Any]:
     labels = {pin: label for label, pin in project.classes}
     body: dict[str, Any] = {"format": LOCK_FORMAT, "project": project.requests, "name": project.name}
     body |= project.settings.unusual()
+    scales = {label: {"threshold": each.threshold, "scale": each.scale} for label, each in project.scales}
     body["module"] = [
-        ({"label": labels[pin]} if pin in labels else {}) | row for pin, row in zip(lock.modules, modules, strict=True)
+        ({"label": labels[pin]} | row | scales.get(labels[pin], {})) if pin in labels else row
+        for pin, row in zip(lock.modules, modules, strict=True)
     ]
     if project.recipe.stages:
         body["verify"] = [

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from modhub.composition.recipe import check_label
 from modhub.errors import Conflict, NotFound, shown
-from modhub.project.manifest import ProjectFile
+from modhub.project.manifest import ProjectFile, ScaleTable
 from modhub.spec.quoting import quoted_label
 from modhub.spec.text import find_class
 
@@ -35,14 +35,22 @@ def with_registries(file: ProjectFile, urls: Sequence[str]) -> ProjectFile:
     return file.changed(file.recipe, registries=tuple(dict.fromkeys([*file.project.registries, *urls])))
 
 
-def with_modules(file: ProjectFile, refs: Mapping[str, str]) -> ProjectFile:
-    """With other modules for some classes, by label. Raises NotFound."""
-    return file.changed(file.recipe.swapped({file.recipe.column(label): ref for label, ref in refs.items()}))
+def with_modules(
+    file: ProjectFile, refs: Mapping[str, str], scales: Mapping[str, ScaleTable] | None = None
+) -> ProjectFile:
+    """With other modules for some classes, by label, and their margins on ``scales``. Raises NotFound."""
+    recipe = file.recipe
+    swapped = recipe.swapped({recipe.column(label): ref for label, ref in refs.items()})
+    given = {recipe.labels[recipe.column(label)]: scale for label, scale in (scales or {}).items()}
+    return file.changed(swapped, scales=given)
 
 
 def with_labels(file: ProjectFile, names: Mapping[str, str]) -> ProjectFile:
     """With other labels for classes: old to new, all at once. Raises NotFound, and Conflict for one that is taken."""
-    return file.changed(file.recipe.renamed({file.recipe.column(old): new for old, new in names.items()}))
+    recipe = file.recipe
+    renamed = recipe.renamed({recipe.column(old): new for old, new in names.items()})
+    new = dict(zip(recipe.labels, renamed.labels, strict=True))
+    return file.changed(renamed, scales={new[label]: scale for label, scale in file.scales.items()})
 
 
 def without_classes(file: ProjectFile, labels: Sequence[str]) -> ProjectFile:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modhub.cache.catalog import CacheCatalog
+from modhub.composition.recipe import MarginScale
 from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
 from modhub.installation.context import Places
 from modhub.installation.lockfile import Lock, LockedProject
@@ -111,7 +112,12 @@ def assembled(file: ProjectFile, pins: Sequence[Pinned]) -> LockedProject:
                 module=str(pin.ref),
                 labels=[other, label],
             )
-    return LockedProject(file.digest, file.project.name, recipe)
+    scales = tuple(
+        (label, MarginScale(file.scales[label].threshold, file.scales[label].scale))
+        for label in recipe.labels
+        if label in file.scales
+    )
+    return LockedProject(file.digest, file.project.name, recipe, scales=scales)
 
 
 def reused(old: ProjectFile, locked: LockedProject, new: ProjectFile) -> LockedProject | None:

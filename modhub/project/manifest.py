@@ -17,6 +17,9 @@
     cat = "c10:cat"
     apple = "cifar100/r20:apple@^1.2"
 
+    [scales]                            # margins are brought onto this scale, as `modhub swap --match` writes it
+    cat = { threshold = 0.5, scale = 1.2 }
+
     [[verify]]                          # when one of these is answered, these modules decide again, in the same order
     classes = ["cat", "apple"]
     modules = ["me/two:cat", "me/two:apple"]
@@ -50,7 +53,7 @@ from modhub.installation.lockfile import SettingsTable, Url
 from modhub.limits import MAX_ALLOWED_LICENSES, MAX_DISPLAY_NAME_CHARS, MAX_EXTENT, MAX_IGNORED
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import Request, check_name, parse
-from modhub.spec.schema import DisplayName
+from modhub.spec.schema import FLOAT32_MAX, FLOAT32_TINY, DisplayName
 from modhub.spec.text import composed, find_class, text_of
 from modhub.spec.toml_read import TooCostly, line_of, load_toml, repeated_key
 
@@ -69,6 +72,9 @@ _WANTED: Final = {
     "models": 'a table of short names, such as c10 = "cifar10/r56@^1"',
     "classes": 'a table of classes, such as cat = "cifar10/r56:cat@^1"',
     "verify": "a list of tables [[verify]], each with classes and modules",
+    "scales": "a table of scales, such as cat = { threshold = 0.5, scale = 1.2 }",
+    "threshold": "a number",
+    "scale": "a number above 0",
     "ignore": "a list of tables [[ignore]], each with id, until and reason",
     "id": "the id of what modhub audit found",
     "until": "a date, such as 2027-01-31",
@@ -120,6 +126,16 @@ class LicensesTable(_Table):
     allow: Annotated[tuple[StrictStr, ...], Field(max_length=MAX_ALLOWED_LICENSES)] | None = None
 
 
+class ScaleTable(_Table):
+    """One of ``[scales]``: the margins of a class's module are brought onto this scale, as of the module before it.
+
+    ``sigmoid(scale * (margin - threshold))`` is then its calibrated probability.
+    """
+
+    threshold: Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+    scale: Annotated[float, Field(ge=FLOAT32_TINY, le=FLOAT32_MAX)]
+
+
 class IgnoreTable(_Table):
     """One ``[[ignore]]``: a finding of ``modhub audit``, by its id, that counts for nothing until the end of a day."""
 
@@ -134,6 +150,7 @@ class ProjectFile(_Table):
     project: ProjectTable
     models: Mapping[str, StrictStr] = {}
     classes: Mapping[str, StrictStr] = {}
+    scales: Mapping[str, ScaleTable] = {}
     verify: tuple[VerifyTable, ...] = ()
     licenses: LicensesTable = LicensesTable()
     ignore: Annotated[tuple[IgnoreTable, ...], Field(max_length=MAX_IGNORED)] = ()
@@ -172,14 +189,20 @@ class ProjectFile(_Table):
         *,
         models: Mapping[str, str] | None = None,
         registries: Sequence[str] | None = None,
+        scales: Mapping[str, ScaleTable] | None = None,
     ) -> ProjectFile:
-        """The file with the classes and stages of ``recipe``, whose settings are the file's own."""
+        """The file with the classes and stages of ``recipe``, whose settings are the file's own.
+
+        Scales stay for classes that keep label and module, and are else those given.
+        """
+        kept = {label: scale for label, scale in self.scales.items() if (label, self.classes[label]) in recipe.classes}
         return ProjectFile(
             project=self.project.model_copy(
                 update={} if registries is None else {"registries": tuple(registries)},
             ),
             models=self.models if models is None else models,
             classes=dict(recipe.classes),
+            scales=kept | dict(scales or {}),
             verify=tuple(VerifyTable(classes=classes, modules=modules) for classes, modules in recipe.named_stages()),
             licenses=self.licenses,
             ignore=self.ignore,
@@ -200,6 +223,8 @@ class ProjectFile(_Table):
         for name in ("mode", "dtype"):
             if name not in recipe.settings.unusual():
                 del asked[name]
+        if self.scales:
+            asked["scales"] = {label: [each.threshold, each.scale] for label, each in self.scales.items()}
         return sha256(canonical_json(asked))
 
 
@@ -267,6 +292,10 @@ def _problems(file: ProjectFile) -> Iterator[tuple[tuple[str | int, ...], Modhub
                 hint="leave one of the two, or give it another label.",
             )
             yield ("classes", label), twice
+    for label in file.scales:
+        if label not in file.classes:
+            hint = did_you_mean(label, file.classes) or "leave it out."
+            yield ("scales", label), UsageError(f"{shown(label)} is no class of the project", hint=hint)
     for number, stage in enumerate(file.verify):
         try:
             _check_stage(file, stage)

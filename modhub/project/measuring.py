@@ -29,10 +29,14 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Measurement:
-    """``agreement``, of the images that ``accuracy`` counts, is None where none was to be measured."""
+    """``agreement``, of the images that ``accuracy`` counts, is None where none was to be measured.
+
+    ``recalls``: of each class with images its label and the share of these that it answers, in column order.
+    """
 
     accuracy: MeasuredAccuracy
     agreement: Agreement | None
+    recalls: tuple[tuple[str, float], ...] = ()
 
 
 def load_measured(folder: Path, spec: str) -> ImageData:
@@ -94,7 +98,8 @@ def measured_accuracy(
         top_5=float(among_best(margins, truth, 5).mean()),
         balanced=float(np.mean([right[truth == column].mean() for column in np.unique(truth)])),
     )
-    return Measurement(accuracy, None if exact is None else _together(agreements))
+    recalls = tuple((composite.classes[column], float(right[truth == column].mean())) for column in np.unique(truth))
+    return Measurement(accuracy, None if exact is None else _together(agreements), recalls)
 
 
 def accuracy_differences(

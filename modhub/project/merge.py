@@ -35,6 +35,9 @@ def merged_project(ours: ProjectState, theirs: ProjectState) -> ProjectFile:
     result = edits.with_registries(file, _registries(ours, theirs))
     result = edits.with_models(result, {name: target for name, target in other.models.items() if name in used})
     result = edits.with_classes(result, {label: _ours(file, other, ref) for label, ref in new.items()})
+    result = result.changed(
+        result.recipe, scales={label: other.scales[label] for label in new if label in other.scales}
+    )
     for classes, modules in stages:
         result = edits.with_stage(result, classes, [_ours(file, other, ref) for ref in modules])
     return result

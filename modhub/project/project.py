@@ -124,13 +124,14 @@ class Project:
         """Remove classes; a verifying stage goes when fewer than two of its classes are left. Raises NotFound."""
         return self._edit(lambda file: edits.without_classes(file, labels))
 
-    def swap(self, modules: Mapping[str, str]) -> Change:
+    def swap(self, modules: Mapping[str, str], *, match: bool = False) -> Change:
         """Put other modules in the places of classes, by label; labels and places stay.
 
-        Raises NotFound, Incompatible.
+        ``match`` brings their margins onto the scale of the modules that go, as ``Composite.swap`` does, and writes
+        that scale into the project file. Raises NotFound, Incompatible.
         """
         session = self._session()
-        return session.edit(*session.swapped(modules))
+        return session.edit(*session.swapped(modules, match=match))
 
     def rename(self, labels: Mapping[str, str]) -> Change:
         """Give classes other labels, old to new, all at once. Raises NotFound, Conflict."""

@@ -15,9 +15,10 @@ from typing import Any
 import tomlkit
 from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import InlineTable
 
 from modhub.composition.recipe import Recipe, Stage
-from modhub.project.manifest import ProjectFile, read_project
+from modhub.project.manifest import ProjectFile, ScaleTable, read_project
 from modhub.project.toml_edit import (
     Body,
     append,
@@ -94,6 +95,8 @@ def _steps(before: ProjectFile, after: ProjectFile, comments: Mapping[str, str])
     urls = after.project.registries[len(before.project.registries) :]
     models = {name: target for name, target in after.models.items() if name not in before.models}
     unused = before.models.keys() - after.models.keys()
+    gone = {label for label, scale in before.scales.items() if after.scales.get(label) != scale}
+    scales = {label: _inline(scale) for label, scale in after.scales.items() if before.scales.get(label) != scale}
     steps: list[tuple[object, _Step]] = [
         (urls, lambda document: _add_registries(document, urls)),
         (models, lambda document: _add_keys(document, "models", models, {})),
@@ -107,6 +110,8 @@ def _steps(before: ProjectFile, after: ProjectFile, comments: Mapping[str, str])
         ),
         *((True, lambda document, at=at: _add_stage(document, *after.recipe.named_stages()[at])) for at in new),
         (unused, lambda document: _remove_keys(document, "models", unused)),
+        (gone, lambda document: _remove_keys(document, "scales", gone)),
+        (scales, lambda document: _add_keys(document, "scales", scales, {})),
     ]
     return [step for needed, step in steps if needed]
 
@@ -184,7 +189,13 @@ def _add_registries(document: TOMLDocument, urls: Sequence[str]) -> None:
         append(body_of(document, "project"), "registries", list(urls))
 
 
-def _add_keys(document: TOMLDocument, table: str, values: Mapping[str, str], comments: Mapping[str, str]) -> None:
+def _inline(scale: ScaleTable) -> InlineTable:
+    table = tomlkit.inline_table()
+    table.update({"threshold": scale.threshold, "scale": scale.scale})
+    return table
+
+
+def _add_keys(document: TOMLDocument, table: str, values: Mapping[str, Any], comments: Mapping[str, str]) -> None:
     body = body_of(document, table)
     for name, value in values.items():
         append(body, name, value, comments.get(name, ""))

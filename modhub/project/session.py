@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from modhub.cache.markers import Installed
 from modhub.composition.composite import Composite
+from modhub.composition.operations import on_scale
 from modhub.composition.plan import make_plan
 from modhub.composition.recipe import Recipe
 from modhub.data.images import DATASETS
@@ -27,9 +28,10 @@ from modhub.project import edits, naming
 from modhub.project.diff import Move, Setting, changed_settings, moves
 from modhub.project.folder import ProjectState, write_state
 from modhub.project.lock import Locker, registry_url, releases_of, reused
-from modhub.project.manifest import PROJECT_FILE, ProjectFile, read_project
+from modhub.project.manifest import PROJECT_FILE, ProjectFile, ScaleTable, read_project
 from modhub.project.measuring import load_measured, measured_accuracy
 from modhub.project.rewriting import rewritten
+from modhub.project.views import manifest_of
 from modhub.resolve.catalog import all_modules
 from modhub.spec.folder_refs import refuse_folders
 from modhub.spec.refs import ModelRef, ModuleRef, parse
@@ -174,14 +176,28 @@ class Session:
             labelled[name] = ref
         return edits.with_classes(edits.with_models(file, found.models), labelled), keep
 
-    def swapped(self, modules: Mapping[str, str]) -> tuple[ProjectFile, set[ModelRef]]:
-        """With other modules for some classes, by label."""
+    def swapped(self, modules: Mapping[str, str], *, match: bool = False) -> tuple[ProjectFile, set[ModelRef]]:
+        """With other modules for some classes, by label; with ``match`` on the scale of those that go."""
         file = self.state.file
         columns = file.recipe.columns(modules)
         refs = [naming.one_module(ref, label) for label, ref in modules.items()]
         found, keep = self._find(refs, beside=_beside(file.recipe, columns))
         new = {label: ref for label, (_, ref) in zip(modules, found.refs, strict=True)}
-        return edits.with_modules(edits.with_models(file, found.models), new), keep
+        scales = {label: self._scale_of(label) for label in modules} if match else {}
+        return edits.with_modules(edits.with_models(file, found.models), new, scales), keep
+
+    def _scale_of(self, label: str) -> ScaleTable:
+        """The scale of a class's margins: what the project file says, else what its locked module's release does."""
+        file, locked = self.state.file, self.locked()
+        label = file.recipe.labels[file.recipe.column(label)]
+        if label in file.scales:
+            return file.scales[label]
+        pin = dict(locked.classes).get(label)
+        if pin is None:
+            raise _outdated(self.state)
+        manifest = manifest_of(self.places(or_cached=True), pin)
+        record = next(each for each in manifest.content.modules if each.slug == pin.ref.cls)
+        return ScaleTable(threshold=record.threshold, scale=record.scale)
 
     def verified(self, stages: Mapping[tuple[str, ...], Sequence[str]]) -> tuple[ProjectFile, set[ModelRef]]:
         """With verifying stages, each in the place of one of the same classes."""
@@ -323,7 +339,7 @@ def _with_accuracy_of(before: LockedProject | None, locked: LockedProject) -> Lo
 def _classifier(locked: LockedProject) -> object:
     """What decides the accuracy: all but whether it may reject, and which of several equal releases it is."""
     recipe = locked.recipe.mapped(lambda pin: (pin.ref.cls, pin.digest))
-    return replace(recipe, settings=replace(recipe.settings, reject=False))
+    return replace(recipe, settings=replace(recipe.settings, reject=False)), locked.scales
 
 
 def _no_lock(state: ProjectState) -> NotFound:
@@ -362,7 +378,12 @@ def composite_of_lock(
     locked: LockedProject, modules: Mapping[ModuleRef, Module], backend: InstalledBackend
 ) -> Composite:
     """The classifier of a lock whose modules are available. Raises Incompatible, Conflict."""
-    return Composite(make_plan(locked.recipe.mapped(lambda pin: modules[pin.ref])), backend)
+    recipe = locked.recipe.mapped(lambda pin: modules[pin.ref])
+    scales = dict(locked.scales)
+    classes = tuple(
+        (label, on_scale(module, scales[label]) if label in scales else module) for label, module in recipe.classes
+    )
+    return Composite(make_plan(replace(recipe, classes=classes)), backend)
 
 
 def _beside(recipe: Recipe[str], columns: Collection[int]) -> list[str]:

@@ -49,7 +49,8 @@ class Replay:
     """What a replay found. ``data`` and ``accuracy`` are None where the lock names none, or they were not asked for.
 
     ``differing`` has each share that is not what was locked: (locked, measured). ``problems`` are all errors, those of
-    digests first; ``remarks`` is what registries say against what is locked, which goes on working.
+    digests first; ``remarks`` is what registries say against what is locked, which goes on working, and
+    ``recalls`` the share of each class's images that it answers, where the accuracy was measured.
     """
 
     releases: tuple[CheckedRelease, ...]
@@ -59,6 +60,7 @@ class Replay:
     differing: dict[str, tuple[float, float]]
     problems: tuple[ModhubError, ...]
     remarks: tuple[Remark, ...] = ()
+    recalls: tuple[tuple[str, float], ...] = ()
 
 
 def checked_releases(pins: Sequence[Pinned], places: Places, into: VerifiedBlobs | None = None) -> list[CheckedRelease]:
@@ -164,6 +166,7 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
             problems.append(error)
     data: CheckState | None = None
     accuracy, differing = None, dict[str, tuple[float, float]]()
+    recalls: tuple[tuple[str, float], ...] = ()
     if measure and locked.accuracy is not None:
         try:
             images = load_measured(session.folder, locked.accuracy.data)
@@ -175,9 +178,8 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
                 if session.options.before_running is not None:
                     session.options.before_running()
                 spec = locked.accuracy.data
-                accuracy = measured_accuracy(
-                    session.composite(locked, into), images, spec=spec, progress=progress
-                ).accuracy
+                measured = measured_accuracy(session.composite(locked, into), images, spec=spec, progress=progress)
+                accuracy, recalls = measured.accuracy, measured.recalls
                 differing = accuracy_differences(locked.accuracy, accuracy, tolerance_of(locked))
         except NotFound as error:
             data = "absent"
@@ -186,7 +188,9 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
         problems.append(_other_accuracy(differing))
     # The most serious ones at the end would be overlooked.
     problems.sort(key=lambda problem: not isinstance(problem, IntegrityError))
-    return Replay(tuple(releases), session.state.is_locked, data, accuracy, differing, tuple(problems), tuple(remarks))
+    return Replay(
+        tuple(releases), session.state.is_locked, data, accuracy, differing, tuple(problems), tuple(remarks), recalls
+    )
 
 
 def _other_data(locked: MeasuredAccuracy, found: str) -> IntegrityError:

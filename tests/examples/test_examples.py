@@ -64,6 +64,14 @@ EXPECTED = {
         r"\(3\) remove +8\d\.\d / \d+\.\d +9\d\.\d / \d+\.\d +0\.0 +\d+\.\d +24\.0 / 48\.2\n",
         r"\(4\) verify with the two-class network's +9\d\.\d / .* ([6-9]\d|100)\.\d +\d+\.\d +25\.3 / 50\.8\n",
     ],
+    "08_advisories.py": [
+        r"locked: the modules answer [1-6]\d% of the blocks",
+        r"advised: modhub-[a-z2-7-]{14} high, from 1\.0\.0 before 1\.1\.0",
+        r"newer: exit codes \(0, 7\), 0; [1-6]\d% -> (9\d|100)%, others \+\d\.\d%",
+        r"instead: exit codes \(0, 7\), 0; [1-6]\d% -> (9\d|100)%, others \+\d\.\d%",
+        r"verify: exit codes \(0, 7\), 0; [1-6]\d% -> (9\d|100)%, others \+\d\.\d%",
+        r"clean now: newer, instead\n",
+    ],
 }
 
 

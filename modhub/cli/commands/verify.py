@@ -16,7 +16,7 @@ from modhub.cli.project_options import project_options, working
 from modhub.cli.signing_lines import print_signatures
 from modhub.cli.signing_options import model_certificate_option, model_key_option
 from modhub.ops.verify_signature import unsigned, verified_signatures
-from modhub.spec.text import percent
+from modhub.spec.text import in_short, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +83,7 @@ def _document(replay: Replay, problems: Sequence[ModhubError], signed: Sequence[
         ],
         "data": replay.data,
         "accuracy": None if replay.accuracy is None else replay.accuracy.model_dump(mode="json"),
+        "recalls": dict(replay.recalls),
         "differing": {name: list(values) for name, values in replay.differing.items()},
         "remarks": [remark_fields(remark) for remark in replay.remarks],
         "signed": [each.to_dict() for each in signed],
@@ -105,6 +106,7 @@ def _print(replay: Replay, signed: Sequence[VerifiedSignatures], *, right: bool)
         shares = f"{percent(measured.top_1)} right, {percent(measured.balanced)} balanced"
         same = "as locked" if not replay.differing else "which is not what is locked"
         printing.line(f"data {measured.data}: {measured.examples:,} images, {shares}, {same}")
+        printing.line(f"recall: {in_short(f'{label} {percent(recall)}' for label, recall in replay.recalls)}")
     for each in signed:
         print_signatures(each)
     for remark in replay.remarks:
