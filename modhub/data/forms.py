@@ -22,7 +22,7 @@ from modhub.data.examples import is_iterated
 from modhub.data.given import ClassNames, LabelledBatches, Split
 from modhub.data.images import DATASETS, ImageData, find_data, load_data, read_class_files, reordered
 from modhub.data.large import streamed_files
-from modhub.data.listed import find_listed_files, is_list_of_files
+from modhub.data.listed import find_listed_files, is_labelled_table, is_list_of_files
 from modhub.data.picture_reader import PictureReader
 from modhub.data.pixels import is_single, pixels_of
 from modhub.data.rows import Source, in_memory
@@ -235,7 +235,8 @@ def _of_place(
         files = find_listed_files(path, None if classes is None else class_names(classes))
     if files is not None:
         return Form("files", files, None, files.classes, files.name, what)
-    data = find_data(place, split=split, datasets=datasets)(PictureReader())
+    names = class_names(classes) if classes is not None and is_labelled_table(path) else None
+    data = find_data(place, split=split, classes=names, datasets=datasets)(PictureReader())
     return Form("data", data, None, data.classes, data.name, what)
 
 

@@ -25,10 +25,11 @@ from modhub.data.classes import (
     unknown_class,
 )
 from modhub.data.given import SPLITS, Split
-from modhub.data.listed import find_listed_files, is_list_of_files
+from modhub.data.listed import find_listed_files, is_labelled_table, is_list_of_files, label_column, labels_in
 from modhub.data.npz import read_arrays
 from modhub.data.picture_reader import PictureReader
 from modhub.data.rows import data_fingerprint
+from modhub.data.tables import read_columns
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
 from modhub.spec.places import is_folder, is_there
 from modhub.spec.text import composed, find_class, in_short
@@ -146,6 +147,8 @@ def find_data(
     elif is_list_of_files(path):
         names = None if classes is None else class_names(classes, "the classes given")
         return partial(read_class_files, find_listed_files(path, names), classes)
+    elif is_labelled_table(path):
+        data = _load_table(path, classes)
     elif path.suffix.lower() != ".npz":
         raise InvalidData(f"{path} is no .npz file, no folder and no CSV file.", kind="unknown-data", hint=_SPEC_HINT)
     else:
@@ -166,6 +169,13 @@ def reordered(data: ImageData, classes: tuple[str, ...]) -> ImageData:
     if (labels < 0).any():
         raise unknown_class(data.classes[data.y[np.argmin(labels)]], data.name, classes)
     return replace(data, y=labels, classes=classes)
+
+
+def _load_table(path: Path, classes: Sequence[str] | None) -> ImageData:
+    x, labels = read_columns(path, label_column(path) or 0)
+    given = None if classes is None else class_names(classes, "the classes given")
+    names, y = labels_in(labels, given, path.stem)
+    return ImageData(x, np.array(y, np.int64), names, path.stem)
 
 
 def _load_npz(path: Path, classes: Sequence[str] | None) -> ImageData:

@@ -40,27 +40,45 @@ def _array(file: Path) -> NDArray[Any]:
         raise _bad(file, str(error) or type(error).__name__, "write it with np.save(path, x).") from error
 
 
-def _rows(file: Path) -> NDArray[np.float32]:
+def read_columns(file: Path, label: int) -> tuple[Images, list[str]]:
+    """A table with a header and a column of labels: the others as rows (N, columns - 1) float32, and the N labels.
+
+    Raises InvalidData.
+    """
+    rows = as_images(_rows(file, label), what=str(file))
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        delimiter = delimiter_of(lines.readline())
+        return rows, [row[label].strip() for row in csv.reader(lines, delimiter=delimiter) if row]
+
+
+def _rows(file: Path, label: int | None = None) -> NDArray[np.float32]:
+    """The numbers of a table, without the column ``label``."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines, warnings.catch_warnings():
             first = lines.readline()
-            delimiter = max(_DELIMITERS, key=first.count)
-            if _numbers(first, delimiter):
+            delimiter = delimiter_of(first)
+            cells = next(csv.reader([first], delimiter=delimiter), [])
+            if label is None and any(map(is_number, cells)):
                 lines.seek(0)
+            chosen = None if label is None else [number for number in range(len(cells)) if number != label]
             warnings.simplefilter("ignore")  # of a table without rows, which is refused behind this
-            return np.loadtxt(lines, np.float32, comments=None, delimiter=delimiter, quotechar='"', ndmin=2)
+            return np.loadtxt(
+                lines, np.float32, comments=None, delimiter=delimiter, quotechar='"', ndmin=2, usecols=chosen
+            )
     except UnicodeDecodeError as error:
         raise _bad(file, "it is no UTF-8 text", "write it as CSV, one row of numbers for each.") from error
     except (OSError, ValueError) as error:
-        raise _bad(file, _place(file, delimiter) or str(error), "give rows of numbers, all of one length.") from error
+        reason = _place(file, delimiter, label) or str(error)
+        raise _bad(file, reason, "give rows of numbers, all of one length.") from error
 
 
-def _numbers(line: str, delimiter: str) -> int:
-    """How many cells of a line are numbers."""
-    return sum(map(_is_number, next(csv.reader([line], delimiter=delimiter), [])))
+def delimiter_of(line: str) -> str:
+    """What stands between the cells of a line."""
+    return max(_DELIMITERS, key=line.count)
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number."""
     try:
         float(cell)
     except ValueError:
@@ -68,14 +86,14 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _place(file: Path, delimiter: str) -> str:
+def _place(file: Path, delimiter: str, label: int | None) -> str:
     """Where a table first is none, as people count lines and columns."""
     width = None
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.reader(lines, delimiter=delimiter)
         for row in reader:
-            numbers = list(map(_is_number, row))
-            if reader.line_num > 1 or any(numbers):
+            numbers = [place == label or is_number(cell) for place, cell in enumerate(row)]
+            if reader.line_num > 1 or (label is None and any(numbers)):
                 if not all(numbers):
                     column = numbers.index(False)
                     return f"line {reader.line_num}, column {column + 1} holds {shown(row[column])}"

@@ -24,6 +24,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             np.savez(folder / f"{name}{end}.npz", x=part.x, y=part.y, classes=part.classes)
     lines = [",".join(map(str, row)) for row in rows(60, 1).x.tolist()]
     (folder / "new.csv").write_text("\n".join(["a,b,c,d,e,f", *lines]) + "\n")
+    labels = [rows().classes[label] for label in rows(60, 1).y]
+    labelled = [f"{label},{line}" for label, line in zip(labels, lines, strict=True)]
+    (folder / "test.csv").write_text("\n".join(["label,a,b,c,d,e,f", *labelled]) + "\n")
     np.save(folder / "new.npy", signals(60, 1).x)
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "picture.png")
     return folder
@@ -41,7 +44,7 @@ def registry(shop: Path) -> str:
 
 def test_a_table_goes_all_the_way(run, shop, registry):
     assert "arrays   6\n" in run("decompose", shop / "table.keras", "--dry-run").out
-    made = run("decompose", shop / "table.keras", "--data", shop / "table.npz", "--validation", shop / "table-test.npz",
+    made = run("decompose", shop / "table.keras", "--data", shop / "table.npz", "--validation", shop / "test.csv",
                "--as", "me/wine", "--out", "wine.modules")  # fmt: skip
     assert made.code == 0
     assert "me/wine: 3 modules" in made.out
@@ -63,7 +66,9 @@ def test_a_table_goes_all_the_way(run, shop, registry):
 
     report = run("evaluate", "me/wine", "--data", shop / "table-test.npz", "--registry", registry, "--json").document
     assert report["top_1"]["value"] == pytest.approx(np.mean(right))
-    network = run("evaluate", shop / "table.keras", "--data", shop / "table-test.npz", "--json").document
+    classes = ",".join(rows().classes)
+    table = shop / "test.csv"
+    network = run("evaluate", shop / "table.keras", "--data", table, "--classes", classes, "--json").document
     assert network["top_1"]["value"] > 0.8
     why = run("explain", shop / "new.csv", "me/wine", "--index", 0, "--registry", registry, "--out", "why.png")
     assert why.code == 0

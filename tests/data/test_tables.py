@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from modhub.data.arrays import as_images
-from modhub.data.forms import source_of
+from modhub.data.forms import as_image_data, source_of
+from modhub.data.images import load_data
 from modhub.data.rows import in_chunks, in_memory, with_shape
 from modhub.data.shards import open_shards
 from modhub.data.tables import read_table
 from modhub.data.unlabelled import load_images
-from modhub.errors import InvalidData
+from modhub.errors import InvalidData, UsageError
 
 ROWS = [[1.0, 2.5], [3.0, -4.0]]
 
@@ -58,6 +59,30 @@ def test_a_table_that_is_none_names_the_place(tmp_path: Path, content: bytes, re
         read_table(file)
     assert str(file) in str(caught.value)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a,label,b\n1,no,2.5\n3,yes,-4\n", "class;a;b\nno;1;2.5\nyes;3;-4"])
+def test_a_column_of_labels_makes_a_table_data(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(text)
+    for data in (load_data(file), as_image_data(file), as_image_data(str(file))):
+        assert data.x.tolist() == ROWS
+        assert (data.y.tolist(), data.classes, data.name) == ([0, 1], ("no", "yes"), "rows")
+    assert load_data(file, classes=["yes", "no"]).y.tolist() == [1, 0]
+    source = source_of(file, None, ("yes", "no"))
+    assert (source.images.shape, source.labels.tolist()) == ((2, 2), [1, 0])
+
+
+def test_labels_of_a_table_that_are_numbers_need_names(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("a,b,target\n1,2.5,1\n3,-4,0\n")
+    assert load_data(file, classes=["no", "yes"]).y.tolist() == [1, 0]
+    assert as_image_data(file, classes=["no", "yes"]).labels.tolist() == ["yes", "no"]
+    with pytest.raises(UsageError, match="the labels of rows are numbers, and nothing says what they stand for"):
+        load_data(file)
+    file.write_text("a,b,target\n1,2.5,no\n3,x,yes\n")
+    with pytest.raises(InvalidData, match="line 3, column 2 holds 'x'"):
+        load_data(file)
 
 
 def test_npy_files_hold_arrays_and_never_objects(tmp_path: Path) -> None:
