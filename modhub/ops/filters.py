@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from modhub.errors import UsageError
 from modhub.licensing.allowed import LicensedRelease, canonical_allow, check_allowed
-from modhub.registry.signers import signed_by
+from modhub.registry.signers import SignedBy
 from modhub.settings.trusted_keys import find_key
 from modhub.signing.keys import PREFIX, PublicKey, parse_public_key
 
@@ -23,15 +23,11 @@ def licensed(entries: Iterable[SearchEntry], licenses: str | Sequence[str]) -> l
     return [entry for entry in entries if entry.release.license in stated - refused]
 
 
-def signed(entries: Sequence[SearchEntry], text: str, places: Iterable[RegistryReader]) -> list[SearchEntry]:
-    """Those that the key signed which ``text`` means, each verified. Raises NotFound, UsageError."""
+def signed(text: str, places: Iterable[RegistryReader]) -> Callable[[SearchEntry], bool]:
+    """Whether the key that ``text`` means signed a release of one of ``places``. Raises NotFound, UsageError."""
     key = signing_key(text)
-    good = {
-        entry.ref
-        for place in places
-        for entry in signed_by(place, [each for each in entries if each.registry == place.url], key)
-    }
-    return [entry for entry in entries if entry.ref in good]
+    checks = {place.url: SignedBy(place, key) for place in places}
+    return lambda entry: checks[entry.registry](entry)
 
 
 def signing_key(text: str) -> PublicKey:

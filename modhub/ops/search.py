@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from modhub.spec.text import in_short, percent
 from modhub.spec.url import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from modhub.advisories.matching import Remark
     from modhub.cache.cache import Cache
@@ -109,15 +109,19 @@ def search(
         and (min_accuracy is None or (entry.release.top_1 is not None and entry.release.top_1 >= min_accuracy))
         and (max_size is None or entry.release.size <= max_size)
     ]
+    is_signed: Callable[[SearchEntry], bool] | None = None
     if license is not None or signer is not None:
         from modhub.ops.filters import licensed, signed  # SPDX's list and keys, which plain searching does without
 
         chosen = chosen if license is None else licensed(chosen, license)
-        chosen = chosen if signer is None else signed(chosen, signer, places)
+        is_signed = None if signer is None else signed(signer, places)
     words = query.lower().split()
     hits = Hits()
     for entry in chosen:
-        hits += _matches(entry, words, cls)
+        found = _matches(entry, words, cls)
+        # Last, because it reads a file, and only of what is shown.
+        if found and (is_signed is None or is_signed(entry)):
+            hits += found
         if limit is not None and len(hits) >= limit:
             return Hits(hits[:limit])
     return hits

@@ -6,7 +6,7 @@ there gets a line, also one by a key that nobody here knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -147,20 +147,23 @@ def signature_file(source: RegistryReader, digest: str, key: str) -> bytes | Non
         return None
 
 
-def signed_by(source: RegistryReader, entries: Iterable[SearchEntry], key: PublicKey) -> Iterator[SearchEntry]:
-    """Those of ``entries``, all of ``source``, that ``key`` signed, verified one by one as they are asked for.
+class SignedBy:
+    """Whether ``key`` signed releases of ``source``, each verified when it is asked for.
 
     Where the registry can list, its signatures say which to look at, else its index.
     """
-    listed = source.signers() if source.store.capabilities.can_list else None
-    for entry in entries:
-        release = entry.release
-        signers = release.signers if listed is None else listed.get(release.digest, ())
+
+    def __init__(self, source: RegistryReader, key: PublicKey) -> None:
+        self._source, self._key = source, key
+        self._listed = source.signers() if source.store.capabilities.can_list else None
+
+    def __call__(self, entry: SearchEntry) -> bool:
+        release, key = entry.release, self._key
+        signers = release.signers if self._listed is None else self._listed.get(release.digest, ())
         if key.id not in signers:
-            continue
+            return False
         try:
-            data = signature_file(source, release.digest, key.id)
+            data = signature_file(self._source, release.digest, key.id)
         except IntegrityError:
-            continue
-        if data is not None and key.verifies(Statement("release", str(entry.ref), release.digest), data):
-            yield entry
+            return False
+        return data is not None and key.verifies(Statement("release", str(entry.ref), release.digest), data)
