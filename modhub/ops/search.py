@@ -105,7 +105,7 @@ def search(
         if namespace in (None, entry.ref.namespace)
         and dataset in (None, entry.release.dataset)
         and (keyword is None or keyword.lower() in map(str.lower, entry.release.keywords))
-        and entry.release.input_shape[: len(shape)] == shape
+        and (entry.release.array_shape or entry.release.input_shape)[: len(shape)] == shape
         and (min_accuracy is None or (entry.release.top_1 is not None and entry.release.top_1 >= min_accuracy))
         and (max_size is None or entry.release.size <= max_size)
     ]
