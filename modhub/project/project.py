@@ -18,10 +18,11 @@ from modhub.engine.export.formats import plan_description
 from modhub.engine.read.files import check_place, save_model
 from modhub.errors import Conflict, UsageError
 from modhub.installation.context import RegistryUrls
-from modhub.installation.lockfile import LockedProject
+from modhub.installation.forecast import Forecast, forecast
+from modhub.installation.lockfile import Lock, LockedProject
 from modhub.project import edits, views
 from modhub.project.folder import ProjectState, check_new_project, find_folder, read_state
-from modhub.project.lock import empty_project, releases_of
+from modhub.project.lock import Locker, empty_project, releases_of
 from modhub.project.manifest import ProjectFile
 from modhub.project.merge import merged_project
 from modhub.project.rewriting import comments_of, new_text
@@ -184,6 +185,18 @@ class Project:
         if locked is None:
             return session.commit(session.state.text, releases_of(session.state.lock))
         return Change(locked, locked, session.install(locked))
+
+    def would_sync(self, *, frozen: bool = False) -> tuple[Change, list[Forecast]]:
+        """What ``sync`` would change and fetch. Writes and fetches nothing; raises as ``sync``."""
+        session = self._session()
+        before, locked = session.state.locked, session.current(frozen=frozen)
+        if locked is None and session.state.file.classes:
+            locker = Locker(session.folder, session.places(), session.state.lock)
+            locked = locker.locked(session.state.file, keep=releases_of(session.state.lock))
+        if locked is None:
+            return Change(before, None), []
+        places = session.places(or_cached=True)
+        return Change(before, locked), forecast(places, places.unlock(Lock.of_project(locked)))
 
     def upgrade(self, *names: str) -> Change:
         """Choose again within the ranges of the project file: everything, or the models of some labels or names."""

@@ -8,6 +8,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.compose_options import ComposeOptions, agreement_line, composite_of_options, shape_options
+from modhub.cli.forecasts import dry_run_option, forecast_fields, print_forecast
 from modhub.cli.image_options import ImageOptions, print_account
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.outputs import check_free, force_option
@@ -20,6 +21,10 @@ from modhub.engine.export.formats import plan_description
 from modhub.engine.read.files import check_place, save_model
 from modhub.errors import UsageError
 from modhub.installation.classifier_file import check_place_of_classifier
+from modhub.installation.forecast import Forecast
+from modhub.ops.dry_run import install_forecast
+from modhub.project.project import Project
+from modhub.spec.folder_refs import classifier_ref, folder_ref
 
 
 @click.command(
@@ -50,6 +55,7 @@ from modhub.installation.classifier_file import check_place_of_classifier
     help="Measure how far --mode and --dtype answer these raw images as the exact way: a file, a folder, an .npz.",
 )
 @force_option
+@dry_run_option
 @shape_options
 @registry_option
 @cache_option
@@ -60,6 +66,7 @@ def command(
     save: Path | None,
     bundle: bool,
     force: bool,
+    dry_run: bool,
     check: str | None,
     shape: ComposeOptions,
     registry: tuple[str, ...] | None,
@@ -74,6 +81,13 @@ def command(
     positive where no margin exceeds its threshold. It loads without modhub.
     """
     _check_places(out, save, bundle=bundle, force=force)
+    if dry_run:
+        found_bytes = _forecast(refs, shape, registry, cache)
+        if as_json:
+            printing.document(forecast_fields(found_bytes))
+        else:
+            print_forecast(found_bytes)
+        return
     agreement = None
     with ProgressLine("finding modules") as progress:
         found = None if check is None else find_images([check])
@@ -123,6 +137,20 @@ def command(
     for written in (out, save):
         if written is not None:
             printing.line(f"saved {written} ({printing.bytes_text(written.stat().st_size)})")
+
+
+def _forecast(
+    refs: tuple[str, ...], shape: ComposeOptions, registry: tuple[str, ...] | None, cache: Path | None
+) -> list[Forecast]:
+    """What would be fetched for the classifier: of the REFs and of what the options put in, or of the project here."""
+    more = [ref for _, ref in shape.swap] + [ref for _, modules in shape.verify_with for ref in modules]
+    if not refs:
+        project = Project.open(registry=registry, cache=cache).would_sync()[1]
+        return project + (install_forecast(more, registry=registry, cache=cache) if more else [])
+    # Folders and files of classifiers have their bytes with them.
+    named = [ref for ref in [*refs, *more] if folder_ref(ref) is None and classifier_ref(ref) is None]
+    adapt = shape.given.adapt is not None
+    return install_forecast(named, registry=registry, cache=cache, together=True, adapt=adapt) if named else []
 
 
 def _check_places(out: Path | None, save: Path | None, *, bundle: bool, force: bool) -> None:

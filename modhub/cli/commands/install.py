@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from modhub.cli import printing
+from modhub.cli.forecasts import dry_run_option, forecast_fields, print_forecast
 from modhub.cli.options import Command, cache_option, json_option, offline_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.errors import UsageError
+from modhub.ops.dry_run import install_forecast
 from modhub.ops.install import install
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _NAMED = 4
 )
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option("--locked", type=click.Path(path_type=Path), metavar="FILE", help="Install what this lockfile pins.")
+@dry_run_option
 @offline_option
 @click.option(
     "--require-signature/--no-require-signature",
@@ -44,6 +47,7 @@ _NAMED = 4
 def command(
     refs: tuple[str, ...],
     locked: Path | None,
+    dry_run: bool,
     offline: bool,
     require_signature: bool | None,
     registry: tuple[str, ...] | None,
@@ -60,6 +64,14 @@ def command(
     if locked is not None and refs:
         raise UsageError("give either names or a lockfile.", hint="a lockfile says itself which modules it pins.")
 
+    if dry_run:
+        places: dict[str, Any] = {"registry": registry, "cache": cache, "offline": offline}
+        found = install_forecast(refs, locked=locked, require_signature=require_signature, **places)
+        if as_json:
+            printing.document(forecast_fields(found))
+        else:
+            print_forecast(found)
+        return
     with ProgressLine("looking up names") as progress:
         installed = install(
             refs,

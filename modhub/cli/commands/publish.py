@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from modhub.cli import printing
+from modhub.cli.forecasts import dry_run_option
 from modhub.cli.options import Command, card_option, json_option, one_registry_option, sign_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 from modhub.ops.check import Check
+from modhub.ops.dry_run import publish_forecast
 from modhub.ops.publish import publish
 
 if TYPE_CHECKING:
+    from modhub.ops.dry_run import PublishForecast
     from modhub.signing.keys import Signer
 
 
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Keep this OpenSSF model signature of FOLDER beside the release.",
 )
+@dry_run_option
 @one_registry_option
 @json_option
 def command(
@@ -53,6 +57,7 @@ def command(
     margin: float | None,
     card: Path | None,
     model_signature: Path | None,
+    dry_run: bool,
     registry: str | None,
     as_json: bool,
 ) -> None:
@@ -64,6 +69,11 @@ def command(
     nothing is published when the recall of a class falls by more than the margin (0.02: two points of a hundred).
     """
     wanted = _check(check, data, margin)
+    if dry_run:
+        if wanted is not None:
+            raise UsageError("--check publishes when it passes.", kind="bad-option", hint="leave out --dry-run.")
+        _print_forecast(publish_forecast(folder, version=version, registry=registry, card=card), as_json)
+        return
     with ProgressLine("reading the package") as progress:
         if wanted is not None:
             load_engine()
@@ -98,6 +108,21 @@ def command(
     what = f"{release.ref}: {len(release.classes)} modules, {printing.bytes_text(release.size)}"
     where = printing.place(release.registry)
     printing.line(f"published {what}, in {where}" if release.created else f"{what}, was in {where} already")
+
+
+def _print_forecast(found: PublishForecast, as_json: bool) -> None:
+    if as_json:
+        fields = vars(found) | {"ref": str(found.ref), "classes": list(found.classes), "dry_run": True}
+        printing.document(fields)
+        return
+    where = printing.place(found.registry)
+    if not found.created:
+        printing.line(f"{found.ref} is in {where} already; nothing would be sent.")
+        return
+    made = ", which would be created" if found.new_registry else ""
+    send = f"would send {printing.bytes_text(found.send)}"
+    printing.line(f"would publish {found.ref}: {len(found.classes)} modules, in {where}{made}")
+    printing.line(send + (f"; {printing.bytes_text(found.there)} are there." if found.there else "."))
 
 
 def _check(check: bool, data: str | None, margin: float | None) -> Check | None:

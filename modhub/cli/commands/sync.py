@@ -9,17 +9,29 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.findings import print_some
+from modhub.cli.forecasts import dry_run_option, forecast_fields, print_forecast
 from modhub.cli.options import Command
 from modhub.cli.project_options import change_fields, move_text, project_options, setting_lines, working
 
 
 @click.command("sync", cls=Command, examples=["modhub sync", "modhub sync --frozen      fail rather than lock again"])
 @click.option("--frozen", is_flag=True, help="Fail when modhub.lock is not of what modhub.toml asks for.")
+@dry_run_option
 @project_options
-def command(frozen: bool, project: Path | None, as_json: bool, **places: Any) -> None:
+def command(frozen: bool, dry_run: bool, project: Path | None, as_json: bool, **places: Any) -> None:
     """Install what modhub.lock pins; when modhub.toml has changed since, lock again first."""
     with working("looking up modules", project, **places) as found:
-        change = found.sync(frozen=frozen)
+        if dry_run:
+            change, forecasts = found.would_sync(frozen=frozen)
+        else:
+            change, forecasts = found.sync(frozen=frozen), None
+    if forecasts is not None:
+        if as_json:
+            printing.document(forecast_fields(forecasts) | {"changes": [vars(move) for move in change.moves]})
+            return
+        print_some([move_text(move.label, move.before, move.after) for move in change.moves] + setting_lines(change))
+        print_forecast(forecasts)
+        return
     if as_json:
         printing.document(change_fields(found, change))
         return
