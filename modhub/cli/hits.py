@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from modhub.cli import printing
 from modhub.cli.printing import Column
@@ -13,6 +13,25 @@ if TYPE_CHECKING:
 
     from modhub.advisories.matching import Remark
     from modhub.ops.search import Hit
+
+
+#: The fields of ``hit_fields``.
+HIT_COLUMNS: Final = (
+    "ref",
+    "class",
+    "version",
+    "registry",
+    "dataset",
+    "input_shape",
+    "top_1",
+    "classes",
+    "size",
+    "digest",
+    "license",
+    "keywords",
+    "description",
+    "signers",
+)
 
 
 def hit_fields(hit: Hit) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from modhub.cli import printing
-from modhub.cli.hits import hit_fields, print_hits, remark_fields
-from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.formats import OutputFormat, format_options, print_rows
+from modhub.cli.hits import HIT_COLUMNS, hit_fields, print_hits, remark_fields
+from modhub.cli.options import Command, cache_option, registry_option
 from modhub.cli.printing import Column
 from modhub.errors import UsageError
 from modhub.ops import search
@@ -20,49 +21,56 @@ from modhub.ops import search
 )
 @registry_option
 @cache_option
-@json_option
-def command(available: bool, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
+@format_options
+def command(available: bool, registry: tuple[str, ...] | None, cache: Path | None, form: OutputFormat) -> None:
     """List the modules that are installed, and what registries said against them when they were last asked."""
     if available:
-        _list_available(registry, as_json)
+        _list_available(registry, form)
     elif registry:
         raise UsageError("the installed modules are in the cache, in no registry.", hint="add --available.")
     else:
-        _list_installed(cache, as_json)
+        _list_installed(cache, form)
 
 
-def _list_available(registry: tuple[str, ...] | None, as_json: bool) -> None:
+def _list_available(registry: tuple[str, ...] | None, form: OutputFormat) -> None:
     hits = search.list_available(registry=registry)
-    if as_json:
-        printing.document({"available": [hit_fields(hit) for hit in hits]})
+    rows = [hit_fields(hit) for hit in hits]
+    if form == "json":
+        printing.document({"available": rows})
         return
-    print_hits(hits)
+    if form == "table":
+        print_hits(hits)
+    else:
+        print_rows(form, rows, HIT_COLUMNS)
     for remark in search.remarks_on_hits(hits, registry=registry):
         printing.warn(str(remark))
     if not hits:
         printing.note("the registries are empty.")
 
 
-def _list_installed(cache: Path | None, as_json: bool) -> None:
+def _list_installed(cache: Path | None, form: OutputFormat) -> None:
     installed = search.list_installed(cache=cache)
     remarks = search.remarks_on_installed(installed, cache=cache)
-    if as_json:
-        rows = [
-            {
-                "ref": str(each.ref),
-                "class": each.name,
-                "digest": each.digest,
-                "registry": each.registry,
-                "remarks": [remark_fields(remark) for remark in remarks.get(each.ref, ())],
-            }
-            for each in installed
-        ]
+    rows = [
+        {
+            "ref": str(each.ref),
+            "class": each.name,
+            "digest": each.digest,
+            "registry": each.registry,
+            "remarks": [remark_fields(remark) for remark in remarks.get(each.ref, ())],
+        }
+        for each in installed
+    ]
+    if form == "json":
         printing.document({"installed": rows})
         return
-    printing.table(
-        [Column("module"), Column("class", wraps=True), Column("from", wraps=True)],
-        [(str(each.ref), each.name, printing.place(each.registry)) for each in installed],
-    )
+    if form == "table":
+        printing.table(
+            [Column("module"), Column("class", wraps=True), Column("from", wraps=True)],
+            [(str(each.ref), each.name, printing.place(each.registry)) for each in installed],
+        )
+    else:
+        print_rows(form, rows, ("ref", "class", "digest", "registry"))
     for text in dict.fromkeys(str(remark) for each in installed for remark in remarks.get(each.ref, ())):
         printing.warn(text)
     if not installed:

@@ -6,15 +6,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from modhub.cli import printing
 from modhub.cli.compose_options import ComposeOptions, composite_of_options, shape_options
 from modhub.cli.energy_options import metered, with_energy
+from modhub.cli.formats import OutputFormat, format_options, print_rows
 from modhub.cli.image_options import ImageOptions, image_options, print_account
-from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.options import Command, cache_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from modhub.composition.composite import Composite
     from modhub.composition.votes import Prediction
 
+_FIGURES: Final = ("probability", "margin", "module_score")
+
 
 @click.command(
     "predict",
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
         "modhub predict c10 --images photos/ --top 3 --reject",
         "modhub predict c10 --images 'photos/**/*.heic' --images scans/ --fit letterbox",
         "find . -newer last.json -name '*.jpg' | modhub predict c10 --images -",
-        "modhub predict c10 --remove cat --images test.npz --json > answers.json",
+        "modhub predict c10 --images test.npz --format csv > answers.csv",
         "modhub predict me/wine --inputs bottles.csv",
     ],
 )
@@ -63,7 +66,7 @@ if TYPE_CHECKING:
 @registry_option
 @cache_option
 @metered
-@json_option
+@format_options
 def command(
     refs: tuple[str, ...],
     images: tuple[str, ...],
@@ -73,7 +76,7 @@ def command(
     batch_size: int,
     registry: tuple[str, ...] | None,
     cache: Path | None,
-    as_json: bool,
+    form: OutputFormat,
 ) -> None:
     """Classify images, or rows of numbers, with a classifier composed of REFs.
 
@@ -107,12 +110,16 @@ def command(
         prediction = composite.predict(x, batch_size=batch_size)
     print_account(reader)
     rows = _rows(prediction, names, top)
-    if as_json:
+    if form == "json":
         document: dict[str, Any] = {"classes": list(prediction.classes), "reject": composite.reject, "images": rows}
         document["pictures"] = reader.to_dict()
         printing.document(with_energy(document))
-    else:
+    elif form == "table":
         _print(rows, top, composite)
+    elif form == "jsonl":
+        print_rows(form, rows, ())
+    else:
+        print_rows(form, _flat(rows), _flat_columns(top))
 
 
 def _found(refs: Sequence[str], images: Sequence[str]) -> tuple[tuple[str, ...], FoundImages]:
@@ -148,6 +155,25 @@ def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict
         }
         for row, (name, label, ranked) in enumerate(zip(names, prediction.labels, prediction.top(top), strict=True))
     ]
+
+
+def _flat_columns(top: int) -> list[str]:
+    """The columns of CSV: those of ``Prediction.to_csv``, and for every further rank the same with its number."""
+    columns = ["image", "label", *_FIGURES, "positive"]
+    return columns + [f"{name} {rank}" for rank in range(2, top + 1) for name in ("label", *_FIGURES)]
+
+
+def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each image as one level; the label is the answer, which may be that it is none of the classes."""
+    flat = []
+    for row in rows:
+        first, *others = row["top"]
+        values = {"image": row["image"], "label": row["label"], "positive": row["positive"]}
+        values |= {name: first[name] for name in _FIGURES}
+        for rank, each in enumerate(others, 2):
+            values |= {f"{name} {rank}": each[name] for name in ("label", *_FIGURES)}
+        flat.append(values)
+    return flat
 
 
 def _print(rows: list[dict[str, Any]], top: int, composite: Composite) -> None:

@@ -7,8 +7,9 @@ import re
 import click
 
 from modhub.cli import printing
-from modhub.cli.hits import hit_fields, print_hits
-from modhub.cli.options import Command, json_option, registry_option
+from modhub.cli.formats import OutputFormat, format_options, print_rows
+from modhub.cli.hits import HIT_COLUMNS, hit_fields, print_hits
+from modhub.cli.options import Command, registry_option
 from modhub.cli.size_option import size_in_bytes
 from modhub.ops import search
 
@@ -57,7 +58,7 @@ def share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--max-size", callback=size_in_bytes, metavar="SIZE", help="Only releases of at most 10MB, 1.5GiB.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @registry_option
-@json_option
+@format_options
 def command(
     words: tuple[str, ...],
     dataset: str | None,
@@ -71,7 +72,7 @@ def command(
     max_size: int | None,
     limit: int | None,
     registry: tuple[str, ...] | None,
-    as_json: bool,
+    form: OutputFormat,
 ) -> None:
     """Find modules whose name, class, data set, keywords or description contain every one of WORDS.
 
@@ -92,10 +93,14 @@ def command(
         max_size=max_size,
         limit=limit,
     )
-    if as_json:
-        printing.document({"hits": [hit_fields(hit) for hit in hits]})
+    rows = [hit_fields(hit) for hit in hits]
+    if form == "json":
+        printing.document({"hits": rows})
         return
-    print_hits(hits)
+    if form == "table":
+        print_hits(hits)
+    else:
+        print_rows(form, rows, HIT_COLUMNS)
     for remark in search.remarks_on_hits(hits, registry=registry):
         printing.warn(str(remark))
     if not hits:
