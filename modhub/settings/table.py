@@ -79,6 +79,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "KERAS_HOME": "the folder of Keras' own configuration and data sets",
     "TF_CPP_MIN_LOG_LEVEL": "how much TensorFlow says: 0 everything, 3 (modhub's default) errors that end it",
     "RAY_ADDRESS": "the Ray cluster of modhub decompose --engine ray",
+    "SOURCE_DATE_EPOCH": "the time that modhub sbom writes, in seconds since 1970",
     "TMPDIR": "where large intermediate files are written",
     "NO_COLOR": "no colours, whatever it is set to",
     "TERM": "with dumb, no colours and no progress",

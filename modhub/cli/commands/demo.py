@@ -40,7 +40,7 @@ _FIGURES: Final = ("accuracy", "balanced", "origin", "time")
 )
 @json_option
 def command(keep: Path | None, as_json: bool) -> None:
-    """Train three small networks, decompose them, publish, install, compose, swap; in about a minute, offline.
+    """Train three small networks, decompose them, publish, install, compose, swap; offline.
 
     \b
     accuracy  on test images of exactly the classes that can be answered

@@ -9,6 +9,7 @@ import click
 
 from modhub.cli import printing
 from modhub.cli.options import Command
+from modhub.cli.outputs import check_free, force_option
 from modhub.cli.project_options import project_options, working
 from modhub.errors import StorageError
 from modhub.licensing.sbom import SbomPart, cyclonedx_document
@@ -21,16 +22,24 @@ from modhub.storage import files
 )
 @click.argument("refs", nargs=-1, metavar="[REF...]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there.  [default: stdout]")
+@force_option
 @click.option("--name", metavar="TEXT", help="What the classifier is called.  [default: the project's name]")
 @project_options
 def command(
-    refs: tuple[str, ...], out: Path | None, name: str | None, project: Path | None, as_json: bool, **places: Any
+    refs: tuple[str, ...],
+    out: Path | None,
+    force: bool,
+    name: str | None,
+    project: Path | None,
+    as_json: bool,
+    **places: Any,
 ) -> None:
     """Write what releases, or all that the project locks, are made of: a CycloneDX 1.6 document with a model card each.
 
     Licences, training data, digests and figures are those of the manifests and their cards. The document is validated
     against the schema of CycloneDX. With SOURCE_DATE_EPOCH, equal releases give equal bytes.
     """
+    check_free(out, force=force)
     if refs:
         used, own = used_by_names(refs, registry=places["registry"], cache=places["cache"]), "classifier"
     else:
