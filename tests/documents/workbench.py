@@ -17,6 +17,7 @@ import numpy as np
 
 #: What the pages name of CIFAR-100, and eight more.
 FRUIT = ("apple", "fox", "rose", "orange", "pear", "tulip", "bear", "wolf", "chair", "table")
+WINES = ("barolo", "grignolino", "barbera")
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGITS = tuple(map(str, range(10)))
 _TILES = 4
@@ -55,6 +56,29 @@ def network(size: int = 32, channels: int = 3) -> Any:
     return model
 
 
+def rows(count: int, seed: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of numbers or signals: the y-th of the last axis is large."""
+    random = np.random.default_rng(seed)
+    y = np.arange(count) % 3
+    x = random.uniform(0, 1, (count, *shape)).astype("float32")
+    x[np.arange(count), ..., y] += 4
+    return x, y
+
+
+def network_of_rows(*shape: int) -> Any:
+    import keras
+
+    layers = keras.layers
+    last = shape[-1]
+    first = layers.Dense(last, activation="relu") if len(shape) == 1 else layers.Conv1D(last, 1, activation="relu")
+    more = [] if len(shape) == 1 else [layers.GlobalAveragePooling1D()]
+    model = keras.Sequential([keras.Input(shape), first, *more, layers.Dense(3, activation="softmax")])
+    unit = np.eye(last, dtype="float32")
+    first.set_weights([unit if len(shape) == 1 else unit[None], np.zeros(last, "float32")])
+    model.layers[-1].set_weights([3 * unit[:, :3], np.zeros(3, "float32")])
+    return model
+
+
 def make(folder: Path) -> None:
     """Everything that the snippets name and do not make themselves."""
     from PIL import Image
@@ -87,6 +111,11 @@ def make(folder: Path) -> None:
             (folder / place).mkdir(exist_ok=True)
             Image.fromarray(image).save(folder / place / f"{number}.{'jpg' if place == 'trip' else 'png'}")
     shutil.copy(folder / "photos" / "3.png", folder / "photo.png")
+    for name, model_name, shape in (("rows", "table", (13,)), ("signals", "signals", (128, 6))):
+        values, kinds = rows(90, 10, *shape)
+        np.savez(folder / f"{name}.npz", x=values, y=kinds, classes=np.array(WINES))
+        network_of_rows(*shape).save(folder / f"{model_name}.keras")
+    np.savetxt(folder / "bottles.csv", rows(5, 11, 13)[0], delimiter=",")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Ten things\n")
     for place, classes, count in (("animals", ("cat", "dog"), 4), ("few", ("cat", "fox"), 40)):
         for tile, label in enumerate(classes):
@@ -113,6 +142,9 @@ def publish(folder: Path, registry: Path) -> None:
         made = modhub.decompose(network(), x, y, classes=classes, name=name, rescale=1 / 255)
         # Newer than the starter's, and under a version that the starter does not have.
         modhub.publish(made, version="9.0.0", registry=str(registry))
+    values, kinds = rows(90, 10, 13)
+    wine = modhub.decompose(network_of_rows(13), values, kinds, classes=WINES, name="me/wine")
+    modhub.publish(wine, version="1.0.0", registry=str(registry))
     target = publishing_registry(str(registry), load_config())
     target.set_alias("c10", "cifar10/r56")
     target.set_alias("c100", "cifar100/r20")
