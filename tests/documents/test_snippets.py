@@ -16,7 +16,7 @@ from tests.documents.sessions import RUN, SHOWN, Session, snippets
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: As many blocks as there are that need what a test does not have: a cluster, a bucket, an installation.
-MOST_EXCUSED = 14
+MOST_EXCUSED = 16
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,10 @@ def make(folder: Path) -> None:
         values, kinds = rows(90, 10, *shape)
         np.savez(folder / f"{name}.npz", x=values, y=kinds, classes=np.array(WINES))
         network_of_rows(*shape).save(folder / f"{model_name}.keras")
+    values, kinds = rows(60, 12, 13)
+    lines = [",".join([*map(str, row), WINES[kind]]) for row, kind in zip(values, kinds, strict=True)]
+    header = ",".join([*(f"f{number}" for number in range(13)), "label"])
+    (folder / "rows.csv").write_text("\n".join([header, *lines, ""]))
     np.savetxt(folder / "bottles.csv", rows(5, 11, 13)[0], delimiter=",")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Ten things\n")
     for place, classes, count in (("animals", ("cat", "dog"), 4), ("few", ("cat", "fox"), 40)):
