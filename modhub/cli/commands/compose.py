@@ -22,7 +22,7 @@ from modhub.engine.read.files import check_place, save_model
 from modhub.errors import UsageError
 from modhub.installation.classifier_file import check_place_of_classifier
 from modhub.installation.forecast import Forecast
-from modhub.ops.dry_run import install_forecast
+from modhub.ops.install_forecast import install_forecast
 from modhub.project.project import Project
 from modhub.spec.folder_refs import classifier_ref, folder_ref
 

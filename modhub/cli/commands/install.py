@@ -13,8 +13,8 @@ from modhub.cli.options import Command, cache_option, json_option, offline_optio
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.errors import UsageError
-from modhub.ops.dry_run import install_forecast
 from modhub.ops.install import install
+from modhub.ops.install_forecast import install_forecast
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed

@@ -14,11 +14,11 @@ from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
 from modhub.ops.check import Check
-from modhub.ops.dry_run import publish_forecast
 from modhub.ops.publish import publish
+from modhub.ops.publish_forecast import publish_forecast
 
 if TYPE_CHECKING:
-    from modhub.ops.dry_run import PublishForecast
+    from modhub.ops.publish_forecast import PublishForecast
     from modhub.signing.keys import Signer
 
 

@@ -1,28 +1,23 @@
-"""What installing, composing and publishing would do, without doing it: names, versions, bytes."""
+"""What publishing would do, without doing it: the version, and the bytes that would be sent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modhub.cards.read import card_file
 from modhub.errors import Conflict, NotFound, RegistryUnreachable
-from modhub.installation.context import Places, RegistryUrls, load_lock
-from modhub.installation.forecast import forecast
 from modhub.installation.registries import publishing_registry
 from modhub.package.decomposition import decomposition_from
 from modhub.package.folder import load_package
 from modhub.package.readme import with_card
 from modhub.registry.publication import next_minor, same_content, versioned
-from modhub.resolve.catalog import all_modules
 from modhub.settings.config import load_config
 from modhub.spec.layout import blob_path
 from modhub.spec.refs import ModelRef, check_version
 
 if TYPE_CHECKING:
-    from modhub.installation.forecast import Forecast
     from modhub.registry.writer import Registry
     from modhub.spec.manifest import Manifest
 
@@ -42,30 +37,6 @@ class PublishForecast:
     send: int
     there: int
     new_registry: bool
-
-
-def install_forecast(
-    refs: Sequence[str],
-    *,
-    locked: str | Path | None = None,
-    registry: RegistryUrls = None,
-    cache: str | Path | None = None,
-    offline: bool = False,
-    require_signature: bool | None = None,
-    together: bool = False,
-    adapt: bool = False,
-) -> list[Forecast]:
-    """What ``install`` would fetch; ``together`` chooses releases that fit each other, as ``compose`` does.
-
-    Raises as ``install`` does for what could not be installed.
-    """
-    places = Places.open(
-        registry, cache, offline=offline, require_signature=require_signature, locked=locked is not None
-    )
-    if locked is not None:
-        return forecast(places, places.unlock(load_lock(locked)))
-    named = places.resolve_together(refs, adapt=adapt) if together else places.resolve(refs)
-    return forecast(places, all_modules(named))
 
 
 def publish_forecast(
