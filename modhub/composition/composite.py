@@ -31,6 +31,7 @@ from modhub.package.module import Module
 from modhub.spec.contract import NamedContract, check_images
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.text import in_short
+from modhub.storage.progress import shown
 
 
 class Runner(Protocol):
@@ -124,6 +125,10 @@ class Composite(FittedClassifier):
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
         reader = PictureReader(Fitting(fit, self.plan.contract, background))
+        with shown():
+            return self._predicted(x, batch_size, reader)
+
+    def _predicted(self, x: Predictable, batch_size: int, reader: PictureReader) -> Prediction:
         margins: list[NDArray[np.float32]] = []
         names: list[str] | None = []
         for part in given_images(x, reader):

@@ -33,6 +33,7 @@ from modhub.spec.input_contract import ArrayContract, InputContract
 from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.text import in_short
 from modhub.storage import files
+from modhub.storage.progress import shown, tell
 
 #: By how much a margin may differ between the composite and its artifact.
 TOLERANCE: Final = 1e-4
@@ -40,6 +41,8 @@ TOLERANCE: Final = 1e-4
 MOST_IMAGES: Final = 512
 
 _SYNTHETIC: Final = 64
+#: Building, writing, checking.
+_STEPS: Final = 3
 _COARSE: Final = 5
 _SUFFIXES: Final[dict[str, Format]] = {".keras": "keras", ".onnx": "onnx", "": "saved-model"}
 _FOLDER_MARK: Final = "saved_model.pb"
@@ -112,10 +115,12 @@ def export(
         )
     images, checked_on = _images(check, composite.plan.contract)
     doing("building the model")
-    model, description = composite.to_keras(), plan_description(composite.plan)
-    with _scratch(out) as scratch:
+    with shown(), _scratch(out) as scratch:
+        model, description = composite.to_keras(), plan_description(composite.plan)
+        tell("exporting", 1, _STEPS, "steps")
         doing(f"writing {kind}")
         write_format(model, description, kind, scratch)
+        tell("exporting", 2, _STEPS, "steps")
         doing(f"checking on {len(images):,} images")
         difference = _compared(composite, kind, scratch, images)
         _check_place(out, kind, force)

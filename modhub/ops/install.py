@@ -12,6 +12,7 @@ from modhub.installation.notices import warn_of
 from modhub.resolve.catalog import all_modules
 from modhub.spec.url import holds_secrets
 from modhub.storage import files
+from modhub.storage.progress import shown, told
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
@@ -46,7 +47,8 @@ def install(
         registry, cache, offline=offline, require_signature=require_signature, locked=locked is not None
     )
     pinned = all_modules(places.resolve(_as_list(refs))) if locked is None else places.unlock(load_lock(locked))
-    installed = places.install(pinned, progress)
+    with shown():
+        installed = places.install(pinned, progress or told("bytes"))
     warn_of(places.remarks(pinned), stacklevel=2)
     return installed
 

@@ -28,6 +28,7 @@ from modhub.registry.publication import folder_files, versioned
 from modhub.settings.private_keys import as_signer
 from modhub.spec.html import as_html
 from modhub.spec.text import find_class, in_short
+from modhub.storage.progress import shown, told
 
 #: Warnings that a notebook shows.
 _MOST_WARNINGS: Final = 10
@@ -115,13 +116,15 @@ def publish(
     checked = None
     if check is not None:
         data = as_image_data(check.data, split="test", steps=check.steps, datasets=load_dataset)
-        checked = check_replacement(decomposition, version, target, check, data, compose)
-    if version is None:
-        published = target.publish_next(package.manifest, package.blobs, signer=signer, progress=progress)
-    else:
-        published = target.publish(
-            versioned(package.manifest, version), package.blobs, signer=signer, progress=progress
-        )
+        with shown():
+            checked = check_replacement(decomposition, version, target, check, data, compose)
+    with shown():
+        progress = progress or told("bytes")
+        if version is None:
+            published = target.publish_next(package.manifest, package.blobs, signer=signer, progress=progress)
+        else:
+            manifest = versioned(package.manifest, version)
+            published = target.publish(manifest, package.blobs, signer=signer, progress=progress)
     if bundle is not None:
         target.add_bundle(published.ref, bundle)
     return Release(

@@ -16,6 +16,7 @@ from modhub.errors import InvalidData
 from modhub.evaluation.labels import truth_of
 from modhub.evaluation.metrics import among_best
 from modhub.installation.lockfile import LockedProject, MeasuredAccuracy
+from modhub.storage.progress import heard_by, shown, told_of
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
@@ -53,6 +54,7 @@ def tolerance_of(locked: LockedProject) -> float:
     return TOLERANCE if locked.settings.dtype == "float32" else REDUCED_TOLERANCE
 
 
+@shown()
 def measured_accuracy(
     composite: Composite,
     data: ImageData,
@@ -78,16 +80,17 @@ def measured_accuracy(
             data=spec,
         )
     truth = known[chosen]
+    say = progress or told_of("measuring", "images") or (lambda done, total: None)
     exact = composite.in_mode() if compare and not composite.plan.is_exact else None
     parts, agreements = [], list[Agreement]()
     for start in range(0, len(chosen), _BATCH):
         images = data.x[chosen[start : start + _BATCH]]
-        found = composite.predict(images)
-        parts.append(found.margins)
-        if exact is not None:
-            agreements.append(agreement_of(found, exact.predict(images)))
-        if progress is not None:
-            progress(min(start + _BATCH, len(chosen)), len(chosen))
+        with heard_by(None):
+            found = composite.predict(images)
+            parts.append(found.margins)
+            if exact is not None:
+                agreements.append(agreement_of(found, exact.predict(images)))
+        say(min(start + _BATCH, len(chosen)), len(chosen))
     margins = np.concatenate(parts)
     right = among_best(margins, truth, 1)
     accuracy = MeasuredAccuracy(

@@ -123,7 +123,7 @@ def verify_command(folder: Path | None, as_json: bool) -> None:
     """
     cache = _cache(folder)
     with ProgressLine("hashing the cache") as progress:
-        checked = cache.verify(progress.steps("hashing the cache"))
+        checked = cache.verify(progress.steps("hashing the cache", "bytes"))
     if not checked.damaged:
         if as_json:
             printing.document({"cache": str(cache.root), "files": checked.files, "size": checked.size, "damaged": []})

@@ -200,7 +200,7 @@ def command(
             validation_dataset=None if measured is None else measured.name,
             engine=engine,
             card=card,
-            progress=progress.steps(f"decomposing {model.name}"),
+            progress=progress.steps(f"decomposing {model.name}", "batches"),
             **options,
         )
         progress.doing(f"writing {out}")

@@ -44,7 +44,7 @@ def command(backend: bool, cache: Path | None, offline: bool, as_json: bool) -> 
             cache=cache,
             offline=offline,
             devices=_devices if backend else None,
-            progress=progress.steps("hashing the cache"),
+            progress=progress.steps("hashing the cache", "bytes"),
         ):
             progress.doing(f"looking at {checked.area}")
             checks.append(checked)

@@ -80,7 +80,7 @@ def command(
             cache=cache,
             offline=offline,
             require_signature=require_signature,
-            progress=progress.at,
+            progress=progress.bytes,
         )
     if as_json:
         printing.document({"installed": [_fields(each) for each in installed]})

@@ -85,7 +85,7 @@ def command(
             check=wanted,
             card=card,
             model_signature=model_signature,
-            progress=progress.at,
+            progress=progress.bytes,
         )
     for text in release.warnings:
         printing.warn(text)

@@ -6,7 +6,7 @@ and another one keeps. What equals the isolated answer is a composite of modules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,15 @@ class FusedRunner:
         heads, union = [module.head for module in modules], union_of(on_all_sites(modules))
         self._run = fused_network(trunk_of(origin, dtype), origin.contract, union, heads, adapter)
 
-    def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
-        """Margins of raw images (N, H, W, C); float32 (N, modules)."""
+    def margins(
+        self, images: NDArray[Any], batch_size: int, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Margins of raw images (N, H, W, C); float32 (N, modules). ``progress`` is called with the images done."""
         result = np.empty((len(images), self._width), np.float32)
         start = 0
         for part in in_batches(self._run, images, batch_that_fits(self._live, batch_size)):
             result[start : start + len(part)] = part
             start += len(part)
+            if progress is not None:
+                progress(start)
         return result

@@ -6,7 +6,7 @@ Sites where no module of the group lacks a node carry no mask at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ from modhub.spec.input_contract import InputContract
 
 #: Images watched first, to find out whether watching pays: few, because watching takes memory.
 _FIRST: Final = 8
+#: How often a run of many images says how far it is.
+_PICTURES: Final = 50
 
 
 class MaskedNetwork:
@@ -101,11 +103,18 @@ class OriginRunner:
         worth = is_worth_watching(masks)
         self._watched = WatchedNetwork(trunk, origin.contract, masks, adapter) if worth else None
 
-    def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
-        """``(w_c - w_uc) . h + (b_c - b_uc)`` of raw images (N, H, W, C); float32 (N, modules)."""
+    def margins(
+        self, images: NDArray[Any], batch_size: int, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """``(w_c - w_uc) . h + (b_c - b_uc)`` of raw images (N, H, W, C); float32 (N, modules).
+
+        ``progress`` is called with the images done.
+        """
         result = np.empty((len(images), len(self._modules)), np.float32)
         batch = batch_that_fits(self._live, batch_size)
         chunk = images_in_chunk(memory.free(), self._bytes_an_image(images), batch)
+        if progress is not None:
+            chunk = min(chunk, batch * max(1, len(images) // (_PICTURES * batch)))
         watched, start = self._watched, 0
         while start < len(images):
             stop = start + (chunk if start or watched is None else min(batch, _FIRST))
@@ -121,6 +130,8 @@ class OriginRunner:
             else:
                 self._fill_each(part, batch, result[start:stop])
             start = stop
+            if progress is not None:
+                progress(min(start, len(images)))
         return result
 
     def _fill_spared(

@@ -18,6 +18,7 @@ from modhub.errors import UnsupportedModel
 from modhub.evaluation.answers import Answers
 from modhub.spec.contract import check_images
 from modhub.spec.input_contract import TrainedColor
+from modhub.storage.progress import tell
 
 #: By how much half-precision probabilities may miss a sum of one.
 _SLACK = 2e-2
@@ -52,10 +53,11 @@ class KerasClassifier:
         """Answers for raw images (N, H, W, C), or arrays. Raises UnsupportedModel when an output is NaN or infinite."""
         images = Fitting(contract=self._contract).array(images)[0]
         check_images(images, self._contract)
-        parts = [
-            np.asarray(self._model.predict_on_batch(preprocess(images[start : start + batch_size], self._contract)))
-            for start in range(0, len(images), batch_size)
-        ]
+        parts = []
+        for start in range(0, len(images), batch_size):
+            batch = preprocess(images[start : start + batch_size], self._contract)
+            parts.append(np.asarray(self._model.predict_on_batch(batch)))
+            tell("classifying", min(start + batch_size, len(images)), len(images), "images")
         outputs = np.concatenate(parts).astype(np.float32)
         if not np.isfinite(outputs).all():
             raise UnsupportedModel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from modhub.composition.plan import Plan
 from modhub.engine.run.fused import FusedRunner
 from modhub.engine.run.isolated import OriginRunner
 from modhub.log import timing
+from modhub.storage.progress import told_of
 
 
 class PlanRunner:
@@ -30,7 +32,14 @@ class PlanRunner:
     def margins(self, images: NDArray[Any], batch_size: int) -> NDArray[np.float32]:
         """Margins of raw images (N, H, W, C); float32 (N, recognisers)."""
         result = np.empty((len(images), self._width), np.float32)
-        for positions, runner in self._groups:
+        for number, (positions, runner) in enumerate(self._groups):
             with timing("engine", "asked %d modules about %d images", len(positions), len(images)):
-                result[:, positions] = runner.margins(images, batch_size)
+                result[:, positions] = runner.margins(images, batch_size, self._telling(number, len(images)))
         return result
+
+    def _telling(self, number: int, images: int) -> Callable[[int], None] | None:
+        """What tells how far all networks are, called with the images that network ``number`` has done."""
+        progress = told_of("classifying", "images")
+        if progress is None:
+            return None
+        return lambda done: progress((number * images + done) // len(self._groups), images)
