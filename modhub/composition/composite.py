@@ -31,7 +31,7 @@ from modhub.package.module import Module
 from modhub.spec.contract import NamedContract, check_images
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.text import in_short
-from modhub.storage.progress import shown
+from modhub.storage.progress import progress_shown
 
 
 class Runner(Protocol):
@@ -125,7 +125,7 @@ class Composite(FittedClassifier):
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}.", hint="use at least 1.")
         reader = PictureReader(Fitting(fit, self.plan.contract, background))
-        with shown():
+        with progress_shown():
             return self._predicted(x, batch_size, reader)
 
     def _predicted(self, x: Predictable, batch_size: int, reader: PictureReader) -> Prediction:

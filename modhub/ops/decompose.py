@@ -16,7 +16,7 @@ from modhub.package.decomposition import Decomposition
 from modhub.spec.input_contract import TrainedColor
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import Backtrack, Delta, Observe, Rule
-from modhub.storage.progress import shown, told_of
+from modhub.storage.progress import progress_shown, told_of
 
 
 def decompose(
@@ -122,7 +122,7 @@ def decompose(
     from modhub.engine.decompose.decompose import decompose_model  # keras takes seconds to import
 
     spent = lap()
-    with shown():
+    with progress_shown():
         told = progress or told_of("decomposing", "batches")
         decomposition = decompose_model(
             model, x, y, classes, settings, validation=validation, fit=fit, background=background, progress=told

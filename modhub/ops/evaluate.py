@@ -41,7 +41,7 @@ from modhub.spec.folder_refs import MANIFEST_FILE, classifier_ref, folder_ref, i
 from modhub.spec.input_contract import InputContract, TrainedColor
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.places import is_file
-from modhub.storage.progress import shown
+from modhub.storage.progress import progress_shown
 
 #: How the names of model files end.
 MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
@@ -156,7 +156,7 @@ def evaluate(
     reader = PictureReader(Fitting(fit, images_of(opened), background))
     # Of a Keras model they are what the numbers of the data stand for, where it does not say itself.
     images = as_image_data(data, classes=classes, split=split, steps=steps, datasets=load_dataset, reader=reader)
-    with shown():
+    with progress_shown():
         return evaluate_all([(name, opened)], images, options)[0]
 
 

@@ -33,7 +33,7 @@ from modhub.spec.input_contract import ArrayContract, InputContract
 from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.text import in_short
 from modhub.storage import files
-from modhub.storage.progress import shown, tell
+from modhub.storage.progress import progress_shown, tell
 
 #: By how much a margin may differ between the composite and its artifact.
 TOLERANCE: Final = 1e-4
@@ -115,7 +115,7 @@ def export(
         )
     images, checked_on = _images(check, composite.plan.contract)
     doing("building the model")
-    with shown(), _scratch(out) as scratch:
+    with progress_shown(), _scratch(out) as scratch:
         model, description = composite.to_keras(), plan_description(composite.plan)
         tell("exporting", 1, _STEPS, "steps")
         doing(f"writing {kind}")

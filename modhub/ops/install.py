@@ -12,7 +12,7 @@ from modhub.installation.notices import warn_of
 from modhub.resolve.catalog import all_modules
 from modhub.spec.url import holds_secrets
 from modhub.storage import files
-from modhub.storage.progress import shown, told
+from modhub.storage.progress import progress_shown, told
 
 if TYPE_CHECKING:
     from modhub.cache.markers import Installed
@@ -47,7 +47,7 @@ def install(
         registry, cache, offline=offline, require_signature=require_signature, locked=locked is not None
     )
     pinned = all_modules(places.resolve(_as_list(refs))) if locked is None else places.unlock(load_lock(locked))
-    with shown():
+    with progress_shown():
         installed = places.install(pinned, progress or told("bytes"))
     warn_of(places.remarks(pinned), stacklevel=2)
     return installed

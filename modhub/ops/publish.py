@@ -28,7 +28,7 @@ from modhub.registry.publication import folder_files, versioned
 from modhub.settings.private_keys import as_signer
 from modhub.spec.html import as_html
 from modhub.spec.text import find_class, in_short
-from modhub.storage.progress import shown, told
+from modhub.storage.progress import progress_shown, told
 
 #: Warnings that a notebook shows.
 _MOST_WARNINGS: Final = 10
@@ -116,9 +116,9 @@ def publish(
     checked = None
     if check is not None:
         data = as_image_data(check.data, split="test", steps=check.steps, datasets=load_dataset)
-        with shown():
+        with progress_shown():
             checked = check_replacement(decomposition, version, target, check, data, compose)
-    with shown():
+    with progress_shown():
         progress = progress or told("bytes")
         if version is None:
             published = target.publish_next(package.manifest, package.blobs, signer=signer, progress=progress)

@@ -16,7 +16,7 @@ from modhub.errors import InvalidData
 from modhub.evaluation.labels import truth_of
 from modhub.evaluation.metrics import among_best
 from modhub.installation.lockfile import LockedProject, MeasuredAccuracy
-from modhub.storage.progress import heard_by, shown, told_of
+from modhub.storage.progress import heard_by, progress_shown, told_of
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
@@ -54,7 +54,7 @@ def tolerance_of(locked: LockedProject) -> float:
     return TOLERANCE if locked.settings.dtype == "float32" else REDUCED_TOLERANCE
 
 
-@shown()
+@progress_shown()
 def measured_accuracy(
     composite: Composite,
     data: ImageData,

@@ -1,7 +1,7 @@
 """How far long work is: who does it tells, and whoever listens shows it.
 
 Work that may take seconds calls ``tell``, or a ``Progress`` that it was given. The command line listens while a command
-runs; in Python ``shown`` opens a bar after two seconds, in terminals and notebooks only. Nobody else hears anything.
+runs; in Python ``progress_shown`` opens a bar after two seconds, in terminals and notebooks only. Nobody else hears anything.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def heard_by(listener: ProgressListener | None) -> Iterator[None]:
 
 
 @contextmanager
-def shown() -> Iterator[None]:
+def progress_shown() -> Iterator[None]:
     """Show how far the work inside is when it takes more than two seconds and a person watches; a decorator too.
 
     Where a caller listens already it is the caller's to show.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.storage.progress import heard_by, is_heard, shown, tell, told, told_of
+from modhub.storage.progress import heard_by, is_heard, progress_shown, tell, told, told_of
 from modhub.storage.progress_bar import LATE, Rate, amount_text
 from tests.small_origins import bar_modules, bars, bars_model, quadrant_modules, quadrants
 
@@ -134,11 +134,11 @@ def work_until(seen: Callable[[], bool]) -> None:
 
 def test_a_terminal_shows_total_and_rate_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch) as read:
-        with shown():
+        with progress_shown():
             for number in range(1000):
                 tell("soon done", number, 1000, "images")
         assert read() == ""
-        with shown():
+        with progress_shown():
             work_until(lambda: " images/s" in read())
         assert "classifying" in read()
         assert "/10,000,000 images" in read()
@@ -147,15 +147,15 @@ def test_a_terminal_shows_total_and_rate_of_what_takes_long(monkeypatch: pytest.
 
 def test_nothing_is_shown_in_pipes_and_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with shown():
+    with progress_shown():
         assert not is_heard()
     with terminal(monkeypatch):
         for name, value in (("TERM", "dumb"), ("MODHUB_PROGRESS", "0")):
             with monkeypatch.context() as patch:
                 patch.setenv(name, value)
-                with shown():
+                with progress_shown():
                     assert not is_heard()
-        with shown():
+        with progress_shown():
             assert is_heard()
 
 
@@ -169,7 +169,7 @@ def test_a_notebook_shows_one_piece_of_html() -> None:
         # Kernels of notebooks are known by this.
         shell.kernel = shell
         start = time.monotonic()
-        with capture_output() as captured, shown():
+        with capture_output() as captured, progress_shown():
             work_until(lambda: time.monotonic() - start > LATE + 0.6)
         html = [output.data["text/html"] for output in captured.outputs]
         assert 1 < len(html) < 10
