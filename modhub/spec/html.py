@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+from importlib import import_module
 from typing import Final
 
 #: Characters of a cell's text, of a longer paragraph, and of a whole value with its markup.
@@ -98,4 +98,7 @@ def _cell(cell: Cell) -> str:
 def _text(text: str, most: int = _MOST_IN_CELL) -> str:
     cut = text if len(text) <= most else f"{text[: most - 3]}..."
     # What steers a terminal, and marks that turn the direction of a line, are shown as what they are.
-    return escape("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut))
+    printable = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
+    # Its table of entities takes a millisecond to load, and only notebooks need it.
+    escaped: str = import_module("html").escape(printable)
+    return escaped

@@ -1,7 +1,7 @@
 """How far long work is: who does it tells, and whoever listens shows it.
 
 Work that may take seconds calls ``tell``, or a ``Progress`` that it was given. The command line listens while a command
-runs; in Python ``progress_shown`` opens a bar after two seconds, in terminals and notebooks only. Nobody else hears anything.
+runs; in Python ``progress_shown`` opens a bar after two seconds, in terminals and notebooks only. Else nobody hears.
 """
 
 from __future__ import annotations
