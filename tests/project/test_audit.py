@@ -202,6 +202,12 @@ def test_an_advisory_that_nobody_trusted_signed_counts_for_nothing(project, regi
     assert ("a lie" in out, "is faulty (medium" in out) == (False, True)
 
 
+def test_exporting_a_release_says_what_its_file_does_not(registry, advised, run, tmp_path):
+    code, _, err = run("registry", "export", "me/net@1.1.0", tmp_path / "net.modhub", "--registry", registry.url)
+    text = f"is faulty (high, {advised}): answers wolf; fixed in 2.0.0; the file does not say so."
+    assert (code, text in err) == (0, True)
+
+
 def test_formats(project, registry, advised, run, monkeypatch):
     monkeypatch.chdir(project.folder)
     sarif = json.loads(run("audit", "--registry", registry.url, "--format", "sarif")[1])

@@ -151,7 +151,7 @@ def _print_plans(mended: MendedProject) -> None:
             if option.measured is not None:
                 printing.line(f"             {_figures(option.measured, faulty.label)}{_fallen(option)}")
     for found in mended.left:
-        printing.note(f"no edit of the project changes {found}")
+        printing.note(f"no edit of the project's classes changes {found}")
     if not mended.plans:
         printing.note("there is no class to mend")
     elif not mended.done:

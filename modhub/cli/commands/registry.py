@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modhub.advisories.matching import NoticeBoard
 from modhub.cli import printing
 from modhub.cli.configured import add_registry, list_registries, remove_registry
 from modhub.cli.confirming import confirm
@@ -31,6 +32,7 @@ from modhub.registry.admin.fsck import fsck as examine
 from modhub.registry.admin.gc import collect
 from modhub.registry.admin.mirror import mirror as copy
 from modhub.registry.admin.takedown import take_down
+from modhub.registry.notices import notices_of
 from modhub.registry.reader import RegistryReader
 from modhub.registry.reindex import reindex as rebuild
 from modhub.resolve.resolver import resolve
@@ -295,6 +297,8 @@ def export_command(ref: str, file: Path, force: bool, registry: tuple[str, ...] 
     place, release = _found(ref, registry)
     with ProgressLine(f"exporting {release}") as progress:
         manifest = export_release(place, release, file, keys=_trusted_keys(), progress=progress.at)
+    for remark in NoticeBoard(notices_of(place, release.namespace, thorough=True), place.url).about(release):
+        printing.warn(f"{remark}; the file does not say so.")
     if as_json:
         document = {"release": str(release), "digest": manifest.digest, "file": str(file), "size": file.stat().st_size}
         printing.document(document)
