@@ -43,7 +43,7 @@ def _rule(rule: str, found: AuditFinding) -> dict[str, Any]:
     described: dict[str, Any] = {
         "id": rule,
         "name": "".join(part.capitalize() for part in found.kind.split("-")),
-        "shortDescription": {"text": RULES[found.kind] if advisory is None else advisory.summary},
+        "shortDescription": {"text": RULES[found.kind] if advisory is None else _plain(advisory.summary)},
         "fullDescription": {"text": RULES[found.kind]},
         "defaultConfiguration": {"level": _LEVEL[severity]},
         "properties": {"tags": ["modhub", found.kind], "security-severity": _SCORE[severity]},
@@ -58,7 +58,7 @@ def _result(found: AuditFinding, rule: int, base: Path) -> dict[str, Any]:
         "ruleId": _rule_id(found),
         "ruleIndex": rule,
         "level": _LEVEL[found.severity],
-        "message": {"text": found.message},
+        "message": {"text": _plain(found.message)},
         "locations": [_location(found, base)],
         "partialFingerprints": {
             "modhub/v1": sha256(canonical_json([found.id, found.subject, *found.labels])).removeprefix("sha256:")
@@ -68,6 +68,12 @@ def _result(found: AuditFinding, rule: int, base: Path) -> dict[str, Any]:
         text = f"{found.ignored.reason} (until {found.ignored.until.isoformat()})"
         result["suppressions"] = [{"kind": "external", "justification": text}]
     return result
+
+
+def _plain(text: str) -> str:
+    """Foreign text as a message of which nothing is a link or a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
+    escaped = text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+    return escaped.replace("{", "{{").replace("}", "}}")
 
 
 def _location(found: AuditFinding, base: Path) -> dict[str, Any]:

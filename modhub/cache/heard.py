@@ -1,7 +1,7 @@
 """What registries said against modules when they were last asked, kept for when they cannot be.
 
     notices/<sha256 of the registry's URL>.url                   that URL
-    notices/<sha256 of the registry's URL>/<namespace>.json      the registry's own file, byte by byte
+    notices/<sha256 of the registry's URL>/<namespace>.json      the registry's own file, byte by byte; empty for none
 
 A file's time is when the registry was asked. Nothing needs these files, and pruning leaves them: they are small.
 """
@@ -29,11 +29,9 @@ class HeardNotices:
 
 def keep_notices(folder: Folder, registry: str, namespace: str, data: bytes | None) -> None:
     """Keep what a registry has just said of a namespace; None for nothing. A cache that takes no writes keeps none."""
-    path = _path(registry, namespace)
+    path, data = _path(registry, namespace), data or b""
     try:
-        if data is None:
-            folder.remove(path)
-        elif _read(folder, path) == data:
+        if _read(folder, path) == data:
             folder.touch(path)
         else:
             folder.write(f"{NOTICES}/{_hexadecimal(registry)}.url", [registry.encode()])

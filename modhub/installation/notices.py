@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeardFile:
-    """The notices of one namespace in one registry, as bytes. ``age``: seconds since it was asked, None for now.
+    """The notices of one namespace in one registry, as bytes, empty where nothing was ever said.
+
+    ``age``: seconds since it was asked, None for now.
 
     ``source`` is that registry where it answered.
     """
@@ -44,6 +46,8 @@ class HeardFile:
     @cached_property
     def board(self) -> NoticeBoard | None:
         """The file as it is read; None for one that cannot be believed."""
+        if not self.data:
+            return None
         found: NoticeBoard | None = _reading().board_of(self.data, self.namespace, self.registry)
         return found
 
@@ -116,16 +120,17 @@ def remarks_on(heard: Sequence[HeardFile], pins: Sequence[Pinned]) -> list[Remar
     that it has itself, and where signatures are required, only what somebody signed who may say it."""
     if not heard:
         return []
-    found: dict[Remark, None] = {}
+    found: dict[tuple[str, str], Remark] = {}
     for each_file in heard:
         board = each_file.board
         if board is None:
             continue
         for pin in pins:
             if pin.ref.namespace == each_file.namespace:
-                about = [remark for remark in board.about(pin.ref) if is_believed(each_file.source, pin, remark)]
-                found.update(dict.fromkeys(about))
-    return list(found)
+                for remark in board.about(pin.ref):
+                    if (remark.id, remark.subject) not in found and is_believed(each_file.source, pin, remark):
+                        found[remark.id, remark.subject] = remark
+    return list(found.values())
 
 
 def kept_remarks(cache: Cache, pins: Sequence[Pinned]) -> list[Remark]:

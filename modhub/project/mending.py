@@ -17,7 +17,7 @@ import numpy as np
 
 from modhub.composition.composite import Composite
 from modhub.data.images import ImageData
-from modhub.errors import ModhubError, NotFound
+from modhub.errors import Conflict, Incompatible, InvalidData, InvalidRef, ModhubError, NotFound, UsageError
 from modhub.evaluation.labels import truth_of
 from modhub.project import edits
 from modhub.project.lock import Locker, releases_of
@@ -36,6 +36,9 @@ MARGIN: Final = 0.02
 
 #: Classes beside the faulty one that are decided again with it.
 _MOST_PARTNERS: Final = 3
+
+#: A module that is nowhere, or does not fit the others, or of whose classes the data have nothing, is no way out.
+_NO_WAY_OUT: Final = (NotFound, Incompatible, Conflict, InvalidData, UsageError)
 
 Planned = tuple[ProjectFile, Collection[ModelRef]]
 
@@ -99,7 +102,10 @@ def mending_plan(session: Session, faulty: FaultyClass, data: ImageData | None, 
     before = measured_accuracy(composite, data, spec=spec)
     best: dict[MendingWay, MendingOption] = {}
     for option in _options(session, faulty, _confused_with(composite, faulty.label, data)):
-        measured = _measured(session, option, before, data, spec)
+        try:
+            measured = _measured(session, option, before, data, spec)
+        except _NO_WAY_OUT:
+            continue
         known = best.get(option.way)
         # A faulty module may be calibrated badly too, and then its scale is none to match.
         if known is None or _top_1(measured) > _top_1(known):
@@ -173,8 +179,7 @@ def _swaps(
 def _option(way: MendingWay, label: str, text: str, plan: Callable[[], Planned]) -> Iterator[MendingOption]:
     try:
         yield MendingOption(way, label, text, plan())
-    except ModhubError:
-        # A module that is nowhere, or does not fit the others, is no way out.
+    except _NO_WAY_OUT:
         return
 
 
@@ -199,7 +204,11 @@ def _newer(session: Session, faulty: FaultyClass) -> str | None:
 def _modules_instead(faulty: FaultyClass) -> Iterator[str]:
     """The modules that are named in its place; of a model the one of the same class."""
     for name in faulty.instead:
-        request = parse(name)
+        try:
+            request = parse(name)
+        except InvalidRef:
+            # An advisory's author may have written anything.
+            continue
         if request.cls is None:
             base, _, version = name.partition("@")
             name = f"{base}:{faulty.pin.ref.cls}" + (f"@{version}" if version else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,13 @@ CAT = ModuleRef("me", "net", "cat", "1.1.0")
 
 #: What a record may hold: everything but control characters, mark-up and long texts too.
 TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=80) | st.sampled_from(
-    ["<script>alert(1)</script>", "**bold** [link](javascript:x)", "x" * 1000, "${{ secrets.TOKEN }}", "\u202egnp.exe"]
+    [
+        "<script>alert(1)</script>",
+        "**bold** [link](javascript:x) {0} \\\\[a](b)",
+        "x" * 1000,
+        "${{ secrets.TOKEN }}",
+        "\u202egnp.exe",
+    ]
 )
 ADVISORIES = st.builds(
     Advisory,
@@ -103,6 +110,9 @@ def test_every_advisory_is_valid_osv_and_sarif(advisory, registry):
         "artifactLocation": {"uri": "modhub.toml"}, "region": {"startLine": 7},
     }  # fmt: skip
     assert ("suppressions" in result, "suppressions" in quiet) == (False, True)
+    text = result["message"]["text"]
+    assert not re.search(r"(?<!\\)(\\\\)*[\[\]]", text), "no link"
+    assert not re.search(r"(?<!\{)(\{\{)*\{\d", text), "no placeholder"
     # A line for people has no line ends, and a program's document is ASCII when it is printed.
     assert "\n" not in str(found.remark)
     assert json.dumps(document).isascii()

@@ -13,6 +13,7 @@ import modhub
 from modhub import Project
 from modhub.cli import main
 from modhub.registry.writer import Registry
+from modhub.settings.config import load_config
 from modhub.signing.keys import new_signer
 from modhub.spec.manifest import OBSERVED, Accuracy, digest_of
 from modhub.storage.urls import open_store
@@ -78,7 +79,8 @@ def test_it_is_said_in_one_line_wherever_the_module_is_used(project, registry, a
 
 
 def test_offline_and_without_an_answer_what_was_heard_counts(project, registry, advised, run):
-    assert run("audit", project.folder, "--offline")[0] == 0, "nobody was asked since the advisory"
+    code, _, err = run("audit", project.folder, "--offline")
+    assert (code, "what counts is what it said less than a minute ago" in err) == (0, True), "before the advisory"
     assert run("sync", "--project", project.folder, "--registry", registry.url)[0] == 0
     code, out, err = run("audit", project.folder, "--offline")
     assert (code, out.count(f"{advised})")) == (7, 1)
@@ -90,6 +92,11 @@ def test_offline_and_without_an_answer_what_was_heard_counts(project, registry, 
 
 def test_a_silence_is_no_clean_audit(project, registry, run, tmp_path):
     shutil.move(registry.store.root, f"{registry.store.root}.gone")
+    code, _, err = run("audit", project.folder, "--registry", registry.url)
+    assert (code, "what counts is what it said less than a minute ago" in err) == (0, True)
+    shutil.rmtree(load_config().cache_folder / "notices")
+    code, _, err = run("audit", project.folder, "--offline")
+    assert (code, "no registry was asked about these modules before" in err) == (0, True)
     code, _, err = run("audit", project.folder, "--registry", registry.url)
     assert (code, "nothing is known of what they said before" in err) == (6, True)
 

@@ -12,6 +12,8 @@ import modhub
 from modhub import Project
 from modhub.cli import main
 from modhub.ops.mend import mend
+from modhub.registry.advising import AdvisoryDraft
+from modhub.spec.advisories import Affected, affected_ranges
 
 
 @pytest.fixture
@@ -59,6 +61,13 @@ def test_a_newer_release_of_which_the_same_is_said_is_none(pets, registry):
     assert [way for way, _ in ways(pets, registry)["cat"]] == ["remove"]
     registry.publish(*release(version="1.2.0", seed=9))
     modhub.yank("me/net:cat@1.2.0", "no better", registry=registry.url)
+    assert [way for way, _ in ways(pets, registry)["cat"]] == ["remove"]
+
+
+@pytest.mark.parametrize("instead", ["./folder", "a/b/c", "<b>mark-up</b>", "me/two:", "x" * 700, "me/two@^9"])
+def test_a_hostile_name_in_its_place_is_no_way(pets, registry, instead):
+    draft = AdvisoryDraft("me", "lies", "low", (Affected(model="net", ranges=affected_ranges(None)),), instead)
+    registry.advise(draft)
     assert [way for way, _ in ways(pets, registry)["cat"]] == ["remove"]
 
 

@@ -95,7 +95,7 @@ def command(
         report = audit(targets, ignore=ignored, allow=allow or None, **places)
     form = form or ("json" if as_json else "text")
     if form == "text":
-        _print(report)
+        _print(report, offline=places["offline"])
     elif form == "json":
         printing.document(report.to_dict())
     else:
@@ -173,7 +173,7 @@ def _fallen(option: MendingOption) -> str:
     return f"; the recall of {option.fallen[0]} falls by {percent(option.fallen[1])}"
 
 
-def _print(report: AuditReport) -> None:
+def _print(report: AuditReport, *, offline: bool) -> None:
     several = len({found.source.name for found in report.findings}) > 1
     columns = [Column("severity"), Column("what", wraps=True), Column("id")]
     columns += [Column("in", wraps=True)] if several else []
@@ -191,6 +191,8 @@ def _print(report: AuditReport) -> None:
     for silent in report.silent:
         age = "nothing is known of it" if silent.age is None else f"what counts is what it said {_ago(silent.age)}"
         printing.warn(f"{printing.place(silent.registry)} was not asked now; {age}.")
+    if offline and not report.silent:
+        printing.warn("no registry was asked about these modules before, so nothing is known offline.")
     count, modules = len(report.findings), report.modules
     what = "nothing" if not count else f"{count} finding{'s' if count != 1 else ''}"
     printing.note(f"{what} against {modules} module{'s' if modules != 1 else ''}")
