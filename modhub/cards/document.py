@@ -64,7 +64,7 @@ def _parts(card: ReleaseCard) -> Iterator[str]:
     yield f"# {escaped(card.name)}"
     if card.card.description:
         yield _paragraphs(card.card.description)
-    yield _table(("", ""), [*_said(card.card), *_facts(card.manifest)])
+    yield _table(("field", "value"), [*_said(card.card), *_facts(card.manifest)])
     for title, text in (("Intended use", card.card.intended_use), ("Limits", card.card.limits)):
         if text:
             yield f"## {title}\n\n{_paragraphs(text)}"
