@@ -33,7 +33,7 @@ import common
 from fuzz_kinds import Kind
 from fuzz_running import Tally, Task, load_case, read_once, run_task
 
-MODULES = ("fuzz_kinds", "fuzz_releases", "fuzz_registries")
+MODULES = ("fuzz_kinds", "fuzz_cards", "fuzz_releases", "fuzz_registries")
 #: Of the cases of kinds that hypothesis can make, the part that it makes.
 HYPOTHESIS_SHARE = 0.2
 #: Cases of one process. Hypothesis keeps much of what it tried.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -19,6 +20,7 @@ from modhub.limits import MAX_SIGNATURE_BYTES
 from modhub.spec.digests import parse_json
 from modhub.spec.registry_files import MODEL_SIGNATURE_FORMAT, ModelSignatureFile, read_document, write_document
 
+_HEXADECIMAL: Final = re.compile(r"[0-9a-f]{64}\Z")
 _MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle"
 _PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 _PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
@@ -109,6 +111,8 @@ def _files(resources: list[dict[str, Any]]) -> dict[str, str | None]:
     for resource in resources:
         name, digest = str(resource["name"]), str(resource["digest"])
         if resource["algorithm"] == "sha256":
+            if not _HEXADECIMAL.match(digest):
+                raise ValueError("a digest that is none")
             files[name] = digest
         elif "-sharded-" in str(resource["algorithm"]):
             # A file in pieces is there once for each of them: name:first:last.
@@ -129,7 +133,7 @@ def _hashed(serialization: Mapping[str, Any]) -> HashedBy:
 def _signer(material: Mapping[str, Any]) -> tuple[BundleMethod, str | None]:
     if "publicKey" in material:
         hint = (material["publicKey"] or {}).get("hint")
-        return "key", hint if isinstance(hint, str) and len(hint) <= 200 else None
+        return "key", hint if isinstance(hint, str) and _HEXADECIMAL.match(hint) else None
     return ("certificate" if "x509CertificateChain" in material else "sigstore"), None
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fuzz_cards
 import fuzz_kinds
 import fuzz_planted
 import fuzz_registries
@@ -20,7 +21,7 @@ from fuzz_running import Tally, Task, cases, load_case, read_once, run_task
 
 from modhub.package.decomposition import decomposition_from
 
-KINDS: list[Kind] = [*fuzz_kinds.KINDS, *fuzz_releases.KINDS, *fuzz_registries.KINDS]
+KINDS: list[Kind] = [*fuzz_kinds.KINDS, *fuzz_cards.KINDS, *fuzz_releases.KINDS, *fuzz_registries.KINDS]
 BY_NAME = {kind.name: kind for kind in KINDS}
 PLANTED = {kind.name: kind for kind in fuzz_planted.KINDS}
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +57,9 @@ def test_what_the_fuzzer_starts_from_is_accepted():
     for name in ("registries", "registries that cannot list", "signed registries", "mirrors", "installations"):
         assert BY_NAME[name].read(files), name
     assert BY_NAME["locks"].read({"file": samples.lock()})
+    assert BY_NAME["cards"].read({"file": fuzz_cards.README})
+    assert BY_NAME["licences"].read({"text": b"mit or isc"})
+    assert BY_NAME["bundles"].read({"file": fuzz_cards.bundle()})
     assert BY_NAME["config"].read({"file": samples.CONFIG})
     assert BY_NAME["signatures"].read({"file": samples.signature_of(samples.STATEMENT)})
     assert BY_NAME["private keys"].read({"file": samples.private_key()})
