@@ -103,6 +103,22 @@ def mixed(found: Any) -> str:
     return common.markdown(headers, rows)
 
 
+def voting(found: Any) -> str:
+    """The scaled vote beside the raw one, and the calibration error of a vote's probability."""
+    gains = [
+        (" + ".join(map(str, row["classes"])), row["draws"], *(f"{100 * row[vote]:.2f}" for vote in ("raw", "scaled")),
+         f"{100 * row['gain']:+.2f} ({100 * row['low']:+.2f} to {100 * row['high']:+.2f})")
+        for row in found["gains"]
+    ]  # fmt: skip
+    errors = [
+        (row["what"], *(f"{row[key]:.3f}" for key in ("temperature", "observed", "validation", "module_scores")))
+        for row in found["calibration"]
+    ]  # fmt: skip
+    first = common.markdown(("classes", "draws", "raw", "scaled", "gain, points"), gains)
+    names = ("classes", "T", "ECE, T from observed images", "from validation images", "best module's own score")
+    return f"{first}\n\n{common.markdown(names, errors)}"
+
+
 def update(found: Any) -> str:
     """Updates for classes that an origin never saw."""
     import update as program
@@ -287,7 +303,7 @@ def accelerators() -> str:
 
 COSTS = (cost, modes, profile_ops, hundred, growth, size, shared_pass)
 STORED = (startup, warm_install, transfer, scale, resolving)
-ANSWERS = (pairs, mixed, update)
+ANSWERS = (pairs, voting, mixed, update)
 DRAWN = (*COSTS, *STORED, *ANSWERS, races, crashes, faults, fuzz)
 
 

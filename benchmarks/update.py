@@ -27,6 +27,7 @@ from update_modules import full_modules, sparse_modules
 
 from modhub.composition.plan import make_plan, natural_classes
 from modhub.composition.recipe import Recipe
+from modhub.composition.scales import relative_scales
 from modhub.decomposition.calibration import Margins
 from modhub.engine.update import Examples, JointNetworks
 from modhub.ops.update import UpdateRequest, UpdateRun
@@ -89,7 +90,7 @@ class Bench:
         self.known: dict[tuple[str, bytes], Any] = {}
         self.trunks: dict[str, Any] = {}
         for group in (tens, hundreds):
-            networks = JointNetworks(group, [True] * len(group), 256, any_masks=True)
+            networks = JointNetworks(group, [True] * len(group), np.ones(len(group)), 256, any_masks=True)
             for module in group:
                 key = module.origin.fingerprint, module.keep.key()
                 if key not in self.known:
@@ -101,7 +102,8 @@ class Bench:
         changing = tuple(strategy != "one side" or cls >= 10 for cls in classes)
         joint = "calibrate" if strategy == "one side" else strategy
         request = UpdateRequest(plan, changing, joint, False, seed, 256, {}, "benchmark")
-        networks = Tables(plan.modules, changing, 256, any_masks=True)
+        units = relative_scales(plan.modules, plan.settings.vote)
+        networks = Tables(plan.modules, changing, units, 256, any_masks=True)
         networks.known, networks.images, networks.trunks = self.known, self.pool.images, self.trunks
         return UpdateRun(request, self._drawn(classes, count, seed), self._drawn(classes, None, seed), networks)
 

@@ -21,7 +21,7 @@ import modhub
 from modhub.registry.writer import Registry
 from modhub.storage.urls import open_store
 
-VERSION = "1.0.1"
+VERSION = "1.1.0"
 RELEASES = {
     "cifar10/r56": ("cifar10-r56", "cifar10"),
     "cifar10/r20": ("cifar10-r20", "cifar10"),

@@ -10,7 +10,7 @@ import pytest
 
 import modhub
 from modhub.errors import InvalidData, InvalidRef, UnsupportedModel, UsageError
-from tests.small_origins import Data, bars, fitted_model, quadrants, quadrants_model
+from tests.small_origins import Data, bars, fitted_model, quadrants, quadrants_model, residual_features
 
 DATA = quadrants()
 HALF = DATA.x.shape[0] // 2
@@ -244,7 +244,7 @@ def test_a_model_near_chance_gets_no_release_but_a_hint_about_rescaling():
     assert decompose(model, x=data.x).origin.accuracy[0].top_1 > 0.9
     message = refusal(InvalidData, model=model, x=data.x, rescale=1.0)
     assert message.startswith("the model answers ")
-    assert "of the 120 inputs right; chance is 25.0%. Hint: rescale=1/255 gives " in message
+    assert "of the 120 inputs right; chance is 25.0%. Hint: rescale=1/" in message
     assert message.endswith("% on 120 of them; was it trained so?")
 
 
@@ -255,16 +255,37 @@ def test_a_model_near_chance_for_another_reason_gets_another_hint():
     )
 
 
-def test_a_better_rescaling_is_mentioned_where_none_was_given():
-    result, messages = warned(decompose, SATURATING, rescale=1.0)
-    accuracy = result.origin.accuracy[0].top_1
-    assert 0.4 < accuracy < 0.97
-    (message,) = messages
-    assert message.startswith(f"the model answers {accuracy:.1%} right with rescale=1; rescale=1/255 gives ")
+def test_a_rescaling_that_is_clearly_wrong_is_refused_with_the_line_to_use_unless_it_is_kept():
+    """A network without normalisation, whose answers hardly change: only how sure it is does."""
+    message = refusal(InvalidData, rescale=1.0)
+    assert message.startswith("with rescale=1 the network answers ")
+    assert "; with values from 0 to 1 it is " in message
+    assert message.endswith(
+        "Hint: give rescale=1/255 (--rescale 1/255); or keep what was given: --keep-rescale (keep_rescale=True)."
+    )
+    kept, messages = warned(decompose, rescale=1.0, keep_rescale=True)
+    assert kept.origin.accuracy[0].top_1 > 0.9
+    assert len(messages) == 1
+    assert "margins are " in messages[0] or "Was it trained so?" in messages[0]
 
 
-def test_the_right_rescaling_is_left_in_peace():
-    assert warned(decompose, SATURATING)[1] == []
+#: What networks are trained on, as ``rescale``, ``mean`` and ``std``, of images that hold 0 to 255.
+USUAL = {"0 to 1": (1 / 255, None, None), "-1 to 1": (1 / 127.5, 1.0, None), "as they are": (1.0, None, None)}
+
+
+@pytest.mark.parametrize("trained", USUAL)
+def test_the_right_scaling_is_left_in_peace_and_no_wrong_one_goes_unnoticed(trained):
+    def scaled(rescale, mean, std):
+        return DATA.x * np.float32(rescale) - np.float32(mean or 0)
+
+    data = Data(scaled(*USUAL[trained]), DATA.y, DATA.classes)
+    model = fitted_model(data, residual_features, rescale=1.0, seed=4)
+    for given, (rescale, mean, std) in USUAL.items():
+        try:
+            _, messages = warned(decompose, model, rescale=rescale, mean=mean, std=std)
+        except InvalidData as error:
+            messages = [error.kind]
+        assert bool(messages) == (given != trained), (given, messages)
 
 
 def test_weights_that_are_not_finite_are_named():

@@ -24,8 +24,8 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_the_install_line_works_at_once(tmp_path: Path) -> None:
     done = run(sys.executable, "-m", "modhub", "install", "cifar10/r56:cat", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "cifar10/r56@1.0.1" in done.stdout
-    assert [str(module.ref) for module in list_installed()] == ["cifar10/r56:cat@1.0.1"]
+    assert "cifar10/r56@1.1.0" in done.stdout
+    assert [str(module.ref) for module in list_installed()] == ["cifar10/r56:cat@1.1.0"]
 
 
 def test_the_compose_line_works_at_once(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_decompose_and_publish_lines(tmp_path: Path, shared_models: Path, shared
     assert done.returncode == 0, done.stderr
     composite = modhub.compose(["me/net:cat", "c100:apple"])
     assert composite.classes == ["cat", "apple"]
-    assert [str(m.ref) for m in composite.modules] == ["me/net:cat@1.0.0", "cifar100/r20:apple@1.0.1"]
+    assert [str(m.ref) for m in composite.modules] == ["me/net:cat@1.0.0", "cifar100/r20:apple@1.1.0"]
 
 
 @pytest.fixture(scope="session")

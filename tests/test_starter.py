@@ -18,23 +18,28 @@ from modhub.spec.refs import ModelRef
 from modhub.storage.local import LocalStore
 
 #: Content digests as released. They never change: a release that reads differently is another release. Versions 1.0.0
-#: and 1.0.1 differ in the fingerprint of their data alone, which FORMAT.md has defined since.
+#: and 1.0.1 differ in the fingerprint of their data alone, which FORMAT.md has defined since; 1.1.0 says how its
+#: margins vote beside those of others.
 DIGESTS = {
     "cifar10/r20": {
         "1.0.0": "sha256:6e7a11e77fc88dba8da4b29624ae76efcf105d5774e2fb45481e7ed9a5d895f6",
         "1.0.1": "sha256:233ecfd78b1858e5ceea3e0ccd9e915db5218aee44c391a312a395e8448d71be",
+        "1.1.0": "sha256:5c2e0dc0d490e6f0afb682e74549e8cd241c66355482ec5135cc93c7456b7bcf",
     },
     "cifar10/r56": {
         "1.0.0": "sha256:9b5c1dc64b545de44e820f25b2fe0b09c9cb9c799fe76e1d790df0f8a5eb9233",
         "1.0.1": "sha256:f122ac6b48df3d8c8959ecb664bc9f178dbf23521fe86643b3bb0e9ffc25afbf",
+        "1.1.0": "sha256:a3a9a7e176ce7a546b0c9c660707174c6055acc453abfd704d65171cfe4ea95f",
     },
     "cifar10/vgg": {
         "1.0.0": "sha256:3feab50060a8aef298abefcb242587a0c80fd1cbc194105afbc5e467fdba257d",
         "1.0.1": "sha256:cb82dc58cc17556bb36e693ce4e2e81a04f4c6c0c56723b739e8a4781af6ad8f",
+        "1.1.0": "sha256:95f83e97b781ad37e59ee132ca72e52e86d344fb86767af68dfee56b733367b3",
     },
     "cifar100/r20": {
         "1.0.0": "sha256:3d60f3c19a77eba9b047401a63788d4d2a8f243bba9d7ba2a6c62e2f6051ecf0",
         "1.0.1": "sha256:7331c3a0510a610d06fcd76b831202e49a38ca725577833bc24cef6de66b63cc",
+        "1.1.0": "sha256:ef28cb69ccf5210483cae11436051bae38875a2905e538475506b34013d62b89",
     },
 }
 #: A project and its lockfile, written when the starter had 1.0.0 alone.
@@ -68,9 +73,26 @@ def test_the_second_version_differs_in_the_fingerprint_of_its_data_alone(starter
     assert new.content == old.content.model_copy(update={"version": "1.0.1", "origin": origin})
 
 
+@pytest.mark.parametrize("name", DIGESTS)
+def test_the_third_version_has_the_same_masks_and_heads_and_says_how_its_margins_vote(
+    starter: Registry, name: str
+) -> None:
+    old, new = (starter.manifest(ModelRef(*name.split("/"), version)) for version in ("1.0.1", "1.1.0"))
+    assert old.content.origin.vote is None
+    assert [module.blob for module in new.content.modules] == [module.blob for module in old.content.modules]
+    vote = new.content.origin.vote
+    assert vote is not None
+    assert (vote.data, vote.examples) == (
+        old.content.origin.accuracy[-1].data,
+        old.content.origin.accuracy[-1].examples,
+    )
+    assert 5 < vote.margin_scale < 20
+    assert 1 < vote.temperature < 2
+
+
 def test_the_fingerprints_are_those_of_the_data(starter: Registry, shared_data: Path) -> None:
     for dataset in ("cifar10", "cifar100"):
-        manifest = starter.manifest(ModelRef(dataset, "r20", "1.0.1"))
+        manifest = starter.manifest(ModelRef(dataset, "r20", "1.1.0"))
         data = load_data(shared_data / f"{dataset}_train.npz")
         assert manifest.content.origin.dataset.fingerprint == data.fingerprint
 
@@ -91,7 +113,7 @@ def test_a_project_that_was_locked_before_installs_and_composes_what_it_was(tmp_
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     digests = {module.digest for module in composite.modules}
     pets.upgrade()
-    assert {pin.ref.version for pin in Lock.of_project(pets.locked).modules} == {"1.0.1"}
+    assert {pin.ref.version for pin in Lock.of_project(pets.locked).modules} == {"1.1.0"}
     assert {module.digest for module in pets.compose().modules} == digests
 
 
@@ -101,7 +123,7 @@ def test_its_aliases(starter: Registry) -> None:
 
 def test_every_blob_is_there_and_sound(starter: Registry) -> None:
     for name in DIGESTS:
-        manifest = starter.manifest(ModelRef(*name.split("/"), "1.0.1"))
+        manifest = starter.manifest(ModelRef(*name.split("/"), "1.1.0"))
         for blob in manifest.blobs.values():
             assert len(starter.blob(blob).stored) == blob.size
 

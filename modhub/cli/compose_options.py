@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli.project_options import refs
-from modhub.composition.recipe import ADAPTS, DTYPES, MODES, ClassifierSettings, GivenSettings
+from modhub.composition.recipe import ADAPTS, DTYPES, MODES, VOTINGS, ClassifierSettings, GivenSettings
 from modhub.errors import UsageError
 from modhub.ops.compose import compose
 from modhub.project.project import Project
@@ -50,7 +50,8 @@ def composite_of_options(
     if refs:
         composite = compose(refs, registry=registry, cache=cache, **vars(shape.given))
     else:
-        composite = _of_project(shape.given, registry, cache).in_mode(settings.mode, settings.dtype)
+        project = _of_project(shape.given, registry, cache)
+        composite = project.in_mode(settings.mode, settings.dtype).in_vote(settings.vote)
     for label, ref in shape.swap:
         composite = composite.swap(label, ref, match=shape.match)
     for label in shape.remove:
@@ -166,7 +167,9 @@ _OPTIONS: Sequence[click.Option] = (
         help="Put another module in the place of a class; repeatable, as --remove and those below.",
     ),
     click.Option(
-        ["--match"], is_flag=True, help="Bring what --swap puts in onto the scale of the margins of what goes."
+        ["--match"],
+        is_flag=True,
+        help="Put what --swap puts in on the scale of what goes, where the vote does not: raw, or old releases.",
     ),
     click.Option(["--remove"], multiple=True, metavar="LABEL", callback=_each(label_of), help="Leave a class out."),
     click.Option(
@@ -200,6 +203,12 @@ _OPTIONS: Sequence[click.Option] = (
         ["--dtype"],
         type=click.Choice(DTYPES),
         help="What networks compute in.  [default: float32, or what modhub.toml says]",
+    ),
+    click.Option(
+        ["--vote"],
+        type=click.Choice(VOTINGS),
+        help="Whether modules of several networks vote on one scale, or with their margins as they are, as in the "
+        "paper.  [default: scaled, or what modhub.toml says]",
     ),
     click.Option(["--reject"], is_flag=True, help='It may answer "none of these", where no module is positive.'),
 )

@@ -46,6 +46,8 @@ def hit_fields(hit: Hit) -> dict[str, Any]:
         "input_shape": list(release.array_shape or release.input_shape),
         "kind": "image" if release.array_shape is None else "array",
         "top_1": release.top_1,
+        "top_1_data": release.top_1_data,
+        "top_1_held_out": release.is_held_out,
         "classes": list(release.classes),
         "size": release.size,
         "digest": release.digest,
@@ -69,6 +71,15 @@ def remark_fields(remark: Remark) -> dict[str, Any]:
     }
 
 
+def measured_on(share: float | None, is_held_out: bool | None) -> str:
+    """In words, which images an accuracy was measured on: a network is better on those that it may have learned."""
+    if share is None:
+        return "-"
+    if is_held_out is None:
+        return "not recorded"
+    return "held-out images" if is_held_out else "images it was made with"
+
+
 def print_hits(hits: Sequence[Hit]) -> None:
     """The table of hits; with their licences where one states any."""
     licensed = any(hit.release.license for hit in hits)
@@ -79,6 +90,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
             Column("classes", right=True),
             Column("input"),
             Column("top-1", right=True),
+            Column("measured on", wraps=True),
             *([Column("licence", wraps=True)] if licensed else []),
             Column("data set", wraps=True),
             Column("from", wraps=True),
@@ -90,6 +102,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
                 str(len(hit.release.classes)) if hit.cls is None else "1",
                 "x".join(map(str, hit.release.array_shape or hit.release.input_shape)),
                 percent(hit.release.top_1),
+                measured_on(hit.release.top_1, hit.release.is_held_out),
                 *([hit.release.license or "-"] if licensed else []),
                 hit.release.dataset,
                 printing.place(hit.registry),

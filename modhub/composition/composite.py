@@ -19,7 +19,8 @@ from modhub.composition import operations
 from modhub.composition.agreement import Agreement, agreement_of
 from modhub.composition.estimator import FittedClassifier
 from modhub.composition.plan import Plan, make_plan, natural_classes
-from modhub.composition.recipe import ClassifierSettings, Dtype, GivenSettings, Mode, Recipe, Stage
+from modhub.composition.recipe import ClassifierSettings, Dtype, GivenSettings, Mode, Recipe, Stage, Voting
+from modhub.composition.scales import is_even
 from modhub.composition.votes import Prediction
 from modhub.data.examples import batches_of
 from modhub.data.fitting import Fitting
@@ -165,6 +166,10 @@ class Composite(FittedClassifier):
         """The same modules, run another way: ``mode`` and ``dtype`` as in ``compose``. Raises UsageError."""
         return self.with_settings(GivenSettings(mode=mode, dtype=dtype))
 
+    def in_vote(self, vote: Voting) -> Composite:
+        """The same modules, voting ``scaled`` or ``raw``, as in ``compose``. Raises UsageError."""
+        return self.with_settings(GivenSettings(vote=vote))
+
     def agreement(self, images: Predictable, batch_size: int = 256) -> Agreement:
         """How far this composite answers ``images`` as it would isolated in float32, which is exact.
 
@@ -197,9 +202,9 @@ class Composite(FittedClassifier):
     def swap(self, label: str, part: str | Module, *, match: bool = False) -> Composite:
         """With another module in the place, and under the label, of one class. Raises NotFound, Incompatible.
 
-        With ``match`` its margins are brought onto the scale of the module that goes, by the thresholds and scales that
-        both carry. Networks differ in how large their margins are, and a module from one of larger margins wins too
-        often among those of another; alone it answers as before.
+        Networks differ in how large their margins are, which a scaled vote evens out where both releases record their
+        ``margin_scale``. ``match`` is for other votes (raw, or with releases from before): it puts the module itself on
+        the scale of the one that goes, by the thresholds and scales that both carry; alone it answers as before.
         """
         column = self.plan.column(label)
         rest = self.plan.modules[:column] + self.plan.modules[column + 1 :]
@@ -210,7 +215,8 @@ class Composite(FittedClassifier):
                 hint="name the class as well, for example cifar10/r20:cat.",
             )
         new, old = modules[0], self.plan.modules[column]
-        return self._with(operations.swapped(self.plan, label, operations.on_scale_of(new, old) if match else new))
+        is_moved = match and not is_even(new, old, self.plan.settings.vote)
+        return self._with(operations.swapped(self.plan, label, operations.on_scale_of(new, old) if is_moved else new))
 
     def verify_with(self, stages: Mapping[tuple[str, ...], Sequence[str | Module]]) -> Composite:
         """When the composite answers one of some classes, let other modules decide between these again.
@@ -227,7 +233,7 @@ class Composite(FittedClassifier):
     def to_keras(self) -> KerasModel:
         """The composite as one keras.Model, which needs no modhub to load.
 
-        Input raw images (N, H, W, C), output margins float32 (N, k) in the order of ``classes``.
+        Input raw images (N, H, W, C), output the vote's margins float32 (N, k) in the order of ``classes``.
         """
         return self.backend.to_keras(self.plan)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -49,11 +49,55 @@ class Firing:
         return {**asdict(self), "share": self.share, "origin_share": self.origin_share}
 
 
+@dataclass(frozen=True, eq=False)
+class ActivationMap:
+    """Where in its image a module sees its class: the parts of its margin, float32 (rows, columns), at ``layer``.
+
+    ``is_exact``: the parts and ``bias`` add up to the module's margin (a class activation map); else they are gradient
+    times activation, a first approximation. The map covers the whole image that the module takes.
+
+    >>> import modhub
+    >>> import numpy as np
+    >>> said = modhub.explain(["cifar10/r20:cat", "cifar10/r20:ship"], np.zeros((32, 32, 3), np.uint8)).modules[0]
+    >>> seen = said.seen
+    >>> seen.parts.shape, seen.is_exact, abs(seen.parts.sum() + seen.bias - said.module_margin) < 1e-3
+    ((8, 8), True, True)
+    """
+
+    layer: str
+    is_exact: bool
+    parts: NDArray[np.float32]
+    bias: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"layer": self.layer, "exact": self.is_exact, "parts": self.parts.tolist(), "bias": self.bias}
+
+    def __str__(self) -> str:
+        rows, columns = self.parts.shape
+        how = "exact: they and a bias add up to its margin" if self.is_exact else "gradient times activation"
+        return f"parts of a margin at {self.layer}, {rows} x {columns} positions, {how}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A layer of ``origin`` in which some module fires otherwise than its whole network does, for one image.
+
+    ``changes``: by label, how many of its ``nodes`` fire more than in the whole network; negative where fewer.
+    """
+
+    origin: str
+    layer: str
+    nodes: int
+    changes: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class Said:
     """What one module said, and what the vote made of it; all as in ``Prediction``.
 
-    ``margin`` and ``probability`` are the vote's; ``module_margin``, ``module_score`` and ``positive`` are its own.
+    ``margin`` and ``probability`` are the vote's; ``module_margin``, ``module_score`` and ``positive`` are its own, and
+    ``divisor`` is what its margin was divided by before it voted. ``seen`` is None where its network has no map.
     """
 
     label: str
@@ -66,6 +110,19 @@ class Said:
     threshold: float
     positive: bool
     firings: tuple[Firing, ...]
+    divisor: float = 1.0
+    seen: ActivationMap | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def counted(self) -> float:
+        """Its margin as it voted, before any stage."""
+        return self.module_margin / self.divisor
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain["firings"] = [firing.to_dict() for firing in self.firings]
+        return plain | {"seen": None if self.seen is None else self.seen.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -153,21 +210,54 @@ class Explanation:
         fields = [("verdict", str(self.verdict)), *(("stage", str(stage)) for stage in self.stages[:_MOST_STAGES])]
         return as_html("Explanation", fields, [HtmlTable(headers, rows, len(self.modules), texts=2)])
 
+    def differences(self) -> list[Difference]:
+        """The layers in which modules fire otherwise than their whole network, in the networks' order.
+
+        None of them: for this image, what modules lack makes no difference, and only their heads do.
+        """
+        found: dict[tuple[str, str], Difference] = {}
+        for said in self.modules:
+            for firing in said.firings:
+                if firing.fired != firing.origin_fired:
+                    new = Difference(said.origin, firing.layer, firing.nodes, {})
+                    known = found.setdefault((said.origin, firing.site), new)
+                    change = {said.label: firing.fired - firing.origin_fired}
+                    found[said.origin, firing.site] = replace(known, changes={**known.changes, **change})
+        order = {
+            (said.origin, firing.site): number for said in self.modules for number, firing in enumerate(said.firings)
+        }
+        origins = list(dict.fromkeys(said.origin for said in self.modules))
+        return [found[key] for key in sorted(found, key=lambda key: (origins.index(key[0]), order[key]))]
+
+    def remarks(self) -> list[str]:
+        """In words, for each origin: what differs between its modules, and what ``seen`` is."""
+        differences = self.differences()
+        lines = []
+        for origin in dict.fromkeys(said.origin for said in self.modules):
+            own = [said for said in self.modules if said.origin == origin]
+            lines.append(_difference_text(origin, own, [each for each in differences if each.origin == origin]))
+            if own[0].seen is not None:
+                lines.append(f"{origin}: {own[0].seen}")
+        return lines
+
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain values."""
         return {
             "verdict": {**asdict(self.verdict), "text": str(self.verdict)},
-            "modules": [
-                {**asdict(said), "firings": [firing.to_dict() for firing in said.firings]} for said in self.modules
-            ],
+            "modules": [said.to_dict() for said in self.modules],
+            "differences": [asdict(difference) for difference in self.differences()],
             "stages": [asdict(stage) for stage in self.stages],
         }
 
 
-def explanation_of(plan: Plan, margins: NDArray[np.float32], firings: Sequence[tuple[Firing, ...]]) -> Explanation:
-    """The explanation of one image from ``margins`` float32 (recognisers,) and each member's firings."""
-    width = len(plan.labels)
-    own, verifying = margins[None, :width], margins[None, width:]
+def explanation_of(
+    plan: Plan,
+    margins: NDArray[np.float32],
+    firings: Sequence[tuple[Firing, ...]],
+    seen: Sequence[ActivationMap | None] | None = None,
+) -> Explanation:
+    """The explanation of one image from ``margins`` float32 (recognisers,), each member's firings, and where it sees
+    its class."""
     prediction = plan.prediction(margins[None])
     modules = tuple(
         Said(
@@ -176,15 +266,17 @@ def explanation_of(plan: Plan, margins: NDArray[np.float32], firings: Sequence[t
             module.origin.name + (f"@{module.version}" if module.version else ""),
             margin=float(prediction.margins[0, column]),
             probability=float(prediction.probabilities[0, column]),
-            module_margin=float(own[0, column]),
+            module_margin=float(margins[column]),
             module_score=float(prediction.module_scores[0, column]),
             threshold=module.threshold,
             positive=bool(prediction.positive[0, column]),
             firings=firings[column],
+            divisor=plan.divisors[column],
+            seen=None if seen is None else seen[column],
         )
         for column, (label, module) in enumerate(zip(plan.labels, plan.modules, strict=True))
     )
-    return Explanation(modules, _stages(plan, own, verifying), _verdict(prediction))
+    return Explanation(modules, _stages(plan, *plan.counted(margins[None])), _verdict(prediction))
 
 
 def _verdict(prediction: Prediction) -> Verdict:
@@ -204,12 +296,14 @@ def _verdict(prediction: Prediction) -> Verdict:
     )
 
 
-def _stages(plan: Plan, own: NDArray[np.float32], verifying: NDArray[np.float32]) -> tuple[StageVote, ...]:
+def _stages(plan: Plan, counted: NDArray[np.float32], verifying: NDArray[np.float32]) -> tuple[StageVote, ...]:
     found = []
     columns = [stage.columns for stage in plan.recipe.stages]
     start = 0
     for number, verifier in enumerate(plan.recipe.stages):
-        before, after = (int(decided(own, verifying, columns[:count])[0].argmax()) for count in (number, number + 1))
+        before, after = (
+            int(decided(counted, verifying, columns[:count])[0].argmax()) for count in (number, number + 1)
+        )
         stop = start + len(verifier.columns)
         found.append(
             StageVote(
@@ -223,6 +317,19 @@ def _stages(plan: Plan, own: NDArray[np.float32], verifying: NDArray[np.float32]
         )
         start = stop
     return tuple(found)
+
+
+def _difference_text(origin: str, own: Sequence[Said], differences: Sequence[Difference]) -> str:
+    changed = {label for difference in differences for label in difference.changes}
+    if not changed:
+        return f"{origin}: its modules fire as the whole network does here; only their heads differ"
+    most = max(differences, key=lambda each: max(map(abs, each.changes.values())) / each.nodes)
+    label, change = max(most.changes.items(), key=lambda each: abs(each[1]))
+    return (
+        f"{origin}: {len(changed)} of {len(own)} modules fire otherwise than the whole network, in "
+        f"{len(differences)} layer{'s' * (len(differences) > 1)}; most {label} in {most.layer}, "
+        f"{change:+,} of {most.nodes:,} nodes"
+    )
 
 
 def _named(names: Sequence[str]) -> str:

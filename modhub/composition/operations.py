@@ -13,6 +13,7 @@ import numpy as np
 
 from modhub.composition.plan import Plan, make_plan
 from modhub.composition.recipe import MarginScale, Stage, matched_by_name
+from modhub.composition.scales import MATCHED
 from modhub.errors import UsageError
 from modhub.package.decomposition import with_digests
 from modhub.package.module import Head, Module
@@ -64,7 +65,7 @@ def on_scale(module: Module, wanted: MarginScale, against: tuple[str, ...] = ())
     factor = np.float32(module.scale / wanted.scale)
     kernel, bias = module.head.kernel * factor, module.head.bias * factor
     bias[0] += np.float32(wanted.threshold - module.scale / wanted.scale * module.threshold)
-    lineage = Derivation(module=module.ref, digest=module.digest, strategy="match", against=against)
+    lineage = Derivation(module=module.ref, digest=module.digest, strategy=MATCHED, against=against)
     head = Head(kernel.astype(np.float32), bias.astype(np.float32))
     (made,) = with_digests(
         [

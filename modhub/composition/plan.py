@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from modhub.composition.adapters import Adapter, adapter_between, image_contract, joint_contract
 from modhub.composition.modes import RunMode, way_of
 from modhub.composition.recipe import ClassifierSettings, Recipe, no_such_class
+from modhub.composition.scales import Counting, counting_of
 from modhub.composition.votes import Prediction, check_margins, decided
 from modhub.errors import Conflict, UsageError
 from modhub.package.module import Module
@@ -91,13 +91,15 @@ class Plan:
         )
 
     @cached_property
-    def temperature(self) -> float:
-        """What margins are divided by before the softmax that makes probabilities of them: the mean over the origins.
+    def counting(self) -> Counting:
+        """How the margins of ``modules`` count in the vote."""
+        return counting_of(self.modules, self.settings.vote)
 
-        At ``k / (k - 1)`` the margins of all k classes of an origin have the softmax of its own logits.
-        """
-        counts = {module.origin.fingerprint: len(module.origin.classes) for module in self.modules}
-        return fmean(count / (count - 1) for count in counts.values())
+    @cached_property
+    def divisors(self) -> tuple[float, ...]:
+        """What the margins of ``recognisers`` are divided by before they vote: the classes', then each stage's."""
+        stages = (counting_of(stage.modules, self.settings.vote) for stage in self.recipe.stages)
+        return tuple(divisor for each in (self.counting, *stages) for divisor in each.divisors)
 
     @property
     def is_exact(self) -> bool:
@@ -133,17 +135,28 @@ class Plan:
 
         Raises UnsupportedModel, kind ``not-finite``, naming a module that answers NaN or infinity.
         """
-        check_margins(margins, self.recognisers)
-        own, verifying = np.split(margins, [len(self.modules)], axis=1)
+        counted, verifying = self.counted(margins)
         return Prediction(
             classes=self.labels,
-            margins=decided(own, verifying, [stage.columns for stage in self.recipe.stages]),
-            module_margins=own,
+            margins=decided(counted, verifying, [stage.columns for stage in self.recipe.stages]),
+            module_margins=margins[:, : len(self.modules)],
             thresholds=np.array([module.threshold for module in self.modules]),
             scales=np.array([module.scale for module in self.modules]),
-            temperature=self.temperature,
+            temperature=self.counting.temperature,
             reject=self.settings.reject,
         )
+
+    def counted(self, margins: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Margins of all ``recognisers``, float32 (N, recognisers), as they count: the classes', and the stages'.
+
+        Raises as ``prediction`` does.
+        """
+        check_margins(margins, self.recognisers)
+        divisors = np.array(self.divisors)
+        if (divisors != 1).any():
+            margins = (margins / divisors).astype(np.float32)
+            check_margins(margins, self.recognisers)
+        return margins[:, : len(self.modules)], margins[:, len(self.modules) :]
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values."""
@@ -153,6 +166,8 @@ class Plan:
             "trunks": len(self.groups()),
             "mode": self.settings.mode,
             "dtype": self.settings.dtype,
+            "vote": self.settings.vote,
+            "counting": self.counting.to_dict(),
             "ways": [{"releases": list(w.releases), "fused": w.fused, "why": w.why} for w in self.ways],
             "members": [
                 {"label": label, **self._described(module)}
@@ -230,6 +245,7 @@ class Plan:
         width = max(len(label) for label in self.labels)
         lines = [self.summary]
         lines += [f"  {label:<{width}}  {m.ref}" for label, m in zip(self.labels, self.modules, strict=True)]
+        lines += self.counting.remarks
         lines += [f"adapter of {names}: {text}" for names, text in self.adapted()]
         lines += [f"between {classes} decide again: {modules}" for classes, modules in self.stages()]
         lines += self.running()

@@ -27,6 +27,9 @@ MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 #: What networks compute in; heads are always float32.
 Dtype = Literal["float32", "bfloat16"]
 DTYPES: Final[tuple[Dtype, ...]] = get_args(Dtype)
+#: Whether modules of several origins vote on one scale, or with their margins as they are, as in the paper.
+Voting = Literal["scaled", "raw"]
+VOTINGS: Final[tuple[Voting, ...]] = get_args(Voting)
 #: Height and width of images, in pixels.
 Size = tuple[int, int]
 
@@ -36,7 +39,7 @@ _Other = TypeVar("_Other")
 
 @dataclass(frozen=True)
 class ClassifierSettings:
-    """What images a classifier takes, how it runs, and whether it may answer "none of these" (``reject``).
+    """What images a classifier takes, how it runs and votes, and whether it may answer "none of these" (``reject``).
 
     ``adapt`` names how images are made to fit modules that take others; None means that all take the same. ``size`` is
     the height and width of the classifier's images then, by default the largest that a module takes.
@@ -47,6 +50,7 @@ class ClassifierSettings:
     reject: bool = False
     mode: Mode = "isolated"
     dtype: Dtype = "float32"
+    vote: Voting = "scaled"
 
     def to_dict(self) -> dict[str, Any]:
         """By name, as plain values."""
@@ -59,10 +63,11 @@ class ClassifierSettings:
         return {name: value for name, value in self.to_dict().items() if value != usual[name]}
 
     def checked(self) -> ClassifierSettings:
-        """Itself. Raises UsageError, kinds ``bad-adapt``, ``bad-size``, ``bad-mode`` and ``bad-dtype``."""
+        """Itself. Raises UsageError, kinds ``bad-adapt``, ``bad-size``, ``bad-mode``, ``bad-dtype``, ``bad-vote``."""
         _check_adapt(self.adapt, self.size)
         _check_known("mode", self.mode, MODES)
         _check_known("dtype", self.dtype, DTYPES)
+        _check_known("vote", self.vote, VOTINGS)
         return self
 
 
@@ -75,6 +80,7 @@ class GivenSettings:
     reject: bool | None = None
     mode: Mode | None = None
     dtype: Dtype | None = None
+    vote: Voting | None = None
 
     def over(self, base: ClassifierSettings) -> ClassifierSettings:
         """``base`` with what was named. Raises UsageError for a value that cannot be."""

@@ -32,6 +32,7 @@ class DecomposeSettings:
     mean: float | Sequence[float] | None = None
     std: float | Sequence[float] | None = None
     color: TrainedColor = "rgb"
+    keep_rescale: bool = False
     engine: EngineName = "local"
     workers: int | None = None
     steps: int | None = None

@@ -84,14 +84,22 @@ class Unseen:
 class JointNetworks:
     """The trunks of a joint composite. ``changing`` says of its modules, (k,), which may be updated.
 
-    With ``any_masks`` they run modules with other masks too, which takes a little longer.
+    Margins are seen as they vote: divided by ``units`` (k,). With ``any_masks`` they run modules with other masks too,
+    which takes a little longer.
     """
 
     def __init__(
-        self, modules: Sequence[Module], changing: Sequence[bool], batch_size: int, *, any_masks: bool
+        self,
+        modules: Sequence[Module],
+        changing: Sequence[bool],
+        units: Doubles,
+        batch_size: int,
+        *,
+        any_masks: bool,
     ) -> None:
         self.modules = tuple(modules)
         self.changing = tuple(changing)
+        self.units = units
         self.origins = list(dict.fromkeys(module.origin.fingerprint for module in modules))
         self._batch_size = batch_size
         self._any_masks = any_masks
@@ -117,7 +125,8 @@ class JointNetworks:
             for places in equal_masks([modules[column] for column in columns]):
                 own = np.array([columns[place] for place in places])
                 features = self.features(modules[own[0]], images)
-                margins[:, own] = MarginHead.of([modules[column].head for column in own]).margins(features)
+                said = MarginHead.of([modules[column].head for column in own]).margins(features)
+                margins[:, own] = said / self.units[own]
                 if (may := own[[self.changing[column] for column in own]]).size:
                     groups.append(FeatureGroup(origin, may, features))
         return Views(margins, tuple(groups))
@@ -250,7 +259,7 @@ def _backtracking(module: Module, options: DecomposeOptions) -> Backtracked:
 def with_thresholds(
     modules: Sequence[Module], changing: Sequence[bool], margins: NDArray[np.floating], labels: Labels, seed: int
 ) -> tuple[Module, ...]:
-    """The changing modules with threshold and scale fitted to their margins (n, k) on the update's examples.
+    """The changing modules with threshold and scale fitted to their own margins (n, k) on the update's examples.
 
     Each class's own examples are fitted against equally many of all others, as in a decomposition.
     """
@@ -267,11 +276,14 @@ def with_thresholds(
     return tuple(result)
 
 
-def margins_of(modules: Sequence[Module], views: Views) -> NDArray[np.float32]:
-    """The margins float32 (n, k) that ``modules`` have by their heads; others than those in ``views`` keep theirs."""
+def margins_of(modules: Sequence[Module], views: Views, units: Doubles) -> NDArray[np.float32]:
+    """The margins float32 (n, k) that ``modules`` have by their heads, divided by ``units`` (k,).
+
+    Others than those in ``views`` keep theirs.
+    """
     margins = views.margins.astype(np.float32)
     for group in views.groups:
         head = MarginHead.of([modules[column].head for column in group.columns])
-        margins[:, group.columns] = head.margins(group.features)
+        margins[:, group.columns] = head.margins(group.features) / units[group.columns]
     check_margins(margins, modules)
     return margins

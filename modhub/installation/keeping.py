@@ -156,7 +156,7 @@ def _making(module: Module) -> bytes:
     """Equal for modules that one release can hold."""
     made, fused = module.made, module.fused
     parts = () if made is None else (made.dataset, made.options, made.provenance, made.card)
-    value = [None if part is None else part.model_dump(mode="json") for part in (*parts, fused)]
+    value = [None if part is None else part.model_dump(mode="json") for part in (*parts, fused, module.origin.vote)]
     return canonical_json([module.origin.fingerprint, module.origin.name, module.version, value])
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
-from modhub.composition.recipe import Adapt, ClassifierSettings, Dtype, MarginScale, Mode, Recipe, Stage
+from modhub.composition.recipe import Adapt, ClassifierSettings, Dtype, MarginScale, Mode, Recipe, Stage, Voting
 from modhub.errors import Incompatible, IntegrityError, ModhubError, plain, shown
 from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
 from modhub.resolve.catalog import Pinned
@@ -85,6 +85,7 @@ class SettingsTable(_Table):
     reject: StrictBool = False
     mode: Mode = "isolated"
     dtype: Dtype = "float32"
+    vote: Voting = "scaled"
 
     @property
     def settings(self) -> ClassifierSettings:

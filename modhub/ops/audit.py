@@ -32,8 +32,9 @@ from modhub.registry.unreachable import UnreachableRegistry, reachable
 from modhub.resolve.catalog import Pinned
 from modhub.signing.policy import Trust
 from modhub.signing.statements import Statement
-from modhub.spec.manifest import OBSERVED, Manifest
+from modhub.spec.manifest import Manifest
 from modhub.spec.refs import ModelRef
+from modhub.spec.text import is_observed
 from modhub.storage.parallel import each
 
 #: What is wrong with signatures where nobody requires any.
@@ -175,7 +176,7 @@ class _Look:
 
     def _of_manifest(self, pins: Sequence[Pinned], manifest: Manifest) -> Iterator[AuditFinding]:
         accuracy = manifest.content.origin.accuracy
-        if accuracy and all(measured.data.endswith(OBSERVED) for measured in accuracy):
+        if accuracy and all(is_observed(measured.data) for measured in accuracy):
             text = f"{pins[0].ref.release} was measured only on images that it was decomposed with"
             yield self._finding("training-only", pins, text)
         allow = self._source.allow

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from modhub.composition.composite import Composite, composite_of_parts
-from modhub.composition.recipe import Adapt, Dtype, GivenSettings, Mode, Size
+from modhub.composition.recipe import Adapt, Dtype, GivenSettings, Mode, Size, Voting
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.context import RegistryUrls
 from modhub.ops.load import kept_classifier
@@ -29,6 +29,7 @@ def compose(
     size: Size | None = None,
     mode: Mode | None = None,
     dtype: Dtype | None = None,
+    vote: Voting | None = None,
     reject: bool | None = None,
 ) -> Composite:
     """A classifier of modules of any origins. No training.
@@ -46,9 +47,13 @@ def compose(
     approximation (``composite.agreement(images)`` measures it); ``auto`` fuses where the release records that at least
     99.9 % of labels stay, see ``print(composite.plan)``. ``dtype``: trunks compute in ``float32`` or ``bfloat16``.
 
-    What is not named stays as the composites among ``refs`` have it, and is ``isolated``, ``float32``, without adapters
-    and without rejecting where there are none. Where two composites differ in it, that is a Conflict, kind
-    ``settings-differ``.
+    ``vote``: modules of several networks vote ``scaled``, each margin divided by its network's ``margin_scale``, since
+    networks differ in how large their margins are; ``raw`` counts margins as they are, as the paper does. Where a
+    release records no scale, all vote raw, and the plan says so.
+
+    What is not named stays as the composites among ``refs`` have it, and is ``isolated``, ``float32``, ``scaled``,
+    without adapters and without rejecting where there are none. Where two composites differ in it, that is a Conflict,
+    kind ``settings-differ``.
 
     Raises NotFound, Incompatible, Conflict, UsageError.
 
@@ -60,7 +65,7 @@ def compose(
     'fused'
     """
     parts = [part for each in listed(refs) for part in _parts(each, registry, cache)]
-    given = GivenSettings(adapt=adapt, size=size, reject=reject, mode=mode, dtype=dtype)
+    given = GivenSettings(adapt=adapt, size=size, reject=reject, mode=mode, dtype=dtype, vote=vote)
     return composite_of_parts(parts, InstalledBackend(registry, cache), given)
 
 

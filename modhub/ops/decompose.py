@@ -48,6 +48,7 @@ def decompose(
     card: str | Path | None = None,
     fit: Fit = "none",
     background: str = "white",
+    keep_rescale: bool = False,
 ) -> Decomposition:
     """Decompose a trained Keras classifier into one module per output class (Pan & Rajan, ICSE 2022).
 
@@ -63,8 +64,10 @@ def decompose(
 
     ``name`` is ``namespace/model``. ``(x * rescale - mean) / std`` is what the model was trained on; it travels with
     the modules. With ``color="bgr"`` it was trained on BGR: ``x``, and what modules are given later, are RGB all the
-    same, and turned around first. ``validation``, data in any of these forms, measures each module; the figures are
-    kept under ``validation_dataset``, as ``dataset`` names what was observed.
+    same, and turned around first. Where another usual scaling is clearly what it was trained on, that is an error
+    (InvalidData, kind ``wrong-rescale``) that names it, unless ``keep_rescale``. ``validation``, data in any of these
+    forms, measures each module, and fits the temperature of the vote's probability; the figures are kept under
+    ``validation_dataset``, as ``dataset`` names what was observed.
 
     ``observe``: ``relu`` masks every ReLU's output, ``conv`` every convolution's own (the paper's literal reading).
     ``backtrack``: ``none``, ``last-conv`` or ``input``; ``rule``: ``text`` or ``printed``; ``delta``: a number or a
@@ -114,6 +117,7 @@ def decompose(
         mean=mean,
         std=std,
         color=color,
+        keep_rescale=keep_rescale,
         engine=engine,
         workers=workers,
         steps=steps,

@@ -31,7 +31,7 @@ def explain(
     registry: RegistryUrls = None,
     cache: str | Path | None = None,
 ) -> Explanation:
-    """Which module said what about one image, how the vote went, and which share of its kept nodes fired in each layer.
+    """Which module said what about one image and where in it, how the vote went, and which nodes fired in each layer.
 
     ``what``: a composite, or names and modules as in ``compose``. ``image``: one raw image (H, W, C) or array, or a
     file: a picture, or an .npz with x, .npy or .csv of numbers, of which ``index`` chooses one. ``fit`` and
@@ -74,8 +74,7 @@ def explained_by(composite: Composite, image: NDArray[Any]) -> Explanation:
     check_images(image[None], composite.plan.contract, what="the pixels of the image")
     from modhub.engine.explain import watched  # imports keras, after all that can be refused
 
-    margins, firings = watched(composite.plan, image)
-    return explanation_of(composite.plan, margins, firings)
+    return explanation_of(composite.plan, *watched(composite.plan, image))
 
 
 def one_image(image: ArrayLike, contract: InputContract, index: int | None = None, what: str = "x") -> NDArray[Any]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from modhub.composition.composite import Composite, parts_of
 from modhub.composition.plan import Plan, make_plan
 from modhub.composition.recipe import Recipe
+from modhub.composition.scales import relative_scales
 from modhub.data.classes import check_every_class, unknown_class
 from modhub.data.fitting import Fitting
 from modhub.data.forms import LabelledData, as_image_data
@@ -223,8 +224,11 @@ class UpdateRun:
         self.request, self.work, self.report = request, work, report
         plan = request.plan
         self.modules = plan.modules
-        masks = request.strategy != "calibrate"
-        self.networks = networks or JointNetworks(plan.modules, request.changing, request.batch_size, any_masks=masks)
+        #: Modules are judged as they vote, on one scale across origins.
+        self.units = relative_scales(plan.modules, plan.settings.vote)
+        self.networks = networks or JointNetworks(
+            plan.modules, request.changing, self.units, request.batch_size, any_masks=request.strategy != "calibrate"
+        )
         self.report_views = self.networks.views(plan.modules, report.images)
         self.before = self.report_views.margins
 
@@ -277,23 +281,19 @@ class UpdateRun:
         """The modules updated on all examples that fit and choose, and their margins on the reporting images."""
         changing, labels = self.request.changing, self.work.labels
         if way.strength is not None:
-            changes = fit(views, labels, way.strength)
-            modules = tuple(
-                replace(module, head=changes[column].head(module.head)) if column in changes else module
-                for column, module in enumerate(self.modules)
-            )
-            own: Margins = margins_of(modules, views)
-            after: Margins = margins_of(modules, self.report_views)
+            made = list(self.modules)
+            for column, change in fit(views, labels, way.strength).items():
+                made[column] = replace(made[column], head=change.head(made[column].head, self.units[column]))
+            modules = tuple(made)
+            own, after = (margins_of(modules, each, self.units).astype(float) for each in (views, self.report_views))
         else:
             modules = self._remasked(way.strategy, None)
-            own = self.networks.views(modules, self.work.images).margins
-            after = self.networks.views(modules, self.report.images).margins
-        return with_thresholds(modules, changing, own, labels, self.request.seed), after
+            own, after = (self.networks.views(modules, each.images).margins for each in (self.work, self.report))
+        return with_thresholds(modules, changing, own * self.units, labels, self.request.seed), after
 
     def _unless_worse(self, way: Approach, modules: Sequence[Module], after: Margins, tried: Sequence[Tried]) -> Update:
-        right = (self._right(self.before), self._right(after))
-        names, how = ("the original", str(way)), Resampling(seed=self.request.seed)
-        found = compared(names, self.report.labels, right, len(self.modules), how)
+        right, names = (self._right(self.before), self._right(after)), ("the original", str(way))
+        found = compared(names, self.report.labels, right, len(self.modules), Resampling(seed=self.request.seed))
         if found.better == found.first:
             points = f"{100 * found.top_1.value:.2f} points"
             reason = f"{way} was {points} worse on the reporting images, by more than noise (p {p_text(found.p)})"
@@ -318,7 +318,8 @@ class UpdateRun:
                     against=tuple(dict.fromkeys(module.digest for module in unseen)),
                     examples=len(self.work),
                 )
-                figures = metric_of(new, column, after, self.report.labels, self.request.name)
+                counted = replace(new, threshold=new.threshold / self.units[column])
+                figures = metric_of(counted, column, after, self.report.labels, self.request.name)
                 result[column] = replace(
                     new, version=None, pin=None, derived_from=(*old.derived_from, derivation), metrics=(figures,)
                 )

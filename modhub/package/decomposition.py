@@ -173,6 +173,7 @@ def origin_from(manifest: Manifest, read_blob: ReadBlob, *, always: bool = False
         contract=content.contract,
         fingerprint=trunk_fingerprint(record.architecture, record.weights, content.contract),
         accuracy=record.accuracy,
+        vote=record.vote,
     )
 
 

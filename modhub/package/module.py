@@ -29,6 +29,7 @@ from modhub.spec.manifest import (
     Metric,
     Provenance,
     Stages,
+    VoteRecord,
 )
 from modhub.spec.text import in_short, kept_share, percent
 
@@ -75,7 +76,7 @@ class Origin:
 
     ``weights`` are named ``<layer>/<weight>`` as ``architecture.weight_shapes`` lists them, plus ``head/kernel``
     (features, classes) and ``head/bias`` (classes,); float32. ``fingerprint`` is the digest of the encoded weights
-    blob: two modules with equal fingerprints share one trunk.
+    blob: two modules with equal fingerprints share one trunk. ``vote`` is how its margins vote beside those of others.
     """
 
     namespace: str
@@ -86,6 +87,7 @@ class Origin:
     contract: InputContract
     fingerprint: str
     accuracy: tuple[Accuracy, ...] = ()
+    vote: VoteRecord | None = None
 
     @property
     def name(self) -> str:

@@ -41,6 +41,7 @@ def packed(
             architecture=origin.architecture,
             weights=weights.digest,
             accuracy=origin.accuracy,
+            vote=origin.vote,
         ),
         contract=origin.contract,
         options=made.options,

@@ -1,4 +1,7 @@
-"""An explanation as a picture: the image, margins, and the share of the kept nodes that fired in each layer."""
+"""An explanation as a picture: the image, the margins, what differs between the modules, and where each sees its class.
+
+Every scale is stated, and what would show the same in every row is said in words instead.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from numpy.typing import NDArray
 
 from modhub.composition.explanation import Explanation, Said
 from modhub.errors import UsageError
+from modhub.plots.differences import draw_differences
 from modhub.plots.drawing import (
     ACCENT,
-    AMOUNTS,
     FAINT,
     INK,
     SOFT,
@@ -24,6 +27,7 @@ from modhub.plots.drawing import (
     save,
     shortened,
 )
+from modhub.plots.seen import HEIGHT_OF_SEEN, draw_seen, shown_with_maps
 from modhub.spec.input_contract import InputContract
 from modhub.spec.places import is_folder
 
@@ -34,12 +38,9 @@ MOST_CLASSES: Final = 15
 _ROW: Final = 0.27
 _AROUND: Final = 1.25
 _LEAST: Final = 2.9
-#: Rows between the modules and the origins.
-_GAP: Final = 0.35
+#: Rows below the modules; with a line that says how many more there are.
+_GAP, _LINE = 0.35, 1.1
 _WIDTHS: Final = (2.4, 3.3, 4.3)
-
-#: Layers that are named; more are numbered.
-_NAMED_LAYERS: Final = 24
 
 
 def check_out(out: Path) -> None:
@@ -74,24 +75,33 @@ def save_explanation(explanation: Explanation, image: NDArray[Any], contract: In
 def drawn(explanation: Explanation, image: NDArray[Any], contract: InputContract) -> Any:
     """A matplotlib Figure."""
     shown = explanation.ranked()[:MOST_CLASSES]
-    origins = list(dict.fromkeys(said.origin for said in shown))
-    rows = len(shown) + len(origins) + _GAP
-    figure = new_figure(sum(_WIDTHS), max(_LEAST, _AROUND + _ROW * rows))
-    picture, bars, fired = figure.subplots(1, 3, width_ratios=_WIDTHS)
+    rows = len(shown) + (_GAP if len(shown) == len(explanation.modules) else _LINE)
+    height = max(_LEAST, _AROUND + _ROW * rows)
+    # Positions of an array's map are none of its picture.
+    maps = shown_with_maps(shown) if image.ndim == 3 else []
+    figure = new_figure(sum(_WIDTHS), height + (HEIGHT_OF_SEEN if maps else 0))
+    above, below = figure.subfigures(2, 1, height_ratios=(height, HEIGHT_OF_SEEN)) if maps else (figure, None)
+    picture, bars, changed = above.subplots(1, 3, width_ratios=_WIDTHS)
     figure.suptitle(_wrapped(str(explanation.verdict)), x=0.01, ha="left", fontsize=11, fontweight="bold")
-    _draw_image(picture, image, contract)
+    pixels = _pixels(image, contract)
+    _draw_image(picture, pixels, contract)
     _draw_margins(bars, explanation, shown, rows)
-    _draw_fired(figure, fired, shown, origins)
+    draw_differences(above, changed, explanation, shown, rows)
+    if below is not None:
+        draw_seen(below, maps, pixels)
     return figure
 
 
-def _draw_image(axes: Any, image: NDArray[Any], contract: InputContract) -> None:
+def _pixels(image: NDArray[Any], contract: InputContract) -> NDArray[np.float64]:
+    """The image as matplotlib draws it: (H, W, 3) or (H, W), 0 to 1."""
     low, high = contract.value_range
     pixels = np.clip((image.astype(np.float64) - low) / (high - low), 0.0, 1.0)
     if pixels.ndim < 3:
-        pixels = _as_picture(pixels)
-    elif pixels.shape[2] != 3:
-        pixels = pixels.mean(axis=2)
+        return _as_picture(pixels)
+    return pixels if pixels.shape[2] == 3 else np.asarray(pixels.mean(axis=2))
+
+
+def _draw_image(axes: Any, pixels: NDArray[np.float64], contract: InputContract) -> None:
     axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     axes.set_anchor("N")
     axes.set_xticks([])
@@ -112,25 +122,30 @@ def _as_picture(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _draw_margins(axes: Any, explanation: Explanation, shown: list[Said], rows: float) -> None:
     places = np.arange(len(shown))
-    margins = np.array([said.module_margin for said in shown])
+    margins = np.array([said.counted for said in shown])
     axes.barh(places, margins, height=0.72, color=[ACCENT if said.positive else SOFT for said in shown])
-    thresholds = np.array([said.threshold for said in shown])
+    thresholds = np.array([said.threshold / said.divisor for said in shown])
     axes.vlines(thresholds, places - 0.42, places + 0.42, color=INK, linewidth=1.2)
-    moved = [(said.margin, place) for place, said in enumerate(shown) if said.margin != said.module_margin]
+    moved = [
+        (said.margin, place) for place, said in enumerate(shown) if not np.isclose(said.margin, said.counted, 1e-5)
+    ]
     if moved:
         axes.plot(*zip(*moved, strict=True), "D", color="white", markeredgecolor=INK, markersize=5)
     axes.axvline(0.0, color=FAINT, linewidth=0.8, zorder=0)
     axes.set_yticks(places, [shortened(said.label, 24) for said in shown])
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.06)
-    _align(axes, rows)
-    axes.set_title("margins")
+    # The last number would stand under the layers beside it.
+    axes.locator_params(axis="x", nbins=6, prune="upper")
+    axes.set_ylim(rows - 0.4, -0.6)
+    is_scaled = any(said.divisor != 1 for said in shown)
+    axes.set_title("margins / network's scale" if is_scaled else "margins")
     left = len(explanation.modules) - len(shown)
     if left:
         largest = max(said.margin for said in explanation.ranked()[len(shown) :])
         axes.text(
             0.02,
-            len(shown) + _GAP,
+            len(shown) + 0.1,
             f"and {left} more, at most {largest:.1f}",
             transform=axes.get_yaxis_transform(),
             va="center",
@@ -162,47 +177,6 @@ def _explain_signs(axes: Any, *, moved: bool) -> None:
         handlelength=1.0,
         columnspacing=1.0,
     )
-
-
-def _draw_fired(figure: Any, axes: Any, shown: list[Said], origins: list[str]) -> None:
-    """A row a module beside its bar, and below them one for each origin, whose nodes are all kept."""
-    colours: Any = None
-    labels = [""] * len(shown)
-    series = [[firing.share for firing in said.firings] for said in shown]
-    for origin in origins:
-        first = next(said for said in shown if said.origin == origin)
-        labels.append(f"all of {shortened(origin, 24)}")
-        series.append([firing.origin_share for firing in first.firings])
-    places = [*range(len(shown)), *(len(shown) + number + _GAP for number in range(len(origins)))]
-    for place, shares in zip(places, series, strict=True):
-        values = np.array([[np.nan if share is None else share for share in shares]])
-        edges = np.array([place - 0.42, place + 0.42])
-        colours = axes.pcolormesh(np.arange(len(shares) + 1), edges, values, cmap=AMOUNTS, vmin=0.0, vmax=1.0)
-    axes.set_yticks(places, labels, fontsize=8)
-    axes.tick_params(axis="y", length=0)
-    axes.spines[:].set_visible(False)
-    _align(axes, len(series) + _GAP)
-    axes.set_title("share of the kept nodes that fired")
-    _name_layers(axes, shown, single=len(origins) == 1)
-    figure.colorbar(colours, ax=axes, fraction=0.04, pad=0.02, ticks=[0, 0.5, 1.0], format="{x:.0%}")
-
-
-def _name_layers(axes: Any, shown: list[Said], *, single: bool) -> None:
-    """Layers by name where there are few of one network, else by number."""
-    most = max(len(said.firings) for said in shown)
-    if single and most <= _NAMED_LAYERS:
-        names = [shortened(firing.layer, 16) for firing in shown[0].firings]
-        axes.set_xticks(np.arange(most) + 0.5, names, rotation=90, fontsize=7)
-        return
-    step = max(1, round(most / 10 / 5) * 5 or (2 if most > 10 else 1))
-    numbers = np.arange(step, most + 1, step) if step > 1 else np.arange(1, most + 1)
-    axes.set_xticks(numbers - 0.5, [str(number) for number in numbers])
-    axes.set_xlabel("layer, from the image on")
-
-
-def _align(axes: Any, rows: float) -> None:
-    """Rows at the same heights in both parts, the first one on top."""
-    axes.set_ylim(rows - 0.4, -0.6)
 
 
 def _wrapped(text: str, width: int = 105) -> str:

@@ -8,6 +8,7 @@
     reject = false                      # whether it may answer "none of these"
     mode = "isolated"                   # isolated | fused | auto: how modules of one network run
     dtype = "float32"                   # float32 | bfloat16: what networks compute in
+    vote = "scaled"                     # scaled | raw: whether modules of several networks vote on one scale
     data = "data/test.npz"              # what `modhub lock` measures it on
 
     [models]                            # short names of this project, each with a range
@@ -68,6 +69,7 @@ _WANTED: Final = {
     "reject": "true or false",
     "mode": "isolated, fused or auto",
     "dtype": "float32 or bfloat16",
+    "vote": "scaled or raw",
     "data": "an .npz file, a folder, or a data set's name",
     "models": 'a table of short names, such as c10 = "cifar10/r56@^1"',
     "classes": 'a table of classes, such as cat = "cifar10/r56:cat@^1"',
@@ -97,7 +99,7 @@ class _Table(BaseModel):
 class ProjectTable(SettingsTable):
     """``[project]``. ``size`` is height and width in pixels; ``data`` an .npz file, a folder, or a data set's name.
 
-    ``mode`` and ``dtype`` say how the classifier runs, as for ``modhub.compose``.
+    ``mode``, ``dtype`` and ``vote`` say how the classifier runs and votes, as for ``modhub.compose``.
     """
 
     model_config = _CONFIG
@@ -220,7 +222,7 @@ class ProjectFile(_Table):
             "verify": [[list(classes), list(modules)] for classes, modules in recipe.named_stages()],
         }
         # Files without these keys keep the digest that they had before the keys were.
-        for name in ("mode", "dtype"):
+        for name in ("mode", "dtype", "vote"):
             if name not in recipe.settings.unusual():
                 del asked[name]
         if self.scales:

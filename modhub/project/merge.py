@@ -16,7 +16,7 @@ from modhub.spec.refs import Request, parse
 def merged_project(ours: ProjectState, theirs: ProjectState) -> ProjectFile:
     """Ours with what theirs has more. Raises Conflict for a label that means another module in each.
 
-    Their settings do not come along (adapters, size, reject, mode, dtype, data): ours decide.
+    Their settings do not come along (adapters, size, reject, mode, dtype, vote, data): ours decide.
     """
     file, other = ours.file, theirs.file
     new = {label: ref for label, ref in other.classes.items() if not _is_same(file, other, label)}

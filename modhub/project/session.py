@@ -79,7 +79,7 @@ class Change:
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """The project file's own settings that are others now: adapters, size, reject, mode, dtype, name."""
+        """The project file's own settings that are others now: adapters, size, reject, mode, dtype, vote, name."""
         return changed_settings(self.before, self.locked)
 
 

@@ -57,6 +57,8 @@ def entry_of(
     if content.version is None:
         raise ValueError("a package without a version has no place in an index")
     modules = sorted(content.modules, key=lambda module: module.index)
+    # The held-out images, where there are any, come last.
+    accuracy = content.origin.accuracy[-1] if content.origin.accuracy else None
     # A manifest's values have been checked, or were when it was made.
     return IndexEntry.model_construct(
         version=content.version,
@@ -66,7 +68,8 @@ def entry_of(
         slugs=tuple(module.slug for module in modules),
         dataset=content.origin.dataset.name,
         **_shapes_of(content.contract),
-        top_1=content.origin.accuracy[-1].top_1 if content.origin.accuracy else None,
+        top_1=None if accuracy is None else accuracy.top_1,
+        top_1_data=None if accuracy is None else accuracy.data,
         yanked=yanked,
         yanked_classes=dict(yanked_classes or {}),
         license=card.license if card else None,

@@ -24,6 +24,7 @@ from modhub.spec.schema import (
     Count,
     DigestText,
     DisplayName,
+    Divisor32,
     Length,
     Name,
     PositiveCount,
@@ -37,10 +38,6 @@ from modhub.spec.schema import (
 
 #: The newest format of a release that this version of modhub reads and writes.
 MANIFEST_FORMAT: Final = 3
-
-
-#: What the name of data ends with of which a release observed the very images that were measured.
-OBSERVED: Final = " (observed)"
 
 
 class Accuracy(Stored):
@@ -60,6 +57,17 @@ class Dataset(Stored):
     fingerprint: DigestText
 
 
+class VoteRecord(Stored):
+    """How an origin's margins vote beside others': divided by ``margin_scale``, the mean over the observed inputs of an
+    input's largest margin. ``softmax(margins / temperature)`` is a probability, fitted on ``examples`` inputs of
+    ``data``."""
+
+    margin_scale: Divisor32
+    temperature: Divisor32
+    data: DisplayName
+    examples: PositiveCount
+
+
 class OriginRecord(Stored):
     """The trained network and its classes, in output order. ``weights`` is the decoded digest of the shared blob."""
 
@@ -68,6 +76,8 @@ class OriginRecord(Stored):
     architecture: Architecture
     weights: DigestText
     accuracy: tuple[Accuracy, ...] = ()
+    #: Left out of the file where it is not known, so that manifests from before it are written as they were read.
+    vote: VoteRecord | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 #: On what masks sit: every ReLU's output, or every convolution's own.

@@ -41,6 +41,7 @@ from modhub.spec.schema import (
     invalid,
     with_checksum,
 )
+from modhub.spec.text import is_observed
 
 #: The newest format of each file that this version of modhub reads and writes.
 INDEX_FORMAT: Final = 1
@@ -81,6 +82,8 @@ class IndexEntry(Stored):
         default=None, exclude_if=lambda value: value is None
     )
     top_1: Share | None = None
+    #: Left out where it is not known, so that an index from before it is written as it was read.
+    top_1_data: DisplayName | None = Field(default=None, exclude_if=lambda value: value is None)
     yanked: Reason | None = None
     #: Left out of the file where it is empty, so that shards from before it are written as they were read.
     yanked_classes: Mapping[Name, Reason] = Field(default_factory=dict, exclude_if=lambda value: not value)
@@ -98,6 +101,11 @@ class IndexEntry(Stored):
         if len(self.classes) != len(self.slugs):
             raise ValueError(f"{len(self.classes)} classes with {len(self.slugs)} slugs")
         return self
+
+    @property
+    def is_held_out(self) -> bool | None:
+        """Whether ``top_1`` was measured on other images than the modules were made with; None where not recorded."""
+        return None if self.top_1 is None or self.top_1_data is None else not is_observed(self.top_1_data)
 
 
 class LargeFile(Stored):

@@ -21,6 +21,9 @@ _MARKS: Final = (
 _LONGEST_SHOWN: Final = 60
 _MOST_SHOWN: Final = 240
 
+#: How the name of images ends that modules were made with, where an accuracy on them is recorded.
+OBSERVED: Final = " (observed)"
+
 
 def text_of(data: bytes) -> str:
     """The text of a file that any editor wrote, its lines ended by ``\\n``: UTF-8, or what its byte order mark says.
@@ -41,6 +44,11 @@ def bytes_like(text: str, data: bytes) -> bytes:
 
 def _written_in(data: bytes) -> tuple[bytes, str]:
     return next((mark, encoding) for mark, encoding in _MARKS if data.startswith(mark))
+
+
+def is_observed(data: str) -> bool:
+    """Whether ``data``, as an accuracy names it, are images that modules were made with, and not held-out ones."""
+    return data.endswith(OBSERVED)
 
 
 def in_short(names: Iterable[str], *, longest: int = _LONGEST_SHOWN) -> str:

@@ -67,12 +67,15 @@ class HeadChange:
     direction: Doubles
     offset: float
 
-    def head(self, head: Head) -> Head:
-        """The changed head: both outputs scaled, the change added to the concerned one."""
+    def head(self, head: Head, unit: float = 1.0) -> Head:
+        """The changed head: both outputs scaled, the change added to the concerned one.
+
+        ``unit`` is what the head's own margins were divided by where the change was fitted.
+        """
         kernel = self.factor * head.kernel.astype(np.float64)
         bias = self.factor * head.bias.astype(np.float64)
-        kernel[:, 0] += self.direction
-        bias[0] += self.offset
+        kernel[:, 0] += unit * self.direction
+        bias[0] += unit * self.offset
         return Head(kernel.astype(np.float32), bias.astype(np.float32))
 
 

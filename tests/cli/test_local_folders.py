@@ -32,7 +32,7 @@ def test_a_folder_answers_as_its_release(run: Run, folder: Path, workshop: Works
     one = run("predict", "digits.modules:cat", "digits.modules:potter's wheel", *images).document
     assert one["classes"] == ["cat", "potter's wheel"]
     mixed = run("compose", "digits.modules:cat", "cifar10/r20:dog", "--adapt", "resize", "--json").document
-    assert [member["module"] for member in mixed["members"]] == ["me/net:cat", "cifar10/r20:dog@1.0.1"]
+    assert [member["module"] for member in mixed["members"]] == ["me/net:cat", "cifar10/r20:dog@1.1.0"]
     swapped = run("compose", "cifar10/r20", "--swap", "cat=digits.modules:dog", "--adapt", "resize", "--json").document
     assert "me/net:dog" in [member["module"] for member in swapped["members"]]
 

@@ -13,13 +13,15 @@ from modhub.composition.recipe import ClassifierSettings, Recipe, Stage
 from modhub.package.module import Head, Module, Origin, PackedMasks
 from modhub.spec.digests import sha256
 from modhub.spec.input_contract import ImageContract
-from modhub.spec.manifest import Stages
+from modhub.spec.manifest import Stages, VoteRecord
 from modhub.spec.refs import slug_of
 from tests.synthetic import ARCHITECTURE
 
 CONTRACT = ImageContract(
     height=32, width=32, channels=3, dtype="uint8", value_range=(0, 255), colour="rgb", rescale=1 / 255
 )
+
+VOTE = VoteRecord(margin_scale=2.0, temperature=1.5, data="them (observed)", examples=100)
 
 
 def origin(name: str = "cifar10/r56", *, contract: ImageContract = CONTRACT, classes=("cat", "dog", "ship")) -> Origin:
@@ -32,6 +34,7 @@ def origin(name: str = "cifar10/r56", *, contract: ImageContract = CONTRACT, cla
         weights={},
         contract=contract,
         fingerprint=sha256(f"{name} {contract}".encode()),
+        vote=VOTE,
     )
 
 

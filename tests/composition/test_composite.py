@@ -39,6 +39,7 @@ def test_two_origins_that_know_one_class_have_distinct_labels(quarters):
 
 
 def test_swap_remove_and_add_give_new_composites(quarters):
+    quarters = quarters.in_vote("raw")
     before = quarters.predict(quadrants().x).margins
     swapped = quarters.swap("top left", bar_modules().modules[2])
     assert swapped.classes == quarters.classes

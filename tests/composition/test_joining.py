@@ -22,6 +22,7 @@ UNUSUAL = [
     {"adapt": "crop", "size": (48, 48)},
     {"mode": "fused"},
     {"dtype": "bfloat16"},
+    {"vote": "raw"},
 ]
 
 
@@ -34,7 +35,7 @@ def set_as(composite):
 
 
 def unusual(**options):
-    return {"mode": "isolated", "dtype": "float32"} | options
+    return {"mode": "isolated", "dtype": "float32", "vote": "scaled"} | options
 
 
 @pytest.mark.parametrize("options", UNUSUAL)
@@ -64,11 +65,11 @@ def test_two_that_disagree_are_named_with_what_each_has(options):
 
 
 def test_what_is_said_anew_goes_before_what_composites_have():
-    first, second = one(reject=True, mode="fused", dtype="bfloat16"), one("d/n:apple", mode="auto")
-    joined = modhub.compose([first, second], reject=False, mode="isolated", dtype="float32")
+    first, second = one(reject=True, mode="fused", dtype="bfloat16", vote="raw"), one("d/n:apple", mode="auto")
+    joined = modhub.compose([first, second], reject=False, mode="isolated", dtype="float32", vote="scaled")
     assert joined.plan.settings == ClassifierSettings()
-    both = modhub.compose([first, second], mode="fused", reject=True, dtype="bfloat16")
-    assert set_as(both) == {"reject": True, "mode": "fused", "dtype": "bfloat16"}
+    both = modhub.compose([first, second], mode="fused", reject=True, dtype="bfloat16", vote="raw")
+    assert set_as(both) == {"reject": True, "mode": "fused", "dtype": "bfloat16", "vote": "raw"}
     large = modhub.compose(module("d/n:apple", contract=LARGE))
     fitted = modhub.compose([one(adapt="crop", size=(48, 48)), large], adapt="resize", size=(64, 64))
     assert fitted.plan.contract.shape == (64, 64, 3)

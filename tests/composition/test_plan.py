@@ -229,6 +229,7 @@ def test_a_plan_is_frozen_and_printable():
         "2 classes on 2 trunk(s); input 32x32x3 rgb, 0..255",
         "  cat             cifar10/r56:cat@1.0.0",
         "  potter's wheel  cifar100/r20:potters-wheel@2.0.0",
+        "margins are divided before they vote: cifar10/r56 by 2, cifar100/r20 by 2",
     ]
     assert plan.to_dict()["members"][1] == {
         "label": "potter's wheel",

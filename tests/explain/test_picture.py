@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import modhub
-from modhub.composition.explanation import Explanation, Firing, explanation_of
+from modhub.composition.explanation import ActivationMap, Explanation, Firing, explanation_of
 from modhub.composition.recipe import Stage
 from modhub.errors import StorageError, UsageError
 from modhub.plots.drawing import ACCENT, SOFT, look
@@ -133,13 +133,56 @@ def _overlap(one: Any, two: Any) -> bool:
     return bool(wide > 1 and high > 1)
 
 
-def test_a_module_that_keeps_nothing_of_a_layer_leaves_it_white() -> None:
-    _, _, fired, *_ = figure_of(explanation(2)).axes
-    rows = [mesh.get_array() for mesh in fired.collections]
-    assert len(rows) == 3
-    assert [bool(np.ma.getmaskarray(row)[0, 1]) for row in rows] == [True, True, False]
-    np.testing.assert_allclose(rows[2][0], [0.10, 0.11, 0.12, 0.13, 0.14])
-    np.testing.assert_allclose(rows[0][0].compressed(), [0.5] * 4)
+def test_layers_show_by_how_much_modules_fire_otherwise_than_their_network() -> None:
+    """In points of the layer's nodes, on a scale around 0 that is stated; each origin's layers apart."""
+    what = explanation(2, origins=2)
+    _, _, changed, bar, *_ = figure_of(what).axes
+    (mesh,) = changed.collections
+    expected = [
+        [45 - 10, 0 - 11, 45 - 12, 45 - 13, 45 - 14, *[np.nan] * 6],
+        [*[np.nan] * 5, 45 - 10, 0 - 11, 45 - 12, 45 - 13, 45 - 14, 45 - 15],
+    ]
+    order = [what.modules.index(said) for said in what.ranked()]
+    np.testing.assert_array_equal(mesh.get_array().filled(np.nan), np.array(expected)[order])
+    assert mesh.get_clim() == (-35, 35)
+    names = [label.get_text() for label in changed.get_xticklabels()]
+    assert names[:2] == ["net0 relu_0", "net0 relu_1"]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["-35 %", "0", "+35 %"]
+
+
+def test_where_nothing_differs_no_rows_are_drawn_but_words() -> None:
+    what = explanation(3)
+    alike = [
+        replace(said, firings=tuple(replace(firing, fired=firing.origin_fired) for firing in said.firings))
+        for said in what.modules
+    ]
+    same = replace(what, modules=tuple(alike))
+    _, _, changed, *_ = figure_of(same).axes
+    assert not changed.collections
+    assert "Every module fires as its whole network does here" in changed.texts[0].get_text().replace("\n", " ")
+    assert same.differences() == []
+    assert same.remarks() == ["me/net0: its modules fire as the whole network does here; only their heads differ"]
+
+
+def test_the_first_six_modules_show_where_they_see_their_class_on_one_scale() -> None:
+    what = explanation(8)
+    random = np.random.default_rng(1)
+    seen = [
+        replace(said, seen=ActivationMap("last", True, random.normal(size=(4, 4)).astype(np.float32), 0.5))
+        for said in what.modules
+    ]
+    what = replace(what, modules=tuple(seen))
+    figure = figure_of(what)
+    maps = [axes for axes in figure.axes if len(axes.images) == 2]
+    first = what.ranked()[:6]
+    assert [axes.get_title(loc="center").split("\n")[0] for axes in maps] == [said.label for said in first]
+    for axes, said in zip(maps, first, strict=True):
+        assert said.seen is not None
+        np.testing.assert_array_equal(axes.images[1].get_array(), said.seen.parts)
+    most = max(float(np.abs(said.seen.parts).max()) for said in first if said.seen is not None)
+    assert {axes.images[1].get_clim() for axes in maps} == {(-most, most)}
+    (title,) = [each.get_suptitle() for each in figure.subfigs if each.get_suptitle()]
+    assert title == "where each module sees its class: parts of its margin at last; they and a bias add up to it"
 
 
 def test_margins_that_a_stage_gave_out_are_marked() -> None:

@@ -130,7 +130,13 @@ def test_onnx_runs_in_onnxruntime_at_any_batch_size(
     assert np.abs(margins - pets.predict(IMAGES[:count]).margins).max() <= TOLERANCE
     properties = session.get_modelmeta().custom_metadata_map
     assert json.loads(properties["classes"]) == pets.classes
-    assert json.loads(properties["modhub"])["thresholds"] == [module.threshold for module in pets.modules]
+    inside = json.loads(properties["modhub"])
+    # In units of the margins that it gives, which are those of the vote.
+    counted = list(zip(pets.modules, pets.plan.counting.divisors, strict=True))
+    assert len({divisor for _, divisor in counted}) == 2
+    assert inside["thresholds"] == [module.threshold / divisor for module, divisor in counted]
+    assert inside["scales"] == [module.scale * divisor for module, divisor in counted]
+    assert inside["temperature"] == pets.plan.counting.temperature
     assert session.get_inputs()[0].shape == ["N", 8, 8, 1]
     assert session.get_outputs()[0].shape == ["N", len(pets)]
 

@@ -103,7 +103,7 @@ def test_what_was_never_published_is_bundled(source: str, registry: str, tmp_pat
     elif source == "folder":
         kept = modhub.compose(quadrant_modules().save(tmp_path / "net.modules"))
     else:
-        kept = modhub.compose("shapes/quadrants", registry=registry).swap(
+        kept = modhub.compose("shapes/quadrants", registry=registry, vote="raw").swap(
             "top left", modhub.compose("lines/bars:top-left", registry=registry).modules[0], match=True
         )
         assert [module.pin is None for module in kept.modules] == [True, False, False, False]
@@ -122,7 +122,8 @@ def test_what_was_never_published_is_bundled(source: str, registry: str, tmp_pat
 
 def test_one_class_twice_and_changed_is_kept_twice(tmp_path: Path) -> None:
     first, second = bar_modules().modules[:2]
-    other = modhub.compose([second, quadrant_modules().modules[0]]).swap(second.name, first, match=True).modules[0]
+    quarter = quadrant_modules().modules[0]
+    other = modhub.compose([second, quarter], vote="raw").swap(quarter.name, first, match=True).modules[1]
     kept = modhub.compose([first, other])
     found = modhub.load(kept.save(tmp_path / "pets.modhub", bundle=True))
     assert_same(found, kept)

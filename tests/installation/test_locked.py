@@ -181,8 +181,8 @@ def test_what_was_installed_without_signatures_is_not_believed_later(registry):
 
 
 def test_the_starter_is_believed_as_the_package_is():
-    assert names(install("c10:cat", require_signature=True)) == ["cifar10/r56:cat@1.0.1"]
-    assert names(install("c10:cat", require_signature=True, offline=True)) == ["cifar10/r56:cat@1.0.1"]
+    assert names(install("c10:cat", require_signature=True)) == ["cifar10/r56:cat@1.1.0"]
+    assert names(install("c10:cat", require_signature=True, offline=True)) == ["cifar10/r56:cat@1.1.0"]
     assert STARTER_FOLDER.is_dir()
 
 

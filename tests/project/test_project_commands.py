@@ -199,7 +199,7 @@ def test_diff_of_real_releases_distinguishes_masks_from_heads(run):
     assert (cat["same_masks"], cat["same_head"]) == (False, False)
     assert set(cat["values"]) >= {"threshold", "kept", "JI"}
     text = run("diff", "cifar10/r20:cat", "cifar10/r56:cat").out
-    assert text.splitlines()[0] == "cifar10/r20@1.0.1 -> cifar10/r56@1.0.1"
+    assert text.splitlines()[0] == "cifar10/r20@1.1.0 -> cifar10/r56@1.1.0"
     assert "threshold 5.520 -> 5.318" in text
 
 

@@ -87,5 +87,5 @@ def test_the_classifier_is_that_of_composing_with_match():
     one, other = on_scale_of(new, old), on_scale(new, MarginScale(old.threshold, old.scale))
     np.testing.assert_array_equal(one.head.kernel, other.head.kernel)
     np.testing.assert_array_equal(one.head.bias, other.head.bias)
-    composed = modhub.compose(list(quadrant_modules().modules)).swap("top left", new, match=True)
+    composed = modhub.compose(list(quadrant_modules().modules), vote="raw").swap("top left", new, match=True)
     np.testing.assert_array_equal(composed.plan.modules[0].head.kernel, other.head.kernel)

@@ -40,6 +40,7 @@ def test_a_release_from_before_fused_agreements_were_recorded():
     manifest = read_manifest(data, what="sample")
     assert manifest.digest == "sha256:f2fc479ffde5aa2f572667ec3ad25db18ee978b9de3c4a6988717ce391c25742"
     assert manifest.content.fused is None
+    assert manifest.content.origin.vote is None
     assert write_manifest(manifest) == data
 
 

@@ -176,7 +176,7 @@ def activity(origin, module, images):
 
 def remasked(strategy, part, join=False, options=None):
     modules = (*quadrant_modules().modules, *lines())
-    networks = JointNetworks(modules, [True] * 4 + [False] * 2, 16, any_masks=True)
+    networks = JointNetworks(modules, [True] * 4 + [False] * 2, np.ones(6), 16, any_masks=True)
     data = mixed(8)
     half = np.arange(len(data)) % 2
     unseen = networks.unseen_activity(Examples(data.x, data.y), half, seed=0)

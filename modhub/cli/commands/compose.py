@@ -124,6 +124,8 @@ def command(
     ]
     shown = 3 if composite.reject else 2
     printing.table(columns[:shown], [row[:shown] for row in rows])
+    for remark in plan.counting.remarks:
+        printing.line(remark)
     for names, adapter in plan.adapted():
         printing.line(f"adapter of {names}: {adapter}")
     for classes, modules in plan.stages():

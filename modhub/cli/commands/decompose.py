@@ -14,6 +14,7 @@ from modhub.cards.read import card_file
 from modhub.cli import printing
 from modhub.cli.data_options import class_names_option, find_labelled, holds_pictures
 from modhub.cli.energy_options import metered, with_energy
+from modhub.cli.hits import measured_on
 from modhub.cli.image_options import ImageOptions, image_options, print_account
 from modhub.cli.options import Command, card_option, delta, json_option, number, numbers_option
 from modhub.cli.outputs import check_free_for_modules, force_option
@@ -37,7 +38,7 @@ from modhub.ops.decompose import decompose
 from modhub.spec.input_contract import TrainedColor
 from modhub.spec.places import is_folder
 from modhub.spec.refs import parse_new_model_name
-from modhub.spec.text import kept_share, percent
+from modhub.spec.text import is_observed, kept_share, percent
 
 if TYPE_CHECKING:
     from modhub.package.decomposition import Decomposition
@@ -77,6 +78,9 @@ if TYPE_CHECKING:
     default="rgb",
     show_default=True,
     help="The order of colours that MODEL was trained on; images are given as RGB either way.",
+)
+@click.option(
+    "--keep-rescale", is_flag=True, help="Go on with --rescale, --mean and --std where others fit the network better."
 )
 @click.option(
     "--observe",
@@ -156,7 +160,8 @@ def command(
     label, or the URL of an .npz or of a folder of them. Files that would fill more than half of the free memory, and
     folders of .npz, are read in batches. Pictures in folders are brought to the images that the model takes, and a line
     on stderr says how; choose the way in which it was trained. Images are raw: the modules themselves apply
-    (x * rescale - mean) / std, which must be what the model was trained on.
+    (x * rescale - mean) / std, which must be what the model was trained on. The usual scalings are compared on a few
+    images; where another one is clearly right, nothing is made and the line to use said.
 
     \b
     The columns of the report:
@@ -313,7 +318,8 @@ def _print(decomposition: Decomposition, out: Path) -> None:
     printing.line(f"{decomposition.name}: {len(decomposition.modules)} modules, {report.distinctness}")
     for accuracy in decomposition.origin.accuracy:
         printing.line(
-            f"the network answers {percent(accuracy.top_1)} of {accuracy.data} right ({accuracy.examples:,} images)"
+            f"the network answers {percent(accuracy.top_1)} of {accuracy.data} right "
+            f"({accuracy.examples:,} {measured_on(accuracy.top_1, not is_observed(accuracy.data))})"
         )
     printing.line()
     measured = any(module.metrics for module in decomposition.modules)

@@ -58,8 +58,9 @@ def command(
 
     IMAGE is an image file of any size, or an .npz with x. A REF is a name, a folder that modhub decompose wrote
     (net.modules:cat), or a file that modhub compose --save wrote (pets.modhub). Without a REF the classifier is that of
-    the project in this folder or above. The picture shows the image, the margins, and the share of the kept nodes that
-    fired in each layer, also of the whole network's.
+    the project in this folder or above. The picture shows the image, the margins, the layers in which modules fire
+    otherwise than their whole network (or that none does), and where in the image each of the first modules sees its
+    class: exact where the network ends in averages of its last map, else gradient times activation.
 
     \b
     probability    the vote's, given that the image is of one of the classes: the largest wins
@@ -114,4 +115,6 @@ def _print(explanation: Explanation) -> None:
     )
     for stage in explanation.stages:
         printing.line(str(stage))
+    for remark in explanation.remarks():
+        printing.line(remark)
     printing.line(str(explanation.verdict))

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.hits import remark_fields
+from modhub.cli.hits import measured_on, remark_fields
 from modhub.cli.kept import kept_document, print_kept
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.signing_lines import signing_fields, signing_text
 from modhub.ops.info import KeptDetails, info
 from modhub.spec.contract import input_text, range_text
-from modhub.spec.text import kept_share, percent
+from modhub.spec.text import is_observed, kept_share, percent
 
 if TYPE_CHECKING:
     from modhub.ops.info import Details
     from modhub.spec.input_contract import InputContract
-    from modhub.spec.manifest import Compacted, Content, EnergySpent, ModuleRecord
+    from modhub.spec.manifest import Compacted, Content, EnergySpent, ModuleRecord, VoteRecord
 
 
 @click.command(
@@ -44,6 +44,8 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
     Of a classifier's file, pets.modhub, it shows which modules are in it under which labels.
 
     \b
+    vote      by what margins are divided in a vote beside other networks, and before the
+              softmax that makes probabilities of them
     kept      share of the network's nodes that the module keeps
     JI        Jaccard index with the whole network; lower is more distinct
     ratio     inputs of other classes observed for each of its own
@@ -105,6 +107,7 @@ def _print(details: Details) -> None:
         ("classes", f"{len(modules)} of {len(content.origin.classes)}"),
         ("data set", f"{data.name}, {data.examples:,} images observed"),
         *([("network", _accuracies(content))] if content.origin.accuracy else []),
+        ("vote", _vote(content.origin.vote)),
         ("input", _input(content.contract)),
         (
             "made with",
@@ -139,7 +142,8 @@ def _full_name(content: Content, slug: str | None) -> str:
 def _accuracies(content: Content) -> str:
     """One line for every data set on which the network was measured."""
     return "\n".join(
-        f"{percent(each.top_1)} right, {percent(each.top_5)} in the top 5, on {each.data}, {each.examples:,} images"
+        f"{percent(each.top_1)} right, {percent(each.top_5)} in the top 5, on {each.data}, {each.examples:,} "
+        + measured_on(each.top_1, not is_observed(each.data))
         for each in content.origin.accuracy
     )
 
@@ -154,6 +158,12 @@ def compact_text(compacted: Compacted) -> str:
         f"{percent(compacted.nodes)} of {compacted.origin_nodes:,} nodes (JI), R2 {compacted.explained:.3f}, {how}\n"
         f"{compacted.points:+.2f} points on {compacted.points_images:,} images that were set aside"
     )
+
+
+def _vote(vote: VoteRecord | None) -> str:
+    if vote is None:
+        return "records neither scale nor temperature: made anew, it would"
+    return f"margin scale {vote.margin_scale:.4g}, temperature {vote.temperature:.4g}, fitted on {vote.data}"
 
 
 def _energy(energy: EnergySpent) -> str:

@@ -27,7 +27,9 @@ def command(project: Path | None, as_json: bool, **places: Any) -> None:
         printing.document(_document(tree))
         return
     unusual = [
-        f"{name} {value}" for name, value in tree.settings.unusual().items() if name in ("adapt", "mode", "dtype")
+        f"{name} {value}"
+        for name, value in tree.settings.unusual().items()
+        if name in ("adapt", "mode", "dtype", "vote")
     ]
     printing.line(f"{tree.name}  {', '.join([tree.input, *unusual])}")
     for number, branch in enumerate(tree.branches, 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -11,7 +11,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from modhub.data.arrays import Labelled
 from modhub.data.classes import check_every_class, output_names, slugs_of
@@ -23,6 +23,7 @@ from modhub.data.rows import Source
 from modhub.data.shards import check_no_steps
 from modhub.decomposition.sampling import Sample
 from modhub.decomposition.settings import DecomposeSettings
+from modhub.decomposition.vote import vote_record
 from modhub.engine.datasets import load_dataset
 from modhub.engine.decompose.executors import opened_engine
 from modhub.engine.decompose.metrics import validated
@@ -30,9 +31,10 @@ from modhub.engine.decompose.observe import Logits
 from modhub.engine.decompose.pipeline import DecomposedModules, decompose_observed
 from modhub.engine.decompose.probe import StepProgress
 from modhub.engine.library import keras
-from modhub.engine.read.check import accuracy_of, check_above_chance, check_reading, check_weights_finite
+from modhub.engine.read.check import accuracy_of, check_reading, check_weights_finite
 from modhub.engine.read.inputs import picture_contract, trained_contract
 from modhub.engine.read.reader import read_model
+from modhub.engine.read.scaling import TRIED, check_scaling
 from modhub.engine.run.memory import free
 from modhub.engine.run.network import Network
 from modhub.errors import UsageError
@@ -44,8 +46,9 @@ from modhub.spec.contract import check_images
 from modhub.spec.digests import sha256
 from modhub.spec.input_contract import InputContract
 from modhub.spec.keras_model import KerasModel
-from modhub.spec.manifest import OBSERVED, Accuracy, Dataset, DecomposeOptions, Provenance, SiteRecord
+from modhub.spec.manifest import Accuracy, Dataset, DecomposeOptions, Provenance, SiteRecord
 from modhub.spec.refs import parse_new_model_name
+from modhub.spec.text import OBSERVED, is_observed
 
 
 def decompose_model(
@@ -88,17 +91,45 @@ def decompose_model(
         origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
         network = _checked_network(model, origin, data.images)
         measured: list[Accuracy] = []
+        observed: list[_Answered] = []
 
         def accept(sample: Sample, logits: Logits) -> None:
-            measured.append(_observed_accuracy(origin, sample, logits, data, data_name))
+            inputs = np.concatenate(sample.indices)
+            answered = _Answered(logits.of(inputs), data.labels[inputs], data_name + OBSERVED)
+            own = accuracy_of(answered.logits, answered.labels, answered.data)
+            rows = np.sort(np.random.default_rng(0).permutation(inputs)[:TRIED])
+            check_scaling(
+                origin,
+                network,
+                own,
+                data.images[rows],
+                data.labels[rows],
+                logits.of(rows),
+                keep_rescale=settings.keep_rescale,
+            )
+            measured.append(own)
+            observed.append(answered)
 
         observer = where.observer(origin, network, data.pieces, progress)
         result = decompose_observed(observer, origin, slugs, data.labels, chosen, accept)
     modules: tuple[Module, ...] = result.modules
+    fitting = observed[0]
     if held_out is not None:
-        modules, own = validated(origin, modules, held_out, settings.validation_dataset, chosen.batch_size)
+        modules, own, logits = validated(origin, modules, held_out, settings.validation_dataset, chosen.batch_size)
         measured.append(own)
-    return _assembled(origin, modules, tuple(measured), result, data, data_name, chosen)
+        fitting = _Answered(logits, held_out.labels, settings.validation_dataset)
+    vote = vote_record(observed[0].logits, fitting.logits, fitting.labels, fitting.data)
+    origin = replace(origin, accuracy=tuple(measured), vote=vote)
+    return _assembled(origin, modules, result, data, data_name, chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """The origin's logits (n, classes) for images of ``data`` with ``labels`` (n,)."""
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.integer]
+    data: str
 
 
 #: The network of each model that was decomposed and still exists, so that doing it again compiles nothing again.
@@ -118,6 +149,12 @@ def _checked_network(model: keras.Model, origin: Origin, images: Any) -> Network
 def _check_data_names(*names: str) -> None:
     longest = MAX_DISPLAY_NAME_CHARS - len(OBSERVED)
     for name in names:
+        if is_observed(name):
+            raise UsageError(
+                f"the data set's name {name[:40]!r} ends as that of observed images does.",
+                kind="bad-option",
+                hint=f"leave {OBSERVED.strip()!r} out: it marks an accuracy on the images that modules were made with.",
+            )
         if not 0 < len(name) <= longest:
             raise UsageError(
                 f"the data set's name {name[:40]!r} has {len(name)} characters; wanted 1 to {longest}.",
@@ -152,30 +189,20 @@ def _validation(
     return Labelled(cast(Any, data.images), data.labels)
 
 
-def _observed_accuracy(origin: Origin, sample: Sample, logits: Logits, data: Source, data_name: str) -> Accuracy:
-    observed = np.concatenate(sample.indices)
-    accuracy = accuracy_of(logits.of(observed), data.labels[observed], data_name + OBSERVED)
-    shuffled = np.random.default_rng(0).permutation(observed)
-    check_above_chance(origin, accuracy, data.images[shuffled[:512]], data.labels[shuffled[:512]])
-    return accuracy
-
-
 def _assembled(
     origin: Origin,
     modules: tuple[Module, ...],
-    accuracy: tuple[Accuracy, ...],
     result: DecomposedModules,
     data: Source,
     data_name: str,
     options: DecomposeOptions,
 ) -> Decomposition:
-    measured = replace(origin, accuracy=accuracy)
     observed = len(np.concatenate(result.sample.indices))
     dataset = Dataset(name=data_name, examples=observed, fingerprint=data.fingerprint)
     made = Made(dataset, options, provenance_now())
     return Decomposition(
-        origin=measured,
-        modules=with_digests([replace(module, origin=measured, made=made) for module in modules]),
+        origin=origin,
+        modules=with_digests([replace(module, origin=origin, made=made) for module in modules]),
         dataset=dataset,
         options=options,
         sites=tuple(SiteRecord(id=site.id, shape=site.shape) for site in result.sites),

@@ -20,8 +20,9 @@ from modhub.spec.manifest import Accuracy, FusedAgreement, Metric
 
 def validated(
     origin: Origin, modules: tuple[Module, ...], data: Labelled, data_name: str, batch_size: int
-) -> tuple[tuple[Module, ...], Accuracy]:
-    """The modules with their metrics on ``data``, all classes of the origin voting, and the origin's own accuracy."""
+) -> tuple[tuple[Module, ...], Accuracy, NDArray[np.float32]]:
+    """The modules with their metrics on ``data``, all classes of the origin voting; the origin's accuracy and logits
+    there, float32 (n, classes)."""
     logits = logits_of(origin, origin.contract, data.images, batch_size)
     margins = OriginRunner(origin, modules).margins(data.images, batch_size)
     fused = fused_agreement(modules, data.images, data_name, margins, batch_size)
@@ -29,7 +30,7 @@ def validated(
         replace(module, metrics=(metric_of(module, column, margins, data.labels, data_name),), fused=fused)
         for column, module in enumerate(modules)
     ]
-    return tuple(measured), accuracy_of(logits, data.labels, data_name)
+    return tuple(measured), accuracy_of(logits, data.labels, data_name), logits
 
 
 def fused_agreement(

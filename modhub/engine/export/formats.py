@@ -46,11 +46,16 @@ def input_name(contract: InputContract) -> str:
 
 
 def plan_description(plan: Plan) -> dict[str, Any]:
-    """What every artifact of ``plan`` says of itself, as plain values; ``classes`` first, in column order."""
+    """What every artifact of ``plan`` says of itself, as plain values; ``classes`` first, in column order.
+
+    ``thresholds`` and ``scales`` are in units of the margins that it gives: those of the vote.
+    """
+    counted = list(zip(plan.modules, plan.divisors, strict=False))
     return {
         "classes": list(plan.labels),
-        "thresholds": [module.threshold for module in plan.modules],
-        "scales": [module.scale for module in plan.modules],
+        "thresholds": [module.threshold / divisor for module, divisor in counted],
+        "scales": [module.scale * divisor for module, divisor in counted],
+        "temperature": plan.counting.temperature,
         **plan.to_dict(),
     }
 

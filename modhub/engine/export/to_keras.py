@@ -28,7 +28,7 @@ _AXES = "hwcd"
 
 
 def to_keras(plan: Plan, *, name: str = "composite") -> KerasModel:
-    """Raw images (N, H, W, C), or arrays, to margins float32 (N, k), columns in the plan's order."""
+    """Raw images (N, H, W, C), or arrays, to the vote's margins float32 (N, k), columns in the plan's order."""
     if plan.settings.dtype != "float32":
         raise UsageError(
             f"a composite whose trunks compute in {plan.settings.dtype} cannot be exported.",
@@ -42,7 +42,7 @@ def to_keras(plan: Plan, *, name: str = "composite") -> KerasModel:
         modules = [plan.recognisers[position] for position in positions]
         adapter, prefix = plan.adapter(modules[0]), f"o{number}_"
         own = images if adapter is None else through_layers(images, adapter, prefix)
-        _add_origin(own, prefix, modules, positions, columns, fused=way.fused)
+        _add_origin(own, prefix, modules, positions, columns, plan.divisors, fused=way.fused)
     members = columns[: len(plan.labels)]
     margins = members[0] if len(members) == 1 else keras.layers.Concatenate(dtype="float32", name="margins")(members)
     start = len(members)
@@ -69,7 +69,14 @@ def _decided(margins: Any, votes: Any, columns: Sequence[int]) -> Any:
 
 
 def _add_origin(
-    images: Any, prefix: str, modules: list[Module], columns: list[int], outputs: list[Any], *, fused: bool
+    images: Any,
+    prefix: str,
+    modules: list[Module],
+    columns: list[int],
+    outputs: list[Any],
+    divisors: Sequence[float],
+    *,
+    fused: bool,
 ) -> None:
     origin, modules = modules[0].origin, on_all_sites(modules)
     network = Network(origin.architecture, origin.weights, prefix=prefix)
@@ -82,7 +89,9 @@ def _add_origin(
             head = modules[position].head
             dense = keras.layers.Dense(1, trainable=False, dtype="float32", name=f"margin_{columns[position]}")
             outputs[columns[position]] = dense(features)
-            dense.set_weights([head.margin_kernel[:, None], np.array([head.margin_bias])])
+            divisor = divisors[columns[position]]
+            weights = (head.margin_kernel[:, None] / divisor, np.array([head.margin_bias]) / divisor)
+            dense.set_weights([weight.astype(np.float32) for weight in weights])
 
 
 def _preprocessed(images: Any, contract: InputContract, prefix: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,13 @@ from numpy.typing import NDArray
 from modhub.engine.library import keras
 from modhub.engine.run.isolated import MaskedNetwork
 from modhub.engine.run.network import Network, preprocess
-from modhub.errors import InvalidData, UnsupportedModel
+from modhub.errors import UnsupportedModel
 from modhub.package.codec import negative_variance
 from modhub.package.module import Origin, Weights
 from modhub.spec.input_contract import InputContract
 from modhub.spec.manifest import Accuracy
 
 _COMPARED = 16
-_TRIED = 512
-_OTHER_RESCALES = {"1": 1.0, "1/255": 1 / 255}
 
 
 def check_reading(model: keras.Model, origin: Origin, images: NDArray[Any], network: Network | None = None) -> None:
@@ -86,46 +83,6 @@ def accuracy_of(logits: NDArray[np.floating], labels: NDArray[np.integer], data:
         top_1=float((order[:, 0] == labels).mean()),
         top_5=float((order == labels[:, None]).any(axis=1).mean()),
     )
-
-
-def check_above_chance(origin: Origin, accuracy: Accuracy, images: NDArray[Any], labels: NDArray[np.integer]) -> None:
-    """Raise InvalidData when the origin scores near chance on its data; warn when another rescaling serves it better.
-
-    Near chance is less than a tenth of the way from guessing to perfect.
-    """
-    chance = 1 / len(origin.classes)
-    near = accuracy.top_1 < chance + 0.1 * (1 - chance)
-    if not near and origin.contract.rescale != 1.0:
-        return
-    better = _better_rescale(origin, images[:_TRIED], labels[:_TRIED], accuracy.top_1)
-    if near:
-        raise InvalidData(
-            f"the model answers {accuracy.top_1:.1%} of the {accuracy.examples} inputs right; chance is {chance:.1%}.",
-            kind="near-chance",
-            hint=better[1] if better else "do rescale, mean and std, and the order of classes, match its training?",
-            top_1=accuracy.top_1,
-            chance=chance,
-        )
-    if better and better[0] > accuracy.top_1 + 0.02:
-        warnings.warn(
-            f"the model answers {accuracy.top_1:.1%} right with rescale={origin.contract.rescale:g}; {better[1]}",
-            stacklevel=3,
-        )
-
-
-def _better_rescale(
-    origin: Origin, images: NDArray[Any], labels: NDArray[np.integer], current: float
-) -> tuple[float, str] | None:
-    """The accuracy of the best other usual rescaling on a few images, and a hint naming it; None when none is."""
-    best: tuple[float, str] | None = None
-    for name, rescale in _OTHER_RESCALES.items():
-        if np.isclose(rescale, origin.contract.rescale):
-            continue
-        contract = origin.contract.model_copy(update={"rescale": rescale})
-        top_1 = accuracy_of(logits_of(origin, contract, images, 256), labels, "try").top_1
-        if top_1 > max(current, best[0] if best else 0.0) + 0.02:
-            best = top_1, f"rescale={name} gives {top_1:.1%} on {len(images)} of them; was it trained so?"
-    return best
 
 
 def check_weights_finite(weights: Weights) -> None:

@@ -7,7 +7,7 @@ nothing else to go by, and it is damage.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, TypeVar
@@ -132,7 +132,7 @@ def index_findings(store: Store, stored: StoredIndex, truth: Truth) -> Iterator[
                 yield _unreadable(severity, store, path, shard)
         elif listed and name not in truth.names:
             yield Finding(severity, "outdated-index", path, f"{store.url}/{path} is about a model without releases.")
-        elif _sure(name, shard.releases, truth) != _sure(name, truth.shards.get(name, []), truth):
+        elif not _same(_sure(name, shard.releases, truth), _sure(name, truth.shards.get(name, []), truth)):
             yield _stale(severity, store, path)
     for namespace, catalog in stored.catalogs.items():
         path = catalog_path(namespace)
@@ -161,7 +161,10 @@ def _differs(namespace: str, catalog: NamespaceCatalog, stored: StoredIndex, tru
     unsure |= {ref.model for ref in truth.unsure if ref.namespace == namespace}
     wanted = {model: _shown(entry.release) for model, entry in truth.newest(namespace).items()}
     found = {entry.model: _shown(entry.release) for entry in catalog.models}
-    return any(wanted.get(model) != found.get(model) for model in (wanted.keys() | found.keys()) - unsure)
+    if wanted.keys() - unsure != found.keys() - unsure:
+        return True
+    models = sorted(found.keys() - unsure)
+    return not _same([found[model] for model in models], [wanted[model] for model in models])
 
 
 def _sure(name: str, entries: Iterable[IndexEntry], truth: Truth) -> list[IndexEntry]:
@@ -171,6 +174,17 @@ def _sure(name: str, entries: Iterable[IndexEntry], truth: Truth) -> list[IndexE
 def _shown(entry: IndexEntry) -> IndexEntry:
     """What follows from the release alone: who signed it may have changed since, and is verified by who asks."""
     return entry.model_copy(update={"signers": ()}) if entry.signers else entry
+
+
+def _same(found: Sequence[IndexEntry], wanted: Sequence[IndexEntry]) -> bool:
+    """Whether an index says what it should; one from before it said on what ``top_1`` was measured need not."""
+    if len(found) != len(wanted):
+        return False
+    asked = [
+        entry if stored.top_1_data is not None else entry.model_copy(update={"top_1_data": None})
+        for stored, entry in zip(found, wanted, strict=True)
+    ]
+    return list(found) == asked
 
 
 def _ref(name: str, version: str) -> ModelRef:
