@@ -104,7 +104,8 @@ def test_merge_upgrade_outdated_and_tree(run, project, registry, tmp_path):
         "└── me/two@1.0.0",
         "    ├── bird",
         "    ├── cat  decides again between cat, dog",
-        "    └── dog  decides again between cat, dog",
+        "    ├── dog  decides again between cat, dog",
+        "    └── ! me/two@1.0.0 is yanked: answers wolf",
     ]
     document = run("tree", "--json").document
     assert document["releases"][1]["verifying"][0] == {"module": "cat", "classes": ["cat", "dog"]}
@@ -250,7 +251,7 @@ def test_a_mistake_is_one_line_one_hint_and_one_exit_code(run, project, argument
         ("[project\n", "modhub.toml, line 1: it is not TOML"),
         (
             '[project]\nname = "x"\n[clases]\n',
-            "modhub.toml, line 3: there is no 'clases'. Hint: did you mean classes or licenses?",
+            "modhub.toml, line 3: there is no 'clases'. Hint: did you mean classes or licenses or scales?",
         ),
     ],
 )
