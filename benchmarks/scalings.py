@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Is a wrong scaling noticed, and a right one left in peace? Decomposing each trained network as it was trained, and not.
+"""Is a wrong scaling noticed, and a right one left in peace? Each trained network is decomposed under several.
 
     python benchmarks/scalings.py --data DATA [--only NAME]
 
