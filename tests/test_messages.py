@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from modhub import errors
 from modhub.cli import printing
 from modhub.cli.failures import as_modhub_error, report
-from modhub.engine.read.files import check_model_file, load_model
+from modhub.engine.read.file_kinds import check_model_file
+from modhub.engine.read.files import load_model
 from modhub.errors import MAX_FOREIGN_CHARS, MAX_MESSAGE_CHARS, ModhubError, UnsupportedModel, bounded, plain
 
 KINDS = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ModhubError)]
@@ -81,16 +82,17 @@ def model_file(path: Path, *, version: str | None, module: str, layers: int = 1,
 )
 def test_a_keras_2_file_is_called_one(tmp_path: Path, version: str | None, module: str) -> None:
     path = model_file(tmp_path / "net.keras", version=version, module=module, layers=2_000)
+    assert check_model_file(path).is_of_keras_2
     with pytest.raises(UnsupportedModel, match="was written by Keras 2") as caught:
-        check_model_file(path)
-    assert caught.value.kind == "keras-2-file"
+        load_model(path)
     assert "own code" not in str(caught.value)
-    assert "net.h5" in (caught.value.hint or "")
+    assert "the Keras that wrote it" in (caught.value.hint or "")
 
 
 def test_a_keras_3_file_is_none(tmp_path: Path) -> None:
-    check_model_file(model_file(tmp_path / "net.keras", version="3.9.0", module="keras.src.models.functional"))
-    check_model_file(model_file(tmp_path / "other.keras", version=None, module="keras"))
+    for version, module in (("3.9.0", "keras.src.models.functional"), (None, "keras")):
+        path = model_file(tmp_path / "net.keras", version=version, module=module)
+        assert not check_model_file(path).is_of_keras_2
 
 
 def test_what_keras_says_of_a_file_is_bounded(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from modhub.engine.read.files import check_model_file, load_model, save_model
+from modhub.engine.read.file_kinds import check_model_file
+from modhub.engine.read.files import load_model, save_model
 from modhub.errors import NotFound, StorageError, UnsupportedModel
 from tests.cli import origin
 
@@ -88,7 +89,7 @@ def test_a_file_with_damaged_weights(tmp_path: Path) -> None:
 def test_weights_alone_are_no_model(tmp_path: Path) -> None:
     origin.network().save_weights(tmp_path / "net.weights.h5")
     error = refused(tmp_path / "net.weights.h5")
-    assert error.kind == "unreadable-model"
+    assert error.kind == "not-a-model-file"
     assert "model.save" in str(error.hint)
 
 

@@ -30,7 +30,8 @@ from modhub.data.picture_reader import PictureReader
 from modhub.data.shards import are_shards
 from modhub.decomposition.settings import EngineName
 from modhub.engine.keras_backend import require_keras_backend
-from modhub.engine.read.files import check_model_file, load_model
+from modhub.engine.read.file_kinds import check_model_file
+from modhub.engine.read.files import load_model
 from modhub.engine.read.inputs import picture_contract
 from modhub.engine.run.memory import free
 from modhub.errors import UsageError

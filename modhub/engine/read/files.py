@@ -1,113 +1,127 @@
 """Keras files of the user's own: read to be decomposed, and written for others to load.
 
-What can be seen in a file without keras is looked at first, so that a wrong path or a custom layer is reported at once
-and not after seconds of import. A file with code of its own in it is never run.
+A file with code of its own in it is never run.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import re
+import shutil
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from modhub.engine.export.formats import keras_bytes
-from modhub.errors import NotFound, StorageError, UnsupportedModel, UsageError, nearest, plain
-from modhub.limits import MAX_MANIFEST_BYTES
+from modhub.engine.read.file_kinds import (
+    HOW_TO_SAVE,
+    ModelFile,
+    check_model_file,
+    foreign_layers,
+    member,
+    without_training,
+)
+from modhub.errors import StorageError, UnsupportedModel, UsageError, plain
 from modhub.spec.keras_model import KerasModel
 from modhub.storage import files
 
-_HDF5: Final = b"\x89HDF\r\n\x1a\n"
-_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
-_HOW_TO_SAVE: Final = "save the whole model with model.save('net.keras')."
-
-
-def check_model_file(path: str | Path) -> None:
-    """Raise NotFound, or UnsupportedModel, for what can be seen of a model's file without keras."""
-    path = Path(path)
-    if path.is_dir():
-        raise UnsupportedModel(
-            f"{path} is a folder; a model is one .keras file.",
-            kind="not-a-model-file",
-            hint=_HOW_TO_SAVE,
-            path=str(path),
-        )
-    if not path.exists():
-        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
-        close = nearest(path.name, [file.name for file in siblings if file.suffix in _SUFFIXES])
-        raise NotFound(
-            f"there is no model at {str(path)!r}.",
-            kind="model-not-found",
-            hint=f"did you mean {path.parent / close[0]}?" if close else "give the path of a .keras file.",
-            path=str(path),
-        )
-    is_archive, is_hdf5 = zipfile.is_zipfile(path), _starts_with(path, _HDF5)
-    # Keras chooses its reader by the name alone.
-    if not (is_archive and path.suffix == ".keras") and not (is_hdf5 and path.suffix in (".h5", ".hdf5")):
-        found = (
-            "an HDF5 file that does not end in .h5"
-            if is_hdf5
-            else "a zip file that does not end in .keras"
-            if is_archive
-            else "no Keras model, or cut short"
-        )
-        raise UnsupportedModel(
-            f"{path} is {found}.",
-            kind="not-a-model-file",
-            hint="rename it to end in .h5." if is_hdf5 else _HOW_TO_SAVE,
-            path=str(path),
-        )
-    if is_archive and (version := _older_keras(path)):
-        raise UnsupportedModel(
-            f"{path} was written by Keras 2 ({plain(version)}), whose .keras files Keras 3 does not read.",
-            kind="keras-2-file",
-            hint="load it there and save it as HDF5, model.save('net.h5'), which is read here.",
-            path=str(path),
-        )
-    if is_archive and (foreign := _foreign_classes(path)):
-        raise UnsupportedModel(
-            f"{path} has layers of its own code: {plain(', '.join(foreign))}.",
-            kind="unsupported-layer",
-            hint="files of Keras's standard layers are read; decompose others in Python, where they are loaded.",
-            layers=foreign,
-        )
-
 
 def load_model(path: str | Path) -> KerasModel:
-    """The model in a ``.keras`` or HDF5 file, uncompiled. Raises NotFound and UnsupportedModel."""
-    check_model_file(path)
+    """The model in a ``.keras`` or HDF5 file of Keras 3 or 2, uncompiled. Raises NotFound and UnsupportedModel."""
+    file = check_model_file(path)
     from modhub.engine.library import keras  # seconds, which a wrong path need not cost
 
-    try:
-        with warnings.catch_warnings():
-            # Keras remarks on optimizers and old files, none of which matters to a network that is only read.
-            warnings.simplefilter("ignore")
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
-    # Keras raises whatever its layers, h5py or zipfile raise.
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UnsupportedModel(
-            f"keras cannot load {path}: {plain(reason)}", kind="unreadable-model", hint=_HOW_TO_SAVE, path=str(path)
-        ) from error
+    model = _of_keras_2(file) if file.is_of_keras_2 else _loaded(file)
     if not isinstance(model, keras.Model):
         raise UnsupportedModel(
             f"{path} holds a {type(model).__name__}, not a model.",
             kind="not-a-model",
-            hint=_HOW_TO_SAVE,
+            hint=HOW_TO_SAVE,
             path=str(path),
         )
     # Reading calls layers that are no plain ones of Keras', and what a file names is never to be called.
     if named := [layer.name for layer in model._flatten_layers() if not _is_plain(layer)]:
-        raise UnsupportedModel(
-            f"{path} has layers of its own code: {plain(', '.join(named))}.",
-            kind="unsupported-layer",
-            hint="files of Keras's standard layers are read; decompose others in Python, where they are loaded.",
-            layers=named,
-        )
+        raise foreign_layers(file.path, named)
     return cast(KerasModel, model)
+
+
+def _loaded(file: ModelFile) -> Any:
+    from modhub.engine.library import keras
+
+    try:
+        with warnings.catch_warnings(), _without_training(file) as place:
+            # Keras remarks on optimizers and old files, none of which matters to a network that is only read.
+            warnings.simplefilter("ignore")
+            return keras.models.load_model(place, compile=False, safe_mode=True)
+    # Keras raises whatever its layers, h5py or zipfile raise.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModel(
+            f"keras cannot load {file.path}: {plain(reason)}",
+            kind="unreadable-model",
+            hint=HOW_TO_SAVE,
+            path=str(file.path),
+        ) from error
+
+
+@contextmanager
+def _without_training(file: ModelFile) -> Iterator[Path]:
+    """Where the model lies without what models inside it were compiled with; Keras leaves out the outermost's."""
+    config = member(file.path, "config.json") if file.is_archive else None
+    inner = config.get("config") if isinstance(config, dict) else None
+    if without_training(inner) == inner:
+        yield file.path
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "model.keras"
+        with zipfile.ZipFile(file.path) as archive, zipfile.ZipFile(copy, "w") as written:
+            for info in archive.infolist():
+                if info.filename == "config.json":
+                    written.writestr("config.json", json.dumps(without_training(config)))
+                    continue
+                with archive.open(info) as source, written.open(info.filename, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
+        yield copy
+
+
+def _of_keras_2(file: ModelFile) -> Any:
+    """The model in a file that Keras 2 wrote. Raises UnsupportedModel, whose hint names the step that helps."""
+    import h5py  # comes with Keras
+
+    from modhub.engine.read import keras2  # imports keras
+
+    try:
+        if file.is_archive:
+            part = keras2.built(member(file.path, "config.json"))
+            with zipfile.ZipFile(file.path) as archive:
+                weights = io.BytesIO(archive.read("model.weights.h5"))
+            with h5py.File(weights, "r") as stored:
+                keras2.set_weights(part, stored)
+        else:
+            with h5py.File(file.path, "r") as stored:
+                part = keras2.built(json.loads(stored.attrs["model_config"]))
+            part.layer.load_weights(file.path)
+    except UnsupportedModel as error:
+        raise UnsupportedModel(
+            f"{file.path} was written by Keras {plain(file.version)}: {error.message}",
+            kind=error.kind,
+            hint=error.hint,
+            **error.data | {"path": str(file.path)},
+        ) from error
+    # zipfile, json, h5py and Keras raise whatever they raise for a damaged file.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModel(
+            f"{file.path} was written by Keras {plain(file.version)}, and cannot be read: {plain(reason)}.",
+            kind="unreadable-model",
+            hint="open it with the Keras that wrote it, and save it again there.",
+            path=str(file.path),
+        ) from error
+    return part.layer
 
 
 def _is_plain(layer: Any) -> bool:
@@ -146,57 +160,3 @@ def save_model(model: KerasModel, path: str | Path, description: Mapping[str, An
             hint="free some space, or choose another place.",
             path=str(path),
         ) from error
-
-
-def _starts_with(path: Path, magic: bytes) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(magic)) == magic
-    except OSError as error:
-        raise UnsupportedModel(
-            f"{path} cannot be read: {error.strerror or error}.", kind="unreadable-model", path=str(path)
-        ) from error
-
-
-def _older_keras(path: Path) -> str | None:
-    """What tells that Keras 2 wrote a ``.keras`` file: its version, or the module of its model's class; else None."""
-    metadata, config = (_member(path, name) for name in ("metadata.json", "config.json"))
-    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    if isinstance(version, str) and re.match(r"[0-2]\.", version):
-        return f"version {version}"
-    module = config.get("module") if isinstance(config, dict) else None
-    # tf_keras is Keras 2 under its own name; Keras 3 has no engine and keeps its classes in keras.src.models.
-    return module if isinstance(module, str) and re.match(r"tf_keras(\.|$)|keras(\.src)?\.engine\.", module) else None
-
-
-def _member(path: Path, name: str) -> Any:
-    """The JSON in a ``.keras`` file under this name; None where there is none. Keras says better what is wrong."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-            return json.loads(file.read(MAX_MANIFEST_BYTES))
-    except (KeyError, ValueError, OSError, RecursionError, zipfile.BadZipFile):
-        return None
-
-
-def _foreign_classes(path: Path) -> list[str]:
-    """Classes in a ``.keras`` file's configuration that are not Keras's own, and Lambda, which holds code."""
-    try:
-        found = dict.fromkeys(_classes_in(_member(path, "config.json")))
-    except RecursionError:
-        return []
-    return [name for name, module in found if name == "Lambda" or (module or "keras").split(".")[0] != "keras"]
-
-
-def _classes_in(value: Any) -> Iterator[tuple[str, str | None]]:
-    """Class and module names of all serialised objects, outermost first; ``module`` None means Keras's registry."""
-    if isinstance(value, dict):
-        name, module = value.get("class_name"), value.get("module")
-        if isinstance(name, str) and (module is None or isinstance(module, str)):
-            registered = value.get("registered_name")
-            custom = isinstance(registered, str) and module is None and registered != name
-            yield name, registered if custom else module
-        for each in value.values():
-            yield from _classes_in(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _classes_in(each)
