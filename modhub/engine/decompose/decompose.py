@@ -59,8 +59,8 @@ def decompose_model(
     settings: DecomposeSettings,
     *,
     validation: LabelledData | None,
-    fit: Fit,
-    background: str,
+    fit: Fit = "none",
+    background: str = "white",
     progress: StepProgress | None,
 ) -> Decomposition:
     """See ``modhub.decompose``, whose keywords ``settings`` are."""
