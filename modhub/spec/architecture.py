@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from modhub.errors import IntegrityError, shown
 from modhub.limits import (
@@ -23,8 +23,17 @@ from modhub.limits import (
 )
 from modhub.spec.layer_record import LayerRecord, Misfit, Shape
 from modhub.spec.layers import Dense, Layer
+from modhub.spec.packaged_layers import Packaged
 from modhub.spec.schema import Length
 
+
+def _origin_of(value: object) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "packaged" if isinstance(kind, str) and "/" in kind else "own"
+
+
+#: A layer of modhub's own kinds, or of one that an installed package brings, which has a slash in its name.
+AnyLayer = Annotated[Annotated[Layer, Tag("own")] | Annotated[Packaged, Tag("packaged")], Discriminator(_origin_of)]
 LayerName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LAYER_NAME_CHARS)]
 
 #: The call that stands for the input itself, after the input contract's preprocessing.
@@ -53,7 +62,7 @@ class Architecture(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     input_shape: Annotated[tuple[Length, ...], Field(min_length=1, max_length=3)]
-    layers: Annotated[dict[LayerName, Layer], Field(max_length=MAX_LAYERS)]
+    layers: Annotated[dict[LayerName, AnyLayer], Field(max_length=MAX_LAYERS)]
     calls: Annotated[tuple[Call, ...], Field(max_length=MAX_LAYERS)]
     features: LayerName
     head: Literal["softmax", "logits", "sigmoid"]

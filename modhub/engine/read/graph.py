@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modhub.engine.library import keras
+from modhub.engine.packaged import half_for
 from modhub.errors import UnsupportedModel, plain
 from modhub.spec.architecture import INPUT
 
@@ -240,7 +241,8 @@ def _has_own_call(layer: Any) -> bool:
     """Whether the layer's class is a person's own, or one of Keras' that applies a function or inner layers."""
     if isinstance(layer, keras.Model) or type(layer) is keras.layers.Lambda:
         return True
-    return isinstance(layer, keras.layers.Layer) and not type(layer).__module__.startswith("keras.src.layers.")
+    is_own = isinstance(layer, keras.layers.Layer) and not type(layer).__module__.startswith("keras.src.layers.")
+    return is_own and half_for(layer) is None
 
 
 def _shape_after(layer: Any, shape: tuple[int | None, ...]) -> tuple[int | None, ...] | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from modhub.engine.library import keras
+from modhub.engine.packaged import half_for
 from modhub.engine.read import layer_rules, one_row, operation_rules
 from modhub.engine.read.builder import Builder, refuse
 from modhub.engine.read.graph import LayerCall, layer_calls
@@ -94,7 +95,7 @@ def _read(build: Builder, call: LayerCall) -> None:
     if getattr(call.layer, "data_format", None) not in (None, "channels_last"):
         raise refuse(call, "keeps its channels first", hint="build it with data_format='channels_last'.")
     if isinstance(call.layer, keras.layers.Layer):
-        rule = layer_rules.RULES.get(type(call.layer))
+        rule = layer_rules.RULES.get(type(call.layer)) or (_packaged if half_for(call.layer) is not None else None)
     else:
         rule = operation_rules.RULES.get(call.type) if operation_rules.is_kerass_own(call.layer) else None
     if rule is None:
@@ -107,6 +108,18 @@ def _read(build: Builder, call: LayerCall) -> None:
         raise refuse(call, f"is beyond what modhub stores ({_first_problem(error)})") from error
     except IntegrityError as error:
         raise refuse(call, f"does not fit: {error.message.rstrip('.')}") from error
+
+
+def _packaged(build: Builder, call: LayerCall) -> None:
+    """Read a layer by the package that brings its kind, whose weights have to be those that its record wants."""
+    half = half_for(call.layer)
+    assert half is not None
+    record, weights = half.read(call.layer)
+    arrays = {name: np.asarray(value, np.float32) for name, value in weights.items()}
+    found = {name: value.shape for name, value in arrays.items()}
+    if (wanted := record.weight_shapes(build.shape(call))) != found:
+        raise refuse(call, f"has the weights {found}, but its kind {record.kind!r} wants {wanted}")
+    build.put(call, record, arrays)
 
 
 def _all_of(obstacles: Sequence[UnsupportedModel]) -> UnsupportedModel:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.engine.library import keras
+from modhub.engine.packaged import half_of
 from modhub.spec.layer_record import LayerRecord, Shape
 from modhub.spec.layers import Conv2D, Elementwise
+from modhub.spec.packaged_layers import PackagedLayer
 
 Values = dict[str, NDArray[np.float32]]
 
@@ -25,6 +27,8 @@ def made_layer(spec: LayerRecord, name: str, input_shape: Shape, values: Values)
         return _depthwise(spec, name, values)
     if isinstance(spec, Elementwise):
         return _function(spec, name), values
+    if isinstance(spec, PackagedLayer):
+        return half_of(type(spec)).make(spec, name), values
     kind, arguments = _MAKERS[spec.kind]
     return kind(**arguments(spec), name=name, dtype="float32"), values
 

@@ -23,6 +23,7 @@ from modhub.spec import layer_record
 from modhub.spec import layers as kinds
 from modhub.spec.architecture import INPUT, Architecture
 from modhub.spec.input_contract import ImageContract, InputContract
+from modhub.spec.packaged_layers import PackagedLayer
 
 Visitor = Callable[[str, Any], Any]
 
@@ -125,8 +126,11 @@ def _built_layer(
         layer, values = made_layer(spec, label, shapes[0], values)
     layer.trainable = False
     batched = [(None, *shape) for shape in shapes]
-    with _holding(layer, values):
+    is_packaged = isinstance(spec, PackagedLayer)
+    with _holding(layer, {} if is_packaged else values):
         layer.build(batched if spec.takes_many else batched[0])
+    for key, value in values.items() if is_packaged else ():
+        getattr(layer, key).assign(value)
     return layer
 
 
