@@ -60,15 +60,15 @@ _HINT: Final = "open it with the Keras that wrote it, build that part of standar
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class OldPart:
     """What a configuration became: a layer or a model, with the parts of a model; None for what has no weights."""
 
     kind: str
     layer: Any
-    parts: list[Part] = field(default_factory=list)
+    parts: list[OldPart] = field(default_factory=list)
 
 
-def built(config: Any) -> Part:
+def built(config: Any) -> OldPart:
     """The model that a configuration of Keras 2 describes, without its weights. Raises UnsupportedModel."""
     try:
         return _model(config)
@@ -82,7 +82,7 @@ def built(config: Any) -> Part:
         ) from error
 
 
-def set_weights(part: Part, stored: Mapping[str, Any]) -> None:
+def set_weights(part: OldPart, stored: Mapping[str, Any]) -> None:
     """Give a model its weights from the groups of a ``.keras`` file: each part's under its kind and number.
 
     Raises UnsupportedModel for other weights than the layers have.
@@ -119,7 +119,7 @@ def _set(layer: Any, values: Sequence[NDArray[Any]]) -> None:
         layer.finalize_state()
 
 
-def _model(config: Any) -> Part:
+def _model(config: Any) -> OldPart:
     kind, inner = config["class_name"], config["config"]
     if kind == "Sequential":
         return _sequential(inner)
@@ -130,7 +130,7 @@ def _model(config: Any) -> Part:
     )
 
 
-def _sequential(config: Any) -> Part:
+def _sequential(config: Any) -> OldPart:
     # Before Keras 2.2.3 it was the bare list of layers.
     layers = config if isinstance(config, list) else config["layers"]
     shape = None if isinstance(config, list) else config.get("build_input_shape")
@@ -143,10 +143,10 @@ def _sequential(config: Any) -> Part:
     parts = [_layer(each) for each in layers]
     made = [keras.Input(tuple(shape[1:])), *(part.layer for part in parts if part.kind != "InputLayer")]
     name = None if isinstance(config, list) else config.get("name")
-    return Part("Sequential", keras.Sequential(made, name=_name(name)), parts)
+    return OldPart("Sequential", keras.Sequential(made, name=_name(name)), parts)
 
 
-def _functional(config: Mapping[str, Any]) -> Part:
+def _functional(config: Mapping[str, Any]) -> OldPart:
     layers = config["layers"]
     if len(layers) > MAX_LAYERS:
         raise UnsupportedModel(f"it has {len(layers)} layers.", kind="beyond-limits", hint=_HINT)
@@ -169,14 +169,14 @@ def _functional(config: Mapping[str, Any]) -> Part:
         waiting = left
     inputs, outputs = (_ends(config[key], tensors) for key in ("input_layers", "output_layers"))
     model = keras.Model(inputs, outputs, name=_name(config.get("name")))
-    return Part("Functional", model, [made[each["config"]["name"]] for each in layers])
+    return OldPart("Functional", model, [made[each["config"]["name"]] for each in layers])
 
 
 def _called(
     layer: Mapping[str, Any],
     number: int,
     node: Sequence[Any],
-    made: Mapping[str, Part],
+    made: Mapping[str, OldPart],
     tensors: dict[tuple[str, int], Any],
 ) -> bool:
     """Call a layer as ``node`` says, unless something that it reads has not been computed yet."""
@@ -211,15 +211,15 @@ def _called(
     return True
 
 
-def _is_reference(value: Any, made: Mapping[str, Part]) -> bool:
+def _is_reference(value: Any, made: Mapping[str, OldPart]) -> bool:
     return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and value[0] in made
 
 
-def _is_there(value: Any, tensors: Mapping[tuple[str, int], Any], made: Mapping[str, Part]) -> bool:
+def _is_there(value: Any, tensors: Mapping[tuple[str, int], Any], made: Mapping[str, OldPart]) -> bool:
     return not _is_reference(value, made) or (value[0], value[1]) in tensors
 
 
-def _value(value: Any, tensors: Mapping[tuple[str, int], Any], made: Mapping[str, Part]) -> Any:
+def _value(value: Any, tensors: Mapping[tuple[str, int], Any], made: Mapping[str, OldPart]) -> Any:
     if _is_reference(value, made):
         return tensors[value[0], value[1]]
     return value
@@ -231,19 +231,19 @@ def _ends(ends: Any, tensors: Mapping[tuple[str, int], Any]) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def _layer(config: Mapping[str, Any]) -> Part:
+def _layer(config: Mapping[str, Any]) -> OldPart:
     kind = str(config["class_name"])
     own = config["config"]
     if kind == "Sequential" or kind in _MODELS:
         return _model(config)
     if kind == "InputLayer":
         shape = own.get("batch_input_shape") or own.get("batch_shape")
-        return Part(kind, keras.Input(tuple(shape[1:]), name=_name(own["name"])))
+        return OldPart(kind, keras.Input(tuple(shape[1:]), name=_name(own["name"])))
     if kind in _OPERATIONS:
-        return Part(kind, None)
+        return OldPart(kind, None)
     name = _OTHER_NAMES.get(kind, kind)
     if kind in _TRAINING:
-        return Part(kind, keras.layers.Identity(name=_name(own["name"])))
+        return OldPart(kind, keras.layers.Identity(name=_name(own["name"])))
     if name not in _LAYERS:
         raise UnsupportedModel(
             f"layer {shown(str(own.get('name')))} is a {shown(kind)}, which is not read from files of Keras 2.",
@@ -251,7 +251,7 @@ def _layer(config: Mapping[str, Any]) -> Part:
             hint=_HINT,
             layers=[kind],
         )
-    return Part(kind, getattr(keras.layers, name)(**_arguments(name, own)))
+    return OldPart(kind, getattr(keras.layers, name)(**_arguments(name, own)))
 
 
 def _arguments(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
