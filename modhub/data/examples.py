@@ -87,10 +87,10 @@ def batches_of(
         single.append(image)
         labels.append(_label_of(y))
         if len(single) == _TOGETHER:
-            yield what, stacked(single), labels
+            yield f"{what}examples up to {number}: ", stacked(single), labels
             single, labels = [], []
     if single:
-        yield what, stacked(single), labels
+        yield f"{what}last {len(single)} examples: ", stacked(single), labels
 
 
 def _each(data: Any) -> Iterator[Any]:

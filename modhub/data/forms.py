@@ -120,7 +120,7 @@ class Form:
             source = open_shards(self.x, names)
         else:
             check_no_steps(steps, self.what)
-            return self._read(classes, reader)
+            return self._read(names, reader)
         return ImageData(source.images[:], source.labels, tuple(names), self.name)
 
     def _read(self, classes: Sequence[str] | None, reader: PictureReader) -> ImageData:
@@ -134,10 +134,9 @@ class Form:
             return data if classes is None else reordered(data, tuple(classes))
         images, kept = pixels_of(self.x, reader, what=f"{self.what}x")
         y = self.y if kept is None else [self.y[position] for position in kept]
-        names = classes or self.classes
-        if names is None and not labels_are_names(y):
+        if classes is None and not labels_are_names(y, f"{self.what}y"):
             raise numbers_without_names()
-        names = classes_of_labels(y) if names is None else tuple(names)
+        names = classes_of_labels(y) if classes is None else tuple(classes)
         labels = as_labels(y, names, count=len(images), what=f"{self.what}y")
         return ImageData(images, labels, names, self.name)
 

@@ -114,6 +114,8 @@ FORMS: dict[str, tuple[Callable[[Path], Any], bool]] = {
     "an npz": (in_npz, True),
     "an opened npz": (lambda folder: np.load(in_npz(folder)), True),
     "shards": (in_shards, True),
+    "an npz and classes": (lambda folder: (in_npz(folder), CLASSES), True),
+    "class folders and classes": (lambda folder: (in_folder(folder), CLASSES), True),
     "class folders": (in_folder, True),
     "a csv of paths": (in_csv, True),
     "a csv without a header": (lambda folder: in_csv(folder, ()), True),
