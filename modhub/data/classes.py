@@ -287,6 +287,19 @@ def unknown_class(name: str, what: str, classes: Sequence[str]) -> InvalidData:
     )
 
 
+def recounted(labels: NDArray[np.int64], own: Sequence[str], classes: Sequence[str], what: str) -> NDArray[np.int64]:
+    """Labels (N,) that count in ``own``, as they count in ``classes``; both hold names.
+
+    Raises InvalidData for a class of the data ``what`` that has an image and is not among ``classes``.
+    """
+    index = {composed(name): i for i, name in enumerate(classes)}
+    position = np.array([index.get(composed(name), -1) for name in own], np.int64)
+    result = position[labels]
+    if (result < 0).any():
+        raise unknown_class(own[labels[int(np.argmin(result))]], what, classes)
+    return result
+
+
 def check_every_class(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
     """Raise InvalidData naming the classes that no label stands for."""
     missing = [

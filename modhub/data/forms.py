@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from modhub.data.batches import numbers_without_names, spool_batches, spool_named_batches
 from modhub.data.class_files import ClassFiles, find_class_files
-from modhub.data.classes import as_labels, class_names, classes_of_labels, labels_are_names
+from modhub.data.classes import as_labels, class_names, classes_of_labels, labels_are_names, recounted
 from modhub.data.examples import is_iterated
 from modhub.data.given import ClassNames, LabelledBatches, Split
 from modhub.data.images import DATASETS, ImageData, find_data, load_data, read_class_files, reordered
@@ -25,7 +25,7 @@ from modhub.data.large import streamed_files
 from modhub.data.listed import find_listed_files, is_labelled_table, is_list_of_files
 from modhub.data.picture_reader import PictureReader
 from modhub.data.pixels import is_single, pixels_of
-from modhub.data.rows import Source, in_memory
+from modhub.data.rows import Source, data_fingerprint, in_memory
 from modhub.data.shards import RunTasks, are_shards, check_no_steps, find_shards, open_shards, stored_classes
 from modhub.data.tensors import are_arrays, array_of, is_array
 from modhub.errors import InvalidData, UsageError
@@ -90,7 +90,10 @@ class Form:
         ``steps`` bounds what gives batches, ``run`` looks through shards. Raises InvalidData, NotFound, UsageError.
         """
         if self.kind == "examples":
-            return spool_batches(self.x, classes, what=self.what, steps=_checked_steps(steps, self.what), reader=reader)
+            steps = _checked_steps(steps, self.what)
+            own = self._counted_in(classes)
+            found = spool_batches(self.x, own, what=self.what, steps=steps, reader=reader)
+            return found if own == tuple(classes) else _counting_in(found, own, classes, f"the {self.what}data")
         check_no_steps(steps, self.what)
         if self.kind == "shards":
             return open_shards(self.x, classes, run)
@@ -114,7 +117,7 @@ class Form:
             if names is None:
                 source, names = spool_named_batches(self.x, what=self.what, steps=steps, reader=reader)
             else:
-                source = spool_batches(self.x, names, what=self.what, steps=steps, reader=reader)
+                source = self.source(names, reader, steps=steps)
         elif self.kind == "shards" and names is not None and not _is_one_file(self.x):
             check_no_steps(steps, self.what)
             source = open_shards(self.x, names)
@@ -136,9 +139,18 @@ class Form:
         y = self.y if kept is None else [self.y[position] for position in kept]
         if classes is None and not labels_are_names(y, f"{self.what}y"):
             raise numbers_without_names()
-        names = classes_of_labels(y) if classes is None else tuple(classes)
+        names = classes_of_labels(y) if classes is None else self._counted_in(classes)
         labels = as_labels(y, names, count=len(images), what=f"{self.what}y")
-        return ImageData(images, labels, names, self.name)
+        data = ImageData(images, labels, names, self.name)
+        return data if classes is None else reordered(data, tuple(classes))
+
+    def _counted_in(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """What the data's numbers count in: its own classes, whose order may be another than that of ``classes``.
+
+        Where a loader's folders have other names altogether, ``classes`` are better names for the same numbers.
+        """
+        is_renamed = self.kind == "examples" and self.classes is not None and not set(self.classes) & set(classes)
+        return tuple(classes) if self.classes is None or is_renamed else self.classes
 
 
 def form_of(
@@ -207,6 +219,11 @@ def source_of(
     """Labelled data as a source with labels of ``classes``, see ``form_of`` and ``Form.source``. Raises as both do."""
     found = form_of(x, y, classes=classes, split=split, datasets=datasets, what=what)
     return found.source(classes, reader or PictureReader(), free=free, steps=steps)
+
+
+def _counting_in(source: Source, own: Sequence[str], classes: Sequence[str], what: str) -> Source:
+    labels = recounted(source.labels, own, classes, what)
+    return replace(source, labels=labels, fingerprint=data_fingerprint(source.images, labels, classes))
 
 
 def _of_tuple(parts: tuple[Any, ...], split: Split, datasets: Datasets | None, what: str) -> Form:

@@ -22,6 +22,7 @@ from modhub.data.class_files import ClassFiles, find_class_files
 from modhub.data.classes import (
     as_labels,
     class_names,
+    recounted,
     unknown_class,
 )
 from modhub.data.given import SPLITS, Split
@@ -32,7 +33,7 @@ from modhub.data.rows import data_fingerprint
 from modhub.data.tables import read_columns
 from modhub.errors import InvalidData, NotFound, UsageError, did_you_mean
 from modhub.spec.places import is_folder, is_there
-from modhub.spec.text import composed, find_class, in_short
+from modhub.spec.text import find_class, in_short
 
 #: The data sets that are known by name.
 DATASETS: Final = ("cifar10", "cifar100")
@@ -163,12 +164,7 @@ def _fitted(data: ImageData, reader: PictureReader) -> ImageData:
 
 def reordered(data: ImageData, classes: tuple[str, ...]) -> ImageData:
     """The same images with labels that count in ``classes``, which must name every class that has an image."""
-    index = {composed(name): i for i, name in enumerate(classes)}
-    position = np.array([index.get(composed(name), -1) for name in data.classes], np.int64)
-    labels = position[data.y]
-    if (labels < 0).any():
-        raise unknown_class(data.classes[data.y[np.argmin(labels)]], data.name, classes)
-    return replace(data, y=labels, classes=classes)
+    return replace(data, y=recounted(data.y, data.classes, classes, data.name), classes=classes)
 
 
 def _load_table(path: Path, classes: Sequence[str] | None) -> ImageData:

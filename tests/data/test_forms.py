@@ -168,6 +168,23 @@ def test_every_form_gives_what_the_arrays_give(name: str, tmp_path: Path) -> Non
                 as_image_data(make(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "name", ["arrays and classes", "class folders", "an npz", "shards", "flow_from_directory", "batches and classes"]
+)
+def test_numbers_count_in_the_datas_own_classes_whatever_order_was_asked_for(name: str, tmp_path: Path) -> None:
+    asked = ("fox", "cat", "dog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = source_of(FORMS[name][0](tmp_path), None, asked)
+        assert [asked[label] for label in source.labels] == NAMES.tolist()
+        # What a loader calls otherwise is renamed; all else has to know its classes.
+        renamed = ("Katze", "Hund", "Fuchs")
+        if name == "flow_from_directory":
+            np.testing.assert_array_equal(source_of(from_directory(tmp_path), None, renamed).labels, Y)
+        with pytest.raises(InvalidData, match=r"is not among the classes|are not those of the data"):
+            source_of(FORMS[name][0](tmp_path), None, ("cat", "dog", "wolf"))
+
+
 def test_pandas_labels_and_torch_tensors() -> None:
     pandas = pytest.importorskip("pandas")
     for y in (pandas.Series(NAMES), pandas.Series(Y), pandas.Series(NAMES, dtype="category"), pandas.array(NAMES)):

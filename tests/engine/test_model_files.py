@@ -39,8 +39,7 @@ def test_a_file_of_keras_2_answers_as_it_did_there(name: str, samples: Path) -> 
     model = load_model(samples / name)
     with np.load((samples / name).with_suffix(".npz")) as expected:
         np.testing.assert_allclose(model.predict(expected["x"]), expected["y"], atol=1e-5)
-    if not name.startswith("of_the_paper"):
-        assert examine(model).classes == 3
+    assert examine(model).classes == 3
 
 
 def test_a_network_of_keras_2_is_decomposed(samples: Path) -> None:
