@@ -21,7 +21,6 @@ OURS = {"MODHUB_FUZZ_EXAMPLES", "MODHUB_FAULTS"}
 #: What runs on every backend of Keras': ``KERAS_BACKEND=jax pytest``. All else is tested on TensorFlow alone.
 ON_EVERY_BACKEND = {
     "tests/decomposition/test_fixed_networks.py",
-    "tests/engine/test_compiled.py",
     "tests/engine/test_fused.py",
     "tests/engine/test_networks_without_relu.py",
     "tests/engine/test_running.py",

@@ -84,11 +84,11 @@ def command(
 ) -> None:
     """Adapt modules to classes that their origin never saw, by a few labelled images; the better is kept.
 
-    REF is a whole model or one class. DATA is an .npz file with x (images, rows, columns, channels), y and classes, or
-    a folder with one folder of images of any size a class; it has 4 images or more of every class of REF and of the
-    modules against which it is updated. Some of them fit and choose, the others report. Models that are new to each
-    other are updated together when both are named as REF, and both again with --against; --out then gets a folder for
-    each.
+    REF is a whole model or one class. DATA is an .npz file with x (images, rows, columns, channels), y and classes, a
+    folder with one folder of images of any size a class, or a CSV file with the columns path and label; it has 4 images
+    or more of every class of REF and of the modules against which it is updated. Some of them fit and choose, the
+    others report. Models that are new to each other are updated together when both are named as REF, and both again
+    with --against; --out then gets a folder for each.
 
     \b
     tangle     marks nodes again, with the new classes in the place of the origin's others
