@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.engine.library import keras
-from modhub.engine.read.tensorflow_ops import applied
+from modhub.engine.read.tensorflow_ops import called_by_table
 from modhub.errors import UnsupportedModel, plain, shown
 from modhub.limits import MAX_LAYERS
 
@@ -197,7 +197,7 @@ def _called(
         given = {key: _value(value, tensors, made) for key, value in options.items()}
         # Only what joins tensors has them in a list.
         arguments = inputs if is_bare else [inputs]
-        result = applied(str(layer["config"].get("function")), name, arguments, given)
+        result = called_by_table(str(layer["config"].get("function")), name, arguments, given)
         # By itself Keras would number operations into the names that layers of the file have.
         if not isinstance(operation := result._keras_history.operation, keras.Layer):
             operation.name = f"{_name(name)}_{number}"

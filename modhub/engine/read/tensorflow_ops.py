@@ -15,7 +15,7 @@ Operation = Callable[..., Any]
 _ELLIPSIS: Final = "__ellipsis__"
 
 
-def applied(function: str, layer: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+def called_by_table(function: str, layer: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
     """The tensor that TensorFlow's ``function`` gives, called by the ``layer`` of a graph. Raises UnsupportedModel."""
     operation = _OPERATIONS.get(function)
     given = {name: value for name, value in options.items() if value is not None and name not in ("name", "dtype")}
