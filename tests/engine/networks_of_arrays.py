@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+from keras import ops
 
 L = keras.layers
 SIGNAL = (12, 4)
@@ -59,6 +60,22 @@ def every_layer_of_signals() -> keras.Model:
     )
 
 
+class OwnConvolution(L.Conv1D):
+    """A person's own class, whose call is read as what it does."""
+
+
+class OwnDepthwise(L.DepthwiseConv1D):
+    """Another."""
+
+
+def operations_of_signals() -> keras.Model:
+    signal = keras.Input(SIGNAL)
+    x = ops.relu(ops.conv(signal, np.linspace(-1, 1, 60, dtype=np.float32).reshape(3, 4, 5), strides=2, padding="same"))
+    x = ops.average_pool(ops.max_pool(x, 2, 1), 2, padding="same")
+    x = ops.concatenate([ops.mean(x, axis=1), ops.squeeze(ops.max(x, axis=1, keepdims=True), axis=1)], axis=1)
+    return keras.Model(signal, L.Dense(3, activation="softmax")(x))
+
+
 NETWORKS: dict[str, Callable[[], keras.Model]] = {
     "mlp": lambda: chain((10,), L.Dense(8, "relu"), L.Dense(8, "relu")),
     "flattens": lambda: chain((4, 5), L.Flatten(), L.Dense(8, "relu")),
@@ -72,6 +89,10 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
     "keeps_an_axis": lambda: chain(SIGNAL, L.Conv1D(6, 3), L.GlobalAveragePooling1D(keepdims=True), L.Flatten()),
     "every_layer_of_signals": every_layer_of_signals,
     "graph_of_signals": graph_of_signals,
+    "own_layers": lambda: chain(
+        SIGNAL, OwnConvolution(6, 3, strides=2, activation="relu"), OwnDepthwise(2), L.Flatten()
+    ),
+    "operations_of_signals": operations_of_signals,
     "head_of_a_convolution": head_of_a_convolution,
     "head_on_the_signal": lambda: head_of_a_convolution(alone=True),
 }

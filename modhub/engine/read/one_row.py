@@ -231,10 +231,17 @@ _AS_WITHOUT: Final = frozenset(
 )
 
 
+#: Operations that are read on images, and so on signals in one row.
+_OPERATIONS: Final = frozenset({"AveragePool", "Conv", "DepthwiseConv", "Max", "MaxPool", "Mean"})
+
+
 def placed(build: Builder, call: LayerCall) -> LayerCall:
     """The call with inputs that have a row in front, or have none, as its layer is read."""
     kind = type(call.layer)
-    if kind in RULES or (kind is _layers.GroupNormalization and _is_signal(build, call.inputs[0])):
+    is_on_images = kind is _layers.GroupNormalization or (
+        call.type in _OPERATIONS and not isinstance(call.layer, keras.layers.Layer)
+    )
+    if kind in RULES or (is_on_images and _is_signal(build, call.inputs[0])):
         return in_one_row(build, call)
     if not any(source in build.one_row for source in call.inputs):
         return call

@@ -17,7 +17,7 @@ from modhub.engine.read.activations import activate, leaky, relu_layer, scale_an
 from modhub.engine.read.builder import Builder, array, refuse
 from modhub.engine.read.graph import LayerCall, TensorArgument
 from modhub.engine.read.layer_rules import ReadingRule, add_tensors, merge, whole_shape
-from modhub.engine.read.weight_rules import WEIGHT_RULES, rows_and_columns
+from modhub.engine.read.weight_rules import WEIGHT_RULES, extents
 from modhub.spec.layers import (
     Conv2D,
     Elementwise,
@@ -191,7 +191,8 @@ def _global(kind: Any) -> ReadingRule:
         layer, rank = call.layer, len(build.shape(call)) + 1
         axis = layer.axis
         axes = () if axis is None else [axis] if isinstance(axis, int) else list(axis)
-        if rank != 4 or sorted(one % rank for one in axes) != [1, 2]:
+        of_signal = call.inputs[0] in build.one_row and [one % 3 for one in axes] == [1]
+        if not of_signal and (rank != 4 or sorted(one % rank for one in axes) != [1, 2]):
             raise refuse(call, f"reduces the axes {axis}", hint="reduce rows and columns: axis=(1, 2).")
         build.put(call, GlobalPooling2D(kind=kind, keepdims=bool(layer.keepdims)))
 
@@ -203,8 +204,8 @@ def _pooling(kind: Any) -> ReadingRule:
         layer: Any = call.layer
         if layer.data_format not in (None, "channels_last"):
             raise refuse(call, "keeps its channels first", hint="use data_format='channels_last'.")
-        size = rows_and_columns(layer.pool_size)
-        strides = size if layer.strides is None else rows_and_columns(layer.strides)
+        size = extents(build, call, layer.pool_size)
+        strides = size if layer.strides is None else extents(build, call, layer.strides)
         build.put(call, Pooling2D(kind=kind, pool_size=size, strides=strides, padding=layer.padding))
 
     return rule

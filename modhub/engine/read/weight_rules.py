@@ -24,6 +24,13 @@ def rows_and_columns(value: int | Sequence[int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
+def extents(build: Builder, call: LayerCall, value: int | Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of a size that an operation on images or, in one row, on signals was called with."""
+    if call.inputs[0] in build.one_row:
+        return 1, value if isinstance(value, int) else int(value[0])
+    return rows_and_columns(value)
+
+
 def _weight(call: LayerCall, name: str) -> NDArray[np.float32]:
     """A weight that an operation was called with. Raises UnsupportedModel where it is a tensor of the graph."""
     value = call.arguments.get(name)
@@ -40,14 +47,18 @@ def _convolution(*, depthwise: bool) -> ReadingRule:
         if layer.data_format not in (None, "channels_last") or layer.padding not in ("valid", "same"):
             raise refuse(call, "keeps its channels first or pads in another way", hint="use padding='same' or 'valid'.")
         kernel, channels = _weight(call, "kernel"), build.shape(call)[-1]
+        if call.inputs[0] in build.one_row and kernel.ndim == 3:
+            kernel = kernel[None]
+        if kernel.ndim != 4:
+            raise refuse(call, f"has a kernel of {kernel.ndim} axes", hint="use a convolution of images or signals.")
         if depthwise:
             kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
         record = Conv2D(
             filters=kernel.shape[3],
             kernel_size=rows_and_columns(kernel.shape[:2]),
-            strides=rows_and_columns(layer.strides),
+            strides=extents(build, call, layer.strides),
             padding=layer.padding,
-            dilation=rows_and_columns(layer.dilation_rate),
+            dilation=extents(build, call, layer.dilation_rate),
             groups=channels // kernel.shape[2],
             use_bias=False,
         )
