@@ -49,7 +49,7 @@ def advise(
     >>> release = modhub.publish(stripes, version="1.0.0", registry="team")
     >>> said = modhub.advise("me/stripes:left@^1", "answers right", severity="high", registry="team")
     >>> said.advisory.id, said.changed
-    ('modhub-nbn7-d7z2-fcvr', True)
+    ('modhub-m6vz-sgaf-6qji', True)
     """
     if severity not in SEVERITIES:
         raise UsageError(f"{severity!r} is no severity.", kind="bad-option", hint=f"use {', '.join(SEVERITIES)}.")
