@@ -218,12 +218,13 @@ def test_a_bad_size_is_named(run, cache):
 def test_help_lists_the_commands(run):
     ran = run("cache")
     assert [line.split()[0] for line in ran.out.split("Commands:\n")[1].splitlines()] == [
+        "clean",
         "dir",
         "list",
         "prune",
         "verify",
     ]
-    for name in ("dir", "list", "prune", "verify"):
+    for name in ("clean", "dir", "list", "prune", "verify"):
         assert f"modhub cache {name}" in run("cache", name, "--help").out.split("Examples:")[1]
 
 

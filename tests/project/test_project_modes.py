@@ -298,7 +298,7 @@ def test_build_writes_a_fused_project_as_the_one_network_that_it_is(run: Run, sh
     heads = [layer for layer in model.layers if layer.name.startswith("margin_")]
     assert len({id(head.input) for head in heads}) == 1
     first = Path("net.keras").read_bytes()
-    document = run("build", "--frozen", "--out", "net.keras", "--json").document
+    document = run("build", "--frozen", "--out", "net.keras", "--force", "--json").document
     assert (document["mode"], document["ways"][0]["fused"]) == ("fused", True)
     assert Path("net.keras").read_bytes() == first
 

@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markdown import Markdown
 
 from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
@@ -73,6 +71,9 @@ def show(markdown: str) -> None:
     if not sys.stdout.isatty() or len(text) > _DRAWN:
         printing.echo(text.rstrip("\n"))
         return
+    from rich.console import Console  # as in printing: what only a terminal is worth
+    from rich.markdown import Markdown
+
     try:
         # Links are written out: where one leads is seen before it is followed.
         drawn = Markdown(text, hyperlinks=False)
