@@ -72,7 +72,8 @@ def _check_symbol(text: str, symbol: Any) -> None:
     name = str(symbol.license_symbol.key if pair else symbol.key)
     exception = str(symbol.exception_symbol.key) if pair else None
     if not LICENSE_REF.match(name) and (name not in known or known[name].is_exception):
-        near = did_you_mean(name, [each for each in known if not each.startswith("LicenseRef-")])
+        alike = [each for each in known if not each.startswith("LicenseRef-") and each[0].lower() == name[0].lower()]
+        near = did_you_mean(name, alike)
         raise _bad(text, f"names {shown(name)}, which is no licence that SPDX lists", near or _EXAMPLES)
     if exception is not None and (exception not in known or not known[exception].is_exception):
         raise _bad(text, f"names {shown(exception)}, which is no exception that SPDX lists", _EXAMPLES)

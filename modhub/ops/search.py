@@ -90,8 +90,9 @@ def search(
     Filters, of which all must hold: ``dataset``, ``namespace``, ``keyword`` (of the card); ``cls``, a class, which
     gives modules of that class; ``license``, SPDX names of licences, under one of which it can be used; ``signer``, a
     key by name, id or in full, whose signature is verified; ``input_shape``, the first axes of what it takes, such as
-    (32, 32); ``min_accuracy``, a share of 1, of what was measured last; ``max_size``, bytes of the whole release. At
-    most ``limit`` hits. Raises UsageError, NotFound for what is no licence or key.
+    (32, 32); ``min_accuracy``, a share of 1, of what was measured last, which images that the modules were made with do
+    not count for; ``max_size``, bytes of the whole release. At most ``limit`` hits. Raises UsageError, NotFound for
+    what is no licence or key.
 
     >>> import modhub
     >>> [hit.ref for hit in modhub.search("apple")]
@@ -106,7 +107,7 @@ def search(
         and dataset in (None, entry.release.dataset)
         and (keyword is None or keyword.lower() in map(str.lower, entry.release.keywords))
         and (entry.release.array_shape or entry.release.input_shape)[: len(shape)] == shape
-        and (min_accuracy is None or (entry.release.top_1 is not None and entry.release.top_1 >= min_accuracy))
+        and (min_accuracy is None or _is_as_good(entry.release, min_accuracy))
         and (max_size is None or entry.release.size <= max_size)
     ]
     is_signed: Callable[[SearchEntry], bool] | None = None
@@ -194,6 +195,10 @@ def _shown(places: Sequence[RegistryReader]) -> list[SearchEntry]:
 
 def _warn_of(error: ModhubError) -> None:
     warnings.warn(str(error), stacklevel=4)
+
+
+def _is_as_good(release: IndexEntry, share: float) -> bool:
+    return release.top_1 is not None and release.top_1 >= share and release.is_held_out is not False
 
 
 def _matches(entry: SearchEntry, words: list[str], wanted: str | None) -> list[Hit]:

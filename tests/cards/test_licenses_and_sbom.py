@@ -59,7 +59,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 def test_names_and_folders_together(registry: Registry, tmp_path: Path) -> None:
     manifest, blobs = carded_release("own/net", readme=README.replace("license: mit", "license: isc"))
     folder = save_package(Package(versioned(manifest, None), blobs), tmp_path / "net.modules")
-    names = ["me/net:cat", "a/gpl", "b/apache", "cifar10/r56:cat", str(folder)]
+    names = ["me/net:cat", "a/gpl", "b/apache", "cifar10/r56:cat@1.0.1", str(folder)]
     report = modhub.licenses(names, registry=registry.url)
     assert {each.release: each.license for each in report.releases} == {
         "own/net": "ISC",
@@ -80,11 +80,11 @@ def test_names_and_folders_together(registry: Registry, tmp_path: Path) -> None:
 
 
 def test_a_composite_says_the_licences_of_its_origins(tmp_path: Path) -> None:
-    pets = modhub.compose(["cifar10/r20:cat", "cifar10/r20:dog", "cifar100/r20:apple"])
+    pets = modhub.compose(["cifar10/r20:cat@1.0.1", "cifar10/r20:dog@1.0.1", "cifar100/r20:apple@1.0.1"])
     assert pets.licenses == {"cifar10/r20@1.0.1": None, "cifar100/r20@1.0.1": None}
     assert [each.release for each in modhub.licenses(pets).unknown] == list(pets.licenses)
     kept = pets.save(tmp_path / "pets.modhub")
-    assert modhub.licenses([str(kept), "cifar10/r20:ship"]).releases == modhub.licenses(pets).releases
+    assert modhub.licenses([str(kept), "cifar10/r20:ship@1.0.1"]).releases == modhub.licenses(pets).releases
 
 
 def test_the_command_says_what_conflicts_and_ends_so(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +107,7 @@ def test_a_project_s_own_list_counts(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    refs = ["cifar10/r20:cat", "cifar100/r20:apple"]
+    refs = ["cifar10/r20:cat@1.0.1", "cifar100/r20:apple@1.0.1"]
     project = modhub.Project.new("pets", refs, registry=registry.url)
     assert modhub.licenses(project).is_clean
     file = tmp_path / "pets" / "modhub.toml"
@@ -133,7 +133,7 @@ def test_a_bill_of_materials_holds_the_card_and_is_valid(
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     out = tmp_path / "sbom.json"
-    command = ("sbom", "me/net:cat", "c/full", "cifar10/r56:cat", "--registry", registry.url)
+    command = ("sbom", "me/net:cat", "c/full", "cifar10/r56:cat@1.0.1", "--registry", registry.url)
     assert run(capsys, *command, "--out", out)[0] == 0
     text = out.read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None

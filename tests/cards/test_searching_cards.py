@@ -14,6 +14,7 @@ from modhub.errors import NotFound, UsageError
 from modhub.registry.writer import Registry
 from modhub.settings.trusted_keys import revoke_trusted, trust_key
 from modhub.spec.layout import signature_path
+from modhub.spec.manifest import digest_of
 from modhub.storage.local import LocalStore
 from tests.cards.carded import README, carded_release
 from tests.registry import servers
@@ -70,6 +71,17 @@ def test_every_filter_alone_and_together(folder: Path, how: str) -> None:
         assert found(signer=str(TEAM.public)) == ["me/net"]
         assert found(signer=str(EVIL.public), cls="dog") == ["me/other:dog"]
         assert found("net", license="MIT", keyword="tiny", max_size=8000, limit=1) == ["me/net"]
+
+
+def test_an_accuracy_on_the_images_that_it_was_made_with_is_none(tmp_path: Path) -> None:
+    registry = Registry(LocalStore(tmp_path / "registry"))
+    manifest, blobs = release()
+    own = manifest.content.origin.accuracy[0].model_copy(update={"data": "tiny (observed)"})
+    origin = manifest.content.origin.model_copy(update={"accuracy": (own,)})
+    content = manifest.content.model_copy(update={"origin": origin})
+    registry.publish(manifest.model_copy(update={"content": content, "digest": digest_of(content)}), blobs)
+    assert [hit.ref for hit in modhub.search("net", registry=registry.url)] == ["me/net"]
+    assert modhub.search("net", registry=registry.url, min_accuracy=0.5) == []
 
 
 def test_what_is_no_licence_or_key_is_said(folder: Path) -> None:

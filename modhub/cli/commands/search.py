@@ -54,7 +54,9 @@ def share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--license", "licenses", multiple=True, metavar="SPDX", help="Only what can be used under it; repeat it.")
 @click.option("--signer", metavar="KEY", help="Only what this key signed: its name, its id, or ed25519:...; verified.")
 @click.option("--input", "input_shape", callback=axes, metavar="HxW[xC]", help="Only what takes such images: 32x32.")
-@click.option("--min-accuracy", callback=share, metavar="X", help="Only networks at least so good: 0.9 or 90%.")
+@click.option(
+    "--min-accuracy", callback=share, metavar="X", help="Only networks at least so good on images held out: 90%."
+)
 @click.option("--max-size", callback=size_in_bytes, metavar="SIZE", help="Only releases of at most 10MB, 1.5GiB.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @registry_option
