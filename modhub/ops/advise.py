@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modhub.errors import InvalidRef, NotFound, UsageError
+from pydantic import ValidationError
+
+from modhub.errors import InvalidRef, NotFound, UsageError, plain
 from modhub.installation.registries import publishing_registry
 from modhub.limits import MAX_EVIDENCE_BYTES
 from modhub.registry.advising import Advised, AdvisoryDraft
@@ -54,17 +56,16 @@ def advise(
     if severity not in SEVERITIES:
         raise UsageError(f"{severity!r} is no severity.", kind="bad-option", hint=f"use {', '.join(SEVERITIES)}.")
     target = publishing_registry(registry, load_config())
-    namespace, affected = _affected(refs, fixed_in, target)
-    draft = AdvisoryDraft(
-        namespace,
-        reason,
-        severity,
-        affected,
-        _checked_instead(instead),
-        tuple(Reference(url=url) for url in map(_checked_url, references)),
-        dict(map(_evidence, evidence)),
-    )
-    return target.advise(draft, signer=as_signer(sign))
+    files = [_evidence(file) for file in evidence]
+    if len({name for name, _ in files}) < len(files):
+        raise UsageError("two files of evidence have one name.", kind="bad-evidence", hint="rename one of them.")
+    try:
+        namespace, affected = _affected(refs, fixed_in, target)
+        links = tuple(Reference(url=url) for url in map(_checked_url, references))
+        draft = AdvisoryDraft(namespace, reason, severity, affected, _checked_instead(instead), links, dict(files))
+        return target.advise(draft, signer=as_signer(sign))
+    except ValidationError as error:
+        raise _not_written(error) from error
 
 
 def change_advisory(
@@ -131,6 +132,17 @@ def deprecate(
     """
     target = publishing_registry(registry, load_config())
     return target.deprecate(model, reason, use=use, undo=undo, signer=as_signer(sign))
+
+
+def _not_written(error: ValidationError) -> UsageError:
+    """Too many names, files or links, or a name that no file may have."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return UsageError(
+        f"the advisory cannot be written: {plain(place + ': ' + first['msg'])}.",
+        kind="bad-advisory",
+        hint="shorten it, or write several.",
+    )
 
 
 def _affected(
