@@ -304,7 +304,8 @@ def parts_of(
     for part in chosen:
         if not isinstance(part, (str, Module, Composite)):
             raise UsageError(
-                f"{part!r} is a {type(part).__name__}; compose takes names, modules and composites.", kind="bad-part"
+                f"a {type(part).__name__[:100]} was given; compose takes names, modules and composites.",
+                kind="bad-part",
             )
     names = [part for part in chosen if isinstance(part, str)]
     given = [*(onto.modules if onto else ()), *(module for part in chosen for _, module in _classes_given(part))]
@@ -322,6 +323,9 @@ def modules_of(parts: Sequence[str | Module], backend: Backend, beside: Sequence
     """The modules that names stand for, or that were given, chosen to fit the modules ``beside`` them."""
     if isinstance(parts, (str, Module)):
         parts = [parts]
+    for part in parts:
+        if not isinstance(part, (str, Module)):
+            raise UsageError(f"a {type(part).__name__[:100]} was given; it takes names and modules.", kind="bad-part")
     names = [part for part in parts if isinstance(part, str)]
     adapt = plan.settings.adapt is not None
     found = iter(backend.find(names, fixed=_contracts(beside), adapt=adapt) if names else [])

@@ -13,7 +13,7 @@ from modhub.composition.recipe import ClassifierSettings, GivenSettings
 from modhub.composition.votes import NONE_OF_THESE, Prediction
 from modhub.data.classes import as_labels
 from modhub.data.given import Fit
-from modhub.errors import UsageError, did_you_mean
+from modhub.errors import InvalidData, UsageError, did_you_mean
 from modhub.spec.text import find_class
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class FittedClassifier(ABC):
             prediction = self.predict(x, batch_size, fit=fit, background=background)
         names = [*self.classes, *([NONE_OF_THESE] if self.settings.reject else [])]
         wanted = as_labels(y, names, count=len(prediction), what="y")
-        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weights = None if sample_weight is None else _weights(sample_weight, len(prediction))
         answered = np.where(prediction.indices < 0, len(self.classes), prediction.indices)
         return float(np.average(answered == wanted, weights=weights))
 
@@ -143,3 +143,17 @@ class FittedClassifier(ABC):
             input_tags=utils.InputTags(two_d_array=False, three_d_array=True),
         )
         return tags
+
+
+def _weights(given: ArrayLike, count: int) -> NDArray[np.float64]:
+    try:
+        weights = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        weights = np.zeros(0)
+    if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum():
+        raise InvalidData(
+            f"sample_weight has to be {count:,} numbers, none below zero and not all zero.",
+            kind="wrong-weights",
+            hint="give one number an image.",
+        )
+    return weights

@@ -14,7 +14,7 @@ import numpy as np
 from modhub.composition.plan import Plan, make_plan
 from modhub.composition.recipe import MarginScale, Stage, matched_by_name
 from modhub.composition.scales import MATCHED
-from modhub.errors import UsageError
+from modhub.errors import UsageError, shown
 from modhub.package.decomposition import with_digests
 from modhub.package.module import Head, Module
 from modhub.spec.manifest import Derivation
@@ -100,5 +100,5 @@ def verified(plan: Plan, labels: Sequence[str], modules: Sequence[Module]) -> Pl
 
 def _columns(plan: Plan, labels: Sequence[str]) -> list[int]:
     if isinstance(labels, str):
-        raise UsageError(f"a list of classes is needed, not the one name {labels!r}.", kind="bad-classes")
+        raise UsageError(f"a list of classes is needed, not the one name {shown(labels)}.", kind="bad-classes")
     return [plan.column(label) for label in labels]

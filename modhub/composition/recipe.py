@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
-from modhub.errors import Conflict, NotFound, UsageError, did_you_mean, shown
+from modhub.errors import Conflict, NotFound, UsageError, did_you_mean, plain, shown
 from modhub.limits import MAX_DISPLAY_NAME_CHARS, MAX_EXTENT
 from modhub.spec.schema import TEXT_PATTERN
 from modhub.spec.text import composed, find_class
@@ -306,7 +306,7 @@ def label_taken(label: str, module: object) -> Conflict:
 def _check_adapt(adapt: object, size: Sequence[object] | None) -> None:
     if adapt is not None and adapt not in ADAPTS:
         raise UsageError(
-            f"adapt is {adapt!r}; it may be {', '.join(ADAPTS)} or nothing.",
+            f"adapt is {plain(repr(adapt))}; it may be {', '.join(ADAPTS)} or nothing.",
             kind="bad-adapt",
             hint="resize stretches, crop keeps the middle, letterbox keeps all and fills up with black.",
             adapt=str(adapt),
@@ -315,13 +315,13 @@ def _check_adapt(adapt: object, size: Sequence[object] | None) -> None:
         return
     if adapt is None:
         raise UsageError(
-            f"the size {'x'.join(map(str, size))} was given without adapt.",
+            f"the size {plain('x'.join(map(str, size)))} was given without adapt.",
             kind="bad-adapt",
             hint='add adapt="resize", or leave the size out.',
         )
     if len(size) != 2 or not all(isinstance(n, int) and 1 <= n <= MAX_EXTENT for n in size):
         raise UsageError(
-            f"the size is {tuple(size)!r}; wanted height and width, 1 to {MAX_EXTENT} pixels each.",
+            f"the size is {plain(repr(tuple(size)))}; wanted height and width, 1 to {MAX_EXTENT} pixels each.",
             kind="bad-size",
             hint="for example (64, 64).",
         )
@@ -330,7 +330,7 @@ def _check_adapt(adapt: object, size: Sequence[object] | None) -> None:
 def _check_known(what: str, value: object, known: Sequence[str]) -> None:
     if value not in known:
         raise UsageError(
-            f"{what} is {value!r}; there is {', '.join(known[:-1])} and {known[-1]}.",
+            f"{what} is {plain(repr(value))}; there is {', '.join(known[:-1])} and {known[-1]}.",
             kind=f"bad-{what}",
             hint=did_you_mean(str(value), known) or f"{known[0]} is exact.",
             **{what: str(value)},

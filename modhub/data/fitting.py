@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from modhub.data.given import FITS, Fit
 from modhub.data.rows import with_shape
-from modhub.errors import Incompatible, InvalidData, UsageError
+from modhub.errors import Incompatible, InvalidData, UsageError, plain
 from modhub.spec.contract import input_text, is_grey_or_colour, size_text
 from modhub.spec.input_contract import ArrayContract, ImageContract
 
@@ -37,7 +37,9 @@ class Fitting:
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
-            raise UsageError(f"fit is {self.fit!r}.", kind="bad-fit", hint=f"use {', '.join(FITS)}.", fit=str(self.fit))
+            raise UsageError(
+                f"fit is {plain(repr(self.fit))}.", kind="bad-fit", hint=f"use {', '.join(FITS)}.", fit=str(self.fit)
+            )
         if self.fit == "none":
             return
         self.background_colour()

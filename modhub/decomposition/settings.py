@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from modhub.errors import UsageError
+from modhub.errors import UsageError, plain
 from modhub.spec.input_contract import TrainedColor
 from modhub.spec.manifest import DecomposeOptions
 
@@ -46,7 +46,7 @@ def decompose_options(**options: Any) -> DecomposeOptions:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UsageError(
-            f"{first['loc'][0]} is {options[str(first['loc'][0])]!r}: {first['msg']}.",
+            f"{first['loc'][0]} is {plain(repr(options[str(first['loc'][0])]))}: {first['msg']}.",
             kind="bad-option",
             hint="see help(modhub.decompose).",
         ) from None

@@ -18,7 +18,7 @@ from typing import Annotated, Final
 from pydantic import Field, StrictBool, StringConstraints, ValidationError
 
 from modhub.composition.recipe import Recipe, Stage
-from modhub.errors import Conflict, IntegrityError, UsageError, shown
+from modhub.errors import Conflict, IntegrityError, UsageError, plain, shown
 from modhub.installation.lockfile import SettingsTable, Url
 from modhub.limits import MAX_CLASSIFIER_BYTES, MAX_LOCKED_MODULES, MAX_MANIFEST_BYTES
 from modhub.spec.digests import parse_digest
@@ -198,9 +198,9 @@ def check_place_of_classifier(file: Path, *, force: bool) -> None:
     """Raise what keeps a classifier from being written there, before any work: UsageError, Conflict."""
     if not is_classifier_name(file):
         raise UsageError(
-            f"{str(file)!r} is no name for a classifier's file, which ends in {CLASSIFIER_SUFFIX}.",
+            f"{shown(str(file))} is no name for a classifier's file, which ends in {CLASSIFIER_SUFFIX}.",
             kind="bad-suffix",
-            hint=f"use {file.stem or 'pets'}{CLASSIFIER_SUFFIX}.",
+            hint=f"use {plain(file.stem) or 'pets'}{CLASSIFIER_SUFFIX}.",
             path=str(file),
         )
     if is_folder(file) or not is_folder(file.absolute().parent):

@@ -16,6 +16,7 @@ from modhub.settings.values import Config
 from modhub.signing.policy import Trust
 from modhub.spec.layout import MARKER
 from modhub.spec.refs import ModelRef
+from modhub.spec.text import in_short
 from modhub.spec.url import RegistryUrl
 from modhub.storage import files
 from modhub.storage.local import LocalStore
@@ -81,7 +82,7 @@ def publishing_registry(given: str | Sequence[str] | None, config: Config) -> Re
     """
     if not isinstance(given, str) and given is not None and len(given) > 1:
         raise UsageError(
-            f"a publication goes to one registry, but {len(given)} were given: {', '.join(map(RegistryUrl, given))}.",
+            f"a publication goes to one registry, but {len(given)} were given: {in_short(map(RegistryUrl, given))}.",
             kind="several-registries",
             hint="publish once for each.",
         )

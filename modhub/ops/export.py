@@ -25,7 +25,7 @@ from modhub.data.unlabelled import load_images
 from modhub.engine.export.formats import FORMATS, Format, input_name, plan_description, write_format
 from modhub.engine.export.onnx import check_onnx_installed
 from modhub.engine.export.verify import reloaded
-from modhub.errors import Conflict, Incompatible, StorageError, UsageError
+from modhub.errors import Conflict, Incompatible, StorageError, UsageError, plain
 from modhub.installation.context import RegistryUrls
 from modhub.ops.compose import Composable, compose
 from modhub.spec.contract import check_images
@@ -140,7 +140,10 @@ def _format_of(out: Path, format: Format | None) -> Format:
     """The format that was named or that the suffix means. Raises UsageError where they contradict each other."""
     if format is not None and format not in FORMATS:
         raise UsageError(
-            f"{format!r} is no format.", kind="bad-format", hint=f"use {', '.join(FORMATS)}.", format=str(format)
+            f"{plain(repr(format))} is no format.",
+            kind="bad-format",
+            hint=f"use {', '.join(FORMATS)}.",
+            format=str(format),
         )
     suffix = out.suffix.lower()
     by_suffix = _SUFFIXES.get(suffix)

@@ -31,7 +31,7 @@ from modhub.engine.datasets import load_dataset
 from modhub.engine.decompose.decompose import provenance_now
 from modhub.engine.decompose.metrics import metric_of
 from modhub.engine.update import Examples, JointNetworks, Unseen, margins_of, with_thresholds
-from modhub.errors import IntegrityError, NotFound, UsageError, did_you_mean
+from modhub.errors import IntegrityError, NotFound, UsageError, did_you_mean, plain
 from modhub.evaluation.intervals import Resampling
 from modhub.evaluation.labels import truth_of
 from modhub.evaluation.paired import compared, p_text
@@ -99,7 +99,7 @@ def update_modules(
     """See ``modhub.update``, whose arguments these are."""
     if strategy not in STRATEGIES:
         raise UsageError(
-            f"there is no strategy {strategy!r}.",
+            f"there is no strategy {plain(repr(strategy))}.",
             kind="bad-option",
             hint=did_you_mean(strategy, STRATEGIES) or f"use {', '.join(STRATEGIES[:-1])} or {STRATEGIES[-1]}.",
         )

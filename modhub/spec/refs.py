@@ -86,7 +86,7 @@ def check_version(text: str) -> str:
     """``text`` when it is an exact SemVer version. Raises InvalidRef."""
     if not is_exact(text):
         raise InvalidRef(
-            f"{text[:MAX_NAME_CHARS]!r} is not a version.",
+            f"{shown(str(text))} is not a version.",
             hint="use three numbers such as 1.0.0 (semver.org).",
             version=text,
         )
