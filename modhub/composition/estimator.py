@@ -113,7 +113,7 @@ class FittedClassifier(ABC):
         return self
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """How it is set: ``adapt``, ``size``, ``reject``, ``mode`` and ``dtype``, as in ``compose``."""
+        """How it is set: ``adapt``, ``size``, ``reject``, ``mode`` and so on, as in ``compose``."""
         return vars(self.settings).copy()
 
     def set_params(self, **params: Any) -> Self:

@@ -99,6 +99,7 @@ def test_parameters_are_the_settings() -> None:
         "reject": False,
         "mode": "isolated",
         "dtype": "float32",
+        "vote": "scaled",
     }
     other = composite().set_params(adapt="crop", size=(9, 9), mode="fused")
     assert (other.plan.contract.shape, other.plan.settings.mode) == ((9, 9, 1), "fused")
