@@ -22,7 +22,7 @@ def card(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
     >>> import modhub
     >>> starter = modhub.card("cifar10/r56@1.0.1")
     >>> starter.name, str(starter).splitlines()[0], starter.card.license
-    ('cifar10/r56@1.0.1', '# cifar10/r56@1.0.1', None)
+    ('cifar10/r56@1.1.0', '# cifar10/r56@1.1.0', None)
     """
     if (found := folder_ref(ref)) is not None:
         manifest = load_manifest(found.folder)

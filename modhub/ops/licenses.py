@@ -93,7 +93,7 @@ def licenses(
     >>> import modhub
     >>> report = modhub.licenses(["cifar10/r56:cat@1.0.1", "cifar100/r20:apple@1.0.1"])
     >>> [each.release for each in report.unknown], report.is_clean
-    (['cifar10/r56@1.0.1', 'cifar100/r20@1.0.1'], True)
+    (['cifar10/r56@1.1.0', 'cifar100/r20@1.1.0'], True)
     """
     if isinstance(parts, Project):
         allow = parts.file.licenses.allow if allow is None else allow
