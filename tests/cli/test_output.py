@@ -45,6 +45,7 @@ def test_list_as_a_document(run: Run, workshop: Workshop) -> None:
     assert module.pop("digest").startswith("sha256:")
     assert module == {
         "ref": "me/net:potters-wheel@1.0.0", "class": "potter's wheel", "registry": workshop.registry,
+        "remarks": [],
     }  # fmt: skip
 
 
