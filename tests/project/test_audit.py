@@ -15,7 +15,8 @@ from modhub.cli import main
 from modhub.registry.writer import Registry
 from modhub.settings.config import load_config
 from modhub.signing.keys import new_signer
-from modhub.spec.manifest import OBSERVED, Accuracy, digest_of
+from modhub.spec.manifest import Accuracy, digest_of
+from modhub.spec.text import OBSERVED
 from modhub.storage.urls import open_store
 
 WHY = "answers wolf"
