@@ -144,8 +144,8 @@ class Derived:
 
     ``manifest``, ``withdrawal`` and ``yanked_classes`` read a release and its records, verified. What cannot be read is
     left out, and reported in ``problems``: one damaged release must not hide all others. ``afresh`` uses no file that
-    exists. ``signers`` gives the ids of the keys that signed what has a digest, for who writes the files; ``signed`` is
-    a release of which that has changed.
+    exists, ``from_shards`` no catalog that does. ``signers`` gives the ids of the keys that signed what has a digest,
+    for who writes the files; ``signed`` is a release of which that has changed.
     """
 
     store: Store
@@ -156,6 +156,7 @@ class Derived:
     signers: Callable[[str], Sequence[str]] = lambda digest: ()
     signed: ModelRef | None = None
     problems: list[Problem] = field(default_factory=list)
+    from_shards: bool = False
 
     def shard(self, namespace: str, model: str, listing: Listing) -> IndexShard:
         """The shard of a model. Releases never change, so an entry of the shard that stands is used again."""
@@ -174,7 +175,7 @@ class Derived:
     def catalog(self, namespace: str, listing: Listing) -> NamespaceCatalog:
         """The catalog of a namespace. An entry of the one that stands is used again while it is the newest."""
         known: dict[str, CatalogEntry] = {}
-        existing = self._existing(lambda: read_namespace(self.store, namespace))
+        existing = None if self.from_shards else self._existing(lambda: read_namespace(self.store, namespace))
         if existing is not None:
             known = {entry.model: entry for entry in existing.models}
         entries = []

@@ -9,6 +9,7 @@ between the listing and the deletion is seen by the second listing, and the file
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
@@ -86,7 +87,7 @@ def reindex(registry: RegistryReader) -> list[ModhubError]:
         _write_shard(derived, *name.split("/"))
     for namespace in sorted({*index.namespaces_of(listing), *_described_namespaces(store)}):
         # From the shards that have just been written.
-        _write_namespace(registry.derived(), namespace)
+        _write_namespace(replace(registry.derived(), from_shards=True), namespace)
     problems = list(derived.problems)
     for namespace in sorted(noticed_namespaces(store)):
         said = DerivedNotices(registry, namespace, afresh=True)
