@@ -52,27 +52,26 @@ def measure(name: str, size: int) -> dict[str, Any]:
     import modhub
     from modhub.decomposition.sampling import draw
 
-    keras.utils.set_random_seed(0)
-    model = _model(name, size)
-    shape = tuple(model.input_shape[1:])
-    labels = np.repeat(np.arange(CLASSES), EACH)
-    images = _images(np.random.default_rng(0), labels, shape)
-    logits, predicting = _trained(model, images.astype("float32") / 255, labels)
+    model, data = trained(name, size, CLASSES * EACH)
+    model.predict(data.scaled, batch_size=len(data.y), verbose=0)
+    started = time.process_time()
+    logits = model.predict(data.scaled, batch_size=len(data.y), verbose=0)
+    predicting = time.process_time() - started
     read = _read(model)
     before = _peak_mib()
     started = time.process_time()
     decomposition = modhub.decompose(
         model,
-        images,
-        labels,
-        classes=[f"class {k}" for k in range(CLASSES)],
+        data.x,
+        data.y,
+        classes=data.classes,
         name=f"apps/{name.lower()}",
-        rescale=1 / 255,
+        rescale=data.rescale,
         backtrack="none",
     )
     decomposing = time.process_time() - started
     # A module promises its network's answers on what it observed: its class, and some of each other class.
-    sample = draw(labels, CLASSES, decomposition.options.samples_per_class, decomposition.options.seed)
+    sample = draw(data.y, CLASSES, decomposition.options.samples_per_class, decomposition.options.seed)
     sites = decomposition.sites
     # What has done its work leaves the memory, as it would between two commands.
     del model
@@ -82,14 +81,14 @@ def measure(name: str, size: int) -> dict[str, Any]:
         release = modhub.publish(decomposition, version="1.0.0", registry=registry)
         del decomposition
         composite = modhub.compose(f"apps/{name.lower()}", registry=registry, cache=cache)
-        margins = composite.predict(images).margins
+        margins = composite.predict(data.x).margins
     others = (logits.sum(axis=1, keepdims=True) - logits) / (CLASSES - 1)
     seen = np.zeros(margins.shape, bool)
     for k in range(CLASSES):
         seen[np.concatenate([sample.indices[k], sample.unconcerned(k)]), k] = True
     return {
         "name": name,
-        "input": "x".join(map(str, shape)),
+        "input": "x".join(map(str, data.x.shape[1:])),
         **read,
         "sites": len(sites),
         "nodes": int(sum(np.prod(site.shape) for site in sites)),
@@ -100,21 +99,30 @@ def measure(name: str, size: int) -> dict[str, Any]:
         "bytes": release.size,
         "bytes_share": release.size / read["weight_bytes"],
         "difference": float(np.abs(margins - (logits - others))[seen].max() / np.abs(margins).max()),
-        "right": float((np.argmax(margins, axis=1) == labels).mean()),
+        "right": float((np.argmax(margins, axis=1) == data.y).mean()),
         "keras": keras.__version__,
         "size": size,
     }
 
 
-def _trained(model: Any, images: Any, labels: Any) -> tuple[Any, float]:
-    """Make a classifier of the images of the random network; its logits, and processor seconds of a warm predict."""
+def trained(name: str, size: int, count: int) -> tuple[Any, common.Images]:
+    """A network of random weights that tells apart the ten classes of ``count`` random images of ``size``."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = _model(name, size)
+    labels = np.arange(count) % CLASSES
+    images = _images(np.random.default_rng(0), labels, tuple(model.input_shape[1:]))
+    # Those that prepare images themselves take them as they are; between 0 and 1 all would look alike to them.
+    kinds = keras.layers.Rescaling | keras.layers.Normalization
+    prepares = any(isinstance(layer, kinds) for layer in model._flatten_layers())
+    classes = tuple(f"class {k}" for k in range(CLASSES))
+    data = common.Images(images, labels, classes, 1.0 if prepares else 1 / 255)
+    few = data.first(CLASSES * EACH)
     _scale_layers(model)
-    _take_statistics(model, images)
-    _fit_head(model, images, labels)
-    model.predict(images, batch_size=len(images), verbose=0)
-    started = time.process_time()
-    logits = model.predict(images, batch_size=len(images), verbose=0)
-    return logits, time.process_time() - started
+    _take_statistics(model, few.scaled)
+    _fit_head(model, few.scaled, few.y)
+    return model, data
 
 
 def _read(model: Any) -> dict[str, int]:

@@ -30,14 +30,23 @@ MODELS = {
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Raw images uint8 (N, H, W, 3), labels int64 (N,), class names."""
+    """Raw images uint8 (N, H, W, 3), labels int64 (N,), class names, and what images are multiplied with."""
 
     x: Any
     y: Any
     classes: tuple[str, ...]
+    rescale: float = 1 / 255
+
+    @property
+    def scaled(self) -> Any:
+        """The images as a network takes them, float32."""
+        return self.x.astype("float32") * np.float32(self.rescale)
+
+    def taken(self, places: Any) -> Images:
+        return Images(self.x[places], self.y[places], self.classes, self.rescale)
 
     def first(self, count: int) -> Images:
-        return Images(self.x[:count], self.y[:count], self.classes)
+        return self.taken(slice(count))
 
 
 def parser(doc: str, *, needs_data: bool = True) -> argparse.ArgumentParser:

@@ -2,12 +2,16 @@
 """What decomposing costs: against one model.predict, and against a bare compiled forward pass, of the same images.
 
     python benchmarks/cost.py --data DATA [--runs 5] [--images N] [--batch 256] [--no-memory] [--only cifar10-r56]
+    python benchmarks/cost.py --only ResNet50 MobileNetV2 EfficientNetB0 --images 640 --name cost-applications
+
+Names of ``keras.applications`` are networks with random weights on random images of ten classes (``applications.py``),
+for which no data is needed; of these the size of the published release is measured as well.
 
 All three take the same images at the same batch size. Times: in one process, each runs once to warm up, so all are
 compiled; then they take turns ``--runs`` times. The table shows medians, and the median of the ratios of one turn.
 ``cold`` is the first decompose, which also builds and compiles. Seconds of the clock and of the processors are both
 kept: on a machine that does other things only the second compare. Memory: the peak resident size of a process that
-does one of them, less that of a process that only loads network and images and runs one batch; on an accelerator also
+does one of them, and that of a process that only loads network and images and runs one batch; on an accelerator also
 the most that it had there. ``KERAS_BACKEND=jax`` or ``torch`` measures these.
 """
 
@@ -18,6 +22,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -28,13 +33,15 @@ import common
 
 
 def predict(model: Any, data: common.Images, batch: int) -> None:
-    model.predict(data.x.astype("float32") / 255, batch_size=batch, verbose=0)
+    model.predict(data.scaled, batch_size=batch, verbose=0)
 
 
 def decompose(model: Any, data: common.Images, batch: int) -> None:
     import modhub
 
-    modhub.decompose(model, data.x, data.y, classes=data.classes, name="bench/net", rescale=1 / 255, batch_size=batch)
+    modhub.decompose(
+        model, data.x, data.y, classes=data.classes, name="bench/net", rescale=data.rescale, batch_size=batch
+    )
 
 
 _compiled: dict[int, Any] = {}
@@ -45,7 +52,7 @@ def bare(model: Any, data: common.Images, batch: int) -> None:
     import backends
 
     if id(model) not in _compiled:
-        _compiled[id(model)] = backends.bare_pass(model, 1 / 255)
+        _compiled[id(model)] = backends.bare_pass(model, data.rescale)
     for start in range(0, len(data.x), batch):
         _compiled[id(model)](data.x[start : start + batch])
 
@@ -82,6 +89,10 @@ def timed(options: Any, name: str) -> dict[str, Any]:
 
 
 def loaded(options: Any, name: str) -> tuple[Any, common.Images]:
+    if name not in common.MODELS:
+        import applications
+
+        return applications.trained(name, options.size, options.images or 640)
     model, data = common.model(options.models, name), common.images(options.data, common.MODELS[name], "train")
     return model, data if options.images is None else spread(data, options.images)
 
@@ -92,7 +103,7 @@ def spread(data: common.Images, count: int) -> common.Images:
 
     order = np.argsort(data.y, kind="stable").reshape(len(data.classes), -1).T.reshape(-1)
     order = np.resize(order, count)
-    return common.Images(data.x[order], data.y[order], data.classes)
+    return data.taken(order)
 
 
 def peak(options: Any, name: str, work: str) -> tuple[int, int]:
@@ -100,9 +111,21 @@ def peak(options: Any, name: str, work: str) -> tuple[int, int]:
     import backends
 
     model, data = loaded(options, name)
-    model.predict(data.x[: options.batch].astype("float32") / 255, batch_size=options.batch, verbose=0)
+    model.predict(data.first(options.batch).scaled, batch_size=options.batch, verbose=0)
     WORK[work](model, data, options.batch)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, backends.device_peak()
+
+
+def release_share(options: Any, name: str) -> float:
+    """Stored bytes of the published release over those of the weights in float32."""
+    import modhub
+
+    model, data = loaded(options, name)
+    few = spread(data, 40)
+    decomposition = modhub.decompose(model, few.x, few.y, classes=few.classes, name="bench/net", rescale=few.rescale)
+    with tempfile.TemporaryDirectory() as folder:
+        release = modhub.publish(decomposition, version="1.0.0", registry=folder)
+    return float(release.size / (4 * sum(value.size for value in decomposition.origin.weights.values())))
 
 
 def ratios(times: dict[str, list[float]]) -> dict[str, float]:
@@ -115,8 +138,9 @@ def ratios(times: dict[str, list[float]]) -> dict[str, float]:
 
 
 def child(options: Any, *arguments: str) -> Any:
-    command = [sys.executable, __file__, "--models", str(options.models), "--data", str(options.data)]
-    command += ["--batch", str(options.batch)]
+    command = [sys.executable, __file__, "--models", str(options.models)]
+    command += [] if options.data is None else ["--data", str(options.data)]
+    command += ["--batch", str(options.batch), "--size", str(options.size)]
     command += [] if options.images is None else ["--images", str(options.images)]
     done = subprocess.run(
         [*command, "--runs", str(options.runs), "--child", *arguments], capture_output=True, text=True, check=True
@@ -125,18 +149,23 @@ def child(options: Any, *arguments: str) -> Any:
 
 
 def main() -> None:
-    arguments = common.parser(__doc__ or "")
+    arguments = common.parser(__doc__ or "", needs_data=False)
     arguments.add_argument("--runs", type=int, default=5)
     arguments.add_argument("--images", type=int, help="so many of the images; default: all")
     arguments.add_argument("--batch", type=int, default=256, help="images a batch")
     arguments.add_argument("--only", nargs="*", default=["cifar10-r20", "cifar10-r56", "cifar10-vgg", "cifar100-r20"])
     arguments.add_argument("--no-memory", action="store_true", help="times only")
+    arguments.add_argument("--size", type=int, default=96, help="rows and columns of images of random networks")
+    arguments.add_argument("--name", default="cost", help="of the file that keeps the figures")
     arguments.add_argument("--child", nargs="+")
     options = arguments.parse_args()
     if options.child:
         name, work = options.child
-        print(json.dumps(timed(options, name) if work == "time" else peak(options, name, work)))
+        do = {"time": timed, "share": release_share}.get(work, lambda *given: peak(*given, work))
+        print(json.dumps(do(options, name)))
         return
+    if options.data is None and any(name in common.MODELS for name in options.only):
+        arguments.error("the trained networks need --data")
     figures = {}
     for name in options.only:
         times = child(options, name, "time")
@@ -155,8 +184,11 @@ def main() -> None:
                 "device_peak_bytes": {work: device for work, (_, device) in both.items()},
                 "beyond_mib": {work: (peaks[work] - peaks["nothing"]) / 2**20 for work in TIMED},
                 "peak_ratio": peaks["decompose"] / peaks["bare"],
+                "peak_of_predict": peaks["decompose"] / peaks["predict"],
             }
-        common.keep(options.out, "cost", figures)
+        if name not in common.MODELS:
+            figures[name]["release_share"] = child(options, name, "share")
+        common.keep(options.out, options.name, figures)
     import report
 
     print(report.cost(figures))
