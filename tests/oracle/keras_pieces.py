@@ -151,6 +151,25 @@ def _by_max(x: Any, n: Numbers) -> Any:
     return x - ops.max(x, axis=(1, 2), keepdims=True)
 
 
+def _sliced(x: Any, n: Numbers) -> Any:
+    last = n.of(slice(None), slice(1, None), slice(None, None, -1), slice(0, None, 2))
+    return n.of(x[:, 1:, :-1, last], x[:, :-1], x[..., last], x[:, 0:2, ..., last])
+
+
+def _split(x: Any, n: Numbers) -> Any:
+    """Halves of the channels gated by each other, and of that the upper rows."""
+    first, second = ops.split(L.Conv2D(4, 1)(x), n.of(2, (2,)), axis=-1)
+    upper, *_ = ops.split(first * second, (2,), axis=1)
+    return upper
+
+
+def _over_channels(x: Any, n: Numbers) -> Any:
+    """CBAM's two maps of an image, of one channel each."""
+    mean, most = ops.mean(x, axis=-1, keepdims=True), ops.max(x, axis=-1, keepdims=True)
+    total = ops.expand_dims(ops.sum(x, axis=-1), -1)
+    return L.Concatenate()([x, mean, most, n.of(0.1, -0.2) * total])
+
+
 def _one_channel(x: Any, n: Numbers) -> Any:
     return L.Concatenate()([x, ops.expand_dims(x[..., n.of(0, -1)], -1)])
 
@@ -303,7 +322,10 @@ IMAGES: dict[str, Piece] = {
     "one channel": _one_channel,
     "stack": _stacked,
     "resizing": lambda x, n: L.Resizing(*x.shape[1:3])(x),
-    "center crop": lambda x, n: L.CenterCrop(*x.shape[1:3])(x),
+    "center crop": lambda x, n: L.CenterCrop(x.shape[1] - n.of(0, 1), x.shape[2] - n.of(0, 1))(x),
+    "slices": _sliced,
+    "split": _split,
+    "over channels": _over_channels,
     "random crop": lambda x, n: L.RandomCrop(*x.shape[1:3])(x),
 }
 
@@ -336,6 +358,7 @@ VECTORS: dict[str, Piece] = {
     "global average": lambda x, n: L.GlobalAveragePooling2D()(x),
     "global maximum": lambda x, n: L.GlobalMaxPooling2D()(x),
     "mean": lambda x, n: ops.mean(x, axis=(1, 2)),
+    "sum": lambda x, n: 0.1 * ops.sum(x, axis=(1, 2)),
     "largest": lambda x, n: ops.max(x, axis=n.of((1, 2), (-2, -3))),
     "squeezed": lambda x, n: ops.squeeze(ops.max(x, axis=(1, 2), keepdims=True), (1, 2)),
     "reshaped": lambda x, n: L.Reshape((-1,))(x),

@@ -31,24 +31,17 @@ _EPSILON: Final = 2.0**-10
 def activation_name(call: LayerCall) -> str:
     """The name of the layer's activation function; ``linear`` for none. Raises UnsupportedModel for a person's own."""
     function = getattr(call.layer, "activation", None)
-    if function is None:
+    if function is None or call.without_activation:
         return "linear"
     name = getattr(function, "__name__", type(function).__name__)
     if function is getattr(keras.activations, name, None):
         return _SAME.get(name, name)
-    if isinstance(function, keras.layers.Layer):
-        raise refuse(
-            call, f"has the layer {function.name!r} as its activation", kind="unsupported-activation", hint=_APART
-        )
     raise refuse(
         call,
         f"has the activation {name!r} of {getattr(function, '__module__', '?')}, not activation={name!r}",
         kind="unsupported-activation",
-        hint="use one of keras.activations.",
+        hint="use one of keras.activations, or a function made of keras.ops.",
     )
-
-
-_APART: Final = "make the activation a layer of its own behind this one."
 
 
 def with_activation(

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modhub.engine.library import keras
 from modhub.engine.packaged import half_for
+from modhub.engine.read.given_functions import applied, given_activation
 from modhub.errors import UnsupportedModel, plain
 from modhub.spec.architecture import INPUT
 
@@ -34,7 +35,8 @@ class LayerCall:
     """One call: its path, the layer or operation, that one's own path, and the paths of the calls that it reads.
 
     ``arguments`` are an operation's by name, with ``TensorArgument`` for tensors; ``shape`` is the output's per image,
-    None where Keras does not know it.
+    None where Keras does not know it. ``without_activation`` is for a layer whose activation stands behind it as
+    calls of its own.
     """
 
     id: str
@@ -43,6 +45,7 @@ class LayerCall:
     inputs: tuple[str, ...]
     arguments: dict[str, Any] = field(default_factory=dict)
     shape: tuple[int | None, ...] | None = None
+    without_activation: bool = False
 
     @property
     def type(self) -> str:
@@ -169,7 +172,7 @@ class _Walk:
             is_layer = isinstance(operation, keras.layers.Layer)
             if is_layer:
                 _check_arguments(operation, node)
-            if len(node.output_tensors) != 1 and not isinstance(operation, keras.Model):
+            if len(node.output_tensors) != 1 and not isinstance(operation, keras.Model) and not _is_split(operation):
                 raise UnsupportedModel(
                     f"the layer {operation.name!r} ({type(operation).__name__}) gives "
                     f"{len(node.output_tensors)} tensors.",
@@ -180,16 +183,19 @@ class _Walk:
                 )
             sources = [known[id(tensor)] for tensor in node.input_tensors]
             arguments = {} if is_layer else _arguments(operation, node)
-            names = self._call(
-                operation,
-                sources,
-                call_path,
-                layer_path,
-                number,
-                node.arguments.args,
-                node.output_tensors[0],
-                arguments,
-            )
+            if _is_split(operation):
+                names = self._parts(operation, sources, call_path, layer_path, number, node.output_tensors, arguments)
+            else:
+                names = self._call(
+                    operation,
+                    sources,
+                    call_path,
+                    layer_path,
+                    number,
+                    node.arguments.args,
+                    node.output_tensors[0],
+                    arguments,
+                )
             for tensor, name in zip(node.output_tensors, names, strict=True):
                 known[id(tensor)] = name
         return [known[id(tensor)] for tensor in outputs]
@@ -215,8 +221,46 @@ class _Walk:
             fresh = keras.tree.map_structure(_fresh, list(given))
             return self.traced(layer, fresh, {}, inputs, path + "/", own + "/")
         shape = tuple(output.shape[1:]) if output is not None else None
-        self.calls.append(LayerCall(path, layer, own, tuple(inputs), arguments or {}, shape))
+        call = LayerCall(path, layer, own, tuple(inputs), arguments or {}, shape)
+        function = given_activation(layer)
+        if function is not None and output is not None and (names := self._activated(call, function, output)):
+            return names
+        self.calls.append(call)
         return [path]
+
+    def _parts(
+        self,
+        operation: Any,
+        inputs: list[str],
+        call_path: str,
+        layer_path: str,
+        number: int,
+        outputs: Sequence[Any],
+        arguments: dict[str, Any],
+    ) -> list[str]:
+        """Append a call for each tensor that ``split`` gives."""
+        own, label = self._name_of(operation, layer_path)
+        names = []
+        for part, output in enumerate(outputs):
+            path, shape = f"{call_path}{label}:{number}/{part}", tuple(output.shape[1:])
+            given = {**arguments, "part": part}
+            self.calls.append(LayerCall(path, operation, f"{own}/{part}", tuple(inputs), given, shape))
+            names.append(path)
+        return names
+
+    def _activated(self, call: LayerCall, function: Any, output: Any) -> list[str]:
+        """Append ``call`` without its activation, and then what ``function`` is made of; nothing if that is unknown."""
+        linear = replace(call, id=f"{call.id}/linear", without_activation=True)
+        tensor = keras.KerasTensor(output.shape, output.dtype)
+        if isinstance(function, keras.layers.Layer):
+            self.calls.append(linear)
+            return self._call(function, [linear.id], f"{call.id}/", f"{call.name}/", 0, [tensor], output)
+        made = applied(function, tensor)
+        if made is None:
+            return []
+        self.calls.append(linear)
+        self._kept.append(made)
+        return self._graph([tensor], [made], [linear.id], f"{call.id}/", f"{call.name}/")
 
     def _name_of(self, layer: Any, layer_path: str) -> tuple[str, str]:
         """The path of a layer object, that of its first call, and its last part.
@@ -237,9 +281,13 @@ def _fresh(value: Any) -> Any:
     return keras.KerasTensor(value.shape, value.dtype) if isinstance(value, keras.KerasTensor) else value
 
 
+def _is_split(operation: Any) -> bool:
+    return type(operation).__name__ == "Split" and type(operation).__module__.startswith("keras.src.")
+
+
 def _has_own_call(layer: Any) -> bool:
     """Whether the layer's class is a person's own, or one of Keras' that applies a function or inner layers."""
-    if isinstance(layer, keras.Model) or type(layer) is keras.layers.Lambda:
+    if isinstance(layer, keras.Model) or type(layer) in (keras.layers.Lambda, keras.layers.SpectralNormalization):
         return True
     is_own = isinstance(layer, keras.layers.Layer) and not type(layer).__module__.startswith("keras.src.layers.")
     return is_own and half_for(layer) is None

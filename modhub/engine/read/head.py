@@ -1,9 +1,10 @@
 """Finding the classifier's head: the last dense layer and what squashes it.
 
 Supported heads: Dense(N) with softmax as its activation, as a layer of its own, or none (logits); Dense(1) with a
-sigmoid or none, which is the logit pair (0, z); and 1x1 convolutions that are such a dense layer in another shape,
-behind global pooling or, because a mean of sums is the sum of the means, in front of it. Everything else is refused by
-name, because the margins of a module are differences of class logits (docs/algorithm.md, Modularising concerns).
+sigmoid or none, which is the logit pair (0, z); logits times a number (a temperature); and 1x1 convolutions that are
+such a dense layer in another shape, behind global pooling or, because a mean of sums is the sum of the means, in front
+of it. Everything else is refused by name, because the margins of a module are differences of class logits
+(docs/algorithm.md, Modularising concerns).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from modhub.engine.library import keras
 from modhub.engine.read.builder import array
-from modhub.engine.read.graph import LayerCall
+from modhub.engine.read.graph import LayerCall, TensorArgument
 from modhub.engine.read.layer_rules import RULES
 from modhub.errors import UnsupportedModel
 
@@ -61,27 +62,42 @@ def find_head(calls: Sequence[LayerCall], output: str) -> DenseHead:
     by_id = {call.id: call for call in calls}
     if output not in by_id:
         raise _refuse("the model has no layers")
-    call, squash, pooled = by_id[output], None, False
+    call, squash, pooled, factor = by_id[output], None, False, np.ones(1)
     while type(call.layer) not in (_layers.Dense, *_CONVOLUTIONS):
-        is_pooling = _is_average(call)
-        own = "linear" if is_pooling or _only_reshapes(call) else _squash_of(call)
+        is_pooling, scale = _is_average(call), _scale_of(call)
+        own = "linear" if is_pooling or scale is not None or _only_reshapes(call) else _squash_of(call)
         if own is None or (own != "linear" and squash) or (is_pooling and pooled):
             raise _refuse(_named_refusal(call), call)
         squash, pooled = own if own != "linear" else squash, pooled or is_pooling
+        factor = factor if scale is None else factor * scale
         if call.inputs[0] not in by_id:
             raise _refuse("the model ends without a Dense layer", call)
         call = by_id[call.inputs[0]]
-    own = _name_of(call.layer.activation)
-    if own != "linear" and (squash or pooled):
-        raise _refuse(f"the head {call.name!r} squashes twice, by {own!r} and by {squash or 'pooling'!r}", call)
+    own = "linear" if call.without_activation else _name_of(call.layer.activation)
+    if own != "linear" and (squash or pooled or (factor != 1).any()):
+        other = squash or ("pooling" if pooled else "a factor")
+        raise _refuse(f"the head {call.name!r} squashes twice, by {own!r} and by {other!r}", call)
     readers = [other for other in calls if call.id in other.inputs]
     if len(readers) > 1:
         raise _refuse(f"the logits of the head {call.name!r} are read by {len(readers)} layers", call)
-    return _checked(call, own if own != "linear" else squash, pooled=pooled)
+    return _checked(call, own if own != "linear" else squash, factor, pooled=pooled)
 
 
 def _is_average(call: LayerCall) -> bool:
     return type(call.layer) in (_layers.GlobalAveragePooling2D, _layers.GlobalAveragePooling1D)
+
+
+def _scale_of(call: LayerCall) -> NDArray[np.float64] | None:
+    """The number, or one a class, that an operation behind the dense layer multiplies the logits with; else None."""
+    if call.type not in ("TrueDivide", "Divide", "Multiply") or isinstance(call.layer, _layers.Layer):
+        return None
+    first, second = call.arguments["x1"], call.arguments["x2"]
+    if call.type == "Multiply" and not isinstance(first, TensorArgument):
+        first, second = second, first
+    if not isinstance(first, TensorArgument) or isinstance(second, TensorArgument):
+        return None
+    numbers = array(second).astype(np.float64).ravel()
+    return numbers if call.type == "Multiply" else 1 / numbers
 
 
 def _only_reshapes(call: LayerCall) -> bool:
@@ -94,7 +110,7 @@ def _squash_of(call: LayerCall) -> str | None:
         return "softmax"
     if call.type == "Sigmoid":
         return "sigmoid"
-    if type(call.layer) is _layers.Activation:
+    if type(call.layer) is _layers.Activation and not call.without_activation:
         return _name_of(call.layer.activation)
     return None
 
@@ -107,7 +123,7 @@ def _named_refusal(call: LayerCall) -> str:
     return f"the model ends in {call.name!r} ({call.type}), not in a dense classifier"
 
 
-def _checked(call: LayerCall, squash: str | None, *, pooled: bool) -> DenseHead:
+def _checked(call: LayerCall, squash: str | None, factor: NDArray[np.float64], *, pooled: bool) -> DenseHead:
     layer: Any = call.layer
     kernel, shape = array(layer.kernel), None
     if type(layer) in _CONVOLUTIONS:
@@ -123,6 +139,9 @@ def _checked(call: LayerCall, squash: str | None, *, pooled: bool) -> DenseHead:
     if units == 1 and squash == "softmax":
         raise _refuse(f"the head {call.name!r} has one output with a softmax, which is always 1", call)
     style: Style = "logits" if squash is None else "softmax" if squash == "softmax" else "sigmoid"
+    if factor.size not in (1, units):
+        raise _refuse(f"the logits of the head {call.name!r} are multiplied with {factor.size} numbers", call)
+    kernel, bias = ((numbers * factor).astype(np.float32) for numbers in (kernel, bias))
     return DenseHead(call.inputs[0], style, kernel, bias, call.name, shape)
 
 

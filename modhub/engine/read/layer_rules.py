@@ -291,7 +291,8 @@ def _cropping(build: Builder, call: LayerCall) -> None:
 
 def _upsampling(build: Builder, call: LayerCall) -> None:
     layer: Any = call.layer
-    if layer.interpolation != "nearest":
+    # Of one position every way of interpolating makes the same everywhere.
+    if layer.interpolation != "nearest" and build.shape(call)[:2] != (1, 1):
         raise refuse(call, f"interpolates {layer.interpolation!r}", hint="use interpolation='nearest'.")
     build.put(call, UpSampling2D(size=tuple(layer.size)))
 
@@ -310,6 +311,18 @@ def _same_size(build: Builder, call: LayerCall) -> None:
         )
     build.put(call, Identity())
     build.note(call, "nothing: the images have that size")
+
+
+def _center_crop(build: Builder, call: LayerCall) -> None:
+    """Keras rounds the borders above and on the left down; where the image is smaller it resizes."""
+    layer: Any = call.layer
+    spare = [extent - wanted for extent, wanted in zip(build.shape(call), (layer.height, layer.width), strict=False)]
+    if min(spare) < 0 or not any(spare):
+        _same_size(build, call)
+        return
+    top, left = (extent // 2 for extent in spare)
+    build.put(call, Cropping2D(cropping=((top, spare[0] - top), (left, spare[1] - left))))
+    build.note(call, "a cropping")
 
 
 def _identity(build: Builder, call: LayerCall) -> None:
@@ -371,7 +384,7 @@ _RULES: Final[Mapping[str, ReadingRule]] = {
     "Cropping2D": _cropping,
     "UpSampling2D": _upsampling,
     "Resizing": _same_size,
-    "CenterCrop": _same_size,
+    "CenterCrop": _center_crop,
     **dict.fromkeys(("Embedding", "CategoryEncoding", "IntegerLookup", "StringLookup", "TextVectorization"), _tokens),
     "RandomCrop": _same_size,
     **dict.fromkeys(_TRAINING_ONLY, _identity),

@@ -18,6 +18,7 @@ import h5py
 from modhub.engine.library import keras
 from modhub.engine.read import keras2
 from modhub.engine.read.file_kinds import HOW_TO_SAVE, ModelFile, foreign_layers, member, without_training
+from modhub.engine.read.given_functions import is_harmless
 from modhub.errors import UnsupportedModel, plain
 from modhub.spec.keras_model import KerasModel
 
@@ -108,7 +109,10 @@ def _of_keras_2(file: ModelFile) -> Any:
 
 
 def _is_plain(layer: Any) -> bool:
-    """Whether a layer is one of Keras' that holds no function: no Lambda, no wrapper of another library's module."""
+    """Whether a layer is one of Keras' that holds no function: no Lambda, no wrapper of another library's module.
+
+    An activation is one of Keras' own.
+    """
     module, name = type(layer).__module__, type(layer).__name__
     own = module.startswith(("keras.src.layers.", "keras.src.models.", "keras.src.applications."))
-    return own and name != "Lambda"
+    return own and name != "Lambda" and is_harmless(getattr(layer, "activation", None))

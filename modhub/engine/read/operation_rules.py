@@ -17,11 +17,10 @@ from modhub.engine.read.activations import activate, leaky, relu_layer, scale_an
 from modhub.engine.read.builder import Builder, array, refuse
 from modhub.engine.read.graph import LayerCall, TensorArgument
 from modhub.engine.read.layer_rules import ReadingRule, add_tensors, merge, whole_shape
+from modhub.engine.read.part_rules import PART_RULES
 from modhub.engine.read.weight_rules import WEIGHT_RULES, extents
 from modhub.spec.layers import (
-    Conv2D,
     Elementwise,
-    GlobalPooling2D,
     Identity,
     Pooling2D,
     ReLU,
@@ -186,19 +185,6 @@ def _transpose(build: Builder, call: LayerCall) -> None:
     build.put(call, Permute(dims=tuple(axis - 1 for axis in axes[1:])))
 
 
-def _global(kind: Any) -> ReadingRule:
-    def rule(build: Builder, call: LayerCall) -> None:
-        layer, rank = call.layer, len(build.shape(call)) + 1
-        axis = layer.axis
-        axes = () if axis is None else [axis] if isinstance(axis, int) else list(axis)
-        of_signal = call.inputs[0] in build.one_row and [one % 3 for one in axes] == [1]
-        if not of_signal and (rank != 4 or sorted(one % rank for one in axes) != [1, 2]):
-            raise refuse(call, f"reduces the axes {axis}", hint="reduce rows and columns: axis=(1, 2).")
-        build.put(call, GlobalPooling2D(kind=kind, keepdims=bool(layer.keepdims)))
-
-    return rule
-
-
 def _pooling(kind: Any) -> ReadingRule:
     def rule(build: Builder, call: LayerCall) -> None:
         layer: Any = call.layer
@@ -221,30 +207,6 @@ def _pad(build: Builder, call: LayerCall) -> None:
     build.put(call, ZeroPadding2D(padding=(tuple(widths[1]), tuple(widths[2]))))
 
 
-def _get_item(build: Builder, call: LayerCall) -> None:
-    key = call.arguments.get("key")
-    parts = key if isinstance(key, tuple) else (key,)
-    if len(parts) == 2 and parts[0] is Ellipsis and isinstance(parts[1], int) and len(build.shape(call)) == 3:
-        _one_channel(build, call, parts[1])
-        return
-    whole, backwards = slice(None), slice(None, None, -1)
-    before = parts[:-1]
-    if parts[-1] != backwards or any(part is not Ellipsis and part != whole for part in before):
-        raise refuse(call, "takes a part of a tensor", hint="use Cropping2D for rows and columns.")
-    if Ellipsis not in before and len(before) != len(build.shape(call)):
-        raise refuse(call, "turns another axis than the channels around", hint="use x[..., ::-1].")
-    _flip_channels(build, call)
-
-
-def _one_channel(build: Builder, call: LayerCall, channel: int) -> None:
-    rows, columns, channels = build.shape(call)
-    kernel = np.zeros((1, 1, channels, 1), np.float32)
-    kernel[0, 0, channel % channels] = 1
-    record = Conv2D(filters=1, kernel_size=(1, 1), use_bias=False)
-    chosen = build.part(call, "channel", record, call.inputs, {"kernel": kernel})
-    build.last(call, "map", Reshape(target_shape=(rows, columns)), [chosen])
-
-
 def _stack(build: Builder, call: LayerCall) -> None:
     shape = build.shape(call)
     if call.layer.axis not in (-1, len(shape) + 1) or len(shape) > 2:
@@ -254,24 +216,6 @@ def _stack(build: Builder, call: LayerCall) -> None:
         for number, source in enumerate(call.inputs)
     ]
     build.last(call, "stack", Concatenate(axis=len(shape)), parts)
-
-
-def _flip(build: Builder, call: LayerCall) -> None:
-    axis, rank = call.layer.axis, len(build.shape(call)) + 1
-    axes = [axis] if isinstance(axis, int) else list(axis or range(rank))
-    if [one % rank for one in axes] != [rank - 1]:
-        raise refuse(call, "turns another axis than the channels around", hint="use axis=-1.")
-    _flip_channels(build, call)
-
-
-def _flip_channels(build: Builder, call: LayerCall) -> None:
-    shape = build.shape(call)
-    if len(shape) != 3:
-        raise refuse(call, f"turns a tensor of {shape} around", hint="turn the channels of images around.")
-    kernel = np.eye(shape[2], dtype=np.float32)[::-1].reshape(1, 1, shape[2], shape[2]).copy()
-    record = Conv2D(filters=shape[2], kernel_size=(1, 1), use_bias=False)
-    build.emit(call.id, call.name, record, call.inputs, {"kernel": kernel})
-    build.note(call, "a 1x1 convolution that changes the channels")
 
 
 def _identity(build: Builder, call: LayerCall) -> None:
@@ -311,18 +255,15 @@ RULES: Final[Mapping[str, ReadingRule]] = {
     "TanhShrink": _function("tanh_shrink"),
     "Squareplus": _of_default("squareplus", "b", 4.0),
     **WEIGHT_RULES,
+    **PART_RULES,
     "Concatenate": _concatenate,
     "Reshape": _reshape,
     "Squeeze": _to_known_shape,
     "ExpandDims": _to_known_shape,
     "Transpose": _transpose,
-    "Mean": _global("global_average_pooling2d"),
-    "Max": _global("global_max_pooling2d"),
     "MaxPool": _pooling("max_pooling2d"),
     "AveragePool": _pooling("average_pooling2d"),
     "Pad": _pad,
-    "GetItem": _get_item,
-    "Flip": _flip,
     "Stack": _stack,
     "Cast": _identity,
     "StopGradient": _identity,

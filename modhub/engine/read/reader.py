@@ -95,6 +95,8 @@ def _read(build: Builder, call: LayerCall) -> None:
     if getattr(call.layer, "data_format", None) not in (None, "channels_last"):
         raise refuse(call, "keeps its channels first", hint="build it with data_format='channels_last'.")
     if isinstance(call.layer, keras.layers.Layer):
+        if not call.layer.built:
+            raise refuse(call, "has no weights yet", hint="call the model on an input once, which makes them.")
         rule = layer_rules.RULES.get(type(call.layer)) or (_packaged if half_for(call.layer) is not None else None)
     else:
         rule = operation_rules.RULES.get(call.type) if operation_rules.is_kerass_own(call.layer) else None
