@@ -172,16 +172,18 @@ def _scale_layers(model: Any) -> None:
 
 
 def _take_statistics(model: Any, images: Any) -> None:
-    """Give every batch normalisation the statistics of these images, as training would."""
+    """Give every batch normalisation the statistics of these images, as training would; nothing is dropped."""
     import keras
 
-    normalised = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    before = [layer.momentum for layer in normalised]
-    for layer in normalised:
-        layer.momentum = 0.0
+    layers = model._flatten_layers()
+    given = [(layer, "momentum") for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    given += [(layer, "rate") for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout)]
+    before = [getattr(layer, name) for layer, name in given]
+    for layer, name in given:
+        setattr(layer, name, 0.0)
     model(images, training=True)
-    for layer, momentum in zip(normalised, before, strict=True):
-        layer.momentum = momentum
+    for (layer, name), value in zip(given, before, strict=True):
+        setattr(layer, name, value)
 
 
 def _fit_head(model: Any, images: Any, labels: Any) -> None:

@@ -343,9 +343,9 @@ def channels_first():
             "'deep' (Reshape) is beyond what modhub stores",
         ),
         (
-            lambda: chain(L.Flatten(), L.Dense(70_000, activation="relu", name="wide")),
+            lambda: chain(L.Conv2D(70_000, 1, activation="relu", name="wide"), L.GlobalAveragePooling2D()),
             "layer",
-            "'wide' (Dense) is beyond what modhub stores (units 70000",
+            "'wide' (Conv2D) is beyond what modhub stores (filters 70000",
         ),
         (
             lambda: classifier(lambda image: L.Flatten()(keras.ops.unstack(image, axis=-1)[0])),
