@@ -15,11 +15,10 @@ from modhub.decomposition.jaccard import jaccard
 from modhub.decomposition.sites import find_sites
 from modhub.engine.read.reader import read_model
 from modhub.engine.run.network import Network, preprocess
-from modhub.package.codec import encode_weights
 from modhub.package.decomposition import trunk_fingerprint, with_digests
 from modhub.package.module import Module, Origin, PackedMasks
+from modhub.package.weights_blob import weights_digest
 from modhub.spec.contract import contract_of
-from modhub.spec.digests import sha256
 from modhub.spec.manifest import Stages
 
 #: A sparse module keeps nodes that are active for more than this share of concerned or of unconcerned inputs.
@@ -53,7 +52,7 @@ def origin_of(models: Path, data: Path, name: str) -> tuple[Origin, common.Image
     reading = read_model(common.model(models, f"{name}-r20"))
     architecture, weights = reading.architecture, reading.weights
     contract = contract_of(train.x, rescale=1 / 255, mean=None, std=None)
-    fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
+    fingerprint = trunk_fingerprint(architecture, weights_digest(weights), contract)
     return Origin(name, "r20", train.classes, architecture, weights, contract, fingerprint), train
 
 

@@ -26,10 +26,8 @@ from modhub.spec.layer_record import Shape
 from modhub.spec.manifest import StoredBlob
 from modhub.storage.verify import VerifiedBlob
 
-#: zstd's levels. Masks shrink by a seventh more at the highest, and are small. Trained weights are as large at 9 as at
-#: 19, which takes a hundred times as long: of their bytes only the exponents repeat.
-_MASKS: Final = 19
-LEVEL_OF_WEIGHTS: Final = 9
+#: zstd's level for masks, which shrink by a seventh more at the highest, and are small.
+_LEVEL: Final = 19
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +46,9 @@ class Blob:
         return self.verified.record
 
 
-def encode(decoded: bytes, *, level: int = _MASKS) -> Blob:
+def encode(decoded: bytes) -> Blob:
     """Compress decoded bytes and describe the result."""
-    stored = zstandard.ZstdCompressor(level=level, write_checksum=False).compress(decoded)
+    stored = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compress(decoded)
     record = StoredBlob(sha256=sha256(stored), size=len(stored), decoded_size=len(decoded))
     return Blob(sha256(decoded), VerifiedBlob(record, stored))
 
@@ -79,11 +77,6 @@ def decode(blob: VerifiedBlob, digest: str, *, most: int) -> bytes:
     if sha256(decoded) != digest:
         raise _damaged(digest, f"decoded it is {sha256(decoded)}")
     return decoded
-
-
-def encode_weights(weights: Weights) -> bytes:
-    """All weights of an origin as decoded blob bytes; equal weights give equal bytes."""
-    return safetensors.numpy.save({name: np.ascontiguousarray(weights[name], np.float32) for name in sorted(weights)})
 
 
 #: Names of arrays to their types and shapes.

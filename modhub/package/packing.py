@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modhub.package.codec import LEVEL_OF_WEIGHTS, Blob, encode, encode_module, encode_weights
+from modhub.package.codec import Blob, encode, encode_module
 from modhub.package.folder import Package
 from modhub.package.module import Made, Module
+from modhub.package.weights_blob import weights_blob
 from modhub.spec.manifest import (
     Content,
     FusedAgreement,
@@ -29,7 +30,7 @@ def packed(
 ) -> Package:
     """Modules of one origin, each of another class, as a manifest with their stored blobs."""
     origin = modules[0].origin
-    weights = encode(encode_weights(origin.weights), level=LEVEL_OF_WEIGHTS)
+    weights = weights_blob(origin.weights)
     blobs = [encode(encode_module(module)) for module in modules]
     content = Content(
         namespace=origin.namespace,

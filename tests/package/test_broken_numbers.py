@@ -18,8 +18,9 @@ from modhub.data.arrays import channel_values, rescale_factor
 from modhub.engine.read.check import check_weights_finite
 from modhub.errors import IntegrityError, ModhubError, UnsupportedModel, UsageError
 from modhub.ops.explain import explain
-from modhub.package.codec import decode_weights, encode_weights, wanted_weights
+from modhub.package.codec import decode_weights, wanted_weights
 from modhub.package.module import Head
+from modhub.package.weights_blob import encode_weights
 from modhub.spec.architecture import Architecture, Call
 from modhub.spec.input_contract import ImageContract
 from modhub.spec.layers import BatchNormalization, Normalization, Rescaling

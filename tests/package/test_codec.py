@@ -22,12 +22,12 @@ from modhub.package.codec import (
     decode_weights,
     encode,
     encode_module,
-    encode_weights,
     most_bytes,
     wanted_module,
     wanted_weights,
 )
 from modhub.package.module import PackedMasks
+from modhub.package.weights_blob import encode_weights, weights_blob, weights_digest
 from modhub.spec.digests import sha256
 from modhub.spec.manifest import StoredBlob
 from modhub.storage.verify import verified_blob
@@ -224,6 +224,31 @@ def test_weights_come_back_and_equal_ones_give_equal_bytes():
     assert encode_weights(found) == decoded
     columns_first = {name: np.asfortranarray(value) for name, value in ORIGIN.weights.items()}
     assert encode_weights(columns_first) == decoded
+
+
+NUMBERS = arrays.arrays(np.float32, arrays.array_shapes(min_dims=0, max_dims=4, max_side=3))
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(st.text(min_size=1, max_size=6), NUMBERS, max_size=4))
+def test_weights_are_safetensors_own_bytes_in_whatever_way_they_are_made(weights):
+    whole = encode_weights(weights)
+    assert whole == safetensors.numpy.save({name: np.array(value, order="C") for name, value in weights.items()})
+    blob = weights_blob(weights)
+    assert blob.digest == weights_digest(weights) == sha256(whole)
+    assert decode(blob.verified, blob.digest, most=len(whole)) == whole
+
+
+def test_weights_are_not_copied_to_be_hashed_and_only_their_compressed_bytes_are_kept():
+    weights = {"large": np.random.default_rng(0).normal(size=2**21).astype(np.float32)}
+    peaks = []
+    for work in (weights_digest, weights_blob):
+        tracemalloc.start()
+        work(weights)
+        peaks.append(tracemalloc.get_traced_memory()[1] / weights["large"].nbytes)
+        tracemalloc.stop()
+    assert peaks[0] < 0.1
+    assert peaks[1] < 1.3
 
 
 def test_a_module_comes_back():

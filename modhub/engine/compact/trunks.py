@@ -15,12 +15,11 @@ from modhub.engine.read.check import check_weights_finite
 from modhub.engine.read.inputs import trained_contract
 from modhub.engine.read.reader import read_model
 from modhub.errors import Incompatible, UsageError
-from modhub.package.codec import encode_weights
 from modhub.package.decomposition import trunk_fingerprint
 from modhub.package.module import Weights
+from modhub.package.weights_blob import weights_digest
 from modhub.spec.architecture import Architecture
 from modhub.spec.contract import check_same_input
-from modhub.spec.digests import sha256
 from modhub.spec.input_contract import InputContract
 from modhub.spec.keras_model import KerasModel
 
@@ -52,7 +51,7 @@ def trunk_of_model(
     reading = read_model(model)
     check_weights_finite(reading.weights)
     contract = trained_contract(images, reading.architecture.input_shape, rescale=rescale, mean=mean, std=std)
-    fingerprint = trunk_fingerprint(reading.architecture, sha256(encode_weights(reading.weights)), contract)
+    fingerprint = trunk_fingerprint(reading.architecture, weights_digest(reading.weights), contract)
     columns = np.arange(len(reading.weights["head/bias"]))
     return Trunk(name, fingerprint, reading.architecture, reading.weights, contract, columns, columns)
 

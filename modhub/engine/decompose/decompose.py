@@ -39,11 +39,10 @@ from modhub.engine.run.memory import free
 from modhub.engine.run.network import Network
 from modhub.errors import UsageError
 from modhub.limits import MAX_DISPLAY_NAME_CHARS
-from modhub.package.codec import encode_weights
 from modhub.package.decomposition import Decomposition, trunk_fingerprint, with_digests
 from modhub.package.module import Made, Module, Origin
+from modhub.package.weights_blob import weights_digest
 from modhub.spec.contract import check_images
-from modhub.spec.digests import sha256
 from modhub.spec.input_contract import InputContract
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import Accuracy, Dataset, DecomposeOptions, Provenance, SiteRecord
@@ -87,7 +86,7 @@ def decompose_model(
             color=settings.color,
         )
         held_out = _validation(validation, names, contract, reader, settings.validation_steps)
-        fingerprint = trunk_fingerprint(architecture, sha256(encode_weights(weights)), contract)
+        fingerprint = trunk_fingerprint(architecture, weights_digest(weights), contract)
         origin = Origin(namespace, model_name, names, architecture, weights, contract, fingerprint)
         network = _checked_network(model, origin, data.images)
         measured: list[Accuracy] = []
