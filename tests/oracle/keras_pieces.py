@@ -14,24 +14,10 @@ import numpy as np
 from keras import ops
 
 from modhub.spec.layers import ElementFunction
+from tests.oracle.drawing import Numbers
 
 L = keras.layers
-Piece = Callable[[Any, "Numbers"], Any]
-
-
-class Numbers:
-    """Draws sizes, options and arrays from one seeded generator."""
-
-    def __init__(self, random: np.random.Generator) -> None:
-        self.random = random
-
-    def of(self, *options: Any) -> Any:
-        """One of the options."""
-        return options[self.random.integers(len(options))]
-
-    def array(self, *shape: int, least: float = -1.0) -> np.ndarray:
-        """Float32 of ``shape``, between ``least`` and 1."""
-        return self.random.uniform(least, 1.0, shape).astype("float32")
+Piece = Callable[[Any, Numbers], Any]
 
 
 def _channels(tensor: Any) -> int:
@@ -329,6 +315,45 @@ IMAGES: dict[str, Piece] = {
     "random crop": lambda x, n: L.RandomCrop(*x.shape[1:3])(x),
 }
 
+
+def _as_signal(x: Any) -> Any:
+    """The image's positions, row after row, as the steps of a signal."""
+    rows, columns, channels = x.shape[1:]
+    return L.Reshape((rows * columns, channels))(x)
+
+
+def _signal(make: Callable[[Numbers], Any]) -> Piece:
+    """A piece of a layer of signals, between an image and an image of one column."""
+
+    def piece(x: Any, n: Numbers) -> Any:
+        signal = make(n)(_as_signal(x))
+        return L.Reshape((signal.shape[1], 1, signal.shape[2]))(signal)
+
+    return piece
+
+
+#: Of signals (steps, channels).
+SIGNALS: dict[str, Piece] = {
+    "signal convolution": _signal(
+        lambda n: L.Conv1D(
+            4,
+            n.of(1, 3),
+            padding=n.of("same", "valid", "causal"),
+            activation=n.of(None, "relu", "tanh"),
+            **n.of({}, {"strides": 2}, {"dilation_rate": 2}),
+        )
+    ),
+    "signal depthwise": _signal(lambda n: L.DepthwiseConv1D(n.of(2, 3), padding="same", depth_multiplier=n.of(1, 2))),
+    "signal separable": _signal(lambda n: L.SeparableConv1D(4, 3, padding="same", activation="relu")),
+    "signal max pooling": _signal(lambda n: L.MaxPooling1D(2, strides=n.of(1, 2), padding=n.of("same", "valid"))),
+    "signal average pooling": _signal(lambda n: L.AveragePooling1D(2, padding=n.of("same", "valid"))),
+    "signal padding": _signal(lambda n: L.ZeroPadding1D((n.of(0, 2), 1))),
+    "signal cropping": _signal(lambda n: L.Cropping1D((n.of(0, 1), 1))),
+    "signal upsampling": _signal(lambda n: L.UpSampling1D(2)),
+    "signal dropout": _signal(lambda n: L.SpatialDropout1D(0.5)),
+    "signal normalised": _signal(lambda n: L.BatchNormalization(epsilon=0.1)),
+}
+
 #: Layers that act in training only, with what they must be given.
 TRAINING: dict[str, tuple[Any, ...]] = {
     "Dropout": (0.5,), "SpatialDropout2D": (0.5,), "GaussianDropout": (0.5,), "AlphaDropout": (0.5,),
@@ -361,6 +386,8 @@ VECTORS: dict[str, Piece] = {
     "sum": lambda x, n: 0.1 * ops.sum(x, axis=(1, 2)),
     "largest": lambda x, n: ops.max(x, axis=n.of((1, 2), (-2, -3))),
     "squeezed": lambda x, n: ops.squeeze(ops.max(x, axis=(1, 2), keepdims=True), (1, 2)),
+    "signal average": lambda x, n: L.GlobalAveragePooling1D()(_as_signal(x)),
+    "signal maximum": lambda x, n: L.GlobalMaxPooling1D()(_as_signal(x)),
     "reshaped": lambda x, n: L.Reshape((-1,))(x),
     "reshaped by operation": lambda x, n: ops.reshape(x, (-1, int(np.prod(x.shape[1:])))),
 }
