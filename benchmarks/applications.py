@@ -184,6 +184,11 @@ def _take_statistics(model: Any, images: Any) -> None:
     model(images, training=True)
     for (layer, name), value in zip(given, before, strict=True):
         setattr(layer, name, value)
+    for layer in layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # Channels that hardly differ on so few images would make rounding as large as their numbers.
+            variance = np.asarray(layer.moving_variance)
+            layer.moving_variance.assign(np.maximum(variance, 0.2 * variance.mean()))
 
 
 def _fit_head(model: Any, images: Any, labels: Any) -> None:

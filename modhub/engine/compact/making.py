@@ -24,7 +24,7 @@ from modhub.engine.compact.trunks import Trunk
 from modhub.engine.library import keras
 from modhub.engine.run.compiled import compiled, to_numpy
 from modhub.engine.run.network import Network, preprocess
-from modhub.package.codec import LEVEL_OF_WEIGHTS, encode, encode_weights
+from modhub.package.weights_blob import weights_blob
 from modhub.spec.architecture import INPUT
 from modhub.spec.keras_model import KerasModel
 from modhub.updating.offset import VOTE_FACTOR, LabelledFeatures, choose_offset_head
@@ -112,7 +112,7 @@ class CompactMaker:
         """
         measures: dict[LimitKind, Callable[[CompactNetwork], float]] = {
             "points": lambda made: 100 * (right - self.share_right(made)),
-            "bytes": lambda made: encode(encode_weights(made.part.weights), level=LEVEL_OF_WEIGHTS).record.size,
+            "bytes": lambda made: weights_blob(made.part.weights).record.size,
             "milliseconds": lambda made: milliseconds(made.part, self._held_out.x),
         }
         share, made = within_limit(
