@@ -5,9 +5,9 @@
 
 Each network runs in a process of its own; what ``applications.json`` in the folder holds already of the same size and
 the same Keras is not measured again unless ``--again`` is given, so a run that was stopped goes on where it was.
-Weights are random with a seed, as Keras draws them (scales of ConvNeXt's blocks between 0.1 and 0.5), and
-normalisations have the statistics of the images, as after training; only the head is fitted, by least squares on the
-images, so that it tells ten classes of random images apart.
+Weights are random with a seed, as Keras draws them, except that the residual branches of ConvNeXt and EfficientNet end
+in small scales; normalisations have the statistics of the images, as after training; only the head is fitted, by least
+squares on the images, so that it tells ten classes of random images apart.
 
 Reported are the layers that were rewritten, sites and nodes, seconds of processor time to decompose against one warm
 ``predict`` of the same images, the largest memory of the process until the end and until it had predicted, stored bytes
@@ -164,11 +164,16 @@ def _model(name: str, size: int) -> Any:
 
 
 def _scale_layers(model: Any) -> None:
-    """ConvNeXt's blocks begin with a millionth of their effect; give them what training gives them."""
-    random = np.random.default_rng(1)
+    """Give the branches of deep residual networks the share of the sum that training gives them.
+
+    ConvNeXt's begin with a millionth of it; EfficientNet's with so much that rounding grows from block to block.
+    """
+    random, names = np.random.default_rng(1), {layer.name for layer in model.layers}
     for layer in model._flatten_layers():
         if type(layer).__name__ == "LayerScale":
             layer.gamma.assign(random.uniform(0.1, 0.5, layer.gamma.shape))
+        elif layer.name.replace("project_bn", "add") in names - {layer.name}:
+            layer.gamma.assign(random.uniform(0.005, 0.02, layer.gamma.shape))
 
 
 def _take_statistics(model: Any, images: Any) -> None:
@@ -184,11 +189,6 @@ def _take_statistics(model: Any, images: Any) -> None:
     model(images, training=True)
     for (layer, name), value in zip(given, before, strict=True):
         setattr(layer, name, value)
-    for layer in layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            # Channels that hardly differ on so few images would make rounding as large as their numbers.
-            variance = np.asarray(layer.moving_variance)
-            layer.moving_variance.assign(np.maximum(variance, 0.2 * variance.mean()))
 
 
 def _fit_head(model: Any, images: Any, labels: Any) -> None:

@@ -119,6 +119,13 @@ def voting(found: Any) -> str:
     return f"{first}\n\n{common.markdown(names, errors)}"
 
 
+def applications(found: Any) -> str:
+    """Every classifier of keras.applications."""
+    import applications as program
+
+    return program.table(found["rows"])
+
+
 def update(found: Any) -> str:
     """Updates for classes that an origin never saw."""
     import update as program
@@ -301,7 +308,7 @@ def accelerators() -> str:
     return f"{common.markdown(names, costs)}\n\n{common.markdown(other, ways)}"
 
 
-COSTS = (cost, modes, profile_ops, hundred, growth, size, shared_pass)
+COSTS = (cost, applications, modes, profile_ops, hundred, growth, size, shared_pass)
 STORED = (startup, warm_install, transfer, scale, resolving)
 ANSWERS = (pairs, voting, mixed, update)
 DRAWN = (*COSTS, *STORED, *ANSWERS, races, crashes, faults, fuzz)
