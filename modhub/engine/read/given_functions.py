@@ -31,7 +31,7 @@ def _is_named(function: Any) -> bool:
     return function is getattr(keras.activations, getattr(function, "__name__", ""), None)
 
 
-def applied(function: Any, tensor: Any) -> Any:
+def outcome_of(function: Any, tensor: Any) -> Any:
     """The symbolic tensor that ``function`` makes of ``tensor``; None where it cannot be followed."""
     try:
         found = _as_kerass(function)(tensor)

@@ -18,7 +18,7 @@ from typing import Any
 
 from modhub.engine.library import keras
 from modhub.engine.packaged import half_for
-from modhub.engine.read.given_functions import applied, given_activation
+from modhub.engine.read.given_functions import given_activation, outcome_of
 from modhub.errors import UnsupportedModel, plain
 from modhub.spec.architecture import INPUT
 
@@ -255,7 +255,7 @@ class _Walk:
         if isinstance(function, keras.layers.Layer):
             self.calls.append(linear)
             return self._call(function, [linear.id], f"{call.id}/", f"{call.name}/", 0, [tensor], output)
-        made = applied(function, tensor)
+        made = outcome_of(function, tensor)
         if made is None:
             return []
         self.calls.append(linear)
