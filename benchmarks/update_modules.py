@@ -9,7 +9,7 @@ import common
 import keras
 import numpy as np
 
-from modhub.data.arrays import slugs_of
+from modhub.data.classes import slugs_of
 from modhub.decomposition.head import modular_head
 from modhub.decomposition.jaccard import jaccard
 from modhub.decomposition.sites import find_sites
