@@ -121,7 +121,11 @@ def test_what_does_not_fit_is_refused_before_a_network_is_loaded(tmp_path: Path)
     assert "_runner" not in vars(fresh)
 
 
-@pytest.mark.parametrize("bad", [None, 5, b"bytes", {}, {"x": X}, object, [], (), [["a"]], "", iter(())], ids=lambda bad: type(bad).__name__)
+@pytest.mark.parametrize(
+    "bad",
+    [None, 5, b"bytes", {}, {"x": X}, object, [], (), [["a"]], "", iter(())],
+    ids=lambda bad: type(bad).__name__,
+)
 def test_what_holds_no_images_is_refused(bad: object) -> None:
     with pytest.raises((UsageError, InvalidData, NotFound)) as caught:
         composite().predict(bad)

@@ -311,8 +311,8 @@ def test_a_manifest_of_another_release_is_refused(registry):
 def test_a_newer_format_asks_for_an_upgrade(registry):
     manifest, blobs = release()
     registry.publish(manifest, blobs)
-    registry.store.replace("releases/me/net/1.0.0.json", refit(manifest, format=3))
-    with pytest.raises(Incompatible, match="format 3; this version of modhub reads up to format 2") as caught:
+    registry.store.replace("releases/me/net/1.0.0.json", refit(manifest, format=4))
+    with pytest.raises(Incompatible, match="format 4; this version of modhub reads up to format 3") as caught:
         registry.manifest(REF)
     assert caught.value.kind == "newer-format"
     assert "pip install --upgrade modhub" in str(caught.value)
