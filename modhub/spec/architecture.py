@@ -29,11 +29,13 @@ from modhub.spec.schema import Length
 
 def _origin_of(value: object) -> str:
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return "packaged" if isinstance(kind, str) and "/" in kind else "own"
+    return "packaged:layer" if isinstance(kind, str) and "/" in kind else "own:layer"
 
 
 #: A layer of modhub's own kinds, or of one that an installed package brings, which has a slash in its name.
-AnyLayer = Annotated[Annotated[Layer, Tag("own")] | Annotated[Packaged, Tag("packaged")], Discriminator(_origin_of)]
+AnyLayer = Annotated[
+    Annotated[Layer, Tag("own:layer")] | Annotated[Packaged, Tag("packaged:layer")], Discriminator(_origin_of)
+]
 LayerName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LAYER_NAME_CHARS)]
 
 #: The call that stands for the input itself, after the input contract's preprocessing.

@@ -21,6 +21,8 @@ VersionText = Annotated[str, StringConstraints(pattern=VERSION_PATTERN, max_leng
 #: What people read: without control characters, which steer terminals and make one line look like two.
 TEXT_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 DisplayName = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=MAX_DISPLAY_NAME_CHARS)]
+#: Names by which pydantic tells the kinds of a value apart; no field has one of them.
+UNION_TAGS: Final = frozenset({"own:layer", "packaged:layer"})
 #: The length of one axis.
 Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
 #: The length of a vector, which is an axis that no image has.
@@ -81,7 +83,8 @@ def checked_object(data: bytes, *, what: str, newest: int) -> tuple[dict[str, An
 def invalid(what: str, error: ValidationError) -> IntegrityError:
     """What to raise when a file does not follow its schema."""
     first = error.errors(include_url=False, include_input=False)[0]
-    place = plain(".".join(str(part) for part in first["loc"])) or "top level"
+    # Which of several kinds of value a field was taken for is no part of its place.
+    place = plain(".".join(str(part) for part in first["loc"] if part not in UNION_TAGS)) or "top level"
     return IntegrityError(
         f"{what} does not follow the format: {place}: {plain(first['msg'])}.",
         kind="bad-schema",

@@ -182,7 +182,7 @@ def test_what_is_repeated_of_foreign_text_is_short_and_on_one_line(registry):
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 1000
     put(registry, lambda value: value["content"]["origin"]["architecture"]["layers"]["relu"].update(kind="x" * 10_000))
-    with pytest.raises(IntegrityError, match=r"layers\.relu\S*: Input tag 'xxx") as caught:
+    with pytest.raises(IntegrityError, match="relu: Input tag 'xxx") as caught:
         registry.manifest(REF)
     assert len(str(caught.value)) < 1000
     with pytest.raises(InvalidRef, match="has 10001 characters; at most 800 are allowed") as caught:
