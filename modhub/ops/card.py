@@ -20,7 +20,7 @@ def card(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
     IntegrityError.
 
     >>> import modhub
-    >>> starter = modhub.card("cifar10/r56@1.0.1")
+    >>> starter = modhub.card("cifar10/r56@1.1.0")
     >>> starter.name, str(starter).splitlines()[0], starter.card.license
     ('cifar10/r56@1.1.0', '# cifar10/r56@1.1.0', None)
     """
