@@ -83,6 +83,12 @@ def counted():
         _counting.pop()
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    """What another test composed is gone: weights that are still in memory need not be read."""
+    gc.collect()
+
+
 @pytest.fixture
 def registry(tmp_path):
     """The URL of a registry with all modules of one small network."""
