@@ -107,6 +107,7 @@ def locked_fields(locked: LockedProject) -> dict[str, Any]:
             {"classes": list(classes), "modules": [str(pin.ref) for pin in modules]}
             for classes, modules in locked.recipe.named_stages()
         ],
+        "scales": {label: vars(scale) for label, scale in locked.scales},
         "accuracy": None if locked.accuracy is None else locked.accuracy.model_dump(mode="json"),
     }
 

@@ -202,12 +202,12 @@ class Composite(FittedClassifier):
     def swap(self, label: str, part: str | Module, *, match: bool = False) -> Composite:
         """With another module in the place, and under the label, of one class. Raises NotFound, Incompatible.
 
-        Networks differ in how large their margins are, which a scaled vote evens out where both releases record their
+        Networks differ in how large their margins are, which a scaled vote evens out where all releases record their
         ``margin_scale``. ``match`` is for other votes (raw, or with releases from before): it puts the module itself on
         the scale of the one that goes, by the thresholds and scales that both carry; alone it answers as before.
         """
         column = self.plan.column(label)
-        rest = self.plan.modules[:column] + self.plan.modules[column + 1 :]
+        rest = (*self.plan.modules[:column], *self.plan.modules[column + 1 :])
         modules = modules_of([part], self.backend, rest, self.plan)
         if len(modules) != 1:
             raise UsageError(
@@ -215,7 +215,7 @@ class Composite(FittedClassifier):
                 hint="name the class as well, for example cifar10/r20:cat.",
             )
         new, old = modules[0], self.plan.modules[column]
-        is_moved = match and not is_even(new, old, self.plan.settings.vote)
+        is_moved = match and not is_even([new, *rest], self.plan.settings.vote)
         return self._with(operations.swapped(self.plan, label, operations.on_scale_of(new, old) if is_moved else new))
 
     def verify_with(self, stages: Mapping[tuple[str, ...], Sequence[str | Module]]) -> Composite:

@@ -7,7 +7,7 @@ changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final
@@ -93,10 +93,16 @@ def counting_of(modules: Sequence[Module], voting: Voting) -> Counting:
     )
 
 
-def is_even(module: Module, other: Module, voting: Voting) -> bool:
-    """Whether a vote puts the margins of two modules on one scale by itself."""
-    records = [unit.record for unit in _units([module, other])]
-    return voting == "scaled" and None not in records
+def is_even(modules: Iterable[Module], voting: Voting) -> bool:
+    """Whether the vote of ``modules`` puts their margins on one scale by itself."""
+    return are_even((((each.origin.fingerprint, _is_matched(each)), _record(each)) for each in modules), voting)
+
+
+def are_even(votes: Iterable[tuple[Hashable, VoteRecord | None]], voting: Voting) -> bool:
+    """``is_even`` of modules of which no more is known than their network, by any name, and how its margins vote."""
+    found = list(votes)
+    networks = {network for network, _ in found}
+    return voting == "scaled" and (len(networks) == 1 or networks == {network for network, vote in found if vote})
 
 
 def relative_scales(modules: Sequence[Module], voting: Voting) -> NDArray[np.float64]:
@@ -122,6 +128,10 @@ def _units(modules: Sequence[Module]) -> list[_Unit]:
         record = None if is_matched else known.get(fingerprint)
         found.append(units.setdefault((fingerprint, is_matched), _Unit(module.origin, record, is_matched)))
     return found
+
+
+def _record(module: Module) -> VoteRecord | None:
+    return None if _is_matched(module) else module.origin.vote
 
 
 def _is_matched(module: Module) -> bool:

@@ -107,7 +107,7 @@ class LockDocument(SettingsTable):
 class LockedProject:
     """How modules become a project's classifier. ``requests`` is the digest of what the project file asks for.
 
-    ``scales``: labels of classes whose margins are brought onto another scale, in column order.
+    ``scales``: labels of classes whose margins are brought onto another scale, in column order; the vote is raw then.
     """
 
     requests: str
@@ -231,6 +231,8 @@ def _lock_of(document: LockDocument) -> Lock:
         for module in document.module
         if module.label and module.threshold is not None and module.scale is not None
     )
+    if scales and document.vote != "raw":
+        raise ValueError("a project whose modules are brought onto other scales votes raw")
     return Lock(tuple(pins), LockedProject(document.project, document.name, recipe, document.accuracy, scales))
 
 

@@ -54,10 +54,10 @@ def mend(
     """What can be done about the classes of a project against which ``audit`` finds something.
 
     Four ways, smallest change first (the paper's four options, section 2): ``newer``, a release that nothing is said
-    against; ``instead``, the module that an advisory names, on the scale of the one that goes; ``verify``, other
-    modules decide again when the class is answered; ``remove``. With ``data``, or where the project names some, each is
-    measured. ``apply`` makes the change: ``by`` that way, else the smallest that makes no other class clearly worse.
-    Raises NotFound, also for a way that a class does not have.
+    against; ``instead``, the module that an advisory names (on the scale of the one that goes, where that is needed or
+    measured to be better); ``verify``, other modules decide again when the class is answered; ``remove``. With
+    ``data``, or where the project names some, each is measured. ``apply`` makes the change: ``by`` that way, else the
+    smallest that makes no other class clearly worse. Raises NotFound, also for a way that a class does not have.
     """
     folder = find_folder(project)
     report = audit([folder], registry=registry, cache=None if cache is None else str(cache), offline=offline)

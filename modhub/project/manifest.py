@@ -18,7 +18,7 @@
     cat = "c10:cat"
     apple = "cifar100/r20:apple@^1.2"
 
-    [scales]                            # margins are brought onto this scale, as `modhub swap --match` writes it
+    [scales]                            # with vote = "raw": margins are brought onto this scale, by `swap --match`
     cat = { threshold = 0.5, scale = 1.2 }
 
     [[verify]]                          # when one of these is answered, these modules decide again, in the same order
@@ -131,7 +131,7 @@ class LicensesTable(_Table):
 class ScaleTable(_Table):
     """One of ``[scales]``: the margins of a class's module are brought onto this scale, as of the module before it.
 
-    ``sigmoid(scale * (margin - threshold))`` is then its calibrated probability.
+    ``sigmoid(scale * (margin - threshold))`` is then its calibrated probability. Only raw votes have scales.
     """
 
     threshold: Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
@@ -195,13 +195,14 @@ class ProjectFile(_Table):
     ) -> ProjectFile:
         """The file with the classes and stages of ``recipe``, whose settings are the file's own.
 
-        Scales stay for classes that keep label and module, and are else those given.
+        Scales stay for classes that keep label and module, and are else those given; with any the vote is raw.
         """
         kept = {label: scale for label, scale in self.scales.items() if (label, self.classes[label]) in recipe.classes}
+        project: dict[str, object] = {} if registries is None else {"registries": tuple(registries)}
+        if scales:
+            project["vote"] = "raw"
         return ProjectFile(
-            project=self.project.model_copy(
-                update={} if registries is None else {"registries": tuple(registries)},
-            ),
+            project=self.project.model_copy(update=project),
             models=self.models if models is None else models,
             classes=dict(recipe.classes),
             scales=kept | dict(scales or {}),
@@ -298,6 +299,11 @@ def _problems(file: ProjectFile) -> Iterator[tuple[tuple[str | int, ...], Modhub
         if label not in file.classes:
             hint = did_you_mean(label, file.classes) or "leave it out."
             yield ("scales", label), UsageError(f"{shown(label)} is no class of the project", hint=hint)
+    if file.scales and file.project.vote != "raw":
+        label = next(iter(file.scales))
+        hint = 'write vote = "raw" under [project] to keep [scales], or remove [scales].'
+        reason = f"the scale of {shown(label)} has no place in a scaled vote, which divides margins by itself"
+        yield ("scales", label), UsageError(reason, hint=hint)
     for number, stage in enumerate(file.verify):
         try:
             _check_stage(file, stage)

@@ -96,12 +96,13 @@ class MendingPlan:
 def mending_plan(session: Session, faulty: FaultyClass, data: ImageData | None, spec: str = "") -> MendingPlan:
     """All ways out for one class; with ``data`` (named ``spec``) the classifier is measured for each."""
     if data is None:
-        unique = {each.way: each for each in reversed(list(_options(session, faulty, [])))}
+        unique = {each.way: each for each in reversed(list(_options(session, faulty, [], is_measured=False)))}
         return MendingPlan(faulty, tuple(unique[way] for way in WAYS if way in unique), None)
     composite = session.composite(session.locked())
     before = measured_accuracy(composite, data, spec=spec)
+    confused = _confused_with(composite, faulty.label, data)
     best: dict[MendingWay, MendingOption] = {}
-    for option in _options(session, faulty, _confused_with(composite, faulty.label, data)):
+    for option in _options(session, faulty, confused, is_measured=True):
         try:
             measured = _measured(session, option, before, data, spec)
         except _NO_WAY_OUT:
@@ -147,14 +148,17 @@ def _confused_with(composite: Composite, label: str, data: ImageData) -> list[st
     return [name for name, _ in counts.most_common()]
 
 
-def _options(session: Session, faulty: FaultyClass, confused: Sequence[str]) -> Iterator[MendingOption]:
+def _options(
+    session: Session, faulty: FaultyClass, confused: Sequence[str], *, is_measured: bool
+) -> Iterator[MendingOption]:
     file, label, pin = session.state.file, faulty.label, faulty.pin
+    swaps = partial(_swaps, session, label, is_measured=is_measured)
     newer = _newer(session, faulty)
     if newer is not None:
         ref = f"{pin.ref.release.name}:{pin.ref.cls}@{compatible_with(newer)}"
-        yield from _swaps(session, "newer", label, ref, f"{pin.ref} -> {ref}", matched_first=False)
+        yield from swaps("newer", ref, f"{pin.ref} -> {ref}", matched_first=False)
     for instead in islice(_modules_instead(faulty), 1):
-        yield from _swaps(session, "instead", label, instead, f"{pin.ref} -> {instead}", matched_first=True)
+        yield from swaps("instead", instead, f"{pin.ref} -> {instead}", matched_first=True)
         partners = list(islice(_partners(session, label, instead, confused), _MOST_PARTNERS))
         for chosen in [partners[:1], *([partners] if len(partners) > 1 else [])] if partners else []:
             labels, modules = zip((label, instead), *chosen, strict=True)
@@ -166,14 +170,22 @@ def _options(session: Session, faulty: FaultyClass, confused: Sequence[str]) -> 
 
 
 def _swaps(
-    session: Session, way: MendingWay, label: str, ref: str, text: str, *, matched_first: bool
+    session: Session, label: str, way: MendingWay, ref: str, text: str, *, matched_first: bool, is_measured: bool
 ) -> Iterator[MendingOption]:
-    """The module as it is, and on the scale of the one that goes; which is better, only data can tell."""
-    plain = partial(session.swapped, {label: ref})
-    scaled = f"{text}, on the scale of the one that goes"
-    matched = partial(session.swapped, {label: ref}, match=True)
-    for said, plan in ((scaled, matched), (text, plain)) if matched_first else ((text, plain), (scaled, matched)):
-        yield from _option(way, label, said, plan)
+    """The module as it is, and on the scale of the one that goes; which is better, only data can tell.
+
+    A scaled vote evens out how large margins are, not where they lie, so with data matching is tried there too.
+    """
+    swapped = partial(session.swapped, {label: ref})
+    voting = "" if session.state.file.project.vote == "raw" else ', with vote = "raw"'
+    scaled = f"{text}, on the scale of the one that goes{voting}"
+    plain = list(_option(way, label, text, swapped))
+    needed = _option(way, label, scaled, partial(swapped, matching="needed"))
+    matched = [option for option in needed if label in option.plan[0].scales]
+    if not matched and is_measured:
+        matched_first = False
+        matched = list(_option(way, label, scaled, partial(swapped, matching="always")))
+    yield from (*matched, *plain) if matched_first else (*plain, *matched)
 
 
 def _option(way: MendingWay, label: str, text: str, plan: Callable[[], Planned]) -> Iterator[MendingOption]:

@@ -16,7 +16,8 @@ from modhub.spec.refs import Request, parse
 def merged_project(ours: ProjectState, theirs: ProjectState) -> ProjectFile:
     """Ours with what theirs has more. Raises Conflict for a label that means another module in each.
 
-    Their settings do not come along (adapters, size, reject, mode, dtype, vote, data): ours decide.
+    Their settings do not come along (adapters, size, reject, mode, dtype, vote, data): ours decide. Where ours vote
+    scaled, a class that comes with a scale is a Conflict too, kind ``settings-differ``.
     """
     file, other = ours.file, theirs.file
     new = {label: ref for label, ref in other.classes.items() if not _is_same(file, other, label)}
@@ -35,9 +36,15 @@ def merged_project(ours: ProjectState, theirs: ProjectState) -> ProjectFile:
     result = edits.with_registries(file, _registries(ours, theirs))
     result = edits.with_models(result, {name: target for name, target in other.models.items() if name in used})
     result = edits.with_classes(result, {label: _ours(file, other, ref) for label, ref in new.items()})
-    result = result.changed(
-        result.recipe, scales={label: other.scales[label] for label in new if label in other.scales}
-    )
+    scales = {label: other.scales[label] for label in new if label in other.scales}
+    if scales and file.project.vote != "raw":
+        raise Conflict(
+            f"the scale of {next(iter(scales))!r} comes from a raw vote, and here the vote is scaled.",
+            kind="settings-differ",
+            hint='write vote = "raw" under [project] here, or remove [scales] there.',
+            labels=list(scales),
+        )
+    result = result.changed(result.recipe, scales=scales)
     for classes, modules in stages:
         result = edits.with_stage(result, classes, [_ours(file, other, ref) for ref in modules])
     return result

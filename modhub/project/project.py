@@ -129,10 +129,11 @@ class Project:
         """Put other modules in the places of classes, by label; labels and places stay.
 
         ``match`` brings their margins onto the scale of the modules that go, as ``Composite.swap`` does, and writes
-        that scale into the project file. Raises NotFound, Incompatible.
+        that scale and ``vote = "raw"`` into the project file; where the vote is scaled and all releases record their
+        ``margin_scale``, it changes nothing. Raises NotFound, Incompatible.
         """
         session = self._session()
-        return session.edit(*session.swapped(modules, match=match))
+        return session.edit(*session.swapped(modules, matching="needed" if match else "never"))
 
     def rename(self, labels: Mapping[str, str]) -> Change:
         """Give classes other labels, old to new, all at once. Raises NotFound, Conflict."""

@@ -110,6 +110,10 @@ def _steps(before: ProjectFile, after: ProjectFile, comments: Mapping[str, str])
         ),
         *((True, lambda document, at=at: _add_stage(document, *after.recipe.named_stages()[at])) for at in new),
         (unused, lambda document: _remove_keys(document, "models", unused)),
+        (
+            before.project.vote != after.project.vote,
+            lambda document: _write_setting(document, "vote", after.project.vote),
+        ),
         (gone, lambda document: _remove_keys(document, "scales", gone)),
         (scales, lambda document: _add_keys(document, "scales", scales, {})),
     ]
@@ -187,6 +191,16 @@ def _add_registries(document: TOMLDocument, urls: Sequence[str]) -> None:
         project["registries"].extend(urls)
     else:
         append(body_of(document, "project"), "registries", list(urls))
+
+
+def _write_setting(document: TOMLDocument, name: str, value: str) -> None:
+    bodies = bodies_of(document, "project")
+    for body in bodies:
+        for position, (key, item) in enumerate(body):
+            if key is not None and key.key == name:
+                body[position] = (key, value_like(item, value))
+                return
+    append(bodies[-1], name, value)
 
 
 def _inline(scale: ScaleTable) -> InlineTable:

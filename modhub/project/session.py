@@ -31,7 +31,7 @@ from modhub.project.lock import Locker, registry_url, releases_of, reused
 from modhub.project.manifest import PROJECT_FILE, ProjectFile, ScaleTable, read_project
 from modhub.project.measuring import load_measured, measured_accuracy
 from modhub.project.rewriting import rewritten
-from modhub.project.views import manifest_of
+from modhub.project.scales import Matching, scale_of_release, votes_evenly
 from modhub.resolve.catalog import all_modules
 from modhub.spec.folder_refs import refuse_folders
 from modhub.spec.refs import ModelRef, ModuleRef, parse
@@ -176,17 +176,24 @@ class Session:
             labelled[name] = ref
         return edits.with_classes(edits.with_models(file, found.models), labelled), keep
 
-    def swapped(self, modules: Mapping[str, str], *, match: bool = False) -> tuple[ProjectFile, set[ModelRef]]:
-        """With other modules for some classes, by label; with ``match`` on the scale of those that go."""
+    def swapped(self, modules: Mapping[str, str], *, matching: Matching = "never") -> tuple[ProjectFile, set[ModelRef]]:
+        """With other modules for some classes, by label, and with ``matching`` on the scale of those that go."""
         file = self.state.file
         columns = file.recipe.columns(modules)
         refs = [naming.one_module(ref, label) for label, ref in modules.items()]
         found, keep = self._find(refs, beside=_beside(file.recipe, columns))
         new = {label: ref for label, (_, ref) in zip(modules, found.refs, strict=True)}
-        scales = {label: self._scale_of(label) for label in modules} if match else {}
-        return edits.with_modules(edits.with_models(file, found.models), new, scales), keep
+        result = edits.with_modules(edits.with_models(file, found.models), new)
+        if matching == "never":
+            return result, keep
+        places = self.places(or_cached=True)
+        after = Locker(self.folder, places, self.state.lock).locked(result, keep=keep)
+        if matching == "always" or not votes_evenly(after, places):
+            scales = {label: self._scale_of(label, places) for label in modules}
+            result = edits.with_modules(result, new, scales)
+        return result, keep
 
-    def _scale_of(self, label: str) -> ScaleTable:
+    def _scale_of(self, label: str, places: Places) -> ScaleTable:
         """The scale of a class's margins: what the project file says, else what its locked module's release does."""
         file, locked = self.state.file, self.locked()
         label = file.recipe.labels[file.recipe.column(label)]
@@ -195,9 +202,7 @@ class Session:
         pin = dict(locked.classes).get(label)
         if pin is None:
             raise _outdated(self.state)
-        manifest = manifest_of(self.places(or_cached=True), pin)
-        record = next(each for each in manifest.content.modules if each.slug == pin.ref.cls)
-        return ScaleTable(threshold=record.threshold, scale=record.scale)
+        return scale_of_release(pin, places)
 
     def verified(self, stages: Mapping[tuple[str, ...], Sequence[str]]) -> tuple[ProjectFile, set[ModelRef]]:
         """With verifying stages, each in the place of one of the same classes."""

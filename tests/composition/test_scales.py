@@ -105,13 +105,17 @@ def test_a_scaled_vote_leaves_nothing_to_match():
     swapped = modhub.compose([old, DOG]).swap("cat", new, match=True)
     assert swapped.modules[0] is new
     assert swapped.plan.counting.divisors == (2.0, 8.0)
+    # Also where the module that goes is what kept the vote from being scaled.
+    again = modhub.compose([with_head(WITHOUT, 1), DOG]).swap("ship", new, match=True)
+    assert (again.modules[0], again.plan.counting.divisors) == (new, (2.0, 8.0))
 
 
 @pytest.mark.parametrize("vote", ["scaled", "raw"])
 def test_where_margins_vote_as_they_are_matching_puts_the_module_on_the_scale_that_went(vote):
     """Raw, and beside a release without a scale; then no other margin is divided either, and the plan says why."""
-    old, new = with_head(CAT if vote == "raw" else WITHOUT, 1), replace(with_head(APPLE, 2), threshold=-2.0, scale=0.1)
-    swapped = modhub.compose([old, DOG], vote=vote).swap(old.name, new, match=True)
+    old, new = with_head(CAT, 1), replace(with_head(APPLE, 2), threshold=-2.0, scale=0.1)
+    beside = DOG if vote == "raw" else WITHOUT
+    swapped = modhub.compose([old, beside], vote=vote).swap(old.name, new, match=True)
     made = swapped.modules[0]
     assert (made.threshold, made.scale) == (old.threshold, old.scale)
     assert swapped.plan.counting.divisors == (1.0, 1.0)

@@ -9,7 +9,7 @@ from synthetic import release
 
 from modhub import Project
 from modhub.installation.lockfile import LockedProject
-from modhub.spec.manifest import digest_of
+from modhub.spec.manifest import VoteRecord, digest_of
 
 
 def toml(project: Project) -> str:
@@ -36,6 +36,15 @@ def wide_release(name: str, version: str = "1.0.0", **options: object):
     manifest, blobs = release(name, version, **options)
     contract = manifest.content.contract.model_copy(update={"height": 8, "width": 8})
     content = manifest.content.model_copy(update={"contract": contract})
+    return manifest.model_copy(update={"content": content, "digest": digest_of(content)}), blobs
+
+
+def scaled_release(name: str, version: str = "1.0.0", *, margin_scale: float = 2.0, **options: object):
+    """A release that records the scale of its margins."""
+    manifest, blobs = release(name, version, **options)
+    vote = VoteRecord(margin_scale=margin_scale, temperature=1.0, data="tiny (observed)", examples=30)
+    origin = manifest.content.origin.model_copy(update={"vote": vote})
+    content = manifest.content.model_copy(update={"origin": origin})
     return manifest.model_copy(update={"content": content, "digest": digest_of(content)}), blobs
 
 

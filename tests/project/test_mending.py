@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from made_projects import both, refs, toml
+from made_projects import both, refs, scaled_release, toml
 from synthetic import release
 
 import modhub
@@ -45,12 +45,21 @@ def test_the_four_ways_smallest_first(pets, registry):
     assert ways(pets, registry) == {
         "cat": [
             ("newer", "me/net:cat@1.0.0 -> me/net:cat@^2.0.0"),
-            ("instead", "me/net:cat@1.0.0 -> me/two:cat, on the scale of the one that goes"),
+            ("instead", 'me/net:cat@1.0.0 -> me/two:cat, on the scale of the one that goes, with vote = "raw"'),
             ("verify", "cat | dog decided again by me/two:cat, me/two:dog"),
             ("remove", "without cat"),
         ]
     }
     assert both(pets) == before
+
+
+def test_a_scaled_vote_has_no_matched_way(tmp_path, registry):
+    for name, seed in (("me/even", 20), ("me/level", 21)):
+        registry.publish(*scaled_release(name, seed=seed))
+    project = Project.new(tmp_path / "even", ["me/even:cat", "me/even:dog"], registry=registry.url)
+    modhub.advise("me/even:cat@1.0.0", "answers wolf", instead="me/level", registry=registry.url)
+    found = dict(ways(project, registry)["cat"])
+    assert found["instead"] == "me/even:cat@1.0.0 -> me/level:cat"
 
 
 def test_a_newer_release_of_which_the_same_is_said_is_none(pets, registry):

@@ -79,8 +79,8 @@ def command(
     when it was last asked counts.
 
     --fix proposes what can be done about each class: a newer release; the module that an advisory names, on the scale
-    of the one that goes; other modules that decide again when the class is answered; or no such class. With --data,
-    or data in modhub.toml, each is measured.
+    of the one that goes where that is needed, or measured to be better; other modules that decide again when the class
+    is answered; or no such class. With --data, or data in modhub.toml, each is measured.
 
     Exit code 7 when something is found. [[ignore]] in modhub.toml, with id, until and reason, keeps what is known quiet
     until that day.
