@@ -124,9 +124,12 @@ def test_modules_of_several_origins_keep_their_columns():
     mixed = [horizontal, one, two, vertical, three]
     composite = compose(mixed)
     assert composite.plan.groups() == [[0, 3], [1, 2, 4]]
-    margins = composite.predict(IMAGES).margins
+    found = composite.predict(IMAGES)
+    margins = found.margins
     for column, module in enumerate(mixed):
-        np.testing.assert_allclose(margins[:, column], margins_by_hand(module, IMAGES), atol=1e-4, rtol=1e-5)
+        own = margins_by_hand(module, IMAGES)
+        np.testing.assert_allclose(found.module_margins[:, column], own, atol=1e-4, rtol=1e-5)
+        np.testing.assert_allclose(margins[:, column], own / module.origin.vote.margin_scale, atol=1e-4, rtol=1e-5)
     backwards = compose(mixed[::-1]).predict(IMAGES).margins
     np.testing.assert_allclose(backwards[:, ::-1], margins, atol=1e-5, rtol=1e-5)
 
@@ -135,7 +138,7 @@ def test_modules_under_one_origins_weights_but_another_preprocessing_do_not_shar
     module = quadrant_modules().modules[0]
     contract = module.origin.contract.model_copy(update={"rescale": 1 / 128, "mean": (0.5,), "std": (2.0,)})
     other = replace(module, origin=replace(module.origin, contract=contract, fingerprint="sha256:" + "1" * 64))
-    margins = compose([module, other]).predict(IMAGES).margins
+    margins = compose([module, other]).predict(IMAGES).module_margins
     np.testing.assert_allclose(margins[:, 1], margins_by_hand(other, IMAGES), atol=1e-4, rtol=1e-5)
     assert np.abs(margins[:, 0] - margins[:, 1]).max() > 0.1
 

@@ -30,9 +30,9 @@ EXPECTED = {
     ],
     "03_install.py": [
         r"search apple:\n  cifar100/r20:apple  apple",
-        r"installed cifar10/r56:cat@1\.0\.1: [\d,]{6,} bytes fetched",
-        r"installed cifar100/r20:apple@1\.0\.1: [\d,]{6,} bytes fetched",
-        r"cifar10/r56@1\.0\.1 takes 32x32x3 rgb images",
+        r"installed cifar10/r56:cat@1\.1\.0: [\d,]{6,} bytes fetched",
+        r"installed cifar100/r20:apple@1\.1\.0: [\d,]{6,} bytes fetched",
+        r"cifar10/r56@1\.1\.0 takes 32x32x3 rgb images",
         r"keras was imported: False",
     ],
     "04_compose.py": [
@@ -42,10 +42,10 @@ EXPECTED = {
         r"to ([5-9]\d|100)% of the sevens",
     ],
     "05_swap_and_remove.py": [
-        r"cifar10/r20:cat@1\.0\.1",
-        r"better network's cat[^\n]*\n[^\n]*2 trunk[^\n]*\n  cat   cifar10/r56:cat@1\.0\.1\n  dog   cifar10/r20:dog",
+        r"cifar10/r20:cat@1\.1\.0",
+        r"better network's cat[^\n]*\n[^\n]*2 trunk[^\n]*\n  cat   cifar10/r56:cat@1\.1\.0\n  dog   cifar10/r20:dog",
         r"no frogs[^\n]*\n[^\n]*\n  cat [^\n]*\n  dog [^\n]*\n  apple  cifar100/r20:apple",
-        r"cifar10/r20:cat +cifar10/r20:cat@1\.0\.1\n(.*\n)*  cifar10/vgg:cat +cifar10/vgg:cat@1\.0\.1",
+        r"cifar10/r20:cat +cifar10/r20:cat@1\.1\.0\n(.*\n)*  cifar10/vgg:cat +cifar10/vgg:cat@1\.1\.0",
         r"has no class 'kat'; it has cat, dog, frog\. Hint: did you mean cat\?",
         r"unchanged: \['cat', 'dog', 'frog'\]; keras was imported: False",
     ],
