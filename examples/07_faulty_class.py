@@ -1,5 +1,7 @@
 """Repair a classifier that has one faulty class, in the four ways of the paper's Figure 1. No way retrains it.
 
+Modules vote with their margins as they are, as the paper's do.
+
 Shown with a small network that has seen only a few of its threes. With --models and --data, folders of
 cifar100-r32.keras and of cifar100_train.npz and cifar100_test.npz, of CIFAR-100 (half an hour): the pair that the
 network confuses most.
@@ -36,7 +38,7 @@ def main() -> None:
     print(f"two classes: {case.two_network}")
 
     rows = [measured("the network", case.test.classes, case.answers, case)]
-    for what, composite in repaired(compose(case.modules), case).items():
+    for what, composite in repaired(compose(case.modules, vote="raw"), case).items():
         rows.append(measured(what, composite.classes, composite.predict(case.test.x).margins, case))
     print(table(rows, case.pair))
 

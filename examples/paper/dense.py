@@ -218,7 +218,7 @@ def replaced(plan: Plan, data: Data, hidden: int, modules: Sequence[Any]) -> Fig
     other = plan.hidden[(plan.hidden.index(hidden) + 1) % len(plan.hidden)]
     model = trained(data, range(len(modules)), other, plan.seed, plan.passes(data))
     others = decomposed(model, data, "none").modules
-    composite = modhub.compose(list(modules))
+    composite = modhub.compose(list(modules), vote="raw")
     before = composite.predict(raw(data.test.x)).indices == data.test.y
     changes = []
     for label, new in zip(composite.classes, others, strict=True):

@@ -177,7 +177,7 @@ def from_modules(own_modules: Any, spare: Any, train: ImageData, test: ImageData
 
         def reused() -> Any:
             names = [f"paper/one:{slugs[name]}" for name in pair]
-            return modhub.compose(names, registry=registry, cache=tempfile.mkdtemp(dir=folder))
+            return modhub.compose(names, registry=registry, cache=tempfile.mkdtemp(dir=folder), vote="raw")
 
         def replaced() -> Any:
             return reused().swap(pair[1], f"paper/other:{slugs[pair[1]]}")
@@ -185,7 +185,7 @@ def from_modules(own_modules: Any, spare: Any, train: ImageData, test: ImageData
         def updated() -> Any:
             # The composite holds both modules, so that each is fitted to the other's class.
             both = replaced()
-            return modhub.compose(list(modhub.update(both, against=both, data=examples).modules))
+            return modhub.compose(list(modhub.update(both, against=both, data=examples).modules), vote="raw")
 
         steps = {}
         for name, make in (("reuse", reused), ("replace", replaced), ("update", updated)):

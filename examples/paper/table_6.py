@@ -99,7 +99,7 @@ class _Remembered:
 
 def figures(case: Case) -> Figures:
     """Every option's figures; changes are against the network's own modules."""
-    clf = compose(case.modules)
+    clf = compose(case.modules, vote="raw")
     remembering = Remembering(clf.backend)
     fast = repaired(replace(clf, backend=remembering), case)
     rows = [asdict(measured("the network", case.test.classes, case.answers, case))]

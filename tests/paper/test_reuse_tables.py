@@ -93,7 +93,7 @@ def test_a_wrong_column_is_reported(one: Source) -> None:
 def test_pairs_across_origins_are_what_compose_answers(one: Source, two: Source) -> None:
     found, every = across(one, two, "default", ALL), {}
     for left, right in itertools.product(range(4), range(3)):
-        composite = compose([one.modules("default")[left], two.modules("default")[right]])
+        composite = compose([one.modules("default")[left], two.modules("default")[right]], vote="raw")
         parts = [part.test.x[part.test.y == label] for part, label in ((one, left), (two, right))]
         recalls = [float((composite.predict(x).indices == place).mean()) for place, x in enumerate(parts)]
         assert found.recalls(left, right) == pytest.approx(recalls)
@@ -115,7 +115,8 @@ def test_logits_across_are_the_networks_own(one: Source, two: Source) -> None:
 
 
 def test_a_class_of_another_origin_in_a_class_s_place(one: Source, two: Source) -> None:
-    figures, whole = table_5.measured(one, two, "default", ALL), compose(one.modules("default"))
+    figures = table_5.measured(one, two, "default", ALL)
+    whole = compose(one.modules("default"), vote="raw")
     for row, (left, right) in zip(figures["pairs"], itertools.product(range(4), range(3)), strict=True):
         stay, come = one.test.y != left, two.test.y == right
         labels = np.concatenate([one.test.y[stay], np.full(come.sum(), left)])
@@ -130,7 +131,8 @@ def test_a_class_of_another_origin_in_a_class_s_place(one: Source, two: Source) 
 def test_a_better_network_s_module_in_its_class_s_place(one: Source) -> None:
     about = {"jaccard": 1.0, "kept": 1.0, "images": 30}
     better = Source(one.network, {"default": (list(small_origins.quadrant_modules().modules), about)})
-    figures, whole = table_4.measured(one, better, "default", one.test), compose(one.modules("default"))
+    figures = table_4.measured(one, better, "default", one.test)
+    whole = compose(one.modules("default"), vote="raw")
     before = (whole.predict(one.test.x).indices == one.test.y).mean()
     for how, match in (("as it is", False), ("matched", True)):
         gains = []

@@ -45,7 +45,7 @@ def case() -> Case:
 def test_every_option_is_measured_as_its_composite_answers(case: Case) -> None:
     found = table_6.figures(case)
     assert found["checked"]["largest_difference"] < 1e-4
-    options = table_6.repaired(compose(case.modules), case)
+    options = table_6.repaired(compose(case.modules, vote="raw"), case)
     assert [row["what"] for row in found["rows"]] == ["the network", *options]
     truth = case.test.labels
     for row, composite in zip(found["rows"][1:], options.values(), strict=True):
@@ -64,7 +64,7 @@ def test_every_option_is_measured_as_its_composite_answers(case: Case) -> None:
 
 
 def test_the_two_class_modules_decide_again_where_the_pair_was_answered(case: Case) -> None:
-    clf = compose(case.modules)
+    clf = compose(case.modules, vote="raw")
     before, two, after = (
         np.array(composite.predict(case.test.x).labels)
         for composite in (clf, compose(case.two), table_6.repaired(clf, case)[VERIFY])
