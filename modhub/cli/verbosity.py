@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,12 +34,11 @@ def heard(given: Sequence[str]) -> Iterator[None]:
     logger.setLevel(DETAIL if verbose > 1 else INFO)
     logger.propagate = False
     logger.addHandler(handler)
-    began, worked = time.perf_counter(), os.times()
+    began, worked = time.perf_counter(), time.process_time()
     try:
         yield
     finally:
-        now = os.times()
-        processor = now.user + now.system - worked.user - worked.system
+        processor = time.process_time() - worked
         record("cli", "done in %.2f s, of which %.2f s of processor time", time.perf_counter() - began, processor)
         logger.removeHandler(handler)
         logger.setLevel(before[0])
