@@ -3,7 +3,8 @@
     notices/<sha256 of the registry's URL>.url                   that URL
     notices/<sha256 of the registry's URL>/<namespace>.json      the registry's own file, byte by byte; empty for none
 
-A file's time is when the registry was asked. Nothing needs these files, and pruning leaves them: they are small.
+A file's time is when the registry was asked. Nothing needs these files, and pruning and uninstalling leave them: they
+are small. They go when the cache is emptied.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from modhub.cache.files import Folder, Found
 from modhub.cache.markers import ALIASES, INSTALLED, Marked, manifests_folder, marks_among
 from modhub.cache.usage import all_files, by_release, is_ours, needs
 from modhub.errors import Incompatible, IntegrityError, NotFound
+from modhub.spec.layout import NOTICES
 from modhub.spec.refs import ModuleRef
 
 #: Seconds during which a file or a module that was used is left alone, needed or not.
@@ -114,7 +115,7 @@ def take_out(root: Path, chosen: Collection[tuple[ModuleRef, str]] | None, *, dr
     staying = [mark for mark in marks if mark not in gone]
     if chosen is None:
         others: dict[Marked, frozenset[str]] = {}
-        wanted = {path for path in found if is_ours(path) or path.startswith(f"{ALIASES}/")}
+        wanted = {path for path in found if is_ours(path) or path.startswith((f"{ALIASES}/", f"{NOTICES}/"))}
     else:
         others = _needs(folder, staying)
         wanted = set().union(*(_known_needs(folder, digest, own) for digest, own in by_release(gone).items()))
