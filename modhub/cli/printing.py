@@ -152,7 +152,13 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequ
 
     room = shutil.get_terminal_size().columns
     console = Console(highlight=False, color_system=None if no_styles() else "auto", width=room)
-    least = [min(width, _NARROWEST) if c.wraps else width for c, width in zip(columns, widths, strict=True)]
+    texts = zip(*([column.title for column in columns], *rows), strict=True)
+    # A column that wraps needs room for its longest word, and breaks words that are longer than is narrow.
+    words = [max((len(word) for text in cells for word in text.split()), default=0) for cells in texts]
+    least = [
+        min(word, _NARROWEST) if column.wraps else width
+        for column, width, word in zip(columns, widths, words, strict=True)
+    ]
     if sum(least) + 2 * (len(columns) - 1) > console.width:
         return False
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))

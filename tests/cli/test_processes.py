@@ -181,17 +181,22 @@ def longest_word(lines: list[str]) -> int:
     return max(len(word) for line in lines for word in line.split())
 
 
-@pytest.mark.parametrize("columns", [40, 80, 120])
-def test_a_table_in_a_terminal_shows_names_whole(workshop: Workshop, columns: int) -> None:
-    lines = in_a_terminal("search", "wheel", "--registry", workshop.registry, columns=columns)
+@pytest.mark.parametrize(("word", "columns"), [("wheel", 40), ("wheel", 80), ("cat", 80), ("wheel", 120)])
+def test_a_table_in_a_terminal_shows_names_whole(workshop: Workshop, word: str, columns: int) -> None:
+    """Side by side where the names leave room for the other columns, else below each other."""
+    lines = in_a_terminal("search", word, "--namespace", "me", "--registry", workshop.registry, columns=columns)
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
-    start = next(number for number, line in enumerate(plain) if line.startswith("me/net:potters-wheel"))
-    assert max(map(len, plain)) <= max(columns, longest_word(plain) + 12)
-    if columns == 40:
+    name = {"wheel": "me/net:potters-wheel", "cat": "me/net:cat"}[word]
+    start = next(number for number, line in enumerate(plain) if line.startswith(name))
+    if plain[start] == name:
+        assert (word, columns) in {("wheel", 40), ("wheel", 80)}
+        indent = plain[start + 1].index("1.0.0")
+        assert max(map(len, plain)) <= max(columns, longest_word(plain) + indent)
         assert [line.split() for line in plain[start + 1 : start + 4]] == [
             ["version", "1.0.0"], ["classes", "1"], ["input", "12x12x1"],
         ]  # fmt: skip
     else:
+        assert max(map(len, plain)) <= columns
         assert plain[start].split()[1:5] == ["1.0.0", "1", "12x12x1", "100.0%"]
 
 
