@@ -304,7 +304,7 @@ def parts_of(
     for part in chosen:
         if not isinstance(part, (str, Module, Composite)):
             raise UsageError(
-                f"a {type(part).__name__[:100]} was given; compose takes names, modules and composites.",
+                f"a part has the type {type(part).__name__[:100]}; compose takes names, modules and composites.",
                 kind="bad-part",
             )
     names = [part for part in chosen if isinstance(part, str)]
@@ -325,7 +325,9 @@ def modules_of(parts: Sequence[str | Module], backend: Backend, beside: Sequence
         parts = [parts]
     for part in parts:
         if not isinstance(part, (str, Module)):
-            raise UsageError(f"a {type(part).__name__[:100]} was given; it takes names and modules.", kind="bad-part")
+            raise UsageError(
+                f"a module has the type {type(part).__name__[:100]}; give its name or a Module.", kind="bad-part"
+            )
     names = [part for part in parts if isinstance(part, str)]
     adapt = plan.settings.adapt is not None
     found = iter(backend.find(names, fixed=_contracts(beside), adapt=adapt) if names else [])

@@ -48,8 +48,8 @@ LabelledData = (
 _Kind = Literal["data", "arrays", "examples", "files", "shards"]
 _TAKEN: Final = (
     "give arrays (x, y) or (x, y, classes); the path of an .npz, of a folder of class folders or of a CSV of paths and "
-    "labels; ImageData; or what gives (x, y) batch by batch or one by one: a tf.data.Dataset, Keras' or torch's "
-    "loaders, a generator, a list."
+    "labels; a data set's name; ImageData; or what gives (x, y) batch by batch or one by one: a tf.data.Dataset, "
+    "Keras' or torch's loaders, a generator, a list."
 )
 
 

@@ -91,7 +91,7 @@ def licenses(
     UsageError.
 
     >>> import modhub
-    >>> report = modhub.licenses(["cifar10/r56:cat@1.0.1", "cifar100/r20:apple@1.0.1"])
+    >>> report = modhub.licenses(["cifar10/r56:cat@1.1.0", "cifar100/r20:apple@1.1.0"])
     >>> [each.release for each in report.unknown], report.is_clean
     (['cifar10/r56@1.1.0', 'cifar100/r20@1.1.0'], True)
     """

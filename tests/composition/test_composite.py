@@ -122,10 +122,10 @@ def test_a_batch_size_below_one(quarters):
     ("refs", "error", "message"),
     [
         ([], UsageError, 'no modules were given. Hint: name at least one, for example compose(["c10:cat"'),
-        ([None], UsageError, "None is a NoneType; compose takes names, modules and composites."),
-        (["cifar10/r56:cat", 3], UsageError, "3 is a int; compose takes names, modules and composites."),
-        (None, UsageError, "None is a NoneType; compose takes names, modules and composites."),
-        (5, UsageError, "5 is a int; compose takes names, modules and composites."),
+        ([None], UsageError, "a part has the type NoneType; compose takes names, modules and composites."),
+        (["cifar10/r56:cat", 3], UsageError, "a part has the type int; compose takes names, modules and composites."),
+        (None, UsageError, "a part has the type NoneType; compose takes names, modules and composites."),
+        (5, UsageError, "a part has the type int; compose takes names, modules and composites."),
         ("", UsageError, "an empty name was given. Hint: names look like namespace/model:class@version"),
     ],
 )

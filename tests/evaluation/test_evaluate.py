@@ -261,12 +261,13 @@ def test_the_clock_runs_after_every_size_of_batch_has_been_seen():
 @pytest.mark.parametrize(
     ("what", "data", "options", "error", "message"),
     [
-        ("modules", (QUADRANTS.x[:0], QUADRANTS.y[:0], QUADRANTS.classes), {}, InvalidData, "at least one."),
+        ("modules", (QUADRANTS.x[:0], QUADRANTS.y[:0], QUADRANTS.classes), {}, InvalidData, "at least one; rows of"),
         ("modules", (QUADRANTS.x[QUADRANTS.y == 1], QUADRANTS.y[QUADRANTS.y == 1], QUADRANTS.classes), {}, InvalidData,
          "the data has images of one class only: 'top right'. Hint: give images of at least two classes"),
         ("modules", (QUADRANTS.x, QUADRANTS.y), {}, UsageError, "the labels are numbers, and nothing says what they"),
-        ("modules", 5, {}, UsageError, "the data has the type int. Hint: give a data set's name, a path, "),
-        ("modules", RAW, {"rescale": 0.5}, UsageError, "classes, rescale, mean and std describe a Keras model;"),
+        ("modules", 5, {}, UsageError, "the data has the type int. Hint: give arrays (x, y) or (x, y,"),
+        ("modules", 5, {}, UsageError, "; a data set's name; ImageData; or what gives (x, y)"),
+        ("modules", RAW, {"rescale": 0.5}, UsageError, "rescale, mean, std and color describe a Keras model; modules"),
         ("modules", RAW, {"batch_size": 0}, UsageError, "batch_size is 0."),
         ("modules", RAW, {"confidence": 2}, UsageError, "confidence is 2."),
         ("modules", (QUADRANTS.x / 255, *RAW[1:]), {}, InvalidData, "; the modules take raw values 0..255."),
