@@ -284,9 +284,10 @@ def test_labelled_folders_are_fitted_and_their_bad_files_named(run: Run, worksho
     assert "180 images read: 180 resized to 12x12, 2 skipped" in cut.err
     for command in (
         ("evaluate", "me/net", "--registry", workshop.registry, "--data", "data"),
-        ("decompose", workshop["net.keras"], "--data", "data", "--rescale", "1/255", "--as", "me/photos"),
+        ("decompose", workshop["net.keras"], "--data", "data", "--rescale", "1/255", "--as", "me/strict"),
     ):
         assert run(*command, "--strict").code == 1
+    assert not Path("strict.modules").exists()
     explained = run("explain", Path("data") / "cat" / "of 0" / "0.png", "me/net", "--registry", workshop.registry)
     assert explained.code == 0
     assert "1 images read: 1 resized to 12x12" in explained.err

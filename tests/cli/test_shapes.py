@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 import numpy as np
@@ -21,15 +21,16 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def registry(workshop: Workshop) -> str:
-    """The workshop's registry with ``me/large``, which takes images twice as large."""
+def registry(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A copy of the workshop's registry, with ``me/large``, which takes images twice as large."""
     x, y = origin.images(90, 3)
     data = Data(x.repeat(2, axis=1).repeat(2, axis=2), y, origin.CLASSES)
     decomposition = modhub.decompose(
         fitted_model(data, plain_features), data.x, data.y, classes=data.classes, name="me/large", rescale=1 / 255
     )
-    modhub.publish(decomposition, version="1.0.0", registry=workshop.registry)
-    return workshop.registry
+    copy = shutil.copytree(workshop.registry, tmp_path_factory.mktemp("shapes") / "registry")
+    modhub.publish(decomposition, version="1.0.0", registry=str(copy))
+    return str(copy)
 
 
 def test_every_way_to_adapt_can_be_chosen() -> None:
@@ -68,7 +69,7 @@ def test_adapters_are_printed_and_used(run: Run, registry: str, workshop: Worksh
     assert [row["label"] for row in answer["images"]] == expected.labels
 
 
-def test_stages_are_printed_and_used(run: Run, registry: str, workshop: Workshop) -> None:
+def test_stages_are_printed_and_used(run: Run, registry: str) -> None:
     shape = (
         "me/net",
         "--adapt",
@@ -80,8 +81,8 @@ def test_stages_are_printed_and_used(run: Run, registry: str, workshop: Workshop
     )
     assert "between cat | dog decide again: me/large:cat@1.0.0, me/large:dog@1.0.0" in run("compose", *shape).out
     x = origin.images(60, 2)[0].repeat(2, axis=1).repeat(2, axis=2)
-    np.savez(Path(workshop.folder) / "twice.npz", x=x)
-    answer = json.loads(run("predict", *shape, "--images", workshop["twice.npz"], "--json").out)
+    np.savez("twice.npz", x=x)
+    answer = json.loads(run("predict", *shape, "--images", "twice.npz", "--json").out)
     checked = modhub.compose("me/net", registry=registry, adapt="resize").verify_with(
         {("cat", "dog"): ["me/large:cat", "me/large:dog"]}
     )
