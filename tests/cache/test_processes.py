@@ -22,6 +22,7 @@ from modhub.storage.urls import open_store
 
 CLASSES = [f"class {number}" for number in range(6)]
 INSTALLERS = 4
+PRUNERS = 2
 NAMES = [f"me/net:{name}" for name in CLASSES]
 
 
@@ -116,18 +117,22 @@ def test_many_that_meet_a_damaged_blob_repair_it_once_and_for_all(large, cache):
 
 
 def _worker(kind, url, root, folder, name):
-    """An installer that forgets and installs again, or a pruner without grace that works as long as they do."""
-    done = Path(folder)
+    """An installer that forgets and installs again until the pruners took enough, or a pruner that works as long."""
+    done, busy = Path(folder), Path(folder).with_name("busy")
     if kind == "pruner":
         prune.GRACE = -HOUR
         taken = 0
         while len(list(done.iterdir())) < INSTALLERS:
+            if taken > 10:
+                (busy / name).touch()
             # It gives up when the other took the manifest of a module that is marked by now.
             with suppress(IntegrityError):
                 taken += len(Cache(root).prune().files)
         return taken
     registry, troubles = Registry(open_store(url)), 0
-    for _ in range(25):
+    for number in range(500):
+        if number >= 25 and len(list(busy.iterdir())) == PRUNERS:
+            break
         for marker in (Path(root) / "installed").rglob(f"{name.replace(' ', '-')}.json"):
             marker.unlink(missing_ok=True)
         try:
@@ -143,8 +148,9 @@ def test_installers_beside_pruners_without_grace(registry, cache, tmp_path):
     registry.publish(*release("me/net", "2.0.0", classes=CLASSES))
     done = tmp_path / "done"
     done.mkdir()
+    (tmp_path / "busy").mkdir()
     arguments = [("installer", registry.url, str(cache.root), str(done), name) for name in CLASSES[:INSTALLERS]]
-    arguments += [("pruner", registry.url, str(cache.root), str(done), "")] * 2
+    arguments += [("pruner", registry.url, str(cache.root), str(done), f"pruner {number}") for number in range(PRUNERS)]
     results = race(_worker, arguments)
     assert sum(results[INSTALLERS:]) > 20, "hardly anything was taken away, so little was shown"
     assert sum(results[:INSTALLERS]) < 10
