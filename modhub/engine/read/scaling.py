@@ -9,7 +9,7 @@ need, which is near 1 on what it was trained on.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,8 +24,10 @@ from modhub.package.module import Origin
 from modhub.spec.input_contract import ImageContract, InputContract
 from modhub.spec.manifest import Accuracy
 
-#: Images that are tried under each scaling.
+#: Images that are tried under each scaling, and under each whose loss on the first few is near that of the one given.
 TRIED: Final = 200
+_SCREENED: Final = 32
+_NEAR_SHARE, _NEAR_GAP = 1.1, 0.02
 _BATCH: Final = 50
 #: Log-loss below which no other scaling could say more, so none is tried.
 _SURE: Final = 0.05
@@ -149,7 +151,8 @@ def _best(
 
     Of those at which the softmax is sane and that are about as often right.
     """
-    found = [(scaling, _Tried.of(_logits(origin, network, scaling, images), labels)) for scaling in _others(origin)]
+    near = _near(origin, network, list(_others(origin)), images[:_SCREENED], labels[:_SCREENED], given)
+    found = [(scaling, _Tried.of(_logits(origin, network, [scaling], images), labels)) for scaling in near]
     fitting = [
         (scaling, tried)
         for scaling, tried in found
@@ -158,12 +161,36 @@ def _best(
     return min(fitting, key=lambda each: float(each[1].loss.mean()), default=None)
 
 
-def _logits(origin: Origin, network: Network, scaling: _Scaling, images: NDArray[Any]) -> NDArray[np.float32]:
-    """Uncompiled: so few images are not worth a compilation."""
-    contract = scaling.contract(origin.contract)
+def _near(
+    origin: Origin,
+    network: Network,
+    scalings: Sequence[_Scaling],
+    images: NDArray[Any],
+    labels: NDArray[np.integer],
+    given: _Tried,
+) -> list[_Scaling]:
+    """The scalings that are about as good as the one given on these few images; others need not be tried on more."""
+    if not scalings:
+        return []
+    most = _NEAR_SHARE * given.loss[: len(labels)].mean() + _NEAR_GAP
+    logits = np.split(_logits(origin, network, scalings, images), len(scalings))
+    losses = [_Tried.of(each, labels).loss.mean() for each in logits]
+    return [scaling for scaling, loss in zip(scalings, losses, strict=True) if loss <= most]
+
+
+def _logits(
+    origin: Origin, network: Network, scalings: Sequence[_Scaling], images: NDArray[Any]
+) -> NDArray[np.float32]:
+    """The logits of all ``images`` under the first scaling, then under the next, in batches of them together.
+
+    Uncompiled: so few images are not worth a compilation.
+    """
+    contracts = [scaling.contract(origin.contract) for scaling in scalings]
+    prepared = np.concatenate([keras.ops.convert_to_numpy(preprocess(images, each)) for each in contracts])
+    size = _BATCH * len(scalings)
     parts = [
-        keras.ops.convert_to_numpy(network.run(preprocess(images[start : start + _BATCH], contract)))
-        for start in range(0, len(images), _BATCH)
+        keras.ops.convert_to_numpy(network.run(prepared[start : start + size]))
+        for start in range(0, len(prepared), size)
     ]
     features = np.concatenate(parts).astype(np.float32)
     return np.asarray(features @ origin.weights["head/kernel"] + origin.weights["head/bias"])
