@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.decomposition.vote import margins_of_logits
 from modhub.package.module import Weights
 from modhub.spec.architecture import INPUT, Architecture, Call
 from modhub.spec.input_contract import InputContract
@@ -95,11 +96,6 @@ def _head(parts: Sequence[JoinedPart]) -> dict[str, _Singles]:
 def margin_head(weights: Weights, columns: NDArray[np.int64], scale: float) -> dict[str, _Singles]:
     """A head whose outputs are the margins of ``columns`` over ``scale``: each logit less the mean of all others."""
     kernel, bias = (np.asarray(weights[f"head/{name}"], np.float64) for name in ("kernel", "bias"))
-    count = len(bias)
-    share = max(count - 1, 1)
-
-    def margins(values: NDArray[np.float64]) -> _Singles:
-        others = (values.sum(axis=-1, keepdims=True) - values) / share
-        return np.asarray((values - others)[..., columns] / scale, np.float32)
-
-    return {"head/kernel": margins(kernel), "head/bias": margins(bias)}
+    # Margins are linear in the logits, so the rows of the kernel and the bias change as logits do.
+    rows = margins_of_logits(np.vstack([kernel, bias]))[:, columns] / scale
+    return {"head/kernel": rows[:-1].astype(np.float32), "head/bias": rows[-1].astype(np.float32)}

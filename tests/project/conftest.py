@@ -45,3 +45,16 @@ def project(tmp_path, registry):
 
     refs = ["me/net:cat@^1", "me/net:dog@^1", "me/two:bird"]
     return Project.new(tmp_path / "pets", refs, registry=registry.url)
+
+
+@pytest.fixture
+def run(capsys):
+    """A command's exit code, and what it printed on stdout and stderr."""
+    from modhub.cli import main
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run

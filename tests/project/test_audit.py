@@ -11,7 +11,6 @@ from synthetic import release
 
 import modhub
 from modhub import Project
-from modhub.cli import main
 from modhub.registry.writer import Registry
 from modhub.settings.config import load_config
 from modhub.signing.keys import new_signer
@@ -20,16 +19,6 @@ from modhub.spec.text import OBSERVED
 from modhub.storage.urls import open_store
 
 WHY = "answers wolf"
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -10,20 +10,9 @@ from synthetic import release
 
 import modhub
 from modhub import Project
-from modhub.cli import main
 from modhub.ops.mend import mend
 from modhub.registry.advising import AdvisoryDraft
 from modhub.spec.advisories import Affected, affected_ranges
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

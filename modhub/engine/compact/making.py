@@ -17,6 +17,7 @@ from modhub.compaction.cutting import removed_ids
 from modhub.compaction.joining import JoinedPart, joined, margin_head
 from modhub.compaction.selecting import Goal, Selection
 from modhub.data.images import ImageData
+from modhub.decomposition.vote import margins_of_logits
 from modhub.engine.compact.compacting import Compactor, CompactProgress, Smaller, whole_of
 from modhub.engine.compact.observing import network_logits, tensors_of
 from modhub.engine.compact.polish import PolishSettings, polished
@@ -171,9 +172,8 @@ def _total(costs: Sequence[Costs]) -> Costs:
 def _margin_scale(compactor: Compactor, images: NDArray[Any]) -> float:
     """The mean, over at most 2,000 images, of the largest margin of the whole network."""
     whole = compactor.whole
-    logits = network_logits(compactor.network, whole.weights, whole.contract, images[:2000]).astype(np.float64)
-    others = (logits.sum(axis=1, keepdims=True) - logits) / max(logits.shape[1] - 1, 1)
-    return float(np.mean((logits - others).max(axis=1)))
+    logits = network_logits(compactor.network, whole.weights, whole.contract, images[:2000])
+    return float(np.mean(margins_of_logits(logits).max(axis=1)))
 
 
 def _polished(

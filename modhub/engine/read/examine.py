@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import prod
 from typing import Any
 
+from modhub.compaction.costs import costs_of
 from modhub.decomposition.sites import find_sites
 from modhub.engine.library import keras
 from modhub.engine.read.check import check_weights_finite
 from modhub.engine.read.reader import read_model
 from modhub.limits import MIB
-from modhub.spec.architecture import shapes_of
-from modhub.spec.layers import Conv2D, Dense
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,8 @@ def examine(model: keras.Model) -> Examined:
     """What ``model`` would be decomposed as. Raises UnsupportedModel, with all obstacles."""
     reading = read_model(model)
     check_weights_finite(reading.weights)
-    architecture, shapes = reading.architecture, shapes_of(reading.architecture)
-    sites = find_sites(architecture, "relu")
-    operations = 2 * reading.weights["head/kernel"].size
-    for call in architecture.calls:
-        layer = architecture.layer_of(call)
-        if isinstance(layer, Conv2D | Dense):
-            kernel = reading.weights[f"{call.layer}/kernel"]
-            operations += 2 * kernel.size * prod(shapes[call.id][:-1])
+    architecture = reading.architecture
+    costs = costs_of(architecture, len(reading.weights["head/bias"]))
     count = sum(value.size for value in reading.weights.values())
     return Examined(
         name=str(model.name),
@@ -78,10 +70,10 @@ def examine(model: keras.Model) -> Examined:
         classes=len(reading.weights["head/bias"]),
         head=architecture.head,
         calls=len(architecture.calls),
-        sites=len(sites),
-        nodes=sum(site.nodes for site in sites),
+        sites=len(find_sites(architecture, "relu")),
+        nodes=costs.nodes,
         weights=count,
         weight_bytes=4 * count,
-        operations=operations,
+        operations=2 * costs.flops,
         lowered=reading.lowered,
     )
