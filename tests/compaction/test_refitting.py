@@ -69,3 +69,10 @@ def test_explained_is_scikit_learns_r2_of_centred_logits() -> None:
     assert explained(wanted, given) == pytest.approx(
         r2_score(centred[0], centred[1], multioutput="variance_weighted"), abs=1e-12
     )
+
+
+def test_below_a_relu_anything_below_will_do_and_above_its_bound_anything_above() -> None:
+    targets = np.array([2, -1, -1, 7, 7, 3], np.float32)
+    predicted = np.array([-5, -3, 4, 9, 2, 8], np.float32)
+    np.testing.assert_array_equal(Rectified().wanted(targets, predicted), [2, -3, 0, 7, 7, 3])
+    np.testing.assert_array_equal(Rectified(6.0).wanted(targets, predicted), [2, -3, 0, 9, 6, 3])
