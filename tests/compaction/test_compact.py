@@ -21,6 +21,7 @@ from modhub.package.decomposition import Decomposition
 from modhub.spec.architecture import INPUT, Architecture, Call
 from modhub.spec.layers import Conv2D
 from modhub.spec.rearrangements import Flatten
+from modhub.spec.text import is_observed
 from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, quadrants_model
 
 
@@ -47,6 +48,12 @@ def test_half_the_network_still_tells_the_classes_apart(half: Decomposition) -> 
     assert [each.name for each in half.compacted.of] == ["shapes/quadrants"]
     held_out = quadrants(each=25, seed=9)
     assert accuracy(half, held_out) > accuracy(quadrant_modules(), held_out) - 0.1
+
+
+def test_its_accuracies_are_marked_as_of_images_that_it_was_made_with(half: Decomposition) -> None:
+    for origin in (half.origin, half.modules[0].origin):
+        assert len(origin.accuracy) == 2
+        assert all(is_observed(each.data) for each in origin.accuracy)
 
 
 def test_the_arrays_are_smaller_not_masked(half: Decomposition) -> None:

@@ -24,6 +24,7 @@ from modhub.evaluation.answers import Answers
 from modhub.package.decomposition import Decomposition
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.manifest import Compacted, CompactedFrom
+from modhub.spec.text import OBSERVED, is_observed
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,19 @@ def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple
         points=round(100 * (right - decomposition.origin.accuracy[-1].top_1), 4),
         points_images=len(request.set_aside),
     )
-    return decomposition, compacted
+    return _marked(decomposition), compacted
+
+
+def _marked(decomposition: Decomposition) -> Decomposition:
+    """With its accuracies marked as of images that it was made with: those set aside chose its structure, and the
+    whole network may have been trained on them."""
+    accuracy = tuple(
+        each if is_observed(each.data) else each.model_copy(update={"data": each.data + OBSERVED})
+        for each in decomposition.origin.accuracy
+    )
+    origin = replace(decomposition.origin, accuracy=accuracy)
+    modules = tuple(replace(module, origin=origin) for module in decomposition.modules)
+    return replace(decomposition, origin=origin, modules=modules)
 
 
 def _trunks(request: CompactRequest) -> list[Trunk]:
