@@ -58,6 +58,11 @@ MAX_JSON_FRACTIONS: Final = 500_000
 #: repeats for ever ends there and not where the disk is full. ImageNet is 1.3 million.
 MAX_UNCOUNTED_IMAGES: Final = 2_000_000
 
+#: What a server of modhub takes of a client: bytes of one request, and pixels of one picture, which are counted before
+#: it is decoded. A photograph of the largest camera phones has 50 million, and 20 MiB.
+MAX_SENT_BYTES: Final = 32 * MIB
+MAX_SENT_PIXELS: Final = 64_000_000
+
 #: Keys of all JSON objects with more than 100 of them together: the layers of a network, say. Tables by digest (blobs)
 #: are bounded by the number of fields alone.
 MAX_JSON_LARGE_KEYS: Final = 20_000

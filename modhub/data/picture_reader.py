@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from modhub.data.arrays import Images
 from modhub.data.fitting import Fitting
-from modhub.data.pictures import opened_picture
+from modhub.data.pictures import opened_picture, sent_picture
 from modhub.errors import InvalidData, ModhubError
+from modhub.limits import MAX_SENT_PIXELS
 from modhub.spec.contract import size_text
 
 if TYPE_CHECKING:
@@ -63,6 +64,19 @@ class PictureReader:
             self.skip(name, error)
             return None
         return self._checked(pixels, done, str(file))
+
+    def read_bytes(self, data: bytes, name: str, *, max_pixels: int = MAX_SENT_PIXELS) -> Images | None:
+        """The same of the bytes of a file that somebody sent, called ``name``; nothing is written anywhere.
+
+        Raises InvalidData, kind ``too-large``, for one of more than ``max_pixels`` before it is decoded.
+        """
+        try:
+            with sent_picture(data, name, max_pixels=max_pixels) as image:
+                pixels, done = self.fitting.picture(image, name)
+        except InvalidData as error:
+            self.skip(name, error)
+            return None
+        return self._checked(pixels, done, name)
 
     def picture(self, image: Image, name: str) -> Images | None:
         """The same of a picture that Pillow has opened already."""

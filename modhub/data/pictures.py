@@ -10,8 +10,9 @@ import mimetypes
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from modhub.errors import InvalidData, UsageError, plain
 from modhub.storage.files import visible
@@ -112,46 +113,82 @@ def _begins_as_picture(file: Path) -> bool:
 @contextmanager
 def opened_picture(file: Path) -> Iterator[Image]:
     """One file as a Pillow image. Raises InvalidData, kind ``bad-file``, for all that fails here or in the body."""
-    try:
+    with _readable(str(file), "convert it to PNG or JPEG, or move it out of the folder."):
         if not file.is_file():
             # Opening a pipe would wait for ever for its writer.
             raise OSError("it is not a plain file")
-        with _opened(file) as image:
-            if image.format in _PROGRAMS:
-                raise ValueError(f"{image.format} is a program, and none is run")
+        with file.open("rb") as stream, _opened(stream, str(file)) as image:
             yield image
+
+
+@contextmanager
+def sent_picture(data: bytes, name: str, *, max_pixels: int) -> Iterator[Image]:
+    """The bytes of a picture's file, called ``name``, as a Pillow image, as ``opened_picture`` does.
+
+    Raises InvalidData, kind ``too-large``, before anything is decoded, for one of more than ``max_pixels``.
+    """
+    with _readable(name, "send a PNG or JPEG."), _opened(BytesIO(data), name) as image:
+        if image.width * image.height > max_pixels:
+            raise InvalidData(
+                f"{name} has {image.width:,} x {image.height:,} pixels; at most {max_pixels:,} are taken.",
+                kind="too-large",
+                hint="make it smaller.",
+                pixels=image.width * image.height,
+                most=max_pixels,
+            )
+        yield image
+
+
+@contextmanager
+def _readable(name: str, hint: str) -> Iterator[None]:
+    """Everything that fails inside, as InvalidData, kind ``bad-file``."""
+    try:
+        yield
     except (InvalidData, UsageError):
         raise
     # Pillow's readers raise many unrelated types for damaged files and for decompression bombs.
     except Exception as error:
         raise InvalidData(
-            f"{file} cannot be read as an image: {plain(str(error)) or type(error).__name__}.",
+            f"{name} cannot be read as an image: {plain(str(error)) or type(error).__name__}.",
             kind="bad-file",
-            hint="convert it to PNG or JPEG, or move it out of the folder.",
+            hint=hint,
         ) from error
 
 
-def _opened(file: Path) -> Image:
+@contextmanager
+def _opened(stream: BinaryIO, name: str) -> Iterator[Image]:
+    with _identified(stream, name) as image:
+        if image.format in _PROGRAMS:
+            raise ValueError(f"{image.format} is a program, and none is run")
+        yield image
+
+
+def _identified(stream: BinaryIO, name: str) -> Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        return Image.open(file)
+        try:
+            return Image.open(stream)
+        except UnidentifiedImageError:
+            stream.seek(0)
+            head = stream.read(12)
+            stream.seek(0)
+            if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS:
+                raise
+            _read_heif(name)
+            return Image.open(stream)
     except UnidentifiedImageError:
-        with file.open("rb") as begin:
-            head = begin.read(12)
-        if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS:
-            raise
-        _read_heif(file)
-        return Image.open(file)
+        # Pillow would name the stream and its address.
+        raise UnidentifiedImageError(f"cannot identify image file {name!r}") from None
 
 
-def _read_heif(file: Path) -> None:
+def _read_heif(name: str) -> None:
     """Let Pillow read HEIC files. Raises InvalidData, kind ``bad-file``, where the library for that is missing."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
         raise InvalidData(
-            f"{file} cannot be read as an image: HEIC needs a library that is not installed.",
+            f"{name} cannot be read as an image: HEIC needs a library that is not installed.",
             kind="bad-file",
             hint="pip install 'modhub[heic]', or convert it to PNG or JPEG.",
         ) from error

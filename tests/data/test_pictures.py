@@ -179,6 +179,34 @@ def test_heic_without_its_library_names_the_extra(pets: Path) -> None:
     assert "HEIC needs a library that is not installed. Hint: pip install 'modhub[heic]'" in done.stderr
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "HEIF", "WEBP"])
+def test_a_sent_picture_is_read_as_its_file(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "photo"
+    PICTURE.save(file, kind)
+    fitting = Fitting("crop", contract_of(np.zeros((1, 6, 4, 3), np.uint8), rescale=1.0, mean=None, std=None))
+    of_file = PictureReader(fitting).read(file, "photo")
+    of_bytes = PictureReader(fitting).read_bytes(file.read_bytes(), "photo")
+    assert np.array_equal(of_file, of_bytes)
+
+
+def test_a_sent_picture_is_bounded_before_it_is_decoded(tmp_path: Path) -> None:
+    file = tmp_path / "photo.png"
+    PICTURE.save(file)
+    reader = PictureReader(
+        Fitting("resize", contract_of(np.zeros((1, 4, 4, 3), np.uint8), rescale=1.0, mean=None, std=None))
+    )
+    # Without its second half it could not be decoded.
+    half = file.read_bytes()[: file.stat().st_size // 2]
+    with pytest.raises(InvalidData, match=r"photo\.png has 8 x 8 pixels; at most 63 are taken") as caught:
+        reader.read_bytes(half, "photo.png", max_pixels=63)
+    assert caught.value.kind == "too-large"
+    for data in (half, b"", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"\0\0\0\x18ftypheic"):
+        with pytest.raises(InvalidData, match=r"photo\.png cannot be read as an image") as caught:
+            reader.read_bytes(data, "photo.png")
+        assert caught.value.kind == "bad-file"
+        assert "object at" not in str(caught.value)
+
+
 def test_what_is_read_in_batches_is_fitted_and_accounted_for_as_the_rest(pets: Path) -> None:
     for number in range(70):
         PICTURE.resize((8 + number, 9)).save(pets / "dog" / f"more {number}.png")
