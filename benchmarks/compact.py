@@ -126,7 +126,7 @@ class Task:
         self.subject, self.described = self.origin.model, {"classes": self.train.classes, "rescale": 1 / 255}
         if row.classes:
             self.subject, self.described = _composed(_named(self.origin.whole, row.classes)), {}
-            self.train, self.test = (_restricted(data, row.classes) for data in (self.train, self.test))
+            self.train, self.test = (restricted(data, row.classes) for data in (self.train, self.test))
 
     def _draw_mixture(self, mixture: tuple[int, int]) -> None:
         modules, trains, tests = [], [], []
@@ -136,11 +136,11 @@ class Task:
             classes = self.origin.train.classes
             chosen = tuple(classes[place] for place in np.sort(random.permutation(len(classes))[:count]))
             modules += _named(self.origin.whole, chosen)
-            trains.append(_restricted(self.origin.train, chosen))
-            tests.append(_restricted(self.origin.test, chosen))
-        self.train, self.test = _joined(trains), _joined(tests)
+            trains.append(restricted(self.origin.train, chosen))
+            tests.append(restricted(self.origin.test, chosen))
+        self.train, self.test = joined(trains), joined(tests)
         if self.row.labels > 0:
-            self.train = _some(self.train, self.row.labels, self.seed)
+            self.train = some(self.train, self.row.labels, self.seed)
         self.subject, self.described = _composed(modules), {}
 
     def compact(self) -> modhub.Decomposition:
@@ -165,20 +165,20 @@ def _named(whole: modhub.Decomposition, names: tuple[str, ...]) -> list[modhub.M
     return [by_name[name] for name in names]
 
 
-def _restricted(data: common.Images, names: tuple[str, ...]) -> common.Images:
+def restricted(data: common.Images, names: tuple[str, ...]) -> common.Images:
     place = {data.classes.index(name): number for number, name in enumerate(names)}
     rows = np.isin(data.y, list(place))
     return common.Images(data.x[rows], np.array([place[label] for label in data.y[rows].tolist()]), names)
 
 
-def _joined(parts: list[common.Images]) -> common.Images:
+def joined(parts: list[common.Images]) -> common.Images:
     starts = np.cumsum([0, *(len(part.classes) for part in parts)])
     labels = np.concatenate([part.y + start for part, start in zip(parts, starts, strict=False)])
     classes = tuple(name for part in parts for name in part.classes)
     return common.Images(np.concatenate([part.x for part in parts]), labels, classes)
 
 
-def _some(data: common.Images, each: int, seed: int) -> common.Images:
+def some(data: common.Images, each: int, seed: int) -> common.Images:
     order = np.random.default_rng([seed, 8]).permutation(len(data.y))
     rows = [order[data.y[order] == label][:each] for label in range(len(data.classes))]
     return data.taken(np.sort(np.concatenate(rows)))
@@ -275,7 +275,7 @@ def cost_of(figures: dict[str, Any]) -> dict[str, float]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """All rows, in the order of ``ROWS``."""
+    """All rows, in the order of ``ROWS``; the multiply-adds of several networks are shown against one of them."""
     headers = (
         "what", "method", "seed", "asked", "cost, points", "whole", "compact", "FLOPs", "parameters", "JI", "R2",
         "time", "bytes", "passes", "processor s",
@@ -283,17 +283,24 @@ def table(rows: list[dict[str, Any]]) -> str:
     places = list(ROWS)
     lines = []
     for row in sorted(rows, key=lambda row: (places.index(row["row"]), row["seed"])):
-        found, cost = ROWS[row["row"]], cost_of(row)
+        asked, cost = ROWS[row["row"]], cost_of(row)
         accuracy = row["balanced" if row["mixture"] else "top_1"]
-        shown = "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * cost[part] for part in ("value", "low", "high")))
-        size = f"{row['bytes'][0] / row['bytes'][1]:.2f}" if "bytes" in row else ""
-        asked = "" if found.most_points is None else f"-{found.most_points:g}"
-        method = found.method + (" (not kept)" if found.polish_steps and not row["polish_steps"] else "")
         lines.append(
-            (found.what, method, row["seed"], asked, shown, *(f"{100 * share:.2f}" for share in accuracy[::-1]),
-             f"{row['flops']:.3f}", f"{row['parameters']:.3f}", f"{row['nodes']:.3f}", f"{row['explained']:.3f}",
-             f"{row['time_ratio']:.2f}", size, f"{row['passes']:.1f}", f"{row['processor_seconds']:.0f}")
-        )  # fmt: skip
+            (
+                asked.what,
+                asked.method + (" (not kept)" if asked.polish_steps and not row["polish_steps"] else ""),
+                row["seed"],
+                "" if asked.most_points is None else f"-{asked.most_points:g}",
+                "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * cost[part] for part in ("value", "low", "high"))),
+                *(f"{100 * share:.2f}" for share in accuracy[::-1]),
+                f"{row['flops'] * (2 if row['mixture'] else 1):.3f}",
+                *(f"{row[what]:.3f}" for what in ("parameters", "nodes", "explained")),
+                f"{row['time_ratio']:.2f}",
+                f"{row['bytes'][0] / row['bytes'][1]:.2f}" if "bytes" in row else "",
+                f"{row['passes']:.1f}",
+                f"{row['processor_seconds']:.0f}",
+            )
+        )
     return common.markdown(headers, lines)
 
 
