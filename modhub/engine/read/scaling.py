@@ -20,6 +20,7 @@ from modhub.decomposition.vote import fit_temperature, margins_of_logits
 from modhub.engine.library import keras
 from modhub.engine.run.network import Network, is_bgr, preprocess
 from modhub.errors import InvalidData
+from modhub.limits import MIB
 from modhub.package.module import Origin
 from modhub.spec.input_contract import ImageContract, InputContract
 from modhub.spec.manifest import Accuracy
@@ -28,7 +29,9 @@ from modhub.spec.manifest import Accuracy
 TRIED: Final = 200
 _SCREENED: Final = 32
 _NEAR_SHARE, _NEAR_GAP = 1.1, 0.02
+# Images run together: so many of each scaling at most, and no more than so many bytes of them as float32.
 _BATCH: Final = 50
+_BATCH_BYTES: Final = 8 * MIB
 #: Log-loss below which no other scaling could say more, so none is tried.
 _SURE: Final = 0.05
 #: What another scaling has to reach to be clearly the right one: this share of the log-loss, and so much less at least,
@@ -183,15 +186,17 @@ def _logits(
 ) -> NDArray[np.float32]:
     """The logits of all ``images`` under the first scaling, then under the next, in batches of them together.
 
-    Uncompiled: so few images are not worth a compilation.
+    Uncompiled: so few images are not worth a compilation. Memory does not grow with the number of images.
     """
     contracts = [scaling.contract(origin.contract) for scaling in scalings]
-    prepared = np.concatenate([keras.ops.convert_to_numpy(preprocess(images, each)) for each in contracts])
-    size = _BATCH * len(scalings)
-    parts = [
-        keras.ops.convert_to_numpy(network.run(prepared[start : start + size]))
-        for start in range(0, len(prepared), size)
-    ]
+    raw_bytes = int(np.prod(images.shape[1:])) * np.dtype(np.float32).itemsize
+    size = min(_BATCH * len(scalings), max(1, _BATCH_BYTES // raw_bytes))
+    rows = np.arange(len(scalings) * len(images))
+    parts = []
+    for start in range(0, len(rows), size):
+        which, image = np.divmod(rows[start : start + size], len(images))
+        prepared = [preprocess(images[image[which == each]], contracts[each]) for each in np.unique(which)]
+        parts.append(keras.ops.convert_to_numpy(network.run(keras.ops.concatenate(prepared))))
     features = np.concatenate(parts).astype(np.float32)
     return np.asarray(features @ origin.weights["head/kernel"] + origin.weights["head/bias"])
 
