@@ -125,6 +125,12 @@ class RegistryUnreachable(ModhubError):
     exit_code = 6
 
 
+class Refused(ModhubError):
+    """A server does not take a request: it is too much, too slow, or comes at a bad time; send less, or later."""
+
+    kind = "refused"
+
+
 class StorageError(ModhubError):
     """The local disk refused a write (full, read-only): free or choose another place, then run it again."""
 
