@@ -37,7 +37,7 @@ def joined(parts: Sequence[JoinedPart]) -> JoinedPart:
     if len(parts) == 1:
         return parts[0]
     first = parts[0].contract
-    alike = all(_preprocessing(part.contract) == _preprocessing(first) for part in parts)
+    alike = all(same_preprocessing(part.contract, first) for part in parts)
     layers: dict[str, LayerRecord] = {}
     calls: list[Call] = []
     weights: dict[str, _Singles] = {}
@@ -47,7 +47,7 @@ def joined(parts: Sequence[JoinedPart]) -> JoinedPart:
         source = INPUT
         if not alike:
             source = f"{prefix}rescaling"
-            layers[source] = _rescaling(part.contract)
+            layers[source] = rescaling(part.contract)
             calls.append(Call(id=source, layer=source, inputs=(INPUT,)))
         names = {INPUT: source} | {call.id: prefix + call.id for call in part.architecture.calls}
         for name, layer in part.architecture.layers.items():
@@ -71,11 +71,13 @@ def joined(parts: Sequence[JoinedPart]) -> JoinedPart:
     return JoinedPart(architecture, weights | _head(parts), contract)
 
 
-def _preprocessing(contract: InputContract) -> tuple[object, ...]:
-    return contract.rescale, contract.mean, contract.std
+def same_preprocessing(one: InputContract, other: InputContract) -> bool:
+    """Whether both prepare an image to the same numbers, apart from the order of its colours."""
+    return (one.rescale, one.mean, one.std) == (other.rescale, other.mean, other.std)
 
 
-def _rescaling(contract: InputContract) -> Rescaling:
+def rescaling(contract: InputContract) -> Rescaling:
+    """The layer that prepares raw images as ``contract`` says, apart from the order of their colours."""
     std = np.asarray([1.0] if contract.std is None else contract.std, np.float64)
     mean = np.asarray([0.0] if contract.mean is None else contract.mean, np.float64)
     return Rescaling(scale=tuple((contract.rescale / std).tolist()), offset=tuple((-mean / std).tolist()))

@@ -58,7 +58,7 @@ def compact(
     jaccard: float | None = None,
     select: Select | Selection = "blocks+channels",
     polish: bool = False,
-    polish_steps: int = 1600,
+    polish_steps: int | None = None,
     use_labels: bool = False,
     seed: int = 0,
     classes: Sequence[str] | None = None,
@@ -87,10 +87,12 @@ def compact(
     ``select`` says what goes: ``blocks`` whole residual branches, ``channels`` channels inside them or between layers,
     ``blocks+channels`` both, ``never`` nothing. The weights that stay are fitted in closed form, layer after layer, to
     what the whole network gives, without any label; the same input gives the same bytes. ``polish`` trains
-    ``polish_steps`` of 128 images after that, towards the whole network's logits, and keeps the result if held-out
-    images gain. With ``use_labels`` the head of several networks, which their vote makes, is corrected by the labels (a
-    logistic regression that starts from the vote), and kept where held-out images gain; give a hundred images a class
-    that no network was trained on.
+    ``polish_steps`` of 128 images after that and keeps the result if held-out images gain: one network towards the
+    whole one's logits (1,600 steps), without labels; the network of several towards its labels and what each image's
+    own origin answers (250 to 800 steps, by the number of images; none below 50 a class). With ``use_labels`` the head
+    of several networks, which their vote makes, is corrected by the labels (a logistic regression that starts from the
+    vote) before that, and kept where held-out images gain; give a hundred images a class, best such that no network was
+    trained on.
 
     ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``; ``split`` to ``steps``
     say how ``data`` is read, as in ``evaluate``. ``progress`` is called with what is done, how much of it, and of how
@@ -109,7 +111,7 @@ def compact(
     parse_new_model_name(name)
     given = {"flops": flops, "parameters": parameters, "points": points, "size": size, "milliseconds": milliseconds}
     goal, strategy = _goal(given, jaccard), _strategy(select)
-    if polish_steps < 1:
+    if polish_steps is not None and polish_steps < 1:
         raise UsageError(f"polish_steps is {polish_steps}.", kind="bad-option", hint="use at least 1.")
     options = EvaluateOptions(Preprocessing(classes, rescale, mean, std), Composing(registry), drop_unknown=True)
     what_name, opened = opened_of(what, options)
@@ -120,7 +122,8 @@ def compact(
     labelled = replace(images.take(found.rows), y=found.truth, classes=subject.classes, name=dataset or images.name)
     chosen, held_out = _set_aside(labelled, seed)
 
-    from modhub.engine.compact.release import CompactRequest, compact_release  # keras takes seconds to import
+    from modhub.engine.compact.making import Work  # keras takes seconds to import
+    from modhub.engine.compact.release import CompactRequest, compact_release
 
     start, spent = time.process_time(), lap()
     request = CompactRequest(
@@ -132,11 +135,8 @@ def compact(
         set_aside=held_out,
         goal=goal,
         jaccard=jaccard,
-        strategy=strategy,
+        work=Work(strategy, polish, seed, polish_steps, use_labels),
         select=select if isinstance(select, str) else getattr(select, "__name__", "own"),
-        steps=polish_steps if polish else 0,
-        seed=seed,
-        use_labels=use_labels,
         rescale=rescale,
         mean=mean,
         std=std,

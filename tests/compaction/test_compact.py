@@ -120,7 +120,7 @@ def test_some_classes_of_a_network() -> None:
     assert found.origin.weights["head/bias"].shape == (2,)
 
 
-def test_two_networks_become_one() -> None:
+def test_two_networks_become_one_which_is_trained_where_that_helps() -> None:
     parts = [*quadrant_modules().modules[1:], *bar_modules().modules[:2]]
     one, other = quadrants(each=60), bars(each=60)
     names = [*np.array(one.classes)[one.y], *np.array(other.classes)[other.y]]
@@ -129,10 +129,11 @@ def test_two_networks_become_one() -> None:
     labels = [name for name in names if name != "top left"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        found = modhub.compact(parts, (images, labels), name="me/both", flops=0.5)
+        found = modhub.compact(parts, (images, labels), name="me/both", flops=0.5, polish=True, polish_steps=60)
     assert [module.name for module in found.modules] == [module.name for module in parts]
     assert {each.name for each in found.compacted.of} == {"shapes/quadrants", "lines/bars"}
     assert found.compacted.flops <= 0.5
+    assert found.compacted.labels == (found.compacted.polish_steps == 60)
     before = np.mean(np.array(modhub.compose(parts).predict(images).labels) == labels)
     after = np.mean(np.array(modhub.compose(found).predict(images).labels) == labels)
     assert after > before - 0.1

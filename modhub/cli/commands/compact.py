@@ -58,14 +58,14 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     show_default=True,
     help="What goes: whole residual branches, channels, both, or nothing.",
 )
-@click.option("--polish", is_flag=True, help="Train a little afterwards, towards the whole network's answers.")
+@click.option(
+    "--polish", is_flag=True, help="Train afterwards, towards the whole network's answers; of several with labels too."
+)
 @click.option(
     "--polish-steps",
     type=click.IntRange(min=1),
-    default=1600,
-    show_default=True,
     metavar="N",
-    help="Of 128 images each.",
+    help="Of 128 images each. Default: 1600; of several networks 250 to 800, by the number of images.",
 )
 @click.option("--use-labels", is_flag=True, help="Of several networks: correct the vote by the labels, if that helps.")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Part of DATA.")

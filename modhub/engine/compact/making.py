@@ -20,11 +20,13 @@ from modhub.data.images import ImageData
 from modhub.decomposition.vote import margins_of_logits
 from modhub.engine.compact.compacting import Compactor, CompactProgress, Smaller, whole_of
 from modhub.engine.compact.observing import network_logits, tensors_of
-from modhub.engine.compact.polish import PolishSettings, polished
+from modhub.engine.compact.polish import POLISH_STEPS, PolishSettings, polished
+from modhub.engine.compact.polish_joined import Teacher, polished_joined, steps_for
 from modhub.engine.compact.trunks import Trunk
 from modhub.engine.library import keras
 from modhub.engine.run.compiled import compiled, to_numpy
 from modhub.engine.run.network import Network, preprocess
+from modhub.package.module import Weights
 from modhub.package.weights_blob import weights_blob
 from modhub.spec.architecture import INPUT
 from modhub.spec.keras_model import KerasModel
@@ -37,27 +39,33 @@ _TIMED: Final = 7
 
 @dataclass(frozen=True)
 class Work:
-    """How networks are made smaller: see ``modhub.compact``. ``polish`` None leaves that step out; with ``use_labels``
-    a head of several trunks is corrected by the images' labels."""
+    """How networks are made smaller: see ``modhub.compact``. With ``polish`` they are trained afterwards, for ``steps``
+    or as many as suit them; with ``use_labels`` a head of several trunks is corrected by the images' labels."""
 
     strategy: Selection
-    polish: PolishSettings | None
+    polish: bool
     seed: int
+    steps: int | None = None
     use_labels: bool = False
+
+    @property
+    def finishes(self) -> bool:
+        """Whether anything follows the closed form."""
+        return self.polish or self.use_labels
 
 
 @dataclass(frozen=True, eq=False)
 class CompactNetwork:
     """The compact network: ``costs`` and ``before`` of all trunks together, ``explained`` R2 of each trunk's centred
-    logits on held-out images, ``kept_polish`` whether each trunk's polish made that better, ``labels_helped`` whether a
-    head that labels corrected answers more of the held-out images right, and is in it."""
+    logits on held-out images before they were joined, ``polish_steps`` of the training that made it better, or 0, and
+    ``labels`` whether labels made the network of several trunks better than their vote on held-out images."""
 
     part: JoinedPart
     before: Costs
     costs: Costs
     explained: tuple[float, ...]
-    kept_polish: tuple[bool, ...]
-    labels_helped: bool
+    polish_steps: int = 0
+    labels: bool = False
 
 
 class CompactMaker:
@@ -79,6 +87,7 @@ class CompactMaker:
         self._work, self._progress = work, progress
         self._alone = len(trunks) == 1
         self._places = np.concatenate([trunk.places for trunk in trunks])
+        self._columns = np.argsort(self._places)
         self._compactors = []
         for trunk in trunks:
             columns = trunk.columns if self._alone else None
@@ -87,24 +96,92 @@ class CompactMaker:
 
     def make(self, goal: Goal, *, finish: bool = True) -> CompactNetwork:
         """Each trunk within the goal. Without ``finish`` the steps that take labels or training are left out."""
-        work, parts, after, explained, kept = self._work, [], [], [], []
-        for trunk, compactor in zip(self._trunks, self._compactors, strict=True):
-            smaller = compactor.smallest(goal, work.strategy)
-            weights, better = smaller.weights, False
-            if work.polish is not None and finish:
-                weights, better = _polished(compactor, smaller, work.polish, self._progress)
-            if not self._alone:
-                own = self._fitting.x[np.isin(self._fitting.y, trunk.places)]
-                weights = {**weights, **margin_head(weights, trunk.columns, _margin_scale(compactor, own))}
-            parts.append(JoinedPart(smaller.architecture, weights, trunk.contract))
-            after.append(smaller.costs)
-            explained.append(smaller.explained)
-            kept.append(better)
-        part, helped = joined(parts), False
-        if work.use_labels and finish and not self._alone:
-            part, helped = _corrected(part, self._fitting, self._held_out, self._places)
+        smaller = [compactor.smallest(goal, self._work.strategy) for compactor in self._compactors]
         before = _total([compactor.costs for compactor in self._compactors])
-        return CompactNetwork(part, before, _total(after), tuple(explained), tuple(kept), helped)
+        after, explained = _total([each.costs for each in smaller]), tuple(each.explained for each in smaller)
+        if self._alone:
+            only, steps = smaller[0], 0
+            if self._work.polish and finish:
+                only, steps = self._polished(only)
+            part = JoinedPart(only.architecture, only.weights, self._trunks[0].contract)
+            return CompactNetwork(part, before, after, (only.explained,), steps)
+        part = joined(
+            [
+                JoinedPart(each.architecture, {**each.weights, **self._vote(trunk, compactor, each)}, trunk.contract)
+                for trunk, compactor, each in zip(self._trunks, self._compactors, smaller, strict=True)
+            ]
+        )
+        made = CompactNetwork(part, before, after, explained)
+        if self._work.use_labels and finish:
+            made = self._corrected(made)
+        return self._polished_together(made) if self._work.polish and finish else made
+
+    def _vote(self, trunk: Trunk, compactor: Compactor, smaller: Smaller) -> dict[str, NDArray[np.float32]]:
+        own = self._fitting.x[np.isin(self._fitting.y, trunk.places)]
+        return margin_head(smaller.weights, trunk.columns, _margin_scale(compactor, own))
+
+    def _polished(self, smaller: Smaller) -> tuple[Smaller, int]:
+        """The network after training, if it explains more of the held-out logits than before, and the steps it took."""
+        compactor, whole = self._compactors[0], self._compactors[0].whole
+        channels = compactor.statistics.channels
+        removed = removed_ids(channels, smaller.structure)
+        settings = PolishSettings(self._work.steps or POLISH_STEPS, self._work.seed)
+        weights = polished(
+            smaller.architecture,
+            smaller.weights,
+            whole.architecture,
+            whole.weights,
+            {name: ~np.isin(ids, removed) for name, ids in channels.of.items()},
+            whole.contract,
+            whole.images,
+            settings,
+            lambda done, total: self._progress("polishing", done, total),
+        )
+        explained = compactor.explained(smaller.architecture, weights)
+        if explained <= smaller.explained:
+            return smaller, 0
+        return replace(smaller, weights=weights, explained=explained), settings.steps
+
+    def _corrected(self, made: CompactNetwork) -> CompactNetwork:
+        """The network with a head that labels corrected, if held-out images gain."""
+        part = made.part
+        network, (kernel, bias) = Network(part.architecture, part.weights), _head(part.weights)
+
+        def seen(data: ImageData) -> LabelledFeatures:
+            name = part.architecture.features
+            features = np.concatenate([found[name] for _, found in tensors_of(network, part.contract, data.x, [name])])
+            return LabelledFeatures(features, features @ kernel + bias, self._columns[data.y])
+
+        found = choose_offset_head(seen(self._fitting), seen(self._held_out))
+        if found is None:
+            return made
+        head = _scaled_vote(part.weights, found.kernel, found.bias)
+        return replace(made, part=replace(part, weights={**part.weights, **head}), labels=True)
+
+    def _polished_together(self, made: CompactNetwork) -> CompactNetwork:
+        """The network after training with labels, if held-out images gain, classes counting alike."""
+        data = replace(self._fitting, y=self._columns[self._fitting.y])
+        steps = self._work.steps or steps_for(len(data), len(self._places))
+        if not steps:
+            return made
+        teachers = []
+        for trunk, compactor in zip(self._trunks, self._compactors, strict=True):
+            kernel, bias = _head(compactor.whole.weights)
+            kernel, bias = kernel[:, trunk.columns], bias[trunk.columns]
+            teachers.append(Teacher(compactor.network, kernel, bias, trunk.contract))
+        start = made.part
+        if not made.labels:
+            start = replace(start, weights={**start.weights, **_scaled_vote(start.weights)})
+        weights = polished_joined(
+            start,
+            teachers,
+            data,
+            steps=steps,
+            seed=self._work.seed,
+            progress=lambda done, total: self._progress("polishing", done, total),
+        )
+        trained = replace(made, part=replace(start, weights=weights), polish_steps=steps, labels=True)
+        return trained if self._balanced(trained) > self._balanced(made) else made
 
     def within(self, limit: Limit, jaccard: float | None, right: float) -> CompactNetwork:
         """The network that meets ``limit`` best; ``right`` is the share of held-out images that the whole has right.
@@ -119,14 +196,21 @@ class CompactMaker:
         share, made = within_limit(
             limit, lambda share: self.make(Goal("flops", share, jaccard), finish=False), measures[limit.kind]
         )
-        is_done = self._work.polish is None and not self._work.use_labels
-        return made if is_done else self.make(Goal("flops", share, jaccard))
+        return self.make(Goal("flops", share, jaccard)) if self._work.finishes else made
 
     def share_right(self, made: CompactNetwork) -> float:
         """The share of the held-out images that a network answers right."""
+        return float(np.mean(self._right(made)))
+
+    def _balanced(self, made: CompactNetwork) -> float:
+        """The mean over classes of the share of their held-out images that a network answers right."""
+        right, y = self._right(made), self._held_out.y
+        return float(np.mean([right[y == place].mean() for place in np.unique(y)]))
+
+    def _right(self, made: CompactNetwork) -> NDArray[np.bool_]:
         part = made.part
         logits = network_logits(Network(part.architecture, part.weights), part.weights, part.contract, self._held_out.x)
-        return float(np.mean(self._places[logits.argmax(axis=1)] == self._held_out.y))
+        return np.asarray(self._places[logits.argmax(axis=1)] == self._held_out.y)
 
 
 def milliseconds(part: JoinedPart, images: NDArray[Any]) -> float:
@@ -142,27 +226,19 @@ def milliseconds(part: JoinedPart, images: NDArray[Any]) -> float:
     return statistics.median(times[1:])
 
 
-def _corrected(
-    part: JoinedPart, fitting: ImageData, held_out: ImageData, places: NDArray[np.int64]
-) -> tuple[JoinedPart, bool]:
-    """The network with a head that labels corrected, if held-out images gain, and whether they do."""
-    network, column = Network(part.architecture, part.weights), np.argsort(places)
-    kernel, bias = part.weights["head/kernel"], part.weights["head/bias"]
+def _head(weights: Weights) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.asarray(weights["head/kernel"]), np.asarray(weights["head/bias"])
 
-    def seen(data: ImageData) -> LabelledFeatures:
-        name = part.architecture.features
-        features = np.concatenate([found[name] for _, found in tensors_of(network, part.contract, data.x, [name])])
-        return LabelledFeatures(features, features @ kernel + bias, column[data.y])
 
-    found = choose_offset_head(seen(fitting), seen(held_out))
-    if found is None:
-        return part, False
-    weights = {
-        **part.weights,
-        "head/kernel": (VOTE_FACTOR * kernel + found.kernel).astype(np.float32),
-        "head/bias": (VOTE_FACTOR * bias + found.bias).astype(np.float32),
+def _scaled_vote(
+    weights: Weights, kernel: NDArray[np.float64] | float = 0.0, bias: NDArray[np.float64] | float = 0.0
+) -> dict[str, NDArray[np.float32]]:
+    """A head that votes on one scale as logits, with what is added to it."""
+    votes, offsets = _head(weights)
+    return {
+        "head/kernel": (VOTE_FACTOR * votes + kernel).astype(np.float32),
+        "head/bias": (VOTE_FACTOR * offsets + bias).astype(np.float32),
     }
-    return replace(part, weights=weights), True
 
 
 def _total(costs: Sequence[Costs]) -> Costs:
@@ -174,27 +250,6 @@ def _margin_scale(compactor: Compactor, images: NDArray[Any]) -> float:
     whole = compactor.whole
     logits = network_logits(compactor.network, whole.weights, whole.contract, images[:2000])
     return float(np.mean(margins_of_logits(logits).max(axis=1)))
-
-
-def _polished(
-    compactor: Compactor, smaller: Smaller, settings: PolishSettings, progress: CompactProgress
-) -> tuple[dict[str, NDArray[np.float32]], bool]:
-    """The weights after training, if they explain more of the held-out logits than before, and whether they do."""
-    whole, channels = compactor.whole, compactor.statistics.channels
-    removed = removed_ids(channels, smaller.structure)
-    weights = polished(
-        smaller.architecture,
-        smaller.weights,
-        whole.architecture,
-        whole.weights,
-        {name: ~np.isin(ids, removed) for name, ids in channels.of.items()},
-        whole.contract,
-        whole.images,
-        settings,
-        lambda done, total: progress("polishing", done, total),
-    )
-    better = compactor.explained(smaller.architecture, weights) > smaller.explained
-    return (weights if better else smaller.weights), better
 
 
 def keras_of(part: JoinedPart, *, softmax: bool) -> KerasModel:

@@ -14,28 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.engine.compact.observing import network_logits, prepared_images, tensors_of
+from modhub.engine.compact.training import BATCH, Schedule, moved, release, train, trained_weights
 from modhub.engine.library import keras
-from modhub.engine.run.compiled import JIT_COMPILE
 from modhub.engine.run.network import Network
 from modhub.package.module import Weights
 from modhub.spec.architecture import Architecture
 from modhub.spec.input_contract import InputContract
-from modhub.spec.layers import Conv2D, Dense
 
 _Singles = NDArray[np.float32]
 
-_BATCH: Final = 128
-_WARM_UP: Final = 50
+#: Steps where nothing is said.
+POLISH_STEPS: Final = 1600
 _PEAK: Final = 2e-3
 _FEATURE_SHARE: Final = 0.3
-_SHIFT: Final = 4
 
 
 @dataclass(frozen=True)
 class PolishSettings:
     """How many steps of 128 images, and the seed that decides which images and how they are shifted and mirrored."""
 
-    steps: int = 1600
+    steps: int = POLISH_STEPS
     seed: int = 0
 
 
@@ -64,17 +62,16 @@ def polished(
     known.set_weights([whole_weights["head/kernel"], whole_weights["head/bias"]])
     for name in compared:
         outputs[name], targets[name] = own[name], theirs[name]
-    _release(student, architecture)
+    release(student)
     columns = {name: np.flatnonzero(kept[name]) for name in compared}
     model = Distillation(x, {"own": outputs, "whole": targets}, scales=scales, columns=columns)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(settings.steps - _WARM_UP, 1), alpha=0.01, warmup_target=_PEAK, warmup_steps=_WARM_UP
-    )
-    model.compile(keras.optimizers.Adam(schedule), jit_compile=JIT_COMPILE)
-    batches = _Batches(prepared_images(images, contract), settings)
-    counted = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: progress(batch + 1, settings.steps))
-    model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[counted])
-    return _trained(architecture, weights, student, head)
+
+    def batch(step: int) -> tuple[_Singles, None]:
+        draw = np.random.default_rng([settings.seed, 2, step])
+        return moved(prepared_images(images[draw.integers(0, len(images), BATCH)], contract), draw), None
+
+    train(model, batch, Schedule(settings.steps, _PEAK), progress)
+    return trained_weights(architecture, weights, student, head)
 
 
 def compared_tensors(
@@ -115,25 +112,6 @@ def _variances(
     return {name: max(value, 1e-12) for name, value in ({"logits": float(centred.var())} | spread).items()}
 
 
-def _release(network: Network, architecture: Architecture) -> None:
-    """Let the convolutions and dense layers of ``network`` be trained."""
-    for call in architecture.calls:
-        if isinstance(architecture.layer_of(call), Conv2D | Dense):
-            network.layers[call.layer].trainable = True
-
-
-def _trained(architecture: Architecture, weights: Weights, student: Network, head: Any) -> dict[str, _Singles]:
-    values = {name: np.asarray(value) for name, value in weights.items()}
-    for call in architecture.calls:
-        if isinstance(architecture.layer_of(call), Conv2D | Dense):
-            layer = student.layers[call.layer]
-            for part in ("kernel", "bias"):
-                name = f"{call.layer}/{part}"
-                values[name] = keras.ops.convert_to_numpy(getattr(layer, part)).reshape(values[name].shape)
-    values["head/kernel"], values["head/bias"] = head.get_weights()
-    return values
-
-
 class Distillation(keras.Model):
     """A model of both networks' tensors whose loss is how far they are apart."""
 
@@ -153,30 +131,3 @@ class Distillation(keras.Model):
             target = ops.take(whole[name], columns, axis=-1)
             total = total + _FEATURE_SHARE * ops.mean(ops.square(own[name] - target)) / self._scales[name]
         return total
-
-
-class _Batches(keras.utils.PyDataset):
-    """Prepared images, shifted and mirrored, all by the seed; labels are not used."""
-
-    def __init__(self, images: _Singles, settings: PolishSettings) -> None:
-        super().__init__()
-        self._images, self._settings = images, settings
-
-    def __len__(self) -> int:
-        return self._settings.steps
-
-    def __getitem__(self, index: int) -> tuple[_Singles, _Singles]:
-        draw = np.random.default_rng([self._settings.seed, 2, index])
-        batch = self._images[draw.integers(0, len(self._images), _BATCH)]
-        batch = shifted(batch, draw.integers(-_SHIFT, _SHIFT + 1, (len(batch), 2)), draw.random(len(batch)) < 0.5)
-        return batch, np.zeros((len(batch), 1), np.float32)
-
-
-def shifted(images: _Singles, steps: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> _Singles:
-    """Each image (n, H, W, C) moved by its ``steps`` (n, 2), rows and columns, with zeros behind it, or mirrored."""
-    rows, columns = images.shape[1:3]
-    most = int(np.abs(steps).max(initial=0))
-    padded = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
-    down = (np.arange(rows) + most - steps[:, :1])[:, :, None]
-    across = np.where(mirrored[:, None], np.arange(columns)[::-1], np.arange(columns)) + most - steps[:, 1:]
-    return np.asarray(padded[np.arange(len(images))[:, None, None], down, across[:, None, :]])

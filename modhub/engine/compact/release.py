@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.compaction.budgets import Limit
-from modhub.compaction.selecting import Goal, Selection
+from modhub.compaction.selecting import Goal
 from modhub.composition.composite import Composite
 from modhub.data.given import ChannelNumbers
 from modhub.data.images import ImageData
 from modhub.decomposition.settings import DecomposeSettings, decompose_options
 from modhub.engine.compact.compacting import CompactProgress
 from modhub.engine.compact.making import CompactMaker, CompactNetwork, Work, keras_of
-from modhub.engine.compact.polish import PolishSettings
 from modhub.engine.compact.trunks import Trunk, trunk_of_model, trunks_of_composite
 from modhub.engine.decompose.decompose import decompose_model
 from modhub.engine.run.network import is_bgr
@@ -31,9 +30,8 @@ from modhub.spec.text import OBSERVED, is_observed
 class CompactRequest:
     """What is to be made compact, ``name`` being what comes out, with images to fit on and some ``set_aside``.
 
-    ``classes`` of both are the classifier's labels in its order. ``steps`` of training follow, 0 for none;
-    ``use_labels`` corrects a head of several networks. ``answer``
-    is how the whole classifier answers raw images (N, H, W, C) in batches; ``select`` names the strategy.
+    ``classes`` of both are the classifier's labels in its order. ``work`` says how, by a strategy that ``select``
+    names. ``answer`` is how the whole classifier answers raw images (N, H, W, C) in batches.
     """
 
     what: Composite | KerasModel
@@ -44,11 +42,8 @@ class CompactRequest:
     set_aside: ImageData
     goal: Goal | Limit
     jaccard: float | None
-    strategy: Selection
+    work: Work
     select: str
-    steps: int
-    seed: int
-    use_labels: bool = False
     rescale: float = 1.0
     mean: ChannelNumbers | None = None
     std: ChannelNumbers | None = None
@@ -57,9 +52,7 @@ class CompactRequest:
 def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple[Decomposition, Compacted]:
     """The decomposition, and what is to be recorded of how it was made."""
     trunks = _trunks(request)
-    polish = PolishSettings(request.steps, request.seed) if request.steps else None
-    work = Work(request.strategy, polish, request.seed, request.use_labels)
-    maker = CompactMaker(trunks, request.images, request.set_aside, work, progress)
+    maker = CompactMaker(trunks, request.images, request.set_aside, request.work, progress)
     goal = request.goal
     right = float(np.mean(request.answer(request.set_aside.x, 256).winners == request.set_aside.y))
     made = maker.make(goal) if isinstance(goal, Goal) else maker.within(goal, request.jaccard, right)
@@ -73,9 +66,9 @@ def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple
         budget=goal.kind,
         asked=goal.budget if isinstance(goal, Goal) else goal.most,
         images=len(request.images),
-        seed=request.seed,
-        polish_steps=request.steps if any(made.kept_polish) else 0,
-        labels=made.labels_helped,
+        seed=request.work.seed,
+        polish_steps=made.polish_steps,
+        labels=made.labels,
         flops=made.costs.flops / made.before.flops,
         parameters=made.costs.parameters / made.before.parameters,
         nodes=made.costs.nodes / made.before.nodes if made.before.nodes else 1.0,
@@ -127,7 +120,7 @@ def _decomposed(
         name=request.name,
         dataset=data.name,
         validation_dataset=f"{data.name} (set aside)",
-        options=decompose_options(seed=request.seed),
+        options=decompose_options(seed=request.work.seed),
         rescale=contract.rescale,
         mean=contract.mean,
         std=contract.std,
