@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from modhub.compaction.budgets import Limit, LimitKind
 from modhub.compaction.costs import COST_KINDS
 from modhub.compaction.selecting import STRATEGIES, Goal, Selection
+from modhub.compaction.work import Work
 from modhub.data.fitting import Fitting
 from modhub.data.forms import LabelledData, as_image_data
 from modhub.data.given import Fit, Split
@@ -22,6 +24,7 @@ from modhub.energy.meter import lap
 from modhub.engine.datasets import load_dataset
 from modhub.errors import InvalidData, UsageError, did_you_mean
 from modhub.installation.context import RegistryUrls
+from modhub.ops.checkpoints import FolderCheckpoints
 from modhub.ops.evaluate import (
     Composing,
     Evaluable,
@@ -59,6 +62,8 @@ def compact(
     select: Select | Selection = "blocks+channels",
     polish: bool = False,
     polish_steps: int | None = None,
+    minutes: float | None = None,
+    checkpoints: str | Path | None = None,
     use_labels: bool = False,
     seed: int = 0,
     classes: Sequence[str] | None = None,
@@ -94,6 +99,11 @@ def compact(
     vote) before that, and kept where held-out images gain; give a hundred images a class, best such that no network was
     trained on.
 
+    ``minutes`` bounds the polish: when so many have passed since the call it has ended, its schedule gone through in
+    fewer steps; the closed form is never cut short. A polish that was interrupted or killed goes on when the same call
+    is made again with the same folder of ``checkpoints``, and ends with the same weights as if it had not stopped,
+    where no ``minutes`` bound it. The folder can be deleted afterwards.
+
     ``classes``, ``rescale``, ``mean`` and ``std`` describe a Keras model, as in ``decompose``; ``split`` to ``steps``
     say how ``data`` is read, as in ``evaluate``. ``progress`` is called with what is done, how much of it, and of how
     much (0 where that is not known).
@@ -109,10 +119,13 @@ def compact(
     (['left', 'middle', 'right'], True)
     """
     parse_new_model_name(name)
+    began = time.monotonic()
     given = {"flops": flops, "parameters": parameters, "points": points, "size": size, "milliseconds": milliseconds}
     goal, strategy = _goal(given, jaccard), _strategy(select)
     if polish_steps is not None and polish_steps < 1:
         raise UsageError(f"polish_steps is {polish_steps}.", kind="bad-option", hint="use at least 1.")
+    if minutes is not None and not minutes > 0:
+        raise UsageError(f"minutes is {minutes}.", kind="bad-option", hint="give a number above 0.")
     options = EvaluateOptions(Preprocessing(classes, rescale, mean, std), Composing(registry), drop_unknown=True)
     what_name, opened = opened_of(what, options)
     reader = PictureReader(Fitting(fit, None if fit == "none" else images_of(opened), background))
@@ -122,8 +135,7 @@ def compact(
     labelled = replace(images.take(found.rows), y=found.truth, classes=subject.classes, name=dataset or images.name)
     chosen, held_out = _set_aside(labelled, seed)
 
-    from modhub.engine.compact.making import Work  # keras takes seconds to import
-    from modhub.engine.compact.release import CompactRequest, compact_release
+    from modhub.engine.compact.release import CompactRequest, compact_release  # keras takes seconds to import
 
     start, spent = time.process_time(), lap()
     request = CompactRequest(
@@ -135,7 +147,15 @@ def compact(
         set_aside=held_out,
         goal=goal,
         jaccard=jaccard,
-        work=Work(strategy, polish, seed, polish_steps, use_labels),
+        work=Work(
+            strategy,
+            polish,
+            seed,
+            polish_steps,
+            use_labels,
+            None if minutes is None else lambda: 60 * minutes - (time.monotonic() - began),
+            None if checkpoints is None else FolderCheckpoints(checkpoints),
+        ),
         select=select if isinstance(select, str) else getattr(select, "__name__", "own"),
         rescale=rescale,
         mean=mean,

@@ -11,7 +11,7 @@ from modhub.compaction.joining import JoinedPart, joined
 from modhub.data.images import ImageData
 from modhub.engine.compact.observing import network_logits, prepared_images
 from modhub.engine.compact.polish_joined import Teacher, polished_joined, steps_for
-from modhub.engine.compact.training import Schedule
+from modhub.engine.compact.training import Bounds, Schedule
 from modhub.engine.library import keras
 from modhub.engine.run.network import Network
 from modhub.package.module import Module
@@ -52,7 +52,9 @@ def right(part: JoinedPart, data: ImageData) -> float:
 def test_training_tells_classes_of_different_networks_apart() -> None:
     part, teachers = wholes()
     data, shown = images(60, 0), images(40, 20)
-    trained = polished_joined(part, teachers, data, steps=70, seed=0, progress=lambda done, total: None)
+    bounds = Bounds(lambda done, total: None)
+    trained, steps = polished_joined(part, teachers, data, steps=70, seed=0, bounds=bounds)
+    assert steps == 70
     assert right(part, shown) < 0.9
     assert right(replace(part, weights=trained), shown) > right(part, shown) + 0.05
 
@@ -77,7 +79,7 @@ def test_more_images_are_trained_on_for_longer(given: int, classes: int, steps: 
 
 def test_the_learning_rate_rises_and_falls_to_a_hundredth() -> None:
     schedule = Schedule(400, 2e-3)
-    rates = [schedule.rate(step) for step in range(401)]
+    rates = [schedule.rate(step, step / 400) for step in range(401)]
     assert rates[0] == 0
     assert max(rates) == rates[50] == pytest.approx(2e-3)
     assert rates[400] == pytest.approx(2e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.data.given import Split
 from modhub.engine.keras_backend import require_keras_backend
+from modhub.ops.checkpoints import forget, has_checkpoints
 from modhub.ops.compact import SELECTS, Select, compact
 from modhub.ops.evaluate import Composing, EvaluateOptions, images_of, opened_of
 from modhub.spec.refs import parse_new_model_name
@@ -67,6 +70,13 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     metavar="N",
     help="Of 128 images each. Default: 1600; of several networks 250 to 800, by the number of images.",
 )
+@click.option("--minutes", callback=_share, metavar="X", help="Bound the polish: it ends when X have passed.")
+@click.option(
+    "--checkpoints",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where an interrupted polish goes on from. Default: OUT.polish, deleted when OUT is written.",
+)
 @click.option("--use-labels", is_flag=True, help="Of several networks: correct the vote by the labels, if that helps.")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Part of DATA.")
 @click.option("--classes", metavar="FILE|A,B,C", help="Of a model's file: names in the order of its outputs.")
@@ -89,6 +99,7 @@ def command(
     select: Select,
     pictures: ImageOptions,
     registry: Any,
+    checkpoints: Path | None,
     force: bool,
     as_json: bool,
     **options: Any,
@@ -111,7 +122,8 @@ def command(
     require_keras_backend()
     out = out or Path(f"{parse_new_model_name(name)[1]}.modules")
     check_free_for_modules(out, force=force)
-    with ProgressLine("reading data") as progress:
+    kept = checkpoints or out.with_name(f"{out.name}.polish")
+    with _said_where_it_goes_on(kept), ProgressLine("reading data") as progress:
         found = find_labelled(data, split)
         progress.doing("finding modules")
         load_engine()
@@ -125,17 +137,31 @@ def command(
             name=name,
             classes=class_names_option(classes),
             select=select,
+            checkpoints=kept,
             progress=lambda what, done, total: progress.at(what, done, total) if total else progress.doing(what),
             **options,
         )
         progress.doing(f"writing {out}")
         decomposition.save(out)
+        if checkpoints is None:
+            forget(kept)
     print_account(reader)
     if as_json:
         printing.document(with_energy(_document(decomposition, out) | {"pictures": reader.to_dict()}))
         return
     printing.fields(_fields(decomposition))
     printing.line(f"Wrote {out}.")
+
+
+@contextmanager
+def _said_where_it_goes_on(folder: Path) -> Iterator[None]:
+    """When Ctrl-C ends a polish, from where the same command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if has_checkpoints(folder):
+            printing.note(f"The polish goes on from {folder} when the same command runs again.")
+        raise
 
 
 def _document(decomposition: Decomposition, out: Path) -> dict[str, Any]:

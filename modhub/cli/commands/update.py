@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from modhub.updating.result import Measured, Update
 
 _SPLIT = click.Choice(["train", "test"])
-_STRATEGY = click.Choice(["auto", "tangle", "remove", "calibrate"])
+_STRATEGY = click.Choice(["auto", "tangle", "remove", "calibrate", "offset"])
 
 
 @click.command(
@@ -94,6 +94,7 @@ def command(
     tangle     marks nodes again, with the new classes in the place of the origin's others
     remove     takes away nodes that new classes activate and the module's own does not
     calibrate  fits the modules' heads to the images, as near to the present ones as these allow
+    offset     fits them to what the vote misses; from a hundred images a class on
     """
     require_keras_backend()
     if name is not None:

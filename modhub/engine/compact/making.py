@@ -15,13 +15,15 @@ from modhub.compaction.budgets import Limit, LimitKind, within_limit
 from modhub.compaction.costs import Costs
 from modhub.compaction.cutting import removed_ids
 from modhub.compaction.joining import JoinedPart, joined, margin_head
-from modhub.compaction.selecting import Goal, Selection
+from modhub.compaction.selecting import Goal
+from modhub.compaction.work import Work
 from modhub.data.images import ImageData
 from modhub.decomposition.vote import margins_of_logits
 from modhub.engine.compact.compacting import Compactor, CompactProgress, Smaller, whole_of
 from modhub.engine.compact.observing import network_logits, tensors_of
 from modhub.engine.compact.polish import POLISH_STEPS, PolishSettings, polished
 from modhub.engine.compact.polish_joined import Teacher, polished_joined, steps_for
+from modhub.engine.compact.training import Bounds
 from modhub.engine.compact.trunks import Trunk
 from modhub.engine.library import keras
 from modhub.engine.run.compiled import compiled, to_numpy
@@ -35,23 +37,6 @@ from modhub.updating.offset import VOTE_FACTOR, LabelledFeatures, choose_offset_
 #: Images of a timed batch, and batches that are timed.
 _BATCH: Final = 256
 _TIMED: Final = 7
-
-
-@dataclass(frozen=True)
-class Work:
-    """How networks are made smaller: see ``modhub.compact``. With ``polish`` they are trained afterwards, for ``steps``
-    or as many as suit them; with ``use_labels`` a head of several trunks is corrected by the images' labels."""
-
-    strategy: Selection
-    polish: bool
-    seed: int
-    steps: int | None = None
-    use_labels: bool = False
-
-    @property
-    def finishes(self) -> bool:
-        """Whether anything follows the closed form."""
-        return self.polish or self.use_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +111,7 @@ class CompactMaker:
         channels = compactor.statistics.channels
         removed = removed_ids(channels, smaller.structure)
         settings = PolishSettings(self._work.steps or POLISH_STEPS, self._work.seed)
-        weights = polished(
+        weights, steps = polished(
             smaller.architecture,
             smaller.weights,
             whole.architecture,
@@ -135,12 +120,19 @@ class CompactMaker:
             whole.contract,
             whole.images,
             settings,
-            lambda done, total: self._progress("polishing", done, total),
+            self._bounds,
         )
         explained = compactor.explained(smaller.architecture, weights)
         if explained <= smaller.explained:
             return smaller, 0
-        return replace(smaller, weights=weights, explained=explained), settings.steps
+        return replace(smaller, weights=weights, explained=explained), steps
+
+    @property
+    def _bounds(self) -> Bounds:
+        def progress(done: int, total: int) -> None:
+            self._progress("polishing", done, total)
+
+        return Bounds(progress, self._work.seconds_left, self._work.checkpoints)
 
     def _corrected(self, made: CompactNetwork) -> CompactNetwork:
         """The network with a head that labels corrected, if held-out images gain."""
@@ -172,15 +164,8 @@ class CompactMaker:
         start = made.part
         if not made.labels:
             start = replace(start, weights={**start.weights, **_scaled_vote(start.weights)})
-        weights = polished_joined(
-            start,
-            teachers,
-            data,
-            steps=steps,
-            seed=self._work.seed,
-            progress=lambda done, total: self._progress("polishing", done, total),
-        )
-        trained = replace(made, part=replace(start, weights=weights), polish_steps=steps, labels=True)
+        weights, done = polished_joined(start, teachers, data, steps=steps, seed=self._work.seed, bounds=self._bounds)
+        trained = replace(made, part=replace(start, weights=weights), polish_steps=done, labels=True)
         return trained if self._balanced(trained) > self._balanced(made) else made
 
     def within(self, limit: Limit, jaccard: float | None, right: float) -> CompactNetwork:

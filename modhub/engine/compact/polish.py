@@ -6,7 +6,7 @@ images that are shifted by up to four pixels and mirrored. No label is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.engine.compact.observing import network_logits, prepared_images, tensors_of
-from modhub.engine.compact.training import BATCH, Schedule, moved, release, train, trained_weights
+from modhub.engine.compact.training import (
+    BATCH,
+    Bounds,
+    Schedule,
+    moved,
+    release,
+    train,
+    trained_weights,
+    training_inputs,
+)
 from modhub.engine.library import keras
 from modhub.engine.run.network import Network
 from modhub.package.module import Weights
@@ -46,9 +55,12 @@ def polished(
     contract: InputContract,
     images: NDArray[Any],
     settings: PolishSettings,
-    progress: Callable[[int, int], None],
-) -> dict[str, _Singles]:
-    """The weights of a smaller network after training on raw ``images`` (n, H, W, C). ``kept`` as for ``refit``."""
+    bounds: Bounds,
+) -> tuple[dict[str, _Singles], int]:
+    """The weights of a smaller network after training on raw ``images`` (n, H, W, C), and the steps that were done.
+
+    ``kept`` as for ``refit``.
+    """
     student, teacher = Network(architecture, weights), Network(whole, whole_weights, prefix="whole_")
     compared = compared_tensors(architecture, whole, student, teacher)
     scales = _variances(teacher, whole_weights, contract, images[:500], compared)
@@ -70,8 +82,11 @@ def polished(
         draw = np.random.default_rng([settings.seed, 2, step])
         return moved(prepared_images(images[draw.integers(0, len(images), BATCH)], contract), draw), None
 
-    train(model, batch, Schedule(settings.steps, _PEAK), progress)
-    return trained_weights(architecture, weights, student, head)
+    schedule = Schedule(settings.steps, _PEAK)
+    networks = [(architecture, weights), (whole, whole_weights)]
+    inputs = training_inputs("logits", networks, contract, [images], schedule, settings.seed)
+    steps = train(model, batch, schedule, inputs, bounds)
+    return trained_weights(architecture, weights, student, head), steps
 
 
 def compared_tensors(

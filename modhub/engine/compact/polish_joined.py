@@ -7,7 +7,7 @@ logits / T (Hinton, Vinyals and Dean 2015), T = 2. Without these teachers labels
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -18,9 +18,20 @@ from numpy.typing import NDArray
 from modhub.compaction.joining import JoinedPart, rescaling, same_preprocessing
 from modhub.data.images import ImageData
 from modhub.engine.compact.observing import prepared_images
-from modhub.engine.compact.training import BATCH, Schedule, moved, release, train, trained_weights
+from modhub.engine.compact.training import (
+    BATCH,
+    Bounds,
+    Schedule,
+    moved,
+    release,
+    train,
+    trained_weights,
+    training_inputs,
+)
 from modhub.engine.library import keras, ops
 from modhub.engine.run.network import Network
+from modhub.package.module import Weights
+from modhub.spec.architecture import Architecture
 from modhub.spec.input_contract import InputContract
 
 _Singles = NDArray[np.float32]
@@ -44,6 +55,12 @@ class Teacher:
     bias: _Singles
     contract: InputContract
 
+    @property
+    def whole(self) -> tuple[Architecture, Weights]:
+        """The network with its head."""
+        head = {"head/kernel": self.kernel, "head/bias": self.bias}
+        return self.network.architecture, {**self.network.weights, **head}
+
     def logits(self, images: Any, contract: InputContract) -> Any:
         """The logits (n, classes) of images prepared by ``contract``: its own, or one that only orders colours."""
         if not same_preprocessing(contract, self.contract):
@@ -65,9 +82,10 @@ def polished_joined(
     *,
     steps: int,
     seed: int,
-    progress: Callable[[int, int], None],
-) -> dict[str, _Singles]:
-    """The weights of a joined network after training on ``data``, whose labels are the columns of its head.
+    bounds: Bounds,
+) -> tuple[dict[str, _Singles], int]:
+    """The weights of a joined network after training on ``data``, whose labels are the columns of its head, and the
+    steps that were done.
 
     The head's columns are those of the teachers, one after another. Each batch has as many images of each teacher's
     classes, and of those as many of each class, as chance has it.
@@ -95,8 +113,11 @@ def polished_joined(
         chosen = np.array([draw.choice(own_rows[label]) for label in labels])
         return moved(prepared_images(data.x[chosen], part.contract), draw), labels.astype(np.int32)
 
-    train(model, batch, Schedule(steps, _LONG_PEAK if steps >= _LONG else _PEAK), progress)
-    return trained_weights(part.architecture, part.weights, network, head)
+    schedule = Schedule(steps, _LONG_PEAK if steps >= _LONG else _PEAK)
+    networks = [(part.architecture, part.weights), *(teacher.whole for teacher in teachers)]
+    inputs = training_inputs("labels and origins", networks, part.contract, [data.x, data.y], schedule, seed)
+    done = train(model, batch, schedule, inputs, bounds)
+    return trained_weights(part.architecture, part.weights, network, head), done
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from modhub.compaction.budgets import Limit
 from modhub.compaction.selecting import Goal
+from modhub.compaction.work import Work
 from modhub.composition.composite import Composite
 from modhub.data.given import ChannelNumbers
 from modhub.data.images import ImageData
 from modhub.decomposition.settings import DecomposeSettings, decompose_options
 from modhub.engine.compact.compacting import CompactProgress
-from modhub.engine.compact.making import CompactMaker, CompactNetwork, Work, keras_of
+from modhub.engine.compact.making import CompactMaker, CompactNetwork, keras_of
 from modhub.engine.compact.trunks import Trunk, trunk_of_model, trunks_of_composite
 from modhub.engine.decompose.decompose import decompose_model
 from modhub.engine.run.network import is_bgr

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modhub.compaction.checkpoints import Checkpoint, Checkpoints
 from modhub.engine.library import keras
 from modhub.engine.run.compiled import JIT_COMPILE
 from modhub.engine.run.network import Network
 from modhub.package.module import Weights
+from modhub.package.weights_blob import weights_digest
 from modhub.spec.architecture import Architecture
+from modhub.spec.digests import Digest, canonical_json, sha256
+from modhub.spec.input_contract import InputContract
 from modhub.spec.layers import Conv2D, Dense
 
 _Singles = NDArray[np.float32]
@@ -23,9 +28,13 @@ BATCH: Final = 128
 _WARM_UP: Final = 50
 _LAST_SHARE: Final = 0.01
 _SHIFT: Final = 4
+#: Steps between two checkpoints.
+_KEPT_EVERY: Final = 25
+#: How much the last step counts in the mean time of a step.
+_RECENT: Final = 0.1
 
 #: The images (n, H, W, C) and the labels, or None, of a step by its number: the same whenever it is asked.
-Batches = Callable[[int], tuple[_Singles, NDArray[np.int32] | None]]
+TrainingBatches = Callable[[int], tuple[_Singles, NDArray[np.int32] | None]]
 
 
 @dataclass(frozen=True)
@@ -35,23 +44,107 @@ class Schedule:
     steps: int
     peak: float
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
-        if step < _WARM_UP:
-            return self.peak * step / _WARM_UP
-        done = min((step - _WARM_UP) / max(self.steps - _WARM_UP, 1), 1.0)
-        return self.peak * (_LAST_SHARE + (1 - _LAST_SHARE) * 0.5 * (1 + float(np.cos(np.pi * done))))
+    def rate(self, step: int, share: float) -> float:
+        """The learning rate of a step, counted from 0, when ``share`` of the schedule is behind."""
+        done = (share * self.steps - _WARM_UP) / max(self.steps - _WARM_UP, 1)
+        cosine = 0.5 * (1 + float(np.cos(np.pi * min(max(done, 0.0), 1.0))))
+        return self.peak * min(step / _WARM_UP, _LAST_SHARE + (1 - _LAST_SHARE) * cosine)
 
 
-def train(model: Any, batches: Batches, schedule: Schedule, progress: Callable[[int, int], None]) -> None:
-    """Train a Keras model whose ``compute_loss`` says all. Called on ``progress``: steps done, and in all."""
-    optimizer = keras.optimizers.Adam(schedule.rate(0))
+@dataclass(frozen=True)
+class Bounds:
+    """What watches a training: ``progress`` is told the steps done and in all, ``seconds_left`` says how long it may
+    take yet, and ``checkpoints`` keep where it stands."""
+
+    progress: Callable[[int, int], None]
+    seconds_left: Callable[[], float] | None = None
+    checkpoints: Checkpoints | None = None
+
+
+def train(model: Any, batches: TrainingBatches, schedule: Schedule, inputs: Digest, bounds: Bounds) -> int:
+    """Train a Keras model whose ``compute_loss`` says all; gives the steps that were done.
+
+    Where time is short the schedule is gone through in as many steps as it allows. A training with the same ``inputs``
+    goes on from its checkpoint; where time is not bounded, with the same result as without a stop.
+    """
+    optimizer = keras.optimizers.Adam(0.0)
     model.compile(optimizer, jit_compile=JIT_COMPILE)
-    for step in range(schedule.steps):
-        optimizer.learning_rate = schedule.rate(step)
+    optimizer.build(model.trainable_variables)
+    variables = [
+        *model.trainable_variables,
+        *(each for each in optimizer.variables if each is not optimizer.iterations),
+    ]
+    found = None if bounds.checkpoints is None else bounds.checkpoints.load(inputs)
+    step, share = (0, 0.0) if found is None else (found.step, found.share)
+    if found is not None:
+        for variable, value in zip(variables, found.variables, strict=True):
+            variable.assign(value)
+        optimizer.iterations.assign(step)
+    pace = _Pace(bounds.seconds_left)
+    while step < schedule.steps and share < 1 and pace.has_time():
+        optimizer.learning_rate = schedule.rate(step, share)
         images, labels = batches(step)
         model.train_on_batch(images, labels)
-        progress(step + 1, schedule.steps)
+        step += 1
+        share = pace.share(step, share, schedule.steps)
+        bounds.progress(step, schedule.steps)
+        is_last = step == schedule.steps or share >= 1
+        if bounds.checkpoints is not None and (is_last or step % _KEPT_EVERY == 0):
+            values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+            bounds.checkpoints.save(inputs, Checkpoint(step, share, values))
+    if step == 0:
+        warnings.warn("no time was left to polish: give more minutes.", stacklevel=2)
+    return step
+
+
+def training_inputs(
+    method: str,
+    networks: Sequence[tuple[Architecture, Weights]],
+    contract: InputContract,
+    data: Sequence[NDArray[Any]],
+    schedule: Schedule,
+    seed: int,
+) -> Digest:
+    """The digest of all that the result of a training follows from: the ``networks`` with their heads, the first of
+    them trained, images and labels as ``data``, and the libraries that compute."""
+    known = {
+        "method": method,
+        "networks": [[each.model_dump(mode="json"), weights_digest(weights)] for each, weights in networks],
+        "contract": contract.model_dump(mode="json"),
+        "data": [[str(each.dtype), list(each.shape), sha256(np.ascontiguousarray(each).tobytes())] for each in data],
+        "steps": schedule.steps,
+        "peak": schedule.peak,
+        "seed": seed,
+        "libraries": [keras.__version__, keras.backend.backend()],
+    }
+    return sha256(canonical_json(known))
+
+
+class _Pace:
+    """How much of a schedule is behind after each step, by the steps alone or by the time that is left as well."""
+
+    def __init__(self, seconds_left: Callable[[], float] | None) -> None:
+        self._seconds_left = seconds_left
+        self._before: float | None = None
+        self._mean: float | None = None
+
+    def has_time(self) -> bool:
+        return self._seconds_left is None or self._seconds_left() > 0
+
+    def share(self, step: int, share: float, steps: int) -> float:
+        """What is behind after ``step`` of at most ``steps``, when ``share`` was before it."""
+        if self._seconds_left is None:
+            return step / steps
+        left = self._seconds_left()
+        # The first step compiles, and says nothing about the others.
+        if self._before is not None:
+            took = self._before - left
+            self._mean = took if self._mean is None else (1 - _RECENT) * self._mean + _RECENT * took
+        self._before = left
+        to_come = float(steps - step)
+        if self._mean is not None:
+            to_come = min(to_come, max(left, 0.0) / max(self._mean, 1e-9))
+        return share + (1 - share) / (to_come + 1)
 
 
 def release(network: Network) -> None:
