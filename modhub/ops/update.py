@@ -46,20 +46,22 @@ from modhub.spec.manifest import DecomposeOptions, Derivation
 from modhub.storage.verify import VerifiedBlobs
 from modhub.updating.choosing import (
     FOLDS,
+    HEAD_STRATEGIES,
     ORIGINAL,
     Approach,
     Judged,
     Tried,
-    calibrated,
     choose_approach,
+    fitted_heads,
     judge,
+    judged_heads,
 )
-from modhub.updating.fitting import Views, fit
+from modhub.updating.fitting import Views
 from modhub.updating.result import Update, measured
 from modhub.updating.splitting import first_of_each, folds, set_aside
 
 #: How modules are updated; see ``update``.
-Strategy = Literal["tangle", "remove", "calibrate", "auto"]
+Strategy = Literal["tangle", "remove", "calibrate", "offset", "auto"]
 STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
 FEWEST_EXAMPLES: Final = 4
 #: Examples on which new masks are judged, which costs a run of every module each: of a class, and of all.
@@ -227,7 +229,11 @@ class UpdateRun:
         #: Modules are judged as they vote, on one scale across origins.
         self.units = relative_scales(plan.modules, plan.settings.vote)
         self.networks = networks or JointNetworks(
-            plan.modules, request.changing, self.units, request.batch_size, any_masks=request.strategy != "calibrate"
+            plan.modules,
+            request.changing,
+            self.units,
+            request.batch_size,
+            any_masks=request.strategy not in HEAD_STRATEGIES,
         )
         self.report_views = self.networks.views(plan.modules, report.images)
         self.before = self.report_views.margins
@@ -238,9 +244,7 @@ class UpdateRun:
         smallest = int(np.bincount(labels, minlength=classes).min())
         fold = folds(labels, classes, min(FOLDS, smallest), seed)
         views = self.networks.views(self.modules, self.work.images)
-        ways: dict[Approach, Judged] = {}
-        if self.request.strategy in ("calibrate", "auto"):
-            ways |= calibrated(views, labels, fold)
+        ways = judged_heads(self.request.strategy, views, labels, fold)
         for strategy in ("tangle", "remove"):
             if self.request.strategy in (strategy, "auto"):
                 ways |= self._judged_masks(strategy, views)
@@ -282,7 +286,7 @@ class UpdateRun:
         changing, labels = self.request.changing, self.work.labels
         if way.strength is not None:
             made = list(self.modules)
-            for column, change in fit(views, labels, way.strength).items():
+            for column, change in fitted_heads(way, views, labels).items():
                 made[column] = replace(made[column], head=change.head(made[column].head, self.units[column]))
             modules = tuple(made)
             own, after = (margins_of(modules, each, self.units).astype(float) for each in (views, self.report_views))
@@ -365,12 +369,12 @@ def update(
     ``modules``: names, modules, composites or decompositions, one or several. ``against``: the modules whose classes
     they never saw, which stay as they are, unless they are among ``modules`` too: then all are updated together.
     ``data``: labelled images in any form that ``evaluate`` takes, ``fit`` as there, with the class names of both, 4
-    images of each or more; ``report``: others to report on, by default a third of ``data``. What fits, what chooses and
-    what reports are different images.
+    images of each or more; ``report``: others to report on, by default a third of ``data``, which then fit nothing.
 
     ``strategy``: ``tangle`` (tangling again, against the unseen classes; with ``keep_origin`` beside the origin's own),
-    ``remove`` (nodes active for the unseen classes and not for the module's go), ``calibrate`` (heads fitted to the
-    examples), or ``auto``, which tries them all. Raises InvalidData, UsageError, Incompatible, NotFound.
+    ``remove`` (nodes active for the unseen classes and not for the module's go), ``calibrate`` (heads fitted, near to
+    the present ones), ``offset`` (heads fitted to what the vote misses; from 100 images a class on), or ``auto``: all.
+    Raises InvalidData, UsageError, Incompatible, NotFound.
 
     >>> import modhub
     >>> import numpy as np

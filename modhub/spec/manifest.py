@@ -143,7 +143,7 @@ class Derivation(Stored):
 
     module: str
     digest: DigestText
-    strategy: Literal["tangle", "remove", "calibrate", "match"] | None = Field(
+    strategy: Literal["tangle", "remove", "calibrate", "offset", "match"] | None = Field(
         default=None, exclude_if=lambda v: v is None
     )
     against: tuple[DigestText, ...] = Field(default=(), exclude_if=lambda v: not v)

@@ -9,22 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.updating.fitting import Doubles, Views, changed_margins, fit, log_softmax, tempered
+from modhub.updating.fitting import Doubles, HeadChange, Views, changed_margins, fit, log_softmax, tempered
+from modhub.updating.offset import fit_offset
 
-#: Strengths of the prior that are tried. With few examples a class, held-out examples cannot separate them.
+#: Strategies that fit heads: with a prior that holds them near to the present ones, or from the vote as an offset.
+_CALIBRATE: Final = "calibrate"
+_OFFSET: Final = "offset"
+HEAD_STRATEGIES: Final = (_CALIBRATE, _OFFSET)
+#: Strengths of the prior of ``calibrate`` that are tried. With few examples a class, held-out examples cannot
+#: separate them.
 STRENGTHS = (10.0, 30.0, 100.0, 300.0)
 FEW_STRENGTHS = (100.0,)
 ENOUGH_FOR_STRENGTHS = 10
+#: Those of ``offset``, and the examples of a class below which it is tried only when it is asked for.
+_OFFSET_STRENGTHS = (0.1, 0.01)
+_ENOUGH_FOR_OFFSET = 50
 FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Approach:
-    """One way of updating. ``strength``, of the prior, belongs to ``calibrate`` alone."""
+    """One way of updating. ``strength``, of the prior, belongs to those that fit heads."""
 
     strategy: str
     strength: float | None = None
@@ -98,12 +108,12 @@ def strengths_to_try(smallest_class: int) -> tuple[float, ...]:
     return STRENGTHS if smallest_class >= ENOUGH_FOR_STRENGTHS else FEW_STRENGTHS
 
 
-def held_out_margins(views: Views, labels: NDArray[np.integer], strength: float, fold: NDArray[np.int64]) -> Doubles:
+def held_out_margins(views: Views, labels: NDArray[np.integer], way: Approach, fold: NDArray[np.int64]) -> Doubles:
     """Margins (n, k) of every example under heads fitted without its fold."""
     result = np.empty_like(views.margins)
     for part in np.unique(fold):
         here, there = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
-        changes = fit(views.take(there), labels[there], strength)
+        changes = fitted_heads(way, views.take(there), labels[there])
         result[here] = changed_margins(views.take(here), changes)
     return result
 
@@ -127,13 +137,23 @@ def choose_approach(original: Judged, ways: Mapping[Approach, Judged]) -> tuple[
     return (None if best is None else best.way), tried
 
 
-def calibrated(views: Views, labels: NDArray[np.integer], fold: NDArray[np.int64]) -> dict[Approach, Judged]:
-    """Variants of ``calibrate``, by the strength of the prior, each judged fold by fold."""
+def fitted_heads(way: Approach, views: Views, labels: NDArray[np.integer]) -> dict[int, HeadChange]:
+    """The changes of heads, by column, that fit the examples by a way that fits heads."""
+    assert way.strength is not None
+    return (fit_offset if way.strategy == _OFFSET else fit)(views, labels, way.strength)
+
+
+def judged_heads(
+    strategy: str, views: Views, labels: NDArray[np.integer], fold: NDArray[np.int64]
+) -> dict[Approach, Judged]:
+    """Ways of a strategy that fits heads, or with ``auto`` of all, by the prior's strength, judged fold by fold."""
     smallest = int(np.bincount(labels, minlength=views.margins.shape[1]).min())
-    return {
-        Approach("calibrate", strength): judge(held_out_margins(views, labels, strength, fold), labels, fold)
-        for strength in strengths_to_try(smallest)
-    }
+    ways: list[Approach] = []
+    if strategy in (_CALIBRATE, "auto"):
+        ways += [Approach(_CALIBRATE, strength) for strength in strengths_to_try(smallest)]
+    if strategy == _OFFSET or (strategy == "auto" and smallest >= _ENOUGH_FOR_OFFSET):
+        ways += [Approach(_OFFSET, strength) for strength in _OFFSET_STRENGTHS]
+    return {way: judge(held_out_margins(views, labels, way, fold), labels, fold) for way in ways}
 
 
 def _mean_and_error(differences: Doubles) -> tuple[float, float]:

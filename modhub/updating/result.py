@@ -54,10 +54,10 @@ class Update:
     """What ``modhub.update`` gives.
 
     ``modules``: those asked for, updated, or the originals where these are kept; in the order asked for. ``against``:
-    the other modules of the joint composite. ``strategy`` is what was kept: ``original``, ``tangle``, ``remove`` or
-    ``calibrate``, and ``way`` says it in full. ``before`` and ``after`` are measured on ``after.examples`` images that
-    neither fitted nor chose anything. ``examples`` fitted and chose, in turns; ``reason`` says why this was kept.
-    ``sources``: by fingerprint the decompositions that modules come from.
+    the other modules of the joint composite. ``strategy`` is what was kept: ``original``, ``tangle``, ``remove``,
+    ``calibrate`` or ``offset``, and ``way`` says it in full. ``before`` and ``after`` are measured on
+    ``after.examples`` images that neither fitted nor chose anything. ``examples`` fitted and chose, in turns;
+    ``reason`` says why this was kept. ``sources``: by fingerprint the decompositions that modules come from.
 
     >>> import modhub
     >>> import numpy as np

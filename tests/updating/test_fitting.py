@@ -10,7 +10,16 @@ from sklearn.linear_model import LogisticRegression
 
 from modhub.package.module import Head
 from modhub.updating import fitting
-from modhub.updating.choosing import Approach, Improvement, Judged, calibrated, choose_approach, judge, strengths_to_try
+from modhub.updating.choosing import (
+    HEAD_STRATEGIES,
+    Approach,
+    Improvement,
+    Judged,
+    choose_approach,
+    judge,
+    judged_heads,
+    strengths_to_try,
+)
 from modhub.updating.fitting import (
     FeatureGroup,
     HeadChange,
@@ -211,14 +220,15 @@ def test_ways_are_compared_where_both_were_judged():
     assert comparison == Improvement(1.5, pytest.approx(0.5 / 2**0.5), 0.5, pytest.approx(0.5 / 2**0.5), 2)
 
 
-def test_no_margin_that_an_example_helped_to_fit_judges_it():
+@pytest.mark.parametrize("strategy", HEAD_STRATEGIES)
+def test_no_margin_that_an_example_helped_to_fit_judges_it(strategy):
     """Labels that are pure noise: whatever is fitted to them cannot look better on held-out examples."""
     views, _ = scene(n=200)
     random = np.random.default_rng(9)
     noise = random.permutation(np.arange(200) % 5)
     still = Views(random.normal(size=(200, 5)) * 0.01, views.groups)
     fold = folds(noise, 5, 5, seed=0)
-    found = calibrated(still, noise, fold)
+    found = judged_heads(strategy, still, noise, fold)
     original = judge(still.margins, noise, fold)
     assert max(each.over(original).loss for each in found.values()) < 0.02
     assert choose_approach(original, found)[0] is None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from modhub.updating.offset import LabelledFeatures, choose_offset_head, fit_offset_head
+from modhub.updating.fitting import FeatureGroup, Views, changed_margins, log_softmax
+from modhub.updating.offset import LabelledFeatures, choose_offset_head, fit_offset, fit_offset_head
 
 
 def drawn(seed: int, votes: float, count: int = 300) -> LabelledFeatures:
@@ -43,3 +44,30 @@ def test_it_is_kept_only_where_held_back_images_gain() -> None:
     before = (held_back.votes.argmax(axis=1) == held_back.labels).mean()
     assert (head.logits(held_back).argmax(axis=1) == held_back.labels).mean() > before + 0.1
     assert choose_offset_head(drawn(4, 5.0), drawn(5, 5.0)) is None
+
+
+def test_modules_of_one_origin_get_the_head_on_all_its_features() -> None:
+    given = drawn(6, 1.0)
+    votes = given.votes / given.votes.max(axis=1).mean()
+    views = Views(3 * votes, (FeatureGroup(0, np.arange(3), given.features),))
+    found = changed_margins(views, fit_offset(views, given.labels, 0.1))
+    expected = fit_offset_head(LabelledFeatures(given.features, votes, given.labels), 0.1).logits(
+        LabelledFeatures(given.features, votes, given.labels)
+    )
+    np.testing.assert_allclose(8 * found / 3, expected, atol=1e-6)
+
+
+def test_a_module_is_corrected_by_its_own_origins_features_and_others_stay() -> None:
+    given, other = drawn(7, 0.3), drawn(8, 0.3)
+    groups = (FeatureGroup(0, np.array([0]), given.features), FeatureGroup(1, np.array([2]), other.features))
+    views = Views(given.votes / given.votes.max(axis=1).mean(), groups)
+    changes = fit_offset(views, given.labels, 0.1)
+    assert changes.keys() == {0, 2}
+    rows = np.arange(len(given))
+
+    def loss(margins: np.ndarray) -> float:
+        return -float(log_softmax(8 * margins)[rows, given.labels].mean())
+
+    after = changed_margins(views, changes)
+    np.testing.assert_array_equal(after[:, 1], views.margins[:, 1])
+    assert loss(after) < loss(views.margins)

@@ -65,6 +65,17 @@ def test_calibrating_helps_these_modules_and_says_so(updated):
     assert updated.after.balanced == pytest.approx(np.mean(list(updated.after.recalls.values())))
 
 
+def test_an_offset_is_kept_where_it_helps_and_recorded():
+    update = modhub.update(quadrant_modules(), against=lines(), data=mixed(), strategy="offset")
+    assert update.strategy == "offset"
+    assert update.after.balanced > update.before.balanced
+    assert [each.derived_from[-1].strategy for each in update.modules] == ["offset"] * 4
+    report = mixed(20, seed=50)
+    right = answers([*update.modules, *update.against], report.x).indices == report.y
+    assert right.mean() > update.before.top_1
+    assert update.decomposition("me/offset").package.manifest.content.modules[0].derived_from[-1].strategy == "offset"
+
+
 def test_fitting_choosing_and_reporting_images_are_all_of_the_data_and_disjoint(updated):
     assert updated.after.examples + updated.examples == len(mixed())
     assert updated.after.examples == len(mixed()) // 3
