@@ -23,7 +23,12 @@ from modhub.compaction.ordering import RemovalOrder
 from modhub.spec.architecture import Architecture
 
 #: At most so many structures are refitted to choose among them.
-MAX_CANDIDATES: Final = 16
+MAX_CANDIDATES: Final = 8
+#: Nested sets of blocks of each order, and no more sets are looked for once so many were thinned.
+_NESTED: Final = 8
+_MOST_SETS: Final = 200
+#: Losses of channels have the weights of the rest made up for them, those of blocks have not; this share of it stays.
+_BLOCK_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,12 @@ class Goal:
     jaccard: float | None = None
 
     def met(self, costs: Costs, whole: Costs) -> bool:
-        return costs.of(self.kind) <= self.budget * whole.of(self.kind) and (
-            self.jaccard is None or costs.nodes <= self.jaccard * whole.nodes
-        )
+        return not self.unmet(costs, whole)
+
+    def unmet(self, costs: Costs, whole: Costs) -> frozenset[str]:
+        """Which of the costs, by name, are still above what they may be."""
+        bounds = {self.kind: self.budget} | ({} if self.jaccard is None else {"nodes": self.jaccard})
+        return frozenset(kind for kind, share in bounds.items() if getattr(costs, kind) > share * getattr(whole, kind))
 
 
 class Selection(Protocol):
@@ -87,9 +95,43 @@ def blocks_only(statistics: NetworkStatistics, goal: Goal) -> Iterable[Structure
 
 
 def blocks_and_channels(statistics: NetworkStatistics, goal: Goal) -> Iterable[Structure]:
-    """Some branches go whole, and what is left is thinned down to the goal."""
-    found = [thinned(statistics, goal, dropped) for dropped in block_sets(statistics)]
-    return [structure for structure in found if structure is not None]
+    """Some branches go whole, and what is left is thinned down to the goal.
+
+    Sets of blocks are searched by the sum of the losses of all that goes: from the best nested one, a block more, a
+    block less, or one in another's place, as long as that lowers the loss.
+    """
+    seen: dict[frozenset[str], tuple[float, Structure] | None] = {}
+
+    def loss(dropped: frozenset[str]) -> float:
+        if dropped not in seen:
+            structure = thinned(statistics, goal, dropped)
+            seen[dropped] = (_loss(statistics, structure), structure) if structure is not None else None
+        found = seen[dropped]
+        return float("inf") if found is None else found[0]
+
+    best = min(block_sets(statistics), key=loss)
+    while len(seen) < _MOST_SETS:
+        better = min(_neighbours(statistics, best), key=loss, default=best)
+        if loss(better) >= loss(best):
+            break
+        best = better
+    ranked = sorted((found for found in seen.values() if found is not None), key=lambda found: found[0])
+    return [structure for _, structure in ranked[:MAX_CANDIDATES]]
+
+
+def _neighbours(statistics: NetworkStatistics, dropped: frozenset[str]) -> list[frozenset[str]]:
+    """The set with one block more or less, and with one of the two dearest for one of the two cheapest others."""
+    ranked = sorted(statistics.block_losses, key=lambda name: (statistics.block_losses[name], name))
+    inside, outside = ([name for name in ranked if (name in dropped) == wanted] for wanted in (True, False))
+    toggled = [dropped ^ {name} for name in ranked]
+    return toggled + [dropped - {out} | {new} for out in inside[-2:] for new in outside[:2]]
+
+
+def _loss(statistics: NetworkStatistics, structure: Structure) -> float:
+    """What all that goes costs, each part by itself, as far as a refit does not make up for it."""
+    blocks = sum(statistics.block_losses[name] for name in sorted(structure.dropped))
+    channels = (statistics.orders[name].losses[int((~kept).sum())] for name, kept in structure.kept.items())
+    return float(_BLOCK_SHARE * blocks + sum(channels))
 
 
 STRATEGIES: Final[Mapping[str, Selection]] = {
@@ -101,22 +143,23 @@ STRATEGIES: Final[Mapping[str, Selection]] = {
 
 
 def block_sets(statistics: NetworkStatistics) -> list[frozenset[str]]:
-    """Nested sets of blocks, from none to all, by loss for what they save; spread evenly when there are too many.
+    """Nested sets of blocks, from none to all; spread evenly when there are too many.
 
-    Two orders are followed: by loss alone, and by loss over multiply-adds.
+    Three orders are followed: by loss alone, by loss over multiply-adds and by loss over nodes.
     """
     whole = statistics.costs.of(Structure(frozenset(), {}))
     losses = statistics.block_losses
-    saved = {
-        block.sum: whole.flops - statistics.costs.of(Structure(frozenset({block.sum}), {})).flops
-        for block in statistics.blocks
-    }
+    left = {block.sum: statistics.costs.of(Structure(frozenset({block.sum}), {})) for block in statistics.blocks}
     names = [block.sum for block in statistics.blocks if block.sum in losses]
-    orders: list[Callable[[str], float]] = [losses.__getitem__, lambda name: losses[name] / max(saved[name], 1)]
+    orders: list[Callable[[str], float]] = [
+        losses.__getitem__,
+        lambda name: losses[name] / max(whole.flops - left[name].flops, 1),
+        lambda name: losses[name] / max(whole.nodes - left[name].nodes, 1),
+    ]
     sets: list[frozenset[str]] = []
     for key in orders:
         ranked = sorted(names, key=key)
-        lengths = np.unique(np.linspace(0, len(ranked), min(len(ranked) + 1, MAX_CANDIDATES // 2)).round().astype(int))
+        lengths = np.unique(np.linspace(0, len(ranked), min(len(ranked) + 1, _NESTED)).round().astype(int))
         sets += [frozenset(ranked[:length]) for length in lengths.tolist()]
     return list(dict.fromkeys(sets))
 
@@ -124,7 +167,8 @@ def block_sets(statistics: NetworkStatistics) -> list[frozenset[str]]:
 def thinned(statistics: NetworkStatistics, goal: Goal, dropped: frozenset[str]) -> Structure | None:
     """The structure without ``dropped`` whose channels go by loss over cost until the goal is met.
 
-    One channel of each group stays; None when the goal cannot be met so.
+    What counts as cost is what is still above the goal: multiply-adds or parameters, nodes, or the shares of both
+    together. One channel of each group stays; None when the goal cannot be met so.
     """
     whole = statistics.costs.of(Structure(frozenset(), {}))
     remaining = statistics.costs.without(dropped)
@@ -132,28 +176,37 @@ def thinned(statistics: NetworkStatistics, goal: Goal, dropped: frozenset[str]) 
     groups = {group.name: group for group in statistics.thinnable if not set(group.producers) <= gone}
     left = {name: len(group) for name, group in groups.items()}
     steps = {name: _steps(statistics.orders[name]) for name in groups}
-    queue: list[tuple[float, int, str]] = []
+    unmet = goal.unmet(remaining.costs(left), whole)
+    while unmet:
+        queue: list[tuple[float, int, str]] = []
 
-    def push(name: str) -> None:
-        order, removed = statistics.orders[name], len(groups[name]) - left[name]
-        if left[name] > 1:
-            target = int(steps[name][removed])
-            saved = remaining.costs(left).of(goal.kind)
-            saved -= remaining.costs({**left, name: len(groups[name]) - target}).of(goal.kind)
-            loss = float(order.losses[target] - order.losses[removed])
-            heapq.heappush(queue, (loss / max(saved, 1), list(groups).index(name), name))
+        def push(name: str) -> None:
+            order, removed = statistics.orders[name], len(groups[name]) - left[name]
+            if left[name] > 1:
+                target = int(steps[name][removed])
+                saved = _shares(unmet, remaining.costs(left), whole)  # noqa: B023
+                saved -= _shares(unmet, remaining.costs({**left, name: len(groups[name]) - target}), whole)  # noqa: B023
+                loss = float(order.losses[target] - order.losses[removed])
+                heapq.heappush(queue, (loss / max(saved, 1e-12), list(groups).index(name), name))  # noqa: B023
 
-    for name in groups:
-        push(name)
-    while not goal.met(remaining.costs(left), whole):
-        if not queue:
-            return None
-        name = heapq.heappop(queue)[2]
-        target = int(steps[name][len(groups[name]) - left[name]])
-        while len(groups[name]) - left[name] < target and not goal.met(remaining.costs(left), whole):
-            left[name] -= 1
-        push(name)
+        for name in groups:
+            push(name)
+        now = unmet
+        while now == unmet:
+            if not queue:
+                return None
+            name = heapq.heappop(queue)[2]
+            target = int(steps[name][len(groups[name]) - left[name]])
+            while len(groups[name]) - left[name] < target and now == unmet:
+                left[name] -= 1
+                now = goal.unmet(remaining.costs(left), whole)
+            push(name)
+        unmet = now
     return Structure(dropped, {name: _kept(statistics.orders[name], count) for name, count in left.items()})
+
+
+def _shares(kinds: frozenset[str], costs: Costs, whole: Costs) -> float:
+    return sum(getattr(costs, kind) / max(getattr(whole, kind), 1) for kind in sorted(kinds))
 
 
 def _kept(order: RemovalOrder, count: int) -> NDArray[np.bool_]:

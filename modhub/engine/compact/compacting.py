@@ -28,6 +28,8 @@ CompactProgress = Callable[[str, int, int], None]
 
 _GRADIENT_IMAGES: Final = 500
 _STATISTICS_IMAGES: Final = 1500
+#: Structures whose R2 differ by less are as good; the one with the fewest nodes, which is also the fastest, is taken.
+_AS_GOOD: Final = 0.002
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,12 @@ class Compactor:
         if len(candidates) > 1:
             tried = []
             for number, structure in enumerate(candidates, 1):
-                tried.append(self.refitted(structure, QUICK).explained)
+                tried.append(self.refitted(structure, QUICK))
                 self._progress("choosing", number, len(candidates))
-            chosen = candidates[int(np.argmax(tried))]
+            least = max(each.explained for each in tried) - _AS_GOOD
+            chosen = min(
+                (each for each in tried if each.explained >= least), key=lambda each: each.costs.nodes
+            ).structure
         return self.refitted(chosen, settings or RefitSettings())
 
     def refitted(self, structure: Structure, settings: RefitSettings) -> Smaller:
