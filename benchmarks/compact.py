@@ -277,7 +277,7 @@ def cost_of(figures: dict[str, Any]) -> dict[str, float]:
 def table(rows: list[dict[str, Any]]) -> str:
     """All rows, in the order of ``ROWS``; the multiply-adds of several networks are shown against one of them."""
     headers = (
-        "what", "method", "seed", "asked", "cost, points", "whole", "compact", "FLOPs", "parameters", "JI", "R2",
+        "what", "row", "method", "seed", "asked", "cost, points", "whole", "compact", "FLOPs", "parameters", "JI", "R2",
         "time", "bytes", "passes", "processor s",
     )  # fmt: skip
     places = list(ROWS)
@@ -288,6 +288,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             (
                 asked.what,
+                f"`{row['row']}`",
                 asked.method + (" (not kept)" if asked.polish_steps and not row["polish_steps"] else ""),
                 row["seed"],
                 "" if asked.most_points is None else f"-{asked.most_points:g}",

@@ -206,7 +206,7 @@ def thinned(statistics: NetworkStatistics, goal: Goal, dropped: frozenset[str]) 
 
 
 def _shares(kinds: frozenset[str], costs: Costs, whole: Costs) -> float:
-    return sum(getattr(costs, kind) / max(getattr(whole, kind), 1) for kind in sorted(kinds))
+    return float(sum(getattr(costs, kind) / max(getattr(whole, kind), 1) for kind in sorted(kinds)))
 
 
 def _kept(order: RemovalOrder, count: int) -> NDArray[np.bool_]:

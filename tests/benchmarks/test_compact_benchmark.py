@@ -31,7 +31,7 @@ def test_rows_stand_in_the_order_of_what_is_asked_with_costs_in_points() -> None
         "| cifar10-r20, 50%, JI <= 0.50", "| cifar10-r20, 50%, JI <= 0.50", "| cifar10-vgg, 50%",
     ]  # fmt: skip
     assert found[0] == (
-        "| cifar10-r20, 50%, JI <= 0.50 | closed form | 0 | -2 | -1.25 (-2.00 to -0.50) | 86.25 | 85.00 "
+        "| cifar10-r20, 50%, JI <= 0.50 | `r20` | closed form | 0 | -2 | -1.25 (-2.00 to -0.50) | 86.25 | 85.00 "
         "| 0.500 | 0.750 | 0.467 | 0.961 | 0.44 | 0.75 | 5.5 | 150 |"
     )
 
@@ -40,7 +40,7 @@ def test_several_networks_are_compared_by_balanced_accuracy_and_against_one_of_t
     row = _figures("mixed-5-5", 0, bytes=None)
     del row["bytes"]
     cells = compact.table([row]).splitlines()[2].split(" | ")
-    assert cells[4:8] == ["-3.00 (-4.00 to -2.00)", "75.00", "72.00", "0.999"]
+    assert cells[5:9] == ["-3.00 (-4.00 to -2.00)", "75.00", "72.00", "0.999"]
 
 
 def test_a_polish_that_did_not_help_says_so() -> None:
