@@ -30,6 +30,7 @@ from .ops.update import update as update
 from .package.decomposition import Decomposition as Decomposition
 from .package.module import Module as Module
 from .project.project import Project as Project
+from .serving.server import serve as serve
 from .updating.result import Update as Update
 
 __version__: str

@@ -46,12 +46,26 @@ def composite_of_options(
 
     Raises as ``compose``, ``Project.open`` and the operations do.
     """
-    settings = settings_asked(refs, shape)
     if refs:
-        composite = compose(refs, registry=registry, cache=cache, **vars(shape.given))
-    else:
-        project = _of_project(shape.given, registry, cache)
-        composite = project.in_mode(settings.mode, settings.dtype).in_vote(settings.vote)
+        return shaped(compose(refs, registry=registry, cache=cache, **vars(shape.given)), shape)
+    _check_given_to_project(shape.given)
+    settings = settings_asked(refs, shape)
+    project = Project.open(registry=registry, cache=cache).compose()
+    return shaped(project.in_mode(settings.mode, settings.dtype).in_vote(settings.vote), shape)
+
+
+def composite_of_lock_file(project: Project, shape: ComposeOptions) -> Composite:
+    """What the project has locked, without looking anything up or writing, in its shape.
+
+    Raises NotFound, kind ``no-lock``, and Conflict for a lockfile that is not what the project file asks for.
+    """
+    _check_given_to_project(shape.given)
+    given = replace(shape.given, adapt=None, size=None, reject=None)
+    return shaped(project.compose(frozen=True).with_settings(given), shape)
+
+
+def shaped(composite: Composite, shape: ComposeOptions) -> Composite:
+    """``composite`` after the edits of its ``shape``. Raises as the operations do."""
     for label, ref in shape.swap:
         composite = composite.swap(label, ref, match=shape.match)
     for label in shape.remove:
@@ -81,14 +95,13 @@ def agreement_line(agreement: Agreement | str) -> str:
     return f"agreement with isolated in float32: {agreement}"
 
 
-def _of_project(given: GivenSettings, registry: tuple[str, ...] | None, cache: Path | None) -> Composite:
+def _check_given_to_project(given: GivenSettings) -> None:
     if given.adapt or given.size or given.reject:
         raise UsageError(
             "--adapt, --size and --reject were given without a REF.",
             kind="bad-option",
             hint="a project says these in modhub.toml: adapt, size, reject.",
         )
-    return Project.open(registry=registry, cache=cache).compose()
 
 
 def shape_options(command: Callable[..., None]) -> Callable[..., None]:

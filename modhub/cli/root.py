@@ -40,6 +40,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "list": "List installed modules, or all that there are.",
         "compose": "Make one classifier of modules of any origins.",
         "predict": "Classify images with a composed classifier.",
+        "serve": "Answer over HTTP: /predict, Open Inference Protocol, metrics.",
         "explain": "Show which module said what about an image, and why.",
         "export": "Write a classifier as one file that needs no modhub.",
         "evaluate": "Measure how good a model or a classifier is.",

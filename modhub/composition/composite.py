@@ -62,6 +62,9 @@ class Backend(Protocol):
     def keep(self, plan: Plan, file: Path, *, bundle: bool, force: bool) -> None:
         """Write ``plan`` to the file of a classifier, see ``Composite.save``."""
 
+    def remarks(self, plan: Plan) -> list[str]:
+        """What registries said against the modules of ``plan``, a line each."""
+
 
 @dataclass(frozen=True, eq=False)
 class Composite(FittedClassifier):
@@ -103,6 +106,12 @@ class Composite(FittedClassifier):
         """
         every = [*self.plan.modules, *(module for stage in self.plan.recipe.stages for module in stage.modules)]
         return {module.release: module.license for module in every}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What registries said against the modules when they were last asked: advisories, yanks, takedowns, a line
+        each. ``modhub.audit`` asks them now."""
+        return self.backend.remarks(self.plan)
 
     @property
     def settings(self) -> ClassifierSettings:

@@ -23,6 +23,7 @@ from modhub.spec.refs import ModuleRef
 from modhub.storage.verify import VerifiedBlob, VerifiedBlobs
 
 if TYPE_CHECKING:
+    from modhub.advisories.matching import Remark
     from modhub.composition.plan import Plan
     from modhub.composition.recipe import Recipe
     from modhub.package.module import Module
@@ -117,12 +118,19 @@ class InstalledBackend:
 
     def runner(self, plan: Plan) -> Any:
         """Warns of what registries said against the modules when they were last asked."""
-        cache = Cache(cache_folder(self._cache, load_config()))
-        pins = [pin for module in plan.recognisers if (pin := _pin_of(module)) is not None]
-        warn_of(kept_remarks(cache, pins), stacklevel=4)
+        warn_of(self._remarks(plan), stacklevel=4)
         from modhub.engine.run.plan import PlanRunner  # here and below keras, which a plan can do without
 
         return PlanRunner(plan)
+
+    def remarks(self, plan: Plan) -> list[str]:
+        """What registries said against the modules of ``plan`` when they were last asked, a line each."""
+        return [str(remark) for remark in self._remarks(plan)]
+
+    def _remarks(self, plan: Plan) -> list[Remark]:
+        cache = Cache(cache_folder(self._cache, load_config()))
+        pins = [pin for module in plan.recognisers if (pin := _pin_of(module)) is not None]
+        return kept_remarks(cache, pins)
 
     def to_keras(self, plan: Plan) -> KerasModel:
         from modhub.engine.export.to_keras import to_keras

@@ -11,7 +11,7 @@ import ipaddress
 import signal
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -74,6 +74,17 @@ def run_server(
     timing = timing or HostTiming()
     server = _Server(app, timing, _Hooks(announce, on_stop, on_hangup), url_of(listener), signals=True)
     server.run(sockets=[listener])
+
+
+@contextmanager
+def deaf_to_hangup() -> Iterator[None]:
+    """SIGHUP, which would end the process, is ignored inside, until ``run_server`` hears it: for loading what is to be
+    served, which then is as new as whoever sends it may want."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 class Hosted:

@@ -7,9 +7,8 @@ try:
     import python_multipart  # noqa: F401 - Starlette reads forms with it, and fails only when one is sent
     import uvicorn
     from starlette.applications import Starlette
-    from starlette.datastructures import FormData, UploadFile
+    from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
-    from starlette.formparsers import MultiPartException
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
     from starlette.routing import Route
@@ -26,13 +25,11 @@ except ImportError as missing:
 __all__ = [
     "ASGIApp",
     "ClientDisconnect",
-    "FormData",
     "HTMLResponse",
     "HTTPException",
     "HttpToolsProtocol",
     "JSONResponse",
     "Message",
-    "MultiPartException",
     "Receive",
     "RedirectResponse",
     "Request",

@@ -19,6 +19,7 @@ from modhub.cli.options import Command, cache_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.composition.ranking import ranked_rows
 from modhub.data.pictures import has_name_of_picture
 from modhub.data.unlabelled import FoundImages, find_images, read_images
 from modhub.engine.keras_backend import require_keras_backend
@@ -29,7 +30,6 @@ from modhub.spec.places import is_file
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
-    from modhub.composition.votes import Prediction
 
 _FIGURES: Final = ("probability", "margin", "module_score")
 
@@ -109,7 +109,7 @@ def command(
         load_engine()
         prediction = composite.predict(x, batch_size=batch_size)
     print_account(reader)
-    rows = _rows(prediction, names, top)
+    rows = ranked_rows(prediction, names, top)
     if form == "json":
         document: dict[str, Any] = {"classes": list(prediction.classes), "reject": composite.reject, "images": rows}
         document["pictures"] = reader.to_dict()
@@ -132,29 +132,6 @@ def _found(refs: Sequence[str], images: Sequence[str]) -> tuple[tuple[str, ...],
     lines = sys.stdin.buffer.readlines() if "-" in images and sys.stdin else []
     listed = [os.fsdecode(line.rstrip(b"\r\n")) for line in lines if line.strip()]
     return tuple(ref for ref in refs if ref not in more), find_images(sources, listed)
-
-
-def _rows(prediction: Prediction, names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
-    """One dictionary an image: the answer, whether any module is positive, and the best classes."""
-    positive = prediction.positive
-    figures = {
-        "probability": prediction.probabilities,
-        "margin": prediction.margins,
-        "module_score": prediction.module_scores,
-    }
-    column = {label: number for number, label in enumerate(prediction.classes)}
-    return [
-        {
-            "image": name,
-            "label": label,
-            "positive": bool(positive[row].any()),
-            "top": [
-                {"label": best} | {name: round(float(values[row, column[best]]), 6) for name, values in figures.items()}
-                for best in ranked
-            ],
-        }
-        for row, (name, label, ranked) in enumerate(zip(names, prediction.labels, prediction.top(top), strict=True))
-    ]
 
 
 def _flat_columns(top: int) -> list[str]:
