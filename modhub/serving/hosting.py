@@ -211,6 +211,8 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="on",
                 log_config=None,
+                # What clients do wrong is theirs to hear, and would fill the log.
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 # Who asks and by which scheme decides nothing here, so no header is believed about it.
