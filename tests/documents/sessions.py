@@ -25,7 +25,7 @@ from modhub.cli import main
 
 RUN = ("python", "bash", "console")
 #: Languages of blocks that nobody could run: files' contents, formulas, messages.
-SHOWN = ("toml", "text", "json")
+SHOWN = ("toml", "text", "json", "yaml")
 _REMARK = re.compile(r"<!-- (not run|before): (.+?) -->")
 
 
