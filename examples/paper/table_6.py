@@ -5,7 +5,7 @@
     python examples/paper/table_6.py --quick
 
 The pair is the one that cifar100-r32 confuses most on training images; better is cifar100-r20; a small ResNet knows the
-pair alone. Measures the very composites of examples/07_faulty_class.py; only, the margins of every module are computed
+pair alone. Measures the very composites of examples/05_faulty_class.py; only, the margins of every module are computed
 once for all of them. That they are what the composites answer by themselves is checked on some images of the pair. One
 cell; test images are ``--images`` a class, of the pair all there are.
 """
@@ -29,7 +29,7 @@ from modhub.composition.plan import Plan
 from modhub.engine.run.isolated import OriginRunner
 from modhub.package.module import Module
 
-repaired = runpy.run_path(str(ROOT / "examples" / "07_faulty_class.py"))["repaired"]
+repaired = runpy.run_path(str(ROOT / "examples" / "05_faulty_class.py"))["repaired"]
 
 #: The faulty network and the better one; the quick study has digits of whose threes one network saw four images.
 NETWORKS = ("cifar100-r32", "cifar100-r20")

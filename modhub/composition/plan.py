@@ -235,6 +235,7 @@ class Plan:
         """For notebooks: what runs, and which module is behind which label."""
         settings = ", ".join(f"{name} {value}" for name, value in self.settings.unusual().items())
         fields = [("classes", self.summary), *([("settings", settings)] if settings else [])]
+        fields += [("vote", text) for text in self.counting.remarks]
         fields += [("running", text) for text in self.running()]
         fields += [(f"adapter of {names}", text) for names, text in self.adapted()]
         fields += [(f"between {classes}", f"decide again: {modules}") for classes, modules in self.stages()]

@@ -41,6 +41,7 @@ from modhub.spec.folder_refs import MANIFEST_FILE, classifier_ref, folder_ref, i
 from modhub.spec.input_contract import InputContract, TrainedColor
 from modhub.spec.keras_model import KerasModel
 from modhub.spec.places import is_file
+from modhub.spec.text import in_short
 from modhub.storage.progress import progress_shown
 
 #: How the names of model files end.
@@ -244,7 +245,8 @@ def opened_of(
         name = name or " ".join(part if isinstance(part, str) else getattr(part, "ref", "composite") for part in parts)
         given = vars(options.composing.given)
         what = compose(parts, registry=options.composing.registry, cache=options.composing.cache, **given)
-    return (name or repr(what) if isinstance(what, Composite) else name), what
+    own = f"Composite of {in_short(what.classes)}" if isinstance(what, Composite) else None
+    return name or own, what
 
 
 def images_of(what: Composite | KerasModel) -> InputContract | None:

@@ -51,7 +51,10 @@ class Hits(list[Hit]):
     """What ``search`` found, in order: a list that a notebook shows as a table."""
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} hits: {in_short(hit.ref for hit in self)}>"
+        return f"<{self._count()}: {in_short(hit.ref for hit in self)}>"
+
+    def _count(self) -> str:
+        return f"{len(self):,} hit{'' if len(self) == 1 else 's'}"
 
     def _repr_html_(self) -> str:
         headers = ["name", "version", "data set", "from", "classes", "top-1"]
@@ -66,7 +69,7 @@ class Hits(list[Hit]):
             ]
             for hit in self
         )
-        return as_html(f"{len(self):,} hits", (), [HtmlTable(headers, rows, len(self), texts=4)])
+        return as_html(self._count(), (), [HtmlTable(headers, rows, len(self), texts=4)])
 
 
 def search(

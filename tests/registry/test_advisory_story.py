@@ -1,4 +1,4 @@
-"""The story of ``examples/08_advisories.py`` over S3, and over a registry that is read through a plain web server."""
+"""The story of ``examples/06_advisories.py`` over S3, and over a registry that is read through a plain web server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from servers import static_server
 from modhub.registry.writer import Registry
 from modhub.storage.urls import open_store
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "08_advisories.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "06_advisories.py"
 #: How a project was mended: the exit codes on the way, and the shares of blocks before and after.
 MENDED = re.compile(r"(\w+): exit codes \(0, 7\), 0; (\d+)% -> (\d+)%, others ([+-]\d+\.\d)%")
 
