@@ -25,6 +25,7 @@ from .ops.load import load as load
 from .ops.publish import publish as publish
 from .ops.publish import yank as yank
 from .ops.search import search as search
+from .ops.site import build_site as build_site
 from .ops.uninstall import uninstall as uninstall
 from .ops.update import update as update
 from .package.decomposition import Decomposition as Decomposition

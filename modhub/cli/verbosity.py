@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 
 from modhub.cli import printing
-from modhub.log import DETAIL, INFO, record
+from modhub.spec.log import DETAIL, INFO, record
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Adapter:
     costs: tuple[str, ...]
 
     def __str__(self) -> str:
-        return ", ".join(self.steps) + (f" ({'; '.join(self.costs)})" if self.costs else "")
+        return str(AdapterSteps(self.steps, self.costs))
 
 
 def joint_contract(contracts: Iterable[InputContract], size: tuple[int, int] | None = None) -> ImageContract:
@@ -81,24 +81,45 @@ def adapter_between(given: InputContract, wanted: InputContract, adapt: Adapt, *
     names the module.
     """
     given, wanted = image_contract(given, what="the classifier"), image_contract(wanted, what=what)
+    said = steps_between(given, wanted, adapt, what=what)
+    if said is None:
+        return None
+    rows = columns = None
+    if given.shape[:2] != wanted.shape[:2]:
+        rows, columns = _resampling(given.shape[:2], wanted.shape[:2], adapt)
+    (low, high), (to_low, to_high) = given.value_range, wanted.value_range
+    scale = (to_high - to_low) / (high - low)
+    return Adapter(
+        rows, columns, _colour(given, wanted, what), low, scale, to_low - low * scale, said.steps, said.costs
+    )
+
+
+@dataclass(frozen=True)
+class AdapterSteps:
+    """An adapter in words: its ``steps``, and the ``costs``, what is lost by them."""
+
+    steps: tuple[str, ...]
+    costs: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(self.steps) + (f" ({'; '.join(self.costs)})" if self.costs else "")
+
+
+def steps_between(given: ImageContract, wanted: ImageContract, adapt: Adapt, *, what: str) -> AdapterSteps | None:
+    """What ``adapter_between`` does, in words and without making it. Raises as it does."""
     if not mismatches(given, wanted):
         return None
     steps: list[str] = []
     costs: list[str] = []
-    rows = columns = None
     if given.shape[:2] != wanted.shape[:2]:
-        rows, columns = _resampling(given.shape[:2], wanted.shape[:2], adapt)
         steps.append(f"{adapt} {_extent(given)} -> {_extent(wanted)}")
         costs += _size_costs(given, wanted, adapt)
-    colour = _colour(given, wanted, what)
-    if colour is not None:
+    if _colour(given, wanted, what) is not None:
         steps.append(f"{given.given_colour} -> {wanted.given_colour}")
         costs += ["drops colour"] if wanted.channels < given.channels else []
-    (low, high), (to_low, to_high) = given.value_range, wanted.value_range
-    scale = (to_high - to_low) / (high - low)
     if given.value_range != wanted.value_range:
         steps.append(f"{range_text(given)} -> {range_text(wanted)}")
-    return Adapter(rows, columns, colour, low, scale, to_low - low * scale, tuple(steps), tuple(costs))
+    return AdapterSteps(tuple(steps), tuple(costs))
 
 
 def _extent(contract: ImageContract) -> str:

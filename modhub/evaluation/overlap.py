@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.package.module import Module
+from modhub.package.module import Module, PackedMasks
 from modhub.spec.text import kept_share
 
 _CHUNK_BYTES = 4096
@@ -34,11 +34,22 @@ def between_modules(modules: Sequence[Module]) -> NDArray[np.float64]:
     """
     result = np.full((len(modules), len(modules)), np.nan)
     for positions in _by_sites(modules):
-        both = _shared_nodes([_bits(modules[position]) for position in positions])
-        own = np.diagonal(both)
-        either = own[:, None] + own[None, :] - both
-        result[np.ix_(positions, positions)] = np.divide(both, either, out=np.ones(both.shape), where=either > 0)
+        result[np.ix_(positions, positions)] = between_masks([modules[position].keep for position in positions])
     return result
+
+
+def between_masks(masks: Sequence[PackedMasks]) -> NDArray[np.float64]:
+    """As ``between_modules``, of masks that sit at the same sites, (k, k)."""
+    both = _shared_nodes([packed_bits(each) for each in masks])
+    own = np.diagonal(both)
+    either = own[:, None] + own[None, :] - both
+    index: NDArray[np.float64] = np.divide(both, either, out=np.ones(both.shape), where=either > 0)
+    return index
+
+
+def toggled_nodes(masks: PackedMasks, other: PackedMasks) -> int:
+    """How many nodes only one of two masks keeps, which sit at the same sites."""
+    return int.from_bytes((packed_bits(masks) ^ packed_bits(other)).tobytes(), "big").bit_count()
 
 
 def kept_per_layer(modules: Sequence[Module]) -> list[LayerRow]:
@@ -62,7 +73,7 @@ def kept_shares(modules: Sequence[Module]) -> NDArray[np.float64]:
     return np.array(
         [
             kept_share(
-                int(np.unpackbits(_bits(module)).sum(dtype=np.int64)),
+                int(np.unpackbits(packed_bits(module.keep)).sum(dtype=np.int64)),
                 sum(prod(shape) for shape in module.keep.shapes.values()),
             )
             for module in modules
@@ -79,10 +90,10 @@ def _by_sites(modules: Sequence[Module]) -> Iterator[list[int]]:
     yield from found.values()
 
 
-def _bits(module: Module) -> NDArray[np.uint8]:
-    # Each site's last byte is filled up with zeros, which count for nothing.
+def packed_bits(masks: PackedMasks) -> NDArray[np.uint8]:
+    """All bits of masks, site after site; each site's last byte is filled up with zeros, which count for nothing."""
     empty = np.zeros(0, np.uint8)
-    return np.concatenate([empty, *(module.keep.bits[site] for site in module.keep.shapes)])
+    return np.concatenate([empty, *(masks.bits[site] for site in masks.shapes)])
 
 
 def _shared_nodes(masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:

@@ -16,7 +16,6 @@ from modhub.installation.install import install_pinned
 from modhub.installation.notices import HeardFile, heard_by_namespace, remarks_on
 from modhub.installation.registries import is_bundled, registries
 from modhub.limits import MAX_LOCK_BYTES
-from modhub.log import record, timing
 from modhub.registry.reader import RegistryReader
 from modhub.registry.unreachable import UnreachableRegistry
 from modhub.resolve.catalog import Catalog, NamedModules, Pinned
@@ -26,6 +25,7 @@ from modhub.settings.values import Config
 from modhub.signing.policy import Trust
 from modhub.signing.statements import Statement
 from modhub.spec.folder_refs import refuse_folders
+from modhub.spec.log import record, timing
 from modhub.spec.refs import ModelRef
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modhub.errors import ModhubError, UsageError
-from modhub.log import record
 from modhub.serving.library import ASGIApp, HttpToolsProtocol, Message, Receive, Scope, Send, uvicorn
+from modhub.spec.log import record
 
 #: Connections that wait to be accepted.
 _BACKLOG: Final = 1024

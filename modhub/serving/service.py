@@ -15,7 +15,6 @@ from modhub.data.fitting import Fitting
 from modhub.data.given import Fit
 from modhub.data.picture_reader import PictureReader
 from modhub.errors import InvalidData, ModhubError, Refused
-from modhub.log import record
 from modhub.serving.answers import busy
 from modhub.serving.batching import Batcher
 from modhub.serving.bounds import ServingLimits
@@ -24,6 +23,7 @@ from modhub.serving.metrics import ServingMetrics
 from modhub.serving.served import ServedClassifier, checked_name
 from modhub.spec.contract import check_images
 from modhub.spec.input_contract import ArrayContract
+from modhub.spec.log import record
 
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite

@@ -20,6 +20,8 @@ RELEASES: Final = "releases"
 BLOBS: Final = "blobs"
 SIGNATURES: Final = "signatures"
 NOTICES: Final = "notices"
+#: Web pages that show the registry: made from it, read by browsers alone.
+SITE: Final = "site"
 
 
 def blob_path(digest: str) -> str:

@@ -28,6 +28,17 @@ PART_BYTES: Final = 8 * MIB
 #: The key of an object's metadata under which the call that wrote it left its mark.
 MARK: Final = "modhubmark"
 
+#: What the types of files are called that browsers read; a bucket gives them nothing to go by but this.
+MEDIA_TYPES: Final[Mapping[str, str]] = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "txt": "text/plain; charset=utf-8",
+}
+
 #: fsspec, its configuration read and the URL split: the file system and the path of the registry's root in it.
 Connect = Callable[[str, Mapping[str, Any]], tuple[Any, str]]
 
@@ -40,7 +51,8 @@ class RemoteKind:
     overwrite without a word. ``why_not``: why creation is not exclusive with any version. ``whole``: the place shows
     a write when all of it is there; elsewhere it goes to a temporary name first. ``mark``: the keyword of a write
     that takes metadata. ``exact``: FileExistsError always means another's object, because nothing between here and
-    the disk repeats a request. ``limits``: keywords that bound the memory of a write. ``find``: full names of the
+    the disk repeats a request. ``limits``: keywords that bound the memory of a write. ``media``:
+    the keyword that says of what type an object is, for browsers that read it from there. ``find``: full names of the
     objects below a folder, where ``whole``. ``sweep``: removes unfinished uploads below a root, and counts them.
     ``parallel``: as in Capabilities; 1 also means one operation at a time,
     because the client is not safe among threads. ``credentials``: the hint when access is refused.
@@ -55,6 +67,7 @@ class RemoteKind:
     read_mark: Callable[[Any, str], str | None] = lambda files, full: None
     exact: bool = False
     limits: Mapping[str, Any] = field(default_factory=dict)
+    media: str = ""
     find: Callable[[Any, str], Iterable[str]] = lambda files, top: files.find(top)
     sweep: Callable[[Any, str, datetime], int] = lambda files, root, before: 0
     parallel: int = 16
@@ -164,6 +177,7 @@ S3: Final = RemoteKind(
     mark="Metadata",
     read_mark=lambda files, full: files.metadata(full).get(MARK),
     limits={"chunksize": PART_BYTES, "max_concurrency": 2},
+    media="ContentType",
     find=_find_s3,
     sweep=_sweep_s3,
     credentials="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to one who may read, list and write "
@@ -176,6 +190,7 @@ GS: Final = RemoteKind(
     mark="metadata",
     read_mark=lambda files, full: (files.info(full).get("metadata") or {}).get(MARK),
     limits={"chunksize": PART_BYTES},
+    media="content_type",
     credentials="run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS.",
 )
 AZ: Final = RemoteKind(

@@ -25,7 +25,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreachable, shown
 from modhub.limits import MAX_RECORD_BYTES
-from modhub.log import timing
+from modhub.spec.log import timing
 from modhub.spec.url import RegistryUrl
 from modhub.storage.backends import CONNECT_SECONDS, READ_SECONDS
 from modhub.storage.client_errors import client_error

@@ -20,10 +20,19 @@ from typing import Any, Final, TypeVar
 
 from modhub.errors import ModhubError, NotFound, RegistryUnreachable
 from modhub.limits import MAX_RETRY_AFTER_SECONDS, MIB
-from modhub.log import timing
+from modhub.spec.log import timing
 from modhub.spec.url import RegistryUrl
 from modhub.storage import parallel
-from modhub.storage.backends import BACKENDS, MARK, PART_BYTES, RemoteKind, capabilities, connected, installed_version
+from modhub.storage.backends import (
+    BACKENDS,
+    MARK,
+    MEDIA_TYPES,
+    PART_BYTES,
+    RemoteKind,
+    capabilities,
+    connected,
+    installed_version,
+)
 from modhub.storage.client_errors import (
     client_error,
     is_bad_range,
@@ -269,7 +278,8 @@ class FileSystemStore:
 
     def _overwrite(self, files: Any, full: str, data: Payload) -> None:
         if self._backend.whole:
-            self._upload(files, full, data)
+            media = MEDIA_TYPES.get(full.rpartition(".")[2]) if self._backend.media else None
+            self._upload(files, full, data, **({} if media is None else {self._backend.media: media}))
             return
         with temporary_file_name(files, full) as temporary:
             self._upload(files, temporary, data)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from modhub.limits import MAX_RETRY_AFTER_SECONDS
-from modhub.log import record
+from modhub.spec.log import record
 from modhub.storage.client_errors import is_transient, requested_wait
 
 _Result = TypeVar("_Result")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from modhub.composition.plan import Plan
 from modhub.engine.run.fused import FusedRunner
 from modhub.engine.run.isolated import OriginRunner
-from modhub.log import timing
+from modhub.spec.log import timing
 from modhub.storage.progress import told_of
 
 

@@ -19,6 +19,7 @@ from modhub.spec.layout import (
     CATALOG,
     MARKER,
     RELEASES,
+    SITE,
     blob_path,
     catalog_path,
     index_path,
@@ -67,7 +68,7 @@ class Inventory:
 
     ``blobs``: digests. ``signatures``: digest of what is signed, and key id. ``histories``: kind and name to the
     numbers of their entries. ``derived``: paths of index files. ``passing``: paths of what only a crash leaves behind.
-    ``foreign``: paths of everything that does not belong to the registry.
+    ``foreign``: paths of everything that does not belong to the registry. A site is in none of them: nothing reads it.
     """
 
     releases: tuple[ModelRef, ...]
@@ -109,7 +110,7 @@ class Inventory:
                 derived.add(path)
             elif path.startswith((CLOCKS, PROBES)):
                 passing.append(path)
-            elif path not in (MARKER, CANDIDATES):
+            elif path not in (MARKER, CANDIDATES) and not path.startswith(f"{SITE}/"):
                 foreign.append(path)
         numbers = {history: tuple(sorted(found)) for history, found in sorted(histories.items())}
         return cls(
