@@ -88,6 +88,17 @@ class Channels:
     fixed: dict[str, str]
 
 
+def unthinned(channels: Channels) -> dict[str, str]:
+    """The convolutions and dense calls whose outputs all stay, and why."""
+    found = dict(channels.fixed)
+    for group in channels.groups:
+        if group.summed:
+            found |= dict.fromkeys(group.producers, "is added up with others, as a residual stream is")
+        elif len(group) == 1:
+            found |= dict.fromkeys(group.producers, "has one channel")
+    return found
+
+
 def is_depthwise(layer: LayerRecord, input_shape: Shape) -> bool:
     """Whether a convolution makes each output channel of the one input channel of the same number."""
     return isinstance(layer, Conv2D) and layer.groups == input_shape[-1] == layer.filters and layer.groups > 1

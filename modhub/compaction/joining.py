@@ -43,7 +43,7 @@ def joined(parts: Sequence[JoinedPart]) -> JoinedPart:
     weights: dict[str, _Singles] = {}
     features = []
     for number, part in enumerate(parts, 1):
-        prefix = f"part{number}_"
+        prefix = part_prefix(number)
         source = INPUT
         if not alike:
             source = f"{prefix}rescaling"
@@ -69,6 +69,11 @@ def joined(parts: Sequence[JoinedPart]) -> JoinedPart:
     )
     contract = first if alike else first.model_copy(update={"rescale": 1.0, "mean": None, "std": None})
     return JoinedPart(architecture, weights | _head(parts), contract)
+
+
+def part_prefix(number: int) -> str:
+    """What stands before the names of the layers of a part, which count from 1."""
+    return f"part{number}_"
 
 
 def same_preprocessing(one: InputContract, other: InputContract) -> bool:

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.compaction.budgets import Limit, LimitKind
 from modhub.compaction.costs import COST_KINDS
-from modhub.compaction.selecting import STRATEGIES, Goal, Selection
+from modhub.compaction.selecting import Goal, Selection
+from modhub.compaction.selections import selection_named
 from modhub.compaction.work import Work
 from modhub.data.fitting import Fitting
 from modhub.data.forms import LabelledData, as_image_data
@@ -22,7 +23,7 @@ from modhub.data.images import ImageData
 from modhub.data.picture_reader import PictureReader
 from modhub.energy.meter import lap
 from modhub.engine.datasets import load_dataset
-from modhub.errors import InvalidData, UsageError, did_you_mean
+from modhub.errors import InvalidData, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.ops.checkpoints import FolderCheckpoints
 from modhub.ops.evaluate import (
@@ -41,6 +42,8 @@ from modhub.spec.refs import parse_new_model_name
 #: Which structures are tried: by name, see ``compact``, or a strategy of one's own.
 Select = Literal["never", "blocks", "channels", "blocks+channels"]
 SELECTS: Final[tuple[Select, ...]] = get_args(Select)
+#: The name of a selection that a package brings, such as ``acme/greedy``.
+PackagedSelection: TypeAlias = str
 #: Images that are set aside to choose by: of a class at most, and the share of them.
 _HELD_OUT: Final = 150
 _HELD_OUT_SHARE: Final = 0.15
@@ -59,7 +62,7 @@ def compact(
     size: float | None = None,
     milliseconds: float | None = None,
     jaccard: float | None = None,
-    select: Select | Selection = "blocks+channels",
+    select: Select | PackagedSelection | Selection = "blocks+channels",
     polish: bool = False,
     polish_steps: int | None = None,
     minutes: float | None = None,
@@ -90,7 +93,8 @@ def compact(
     takes so long for 256 images here. ``jaccard`` is the share of the nodes at ReLUs that may stay, as well.
 
     ``select`` says what goes: ``blocks`` whole residual branches, ``channels`` channels inside them or between layers,
-    ``blocks+channels`` both, ``never`` nothing. The weights that stay are fitted in closed form, layer after layer, to
+    ``blocks+channels`` both, ``never`` nothing; or it is a ``Selection``, or the name of one that an installed package
+    brings (docs/compacting.md). The weights that stay are fitted in closed form, layer after layer, to
     what the whole network gives, without any label; the same input gives the same bytes. ``polish`` trains
     ``polish_steps`` of 128 images after that and keeps the result if held-out images gain: one network towards the
     whole one's logits (1,600 steps), without labels; the network of several towards its labels and what each image's
@@ -121,7 +125,8 @@ def compact(
     parse_new_model_name(name)
     began = time.monotonic()
     given = {"flops": flops, "parameters": parameters, "points": points, "size": size, "milliseconds": milliseconds}
-    goal, strategy = _goal(given, jaccard), _strategy(select)
+    goal = _goal(given, jaccard)
+    strategy = selection_named(select) if isinstance(select, str) else select
     if polish_steps is not None and polish_steps < 1:
         raise UsageError(f"polish_steps is {polish_steps}.", kind="bad-option", hint="use at least 1.")
     if minutes is not None and not minutes > 0:
@@ -187,18 +192,6 @@ def _goal(given: Mapping[str, float | None], jaccard: float | None) -> Goal | Li
     if not value >= 0:
         raise UsageError(f"{what} is {value}.", kind="bad-option", hint="give a number from 0 on.")
     return Limit(_LIMITS[what], value)
-
-
-def _strategy(select: str | Selection) -> Selection:
-    if not isinstance(select, str):
-        return select
-    if select not in STRATEGIES:
-        raise UsageError(
-            f"there is no selection {select!r}.",
-            kind="bad-option",
-            hint=did_you_mean(select, STRATEGIES) or f"use {', '.join(SELECTS[:-1])} or {SELECTS[-1]}.",
-        )
-    return STRATEGIES[select]
 
 
 def _set_aside(data: ImageData, seed: int) -> tuple[ImageData, ImageData]:

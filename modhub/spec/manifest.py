@@ -15,7 +15,14 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from modhub.errors import IntegrityError
-from modhub.limits import MAX_BLOB_BYTES, MAX_CLASSES, MAX_DECODED_BYTES, MAX_EXTENT, MAX_MANIFEST_BYTES
+from modhub.limits import (
+    MAX_BLOB_BYTES,
+    MAX_CLASSES,
+    MAX_DECODED_BYTES,
+    MAX_EXTENT,
+    MAX_LAYERS,
+    MAX_MANIFEST_BYTES,
+)
 from modhub.spec.architecture import Architecture, LayerName
 from modhub.spec.card import Card
 from modhub.spec.digests import canonical_json, sha256
@@ -185,10 +192,21 @@ class FusedAgreement(Stored):
 
 
 class CompactedFrom(Stored):
-    """A network from which a compact one was made: its name, and the fingerprint of its trunk."""
+    """A network from which a compact one was made: its name, the fingerprint of its trunk, and the digests of the
+    ``modules`` whose classes were taken, none where it was a model without modules."""
 
     name: DisplayName
     trunk: DigestText
+    modules: Annotated[tuple[DigestText, ...], Field(max_length=MAX_CLASSES)] = Field(
+        default=(), exclude_if=lambda value: not value
+    )
+
+
+class Unthinned(Stored):
+    """A layer whose channels all had to stay, and why."""
+
+    layer: LayerName
+    reason: DisplayName
 
 
 class Compacted(Stored):
@@ -199,7 +217,8 @@ class Compacted(Stored):
     (at ReLUs: the Jaccard index of the networks) are shares of all networks in ``of`` together, which had
     ``origin_nodes``. ``explained`` is R2 of the centred logits, and ``points`` by how many percentage points fewer of
     ``points_images`` images are answered right, both on images that were set aside. ``polish_steps`` is 0 for weights
-    in closed form; with ``labels`` the head of several networks was corrected by labels.
+    in closed form; with ``labels`` the network of several was fitted to labels too. ``unthinned`` are the layers of the
+    network out of which no channel could be taken.
     """
 
     of: Annotated[tuple[CompactedFrom, ...], Field(min_length=1, max_length=MAX_CLASSES)]
@@ -217,6 +236,9 @@ class Compacted(Stored):
     explained: Annotated[float, Field(le=1)]
     points: Annotated[float, Field(ge=-100, le=100)]
     points_images: PositiveCount
+    unthinned: Annotated[tuple[Unthinned, ...], Field(max_length=MAX_LAYERS)] = Field(
+        default=(), exclude_if=lambda value: not value
+    )
 
 
 class Content(Stored):

@@ -15,6 +15,7 @@ import modhub
 from modhub.cli.root import root
 from modhub.compaction.cutting import Structure
 from modhub.compaction.patches import drawn_positions, kernel_rows, patches_at
+from modhub.compaction.selecting import never
 from modhub.engine.run.network import Network
 from modhub.errors import InvalidData, UsageError
 from modhub.package.decomposition import Decomposition
@@ -45,7 +46,10 @@ def test_half_the_network_still_tells_the_classes_apart(half: Decomposition) -> 
     assert half.compacted is not None
     assert half.compacted.flops <= 0.5
     assert half.compacted.explained > 0.5
-    assert [each.name for each in half.compacted.of] == ["shapes/quadrants"]
+    (source,) = half.compacted.of
+    assert source.name == "shapes/quadrants"
+    assert source.modules == tuple(module.digest for module in quadrant_modules().modules)
+    assert [each.layer for each in half.compacted.unthinned] in (["stem"], ["stem", "conv"])
     held_out = quadrants(each=25, seed=9)
     assert accuracy(half, held_out) > accuracy(quadrant_modules(), held_out) - 0.1
 
@@ -148,14 +152,15 @@ def test_a_keras_model_and_a_polish_that_helps_or_is_left_out() -> None:
     assert trained.compacted.explained >= plain.compacted.explained
 
 
-def test_a_strategy_of_ones_own() -> None:
-    def first_channels(statistics: Any, goal: Any) -> list[Structure]:
-        kept = {group.name: np.arange(len(group)) < 1 for group in statistics.thinnable}
-        return [Structure(frozenset(), kept)]
+def test_a_selection_of_ones_own() -> None:
+    assert compacted(quadrant_modules(), select=never, flops=1.0).compacted.flops == 1.0
 
-    found = compacted(quadrant_modules(), select=first_channels).compacted
-    assert found.select == "first_channels"
-    assert compacted(quadrant_modules(), select="never", flops=1.0).compacted.flops == 1.0
+    def beyond(statistics: Any, goal: Any) -> list[Structure]:
+        return [Structure(frozenset(), {})]
+
+    with pytest.raises(UsageError, match="'beyond' gave is beyond the budget") as caught:
+        compacted(quadrant_modules(), select=beyond, flops=0.5)
+    assert caught.value.kind == "bad-selection"
 
 
 def test_requests_that_cannot_be_met_say_so() -> None:
@@ -167,7 +172,7 @@ def test_requests_that_cannot_be_met_say_so() -> None:
     with pytest.raises(UsageError, match="above 0"):
         compacted(quadrant_modules(), flops=1.5)
     with pytest.raises(UsageError, match="no selection 'chanels'"):
-        compacted(quadrant_modules(), select="chanels")  # type: ignore[arg-type]
+        compacted(quadrant_modules(), select="chanels")
     with pytest.raises(InvalidData, match="8 of each class"):
         compacted(quadrant_modules(), data=quadrants(each=5))
 

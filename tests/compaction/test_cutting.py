@@ -69,7 +69,7 @@ def test_a_cut_network_is_its_masked_twin(network: Network, data: Any) -> None:
     found = forward(smaller, small, image)
     for call in smaller.calls:
         np.testing.assert_allclose(
-            found[call.id], twin[call.id][..., kept[call.id]], rtol=1e-5, atol=1e-3, err_msg=call.id
+            found[call.id], twin[call.id][..., kept[call.id]], rtol=1e-4, atol=1e-4, err_msg=call.id
         )
     classes = weights["head/bias"].size
     assert CostModel(architecture, channels, blocks, classes).of(structure) == costs_of(smaller, classes)

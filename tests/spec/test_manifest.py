@@ -44,6 +44,15 @@ def test_a_release_from_before_fused_agreements_were_recorded():
     assert write_manifest(manifest) == data
 
 
+def test_a_compact_release_from_before_it_said_what_could_not_be_thinned():
+    data = (Path(__file__).parent / "samples" / "release-compacted.json").read_bytes()
+    manifest = read_manifest(data, what="sample")
+    found = manifest.content.compacted
+    assert found is not None
+    assert (found.flops, found.unthinned, found.of[0].modules) == (0.49, (), ())
+    assert write_manifest(manifest) == data
+
+
 @pytest.mark.parametrize("version", [None, "1.0.0", "2.0.0-rc.1+x"])
 @pytest.mark.parametrize("classes", [["a", "b"], ["a 日本", "b"], ["x" * 100 + "é" * 400, "u\U0001f600"]])
 def test_every_kind_of_release_comes_back(version, classes):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.compactness import unthinned_lines
 from modhub.cli.data_options import class_names_option, find_labelled
 from modhub.cli.energy_options import metered, with_energy
 from modhub.cli.image_options import ImageOptions, image_options, print_account
@@ -17,10 +18,11 @@ from modhub.cli.options import Command, json_option, number, numbers_option, reg
 from modhub.cli.outputs import check_free_for_modules, force_option
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
+from modhub.compaction.selections import selection_named
 from modhub.data.given import Split
 from modhub.engine.keras_backend import require_keras_backend
 from modhub.ops.checkpoints import forget, has_checkpoints
-from modhub.ops.compact import SELECTS, Select, compact
+from modhub.ops.compact import SELECTS, compact
 from modhub.ops.evaluate import Composing, EvaluateOptions, images_of, opened_of
 from modhub.spec.refs import parse_new_model_name
 
@@ -30,6 +32,14 @@ if TYPE_CHECKING:
 
 def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     return None if value is None else number(ctx, parameter, value)
+
+
+class _Selection(click.Choice[str]):
+    """One of modhub's own selections, which complete, or one that a package brings."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        selection_named(value)
+        return value
 
 
 @click.command(
@@ -56,10 +66,11 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--jaccard", callback=_share, metavar="X", help="Share of the nodes at ReLUs that may stay, as well.")
 @click.option(
     "--select",
-    type=click.Choice(SELECTS),
+    type=_Selection(SELECTS),
+    metavar="NAME",
     default="blocks+channels",
     show_default=True,
-    help="What goes: whole residual branches, channels, both, or nothing.",
+    help="What goes: blocks (whole residual branches), channels, blocks+channels, never; or PACKAGE/NAME.",
 )
 @click.option(
     "--polish", is_flag=True, help="Train afterwards, towards the whole network's answers; of several with labels too."
@@ -96,7 +107,7 @@ def command(
     out: Path | None,
     classes: str | None,
     split: Split,
-    select: Select,
+    select: str,
     pictures: ImageOptions,
     registry: Any,
     checkpoints: Path | None,
@@ -186,4 +197,5 @@ def _fields(decomposition: Decomposition) -> list[tuple[str, str]]:
         ("nodes", f"{found.nodes:.1%} of {found.origin_nodes:,}"),
         ("explained", f"{found.explained:.3f}"),
         ("cost", f"{found.points:+.2f} points on {found.points_images:,} images that were set aside"),
+        *([("stays", "\n".join(lines))] if (lines := unthinned_lines(found)) else []),
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
+from modhub.cli.compactness import compact_text
 from modhub.cli.hits import measured_on, remark_fields
 from modhub.cli.kept import kept_document, print_kept
 from modhub.cli.options import Command, cache_option, json_option, registry_option
@@ -21,7 +22,7 @@ from modhub.spec.text import is_observed, kept_share, percent
 if TYPE_CHECKING:
     from modhub.ops.info import Details
     from modhub.spec.input_contract import InputContract
-    from modhub.spec.manifest import Compacted, Content, EnergySpent, ModuleRecord, VoteRecord
+    from modhub.spec.manifest import Content, EnergySpent, ModuleRecord, VoteRecord
 
 
 @click.command(
@@ -145,18 +146,6 @@ def _accuracies(content: Content) -> str:
         f"{percent(each.top_1)} right, {percent(each.top_5)} in the top 5, on {each.data}, {each.examples:,} "
         + measured_on(each.top_1, not is_observed(each.data))
         for each in content.origin.accuracy
-    )
-
-
-def compact_text(compacted: Compacted) -> str:
-    """What a compact network is against what it was made of."""
-    names = ", ".join(each.name for each in compacted.of)
-    shares = f"{percent(compacted.flops)} of the multiply-adds, {percent(compacted.parameters)} of the parameters"
-    how = "in closed form" if not compacted.polish_steps else f"then {compacted.polish_steps:,} steps of training"
-    return (
-        f"of {names}: {shares}\n"
-        f"{percent(compacted.nodes)} of {compacted.origin_nodes:,} nodes (JI), R2 {compacted.explained:.3f}, {how}\n"
-        f"{compacted.points:+.2f} points on {compacted.points_images:,} images that were set aside"
     )
 
 

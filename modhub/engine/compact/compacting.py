@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -13,12 +14,12 @@ from modhub.compaction.costs import Costs, costs_of
 from modhub.compaction.cutting import Structure, cut, removed_ids
 from modhub.compaction.folding import folded
 from modhub.compaction.refitting import explained
-from modhub.compaction.selecting import Goal, NetworkStatistics, Selection
+from modhub.compaction.selecting import MAX_CANDIDATES, Goal, NetworkStatistics, Selection, never
 from modhub.engine.compact.observing import network_logits
 from modhub.engine.compact.refit import QUICK, RefitSettings, Targets, refit, targets_of
 from modhub.engine.compact.statistics import network_statistics
 from modhub.engine.run.network import Network
-from modhub.errors import UsageError
+from modhub.errors import UsageError, shown
 from modhub.package.module import Weights
 from modhub.spec.architecture import Architecture
 from modhub.spec.input_contract import InputContract
@@ -84,7 +85,7 @@ class Compactor:
 
     def smallest(self, goal: Goal, strategy: Selection, settings: RefitSettings | None = None) -> Smaller:
         """The best structure that ``strategy`` offers for ``goal``, refitted. Raises UsageError when there is none."""
-        candidates = list(strategy(self.statistics, goal))
+        candidates = list(islice(strategy(self.statistics, goal), MAX_CANDIDATES))
         if not candidates:
             raise UsageError(
                 f"no structure of this network keeps {goal.kind} at {goal.budget:.0%} of the whole"
@@ -92,6 +93,8 @@ class Compactor:
                 kind="budget-too-small",
                 hint="allow more, or another selection (see modhub compact --help).",
             )
+        for candidate in candidates:
+            self._check(candidate, goal, strategy)
         chosen = candidates[0]
         if len(candidates) > 1:
             tried = []
@@ -103,6 +106,27 @@ class Compactor:
                 (each for each in tried if each.explained >= least), key=lambda each: each.costs.nodes
             ).structure
         return self.refitted(chosen, settings or RefitSettings())
+
+    def _check(self, structure: Structure, goal: Goal, strategy: Selection) -> None:
+        """Raises UsageError for what a selection may not give."""
+        groups = {group.name: len(group) for group in self.statistics.channels.groups}
+        blocks = {block.sum for block in self.statistics.blocks}
+        unknown = sorted({*structure.dropped} - blocks | {*structure.kept} - groups.keys())
+        wrong = [name for name, kept in structure.kept.items() if name in groups and _is_wrong(kept, groups[name])]
+        reason = ""
+        if unknown:
+            reason = f"names {shown(unknown[0])}, which is no block or group of channels of this network"
+        elif wrong:
+            reason = f"says of {shown(wrong[0])} something else than which of its {groups[wrong[0]]} channels stay"
+        elif strategy is not never and not goal.met(self.statistics.costs.of(structure), self.costs):
+            reason = f"is beyond the budget ({goal.kind} {goal.budget:.1%})"
+        if reason:
+            name = getattr(strategy, "__name__", type(strategy).__name__)
+            raise UsageError(
+                f"what the selection {shown(name)} gave {reason}.",
+                kind="bad-selection",
+                hint="give structures within the goal (docs/compacting.md, a selection of your own).",
+            )
 
     def refitted(self, structure: Structure, settings: RefitSettings) -> Smaller:
         """The network of ``structure`` with its weights fitted."""
@@ -129,6 +153,10 @@ class Compactor:
         """R2 of the centred logits that a smaller network gives for the held-out images."""
         given = network_logits(Network(architecture, weights), weights, self.whole.contract, self.whole.held_out)
         return explained(self._held_logits, given)
+
+
+def _is_wrong(kept: Any, channels: int) -> bool:
+    return not (isinstance(kept, np.ndarray) and kept.dtype == bool and kept.shape == (channels,) and kept.any())
 
 
 def whole_of(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modhub.compaction.budgets import Limit, LimitKind, within_limit
+from modhub.compaction.channels import unthinned
 from modhub.compaction.costs import Costs
 from modhub.compaction.cutting import removed_ids
-from modhub.compaction.joining import JoinedPart, joined, margin_head
+from modhub.compaction.joining import JoinedPart, joined, margin_head, part_prefix
 from modhub.compaction.selecting import Goal
 from modhub.compaction.work import Work
 from modhub.data.images import ImageData
@@ -43,7 +44,8 @@ _TIMED: Final = 7
 class CompactNetwork:
     """The compact network: ``costs`` and ``before`` of all trunks together, ``explained`` R2 of each trunk's centred
     logits on held-out images before they were joined, ``polish_steps`` of the training that made it better, or 0, and
-    ``labels`` whether labels made the network of several trunks better than their vote on held-out images."""
+    ``labels`` whether labels made the network of several trunks better than their vote on held-out images;
+    ``unthinned`` says of layers whose channels all stay why."""
 
     part: JoinedPart
     before: Costs
@@ -51,6 +53,7 @@ class CompactNetwork:
     explained: tuple[float, ...]
     polish_steps: int = 0
     labels: bool = False
+    unthinned: Mapping[str, str] = field(default_factory=dict)
 
 
 class CompactMaker:
@@ -89,14 +92,18 @@ class CompactMaker:
             if self._work.polish and finish:
                 only, steps = self._polished(only)
             part = JoinedPart(only.architecture, only.weights, self._trunks[0].contract)
-            return CompactNetwork(part, before, after, (only.explained,), steps)
+            stays = _stays(self._compactors[0], only, "")
+            return CompactNetwork(part, before, after, (only.explained,), steps, unthinned=stays)
         part = joined(
             [
                 JoinedPart(each.architecture, {**each.weights, **self._vote(trunk, compactor, each)}, trunk.contract)
                 for trunk, compactor, each in zip(self._trunks, self._compactors, smaller, strict=True)
             ]
         )
-        made = CompactNetwork(part, before, after, explained)
+        stays = {}
+        for number, (compactor, each) in enumerate(zip(self._compactors, smaller, strict=True), 1):
+            stays |= _stays(compactor, each, part_prefix(number))
+        made = CompactNetwork(part, before, after, explained, unthinned=stays)
         if self._work.use_labels and finish:
             made = self._corrected(made)
         return self._polished_together(made) if self._work.polish and finish else made
@@ -209,6 +216,13 @@ def milliseconds(part: JoinedPart, images: NDArray[Any]) -> float:
         to_numpy(run(batch))
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times[1:])
+
+
+def _stays(compactor: Compactor, smaller: Smaller, prefix: str) -> dict[str, str]:
+    """Why channels of layers in the smaller network all stay, by the layers' names with a prefix."""
+    reasons = unthinned(compactor.statistics.channels)
+    calls = smaller.architecture.calls
+    return {prefix + call.layer: reasons[call.id] for call in calls if call.id in reasons}
 
 
 def _head(weights: Weights) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

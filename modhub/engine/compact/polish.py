@@ -13,15 +13,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modhub.engine.compact.observing import network_logits, prepared_images, tensors_of
+from modhub.engine.compact.observing import network_logits, tensors_of
 from modhub.engine.compact.training import (
     BATCH,
     Bounds,
     Schedule,
-    moved,
     release,
     train,
     trained_weights,
+    training_images,
     training_inputs,
 )
 from modhub.engine.library import keras
@@ -80,7 +80,7 @@ def polished(
 
     def batch(step: int) -> tuple[_Singles, None]:
         draw = np.random.default_rng([settings.seed, 2, step])
-        return moved(prepared_images(images[draw.integers(0, len(images), BATCH)], contract), draw), None
+        return training_images(images[draw.integers(0, len(images), BATCH)], contract, draw), None
 
     schedule = Schedule(settings.steps, _PEAK)
     networks = [(architecture, weights), (whole, whole_weights)]

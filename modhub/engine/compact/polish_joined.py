@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 
 from modhub.compaction.joining import JoinedPart, rescaling, same_preprocessing
 from modhub.data.images import ImageData
-from modhub.engine.compact.observing import prepared_images
 from modhub.engine.compact.training import (
     BATCH,
     Bounds,
     Schedule,
-    moved,
     release,
     train,
     trained_weights,
+    training_images,
     training_inputs,
 )
 from modhub.engine.library import keras, ops
@@ -111,7 +110,7 @@ def polished_joined(
             [draw.integers(each.classes.start, each.classes.stop, each.rows.stop - each.rows.start) for each in parts]
         )
         chosen = np.array([draw.choice(own_rows[label]) for label in labels])
-        return moved(prepared_images(data.x[chosen], part.contract), draw), labels.astype(np.int32)
+        return training_images(data.x[chosen], part.contract, draw), labels.astype(np.int32)
 
     schedule = Schedule(steps, _LONG_PEAK if steps >= _LONG else _PEAK)
     networks = [(part.architecture, part.weights), *(teacher.whole for teacher in teachers)]

@@ -14,6 +14,7 @@ from modhub.compaction.work import Work
 from modhub.composition.composite import Composite
 from modhub.data.given import ChannelNumbers
 from modhub.data.images import ImageData
+from modhub.data.rows import with_shape
 from modhub.decomposition.settings import DecomposeSettings, decompose_options
 from modhub.engine.compact.compacting import CompactProgress
 from modhub.engine.compact.making import CompactMaker, CompactNetwork, keras_of
@@ -23,7 +24,7 @@ from modhub.engine.run.network import is_bgr
 from modhub.evaluation.answers import Answers
 from modhub.package.decomposition import Decomposition
 from modhub.spec.keras_model import KerasModel
-from modhub.spec.manifest import Compacted, CompactedFrom
+from modhub.spec.manifest import Compacted, CompactedFrom, Unthinned
 from modhub.spec.text import OBSERVED, is_observed
 
 
@@ -53,16 +54,18 @@ class CompactRequest:
 def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple[Decomposition, Compacted]:
     """The decomposition, and what is to be recorded of how it was made."""
     trunks = _trunks(request)
-    maker = CompactMaker(trunks, request.images, request.set_aside, request.work, progress)
+    shape = trunks[0].contract.shape
+    images, set_aside = (replace(each, x=with_shape(each.x, shape)) for each in (request.images, request.set_aside))
+    maker = CompactMaker(trunks, images, set_aside, request.work, progress)
     goal = request.goal
     right = float(np.mean(request.answer(request.set_aside.x, 256).winners == request.set_aside.y))
     made = maker.make(goal) if isinstance(goal, Goal) else maker.within(goal, request.jaccard, right)
     order = np.concatenate([trunk.places for trunk in trunks])
     decomposition = _decomposed(
-        made, request, _in_order(request.images, order), _in_order(request.set_aside, order), softmax=len(trunks) == 1
+        made, request, _in_order(images, order), _in_order(set_aside, order), softmax=len(trunks) == 1
     )
     compacted = Compacted(
-        of=tuple(CompactedFrom(name=trunk.name, trunk=trunk.fingerprint) for trunk in trunks),
+        of=tuple(CompactedFrom(name=each.name, trunk=each.fingerprint, modules=each.modules) for each in trunks),
         select=request.select,
         budget=goal.kind,
         asked=goal.budget if isinstance(goal, Goal) else goal.most,
@@ -77,6 +80,7 @@ def compact_release(request: CompactRequest, progress: CompactProgress) -> tuple
         explained=min(made.explained),
         points=round(100 * (right - decomposition.origin.accuracy[-1].top_1), 4),
         points_images=len(request.set_aside),
+        unthinned=tuple(Unthinned(layer=layer, reason=reason) for layer, reason in made.unthinned.items()),
     )
     return _marked(decomposition), compacted
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.compaction.checkpoints import Checkpoint, Checkpoints
+from modhub.engine.compact.observing import prepared_images
 from modhub.engine.library import keras
 from modhub.engine.run.compiled import JIT_COMPILE
 from modhub.engine.run.network import Network
@@ -18,7 +19,7 @@ from modhub.package.module import Weights
 from modhub.package.weights_blob import weights_digest
 from modhub.spec.architecture import Architecture
 from modhub.spec.digests import Digest, canonical_json, sha256
-from modhub.spec.input_contract import InputContract
+from modhub.spec.input_contract import ImageContract, InputContract
 from modhub.spec.layers import Conv2D, Dense
 
 _Singles = NDArray[np.float32]
@@ -168,8 +169,16 @@ def trained_weights(architecture: Architecture, weights: Weights, network: Netwo
     return values
 
 
+def training_images(images: NDArray[Any], contract: InputContract, draw: np.random.Generator) -> _Singles:
+    """Raw images (n, H, W, C) as the network takes them, each shifted by up to four pixels and mirrored or not, as
+    drawn. Arrays stay as they are: what neighbours mean in them is not known.
+    """
+    prepared = prepared_images(images, contract)
+    return moved(prepared, draw) if isinstance(contract, ImageContract) else prepared
+
+
 def moved(images: _Singles, draw: np.random.Generator) -> _Singles:
-    """Images (n, H, W, C), each shifted by up to four pixels and mirrored or not, as drawn."""
+    """Prepared images (n, H, W, C), moved as drawn, with zeros behind them."""
     steps = draw.integers(-_SHIFT, _SHIFT + 1, (len(images), 2))
     return shifted(images, steps, draw.random(len(images)) < 0.5)
 

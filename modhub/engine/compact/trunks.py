@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from modhub.composition.composite import Composite
 from modhub.data.given import ChannelNumbers
+from modhub.data.rows import with_shape
 from modhub.engine.read.check import check_weights_finite
 from modhub.engine.read.inputs import trained_contract
 from modhub.engine.read.reader import read_model
@@ -27,7 +28,8 @@ from modhub.spec.keras_model import KerasModel
 @dataclass(frozen=True, eq=False)
 class Trunk:
     """A network and which outputs of its head are wanted: ``columns`` of its classes, whose labels stand at ``places``
-    among those of the whole classifier. ``fingerprint`` is that of the origin."""
+    among those of the whole classifier. ``fingerprint`` is that of the origin, ``modules`` are the digests of the
+    modules that were given."""
 
     name: str
     fingerprint: str
@@ -36,6 +38,7 @@ class Trunk:
     contract: InputContract
     columns: NDArray[np.int64]
     places: NDArray[np.int64]
+    modules: tuple[str, ...] = ()
 
 
 def trunk_of_model(
@@ -50,6 +53,7 @@ def trunk_of_model(
     """A Keras model, all of whose classes are wanted. Raises UnsupportedModel."""
     reading = read_model(model)
     check_weights_finite(reading.weights)
+    images = with_shape(images, reading.architecture.input_shape)
     contract = trained_contract(images, reading.architecture.input_shape, rescale=rescale, mean=mean, std=std)
     fingerprint = trunk_fingerprint(reading.architecture, weights_digest(reading.weights), contract)
     columns = np.arange(len(reading.weights["head/bias"]))
@@ -80,6 +84,7 @@ def trunks_of_composite(composite: Composite) -> list[Trunk]:
                 origin.contract,
                 columns,
                 np.array(places, np.int64),
+                tuple(module.digest for module in modules),
             )
         )
     for other in found[1:]:
