@@ -160,7 +160,8 @@ class PictureReader:
             more = ", ..." if len(self.left_out) > _NAMED else ""
             some = ", ".join(self.left_out[:_NAMED])
             parts.append(f"{len(self.left_out):,} left out as no images ({some}{more})")
-        return f"{self.count:,} images read: {', '.join(parts)}" if parts else ""
+        images = "image" if self.count == 1 else "images"
+        return f"{self.count:,} {images} read: {', '.join(parts)}" if parts else ""
 
     def to_dict(self) -> dict[str, Any]:
         """The account as plain values."""

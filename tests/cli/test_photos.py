@@ -290,7 +290,7 @@ def test_labelled_folders_are_fitted_and_their_bad_files_named(run: Run, worksho
     assert not Path("strict.modules").exists()
     explained = run("explain", Path("data") / "cat" / "of 0" / "0.png", "me/net", "--registry", workshop.registry)
     assert explained.code == 0
-    assert "1 images read: 1 resized to 12x12" in explained.err
+    assert "1 image read: 1 resized to 12x12" in explained.err
 
 
 def test_python_fits_only_when_asked(workshop: Workshop, tmp_path: Path) -> None:
