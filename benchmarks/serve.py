@@ -5,8 +5,9 @@
 
 Clients are connections that ask for one raw image each, over and over, by the Open Inference Protocol with binary
 tensors; each answer is compared with what ``predict`` says. The yardstick is ``predict`` in this process, alone, before
-and after, with as many images at once as the server's batches had in the mean. Then the server is told to stop while
-every client waits: what was accepted has to be answered. Memory is the server's, as Linux counts it.
+and after, with as many images at once as the server's batches had in the mean. Processor time an image is compared as
+well, which other work on the machine does not change. Then the server is told to stop while every client waits: what
+was accepted has to be answered. Memory is the server's, as Linux counts it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import json
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,7 +69,7 @@ def request_of(image: Any, name: str) -> bytes:
 async def answer_from(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
     """Status, body behind the JSON, and whether the connection ends."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-    length = int(re.search(r"content-length: (\d+)\r", head)[1])
+    length = int(re.search(r"\r\ncontent-length: (\d+)", head)[1])
     said = re.search(r"inference-header-content-length: (\d+)", head)
     body = await reader.readexactly(length)
     return int(head.split(" ", 2)[1]), body[int(said[1]) if said else 0 :], "connection: close" in head
@@ -88,8 +89,9 @@ async def client(place: Any, requests_: list[bytes], wanted: Any, number: int, u
             except (asyncio.IncompleteReadError, ConnectionError):
                 seen.unanswered += 1
                 return
-            seen.latencies.append(time.perf_counter() - began)
             seen.count(str(status))
+            if status == 200:
+                seen.latencies.append(time.perf_counter() - began)
             if status == 200 and np.abs(np.frombuffer(body, "<f4") - wanted[number]).max() > 1e-5:
                 seen.wrong += 1
             if ends:
@@ -112,6 +114,12 @@ def resident(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+def processor(pid: int) -> float:
+    """Seconds of processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def batches(url: str) -> tuple[float, float]:
     """Images and batches so far."""
     text = requests.get(f"{url}/metrics", timeout=60).text
@@ -124,7 +132,7 @@ async def measure(url: str, pid: int, requests_: list[bytes], wanted: Any, optio
     warming, enough = Seen(), asyncio.Event()
     asyncio.get_running_loop().call_later(5, enough.set)
     await load(place, requests_, wanted, options.clients, enough, warming)
-    before = batches(url)
+    before, worked = batches(url), processor(pid)
     memory = [resident(pid)]
     began = time.perf_counter()
     running = asyncio.create_task(load(place, requests_, wanted, options.clients, until, seen))
@@ -143,6 +151,7 @@ async def measure(url: str, pid: int, requests_: list[bytes], wanted: Any, optio
         "wrong": seen.wrong,
         "unanswered": seen.unanswered,
         "images_a_second": len(seen.latencies) / elapsed,
+        "processor_ms_an_image": 1000 * (processor(pid) - worked) / max(1, len(seen.latencies)),
         "batch": (after[0] - before[0]) / max(1, after[1] - before[1]),
         "p50": rank[len(rank) // 2],
         "p99": rank[int(0.99 * len(rank))],
@@ -166,14 +175,14 @@ async def stopping(url: str, server: Any, requests_: list[bytes], wanted: Any, o
     }  # fmt: skip
 
 
-def rate(classifier: Any, x: Any, batch: int) -> float:
-    """Images a second of ``predict`` with so many at once."""
-    began, count = time.perf_counter(), 0
+def rate(classifier: Any, x: Any, batch: int) -> tuple[float, float]:
+    """Images a second of ``predict`` with so many at once, and milliseconds of processor time an image."""
+    began, worked, count = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - began < YARDSTICK:
         start = count % (len(x) - batch + 1)
         classifier.predict(x[start : start + batch], batch_size=batch)
         count += batch
-    return count / (time.perf_counter() - began)
+    return count / (time.perf_counter() - began), 1000 * (time.process_time() - worked) / count
 
 
 def main() -> None:
@@ -209,8 +218,11 @@ def main() -> None:
         "refs": list(options.refs),
         "clients": options.clients,
         "runs": [found, again],
-        "predict_images_a_second": rates,
-        "ratio": statistics.mean(run["images_a_second"] for run in (found, again)) / statistics.mean(rates),
+        "predict_images_a_second": [each for each, _ in rates],
+        "predict_processor_ms_an_image": [each for _, each in rates],
+        "ratio": mean(run["images_a_second"] for run in (found, again)) / mean(each for each, _ in rates),
+        "processor_ratio": mean(each for _, each in rates)
+        / mean(run["processor_ms_an_image"] for run in (found, again)),
         "stop": stop,
         "load": [started[0], os.getloadavg()[0]],
     }
@@ -235,11 +247,12 @@ def table(found: Any) -> str:
     headers = ("answers", "statuses", "wrong or none", "images/s", "batch", "p50 ms", "p99 ms", "memory MiB")
     predict = ", ".join(f"{value:.0f}" for value in found["predict_images_a_second"])
     stop = found["stop"]
+    statuses = ", ".join(f"{count} x {status}" for status, count in stop["statuses"].items())
     return (
         f"{common.markdown(headers, rows)}\n\n`predict` at that batch: {predict} images/s; the server has "
-        f"{found['ratio']:.2f} of it. Stopped under load in {stop['seconds']:.1f} s, {stop['unanswered']} requests "
-        f"without an answer, {', '.join(f'{count} x {status}' for status, count in stop['statuses'].items())}. "
-        f"Load of the machine: {found['load'][0]:.1f} before, {found['load'][1]:.1f} after."
+        f"{found['ratio']:.2f} of it, and {found['processor_ratio']:.2f} by processor time an image. Stopped in load "
+        f"in {stop['seconds']:.1f} s, {stop['unanswered']} requests without an answer, {statuses}. Load here: "
+        f"{found['load'][0]:.1f} before, {found['load'][1]:.1f} after."
     )
 
 

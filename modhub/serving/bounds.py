@@ -29,7 +29,7 @@ class ServingLimits:
     requests: int = 256
     buffered: int = 256 * MIB
     waiting: int = 2048
-    backlog: float = 3.0
+    backlog: float = 2.0
     batch: int = 64
     gather: float = 0.005
     reading: float = 30.0
