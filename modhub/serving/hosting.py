@@ -136,6 +136,11 @@ def hosted(
     return Hosted(server, thread, url)
 
 
+def check_listens(host: str, port: int) -> None:
+    """Raise UsageError as ``run_server`` does where nothing can listen, before what is to be served is loaded."""
+    _listener(host, port).close()
+
+
 def url_of(listener: socket.socket) -> str:
     """``http://127.0.0.1:8000``."""
     host, port = listener.getsockname()[:2]

@@ -146,6 +146,7 @@ def test_a_project_is_served_as_it_is_locked_or_not_at_all(
         (("--port", "70000"), "70000"),
         (("--fit", "none", "--max-images", "0"), "max-images"),
         (("--name", "a/b"), "cannot be the name"),
+        (("--host", "no such place"), "no address"),
     ],
 )
 def test_options_that_cannot_be(

@@ -24,7 +24,7 @@ from modhub.errors import Untrusted
 from modhub.project.manifest import PROJECT_FILE
 from modhub.project.project import Project
 from modhub.serving.application import USUAL_NAME, application
-from modhub.serving.hosting import deaf_to_hangup, is_loopback, run_server
+from modhub.serving.hosting import check_listens, deaf_to_hangup, is_loopback, run_server
 from modhub.serving.processors import use_processors
 from modhub.serving.served import ServedClassifier
 from modhub.serving.server import allowed_hosts
@@ -93,6 +93,7 @@ def command(
     # A bar for each batch that takes long is nothing for a log.
     os.environ.setdefault("MODHUB_PROGRESS", "0")
     use_processors(threads)
+    check_listens(serving.host, serving.port)
     source = _Source.of(refs, shape, registry, cache, must_be_signed=require_signature)
     with deaf_to_hangup():
         _serve(source, serving, PictureWay(pictures.fit, pictures.background))
