@@ -1,0 +1,95 @@
+"""What is read of a registry for its pages: what plain names give, what is said, who signed, what is compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import modhub
+from modhub.installation.registries import STARTER_FOLDER
+from modhub.ops.site import open_site_reader
+from modhub.ops.site_masks import compared_versions
+from modhub.registry.advising import AdvisoryDraft
+from modhub.registry.writer import Registry
+from modhub.resolve.resolver import resolve
+from modhub.signing.keys import new_signer
+from modhub.spec.advisories import Affected, AffectedRange
+from modhub.spec.refs import ModelRef, ModuleRef
+from modhub.storage.local import LocalStore
+from tests.synthetic import release
+
+ALICE = new_signer("alice")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Versions of which some are yanked, taken down, pre-releases, signed, advised against."""
+    registry = Registry(LocalStore(tmp_path / "team"))
+    registry.publish(*release("me/net", "1.0.0"), signer=ALICE)
+    registry.publish(*release("me/net", "1.1.0", seed=1))
+    registry.publish(*release("me/net", "1.2.0", seed=2))
+    registry.publish(*release("me/net", "2.0.0-rc.1", seed=3))
+    registry.publish(*release("me/net", "0.1.0", seed=4))
+    registry.yank(ModelRef("me", "net", "1.2.0"), "faulty")
+    registry.take_down(ModelRef("me", "net", "0.1.0"), "not ours")
+    registry.yank_class(ModuleRef("me", "net", "dog", "1.1.0"), "mixes dogs up")
+    span = AffectedRange(introduced="1.0.0", fixed="1.1.0")
+    affected = (Affected(model="net", classes=("cat",), ranges=(span,)),)
+    registry.advise(AdvisoryDraft("me", "sees cats in clouds", "high", affected))
+    registry.set_alias("n", "me/net")
+    return tmp_path / "team"
+
+
+def test_a_plain_name_gives_what_the_resolver_gives(folder: Path) -> None:
+    for url in (str(folder), str(STARTER_FOLDER)):
+        reader = open_site_reader(url, quick=True)
+        for model in reader.models():
+            (named,) = resolve([model.name], reader.registries, {})
+            assert model.chosen is not None
+            assert model.chosen.version == named.modules[0].ref.version
+
+
+def test_withdrawals_signatures_and_aliases_are_shown(folder: Path) -> None:
+    (model,) = open_site_reader(str(folder), quick=True).models()
+    assert [release.version for release in model.releases] == ["2.0.0-rc.1", "1.2.0", "1.1.0", "1.0.0"]
+    assert [gone.version for gone in model.taken_down] == ["0.1.0"]
+    assert {release.version: release.yanked for release in model.releases}["1.2.0"] == "faulty"
+    assert [each.key for each in model.releases[-1].signatures] == [ALICE.id]
+    assert [each.verdict for each in model.releases[-1].signatures] == ["unknown-key"]
+    by_version = {release.version: release for release in model.releases}
+    assert dict(by_version["1.1.0"].yanked_classes) == {"dog": "mixes dogs up"}
+    assert [(each.slug, each.kind) for each in by_version["1.1.0"].notices] == [("dog", "yanked")]
+    assert [(each.slug, each.kind, each.severity) for each in by_version["1.0.0"].notices] == [
+        ("cat", "advisory", "high")
+    ]
+    assert model.aliases == ("n",)
+    assert model.registry == "team"
+    assert model.source is None
+
+
+def test_masks_are_compared_as_evaluating_compares_them() -> None:
+    reader = open_site_reader(str(STARTER_FOLDER))
+    model = reader.model("cifar10/vgg")
+    assert model.chosen is not None
+    modules = modhub.compose(["cifar10/vgg:cat", "cifar10/vgg:dog"]).plan.modules
+    both = either = 0
+    for site in modules[0].keep:
+        one, other = modules[0].keep[site], modules[1].keep[site]
+        both += int((one & other).sum())
+        either += int((one | other).sum())
+    slugs = [module.slug for module in model.chosen.content.modules]
+    assert model.chosen.overlap is not None
+    found = model.chosen.overlap[slugs.index("cat")][slugs.index("dog")]
+    assert found == pytest.approx(both / either)
+    assert model.toggled["1.0.0", "1.1.0"]["cat"] == 0
+
+
+def test_pairs_of_many_versions_stay_few() -> None:
+    few = list(compared_versions(["3", "2", "1"]))
+    assert few == [("2", "3"), ("1", "3"), ("1", "2")]
+    many = [str(number) for number in range(100, 0, -1)]
+    pairs = list(compared_versions(many))
+    assert len(pairs) == 99 + 98
+    assert ("1", "100") in pairs
+    assert ("50", "51") in pairs
