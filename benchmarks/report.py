@@ -126,6 +126,13 @@ def applications(found: Any) -> str:
     return program.table(found["rows"])
 
 
+def compact(found: Any) -> str:
+    """Compact releases beside what they come from."""
+    import compact as program
+
+    return program.table(found)
+
+
 def update(found: Any) -> str:
     """Updates for classes that an origin never saw."""
     import update as program
@@ -310,7 +317,7 @@ def accelerators() -> str:
 
 COSTS = (cost, applications, modes, profile_ops, hundred, growth, size, shared_pass)
 STORED = (startup, warm_install, transfer, scale, resolving)
-ANSWERS = (pairs, voting, mixed, update)
+ANSWERS = (pairs, voting, mixed, compact, update)
 DRAWN = (*COSTS, *STORED, *ANSWERS, races, crashes, faults, fuzz)
 
 
