@@ -37,7 +37,7 @@ def statistics(network: Network, seed: int) -> tuple[NetworkStatistics, Any]:
     return NetworkStatistics(architecture, channels, blocks, orders, losses, costs), weights
 
 
-@fuzz(60)
+@fuzz(25)
 @given(networks(size=6), st.integers(0, 1000), st.floats(0.2, 1), st.sampled_from(COST_KINDS), st.booleans())
 def test_what_a_selection_gives_is_within_the_budget(
     network: Network, seed: int, budget: float, kind: Any, bound_nodes: bool
@@ -52,7 +52,7 @@ def test_what_a_selection_gives_is_within_the_budget(
             assert all(kept.any() for kept in structure.kept.values())
 
 
-@fuzz(60)
+@fuzz(25)
 @given(networks(size=6), st.integers(0, 1000), st.floats(0.2, 1), st.floats(0.2, 1), st.sampled_from(COST_KINDS))
 def test_a_smaller_budget_leaves_a_part_of_what_a_larger_one_leaves(
     network: Network, seed: int, one: float, other: float, kind: Any
@@ -66,7 +66,7 @@ def test_a_smaller_budget_leaves_a_part_of_what_a_larger_one_leaves(
         assert seen.costs.of(small).of(kind) <= seen.costs.of(large).of(kind)
 
 
-@fuzz(60)
+@fuzz(25)
 @given(networks(size=6))
 def test_every_layer_is_thinnable_or_named_with_the_reason(network: Network) -> None:
     seen, _ = statistics(network, 0)
