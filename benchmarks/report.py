@@ -50,6 +50,12 @@ def modes(found: Any) -> str:
     return program.table(found)
 
 
+def serve(found: Any) -> str:
+    import serve as program
+
+    return program.table(found)
+
+
 def profile_ops(found: Any) -> str:
     """Milliseconds by kind of operation, the largest first."""
     kinds = sorted({kind for row in found.values() for kind in row["operations"]}, key=lambda k: (k == "other", k))
@@ -316,7 +322,7 @@ def accelerators() -> str:
 
 
 COSTS = (cost, applications, modes, profile_ops, hundred, growth, size, shared_pass)
-STORED = (startup, warm_install, transfer, scale, resolving)
+STORED = (startup, warm_install, transfer, scale, resolving, serve)
 ANSWERS = (pairs, voting, mixed, compact, update)
 DRAWN = (*COSTS, *STORED, *ANSWERS, races, crashes, faults, fuzz)
 

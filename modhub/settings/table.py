@@ -75,6 +75,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "MODHUB_KEYS": "the folder of your private keys",
     "MODHUB_SIGN": "the key that releases and records are signed with, as --sign",
     "MODHUB_KEY_PASSPHRASE": "the passphrase of a locked key",
+    "MODHUB_SERVE_TOKEN": "what clients of modhub serve have to send",
     "MODHUB_PROGRESS": "whether Python shows how far long work is: 1 or 0; without it, in terminals and notebooks",
     "KERAS_BACKEND": "what networks run on: tensorflow, jax or torch",
     "KERAS_HOME": "the folder of Keras' own configuration and data sets",
