@@ -94,6 +94,7 @@ MAX_PARAGRAPH_CHARS: Final = 10_000
 MAX_INDEX_KEYWORDS: Final = 20
 MAX_INDEX_DESCRIPTION_CHARS: Final = 200
 MAX_INDEX_SIGNERS: Final = 20
+MAX_INDEX_ORIGINS: Final = 8
 #: Licences in an allow-list.
 MAX_ALLOWED_LICENSES: Final = 1_000
 #: Models, and ranges of one model, in one advisory; links and files of evidence of one.

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from modhub.cards.front_matter import markdown_of
 from modhub.spec.card import Card
+from modhub.spec.compact_text import compact_lines
 from modhub.spec.contract import input_text, range_text
 from modhub.spec.manifest import Content, Manifest, ModuleRecord
 from modhub.spec.text import kept_share, percent
@@ -122,7 +123,11 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "observed", escaped(f"{data.examples:,} images of {data.name}")
     how = f"observe {options.observe}, backtrack {options.backtrack}, rule {options.rule}, delta {options.delta}"
     yield "decomposed", escaped(f"{how}, {options.samples_per_class:,} samples per class, seed {options.seed}")
+    for line in [] if content.compacted is None else compact_lines(content.compacted):
+        yield "compact", escaped(line)
     yield "mean JI", f"{sum(module.jaccard for module in content.modules) / len(content.modules):.3f}"
+    if content.jaccard_between is not None:
+        yield "JI between modules", f"{content.jaccard_between:.3f}"
     if made.energy is not None:
         spent = made.energy
         what = f"{spent.kwh:.3g} kWh, {spent.co2e_kg:.3g} kg CO2e, {spent.seconds:.1f} s ({spent.source})"

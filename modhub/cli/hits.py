@@ -34,6 +34,8 @@ HIT_COLUMNS: Final = (
     "keywords",
     "description",
     "signers",
+    "compact_of",
+    "flops",
 )
 
 
@@ -58,6 +60,8 @@ def hit_fields(hit: Hit) -> dict[str, Any]:
         "keywords": list(release.keywords),
         "description": release.description,
         "signers": list(release.signers),
+        "compact_of": [] if release.compacted is None else list(release.compacted.of),
+        "flops": None if release.compacted is None else release.compacted.flops,
     }
 
 
@@ -84,8 +88,9 @@ def measured_on(share: float | None, is_held_out: bool | None) -> str:
 
 
 def print_hits(hits: Sequence[Hit]) -> None:
-    """The table of hits; with their licences where one states any."""
+    """The table of hits; with their licences where one states any, and what was made smaller out of what."""
     licensed = any(hit.release.license for hit in hits)
+    compact = any(hit.release.compacted for hit in hits)
     printing.table(
         [
             Column("name"),
@@ -95,6 +100,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
             Column("top-1", right=True),
             Column("measured on", wraps=True),
             *([Column("licence", wraps=True)] if licensed else []),
+            *([Column("compact", wraps=True)] if compact else []),
             Column("data set", wraps=True),
             Column("from", wraps=True),
         ],
@@ -107,9 +113,15 @@ def print_hits(hits: Sequence[Hit]) -> None:
                 percent(hit.release.top_1),
                 measured_on(hit.release.top_1, hit.release.is_held_out),
                 *([hit.release.license or "-"] if licensed else []),
+                *([_compact_text(hit)] if compact else []),
                 hit.release.dataset,
                 printing.place(hit.registry),
             )
             for hit in hits
         ],
     )
+
+
+def _compact_text(hit: Hit) -> str:
+    found = hit.release.compacted
+    return "-" if found is None else f"{percent(found.flops)} of {', '.join(found.of)}"

@@ -17,6 +17,7 @@ from modhub.cli.options import cache_option, json_option, offline_option, regist
 from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.errors import UsageError
+from modhub.project.compact import again, is_stale, stale_text
 from modhub.project.project import Project
 from modhub.spec.quoting import RULE, split_labels
 from modhub.spec.text import percent
@@ -109,6 +110,9 @@ def locked_fields(locked: LockedProject) -> dict[str, Any]:
         ],
         "scales": {label: vars(scale) for label, scale in locked.scales},
         "accuracy": None if locked.accuracy is None else locked.accuracy.model_dump(mode="json"),
+        "compact": None
+        if locked.compact is None
+        else {**locked.compact.model_dump(mode="json"), "stale": is_stale(locked)},
     }
 
 
@@ -128,6 +132,7 @@ def print_change(project: Project, change: Change, *, as_json: bool, lines: Sequ
         return
     if change.before is not None and change.before.accuracy is not None and locked.accuracy is None:
         printing.note("the accuracy that was measured is not this classifier's any more: modhub lock measures it again")
+    note_stale(project, locked)
     same = "nothing changed; " if not lines else ""
     count = len(locked.classes)
     printing.note(
@@ -145,6 +150,24 @@ def move_text(label: str, before: str | None, after: str | None) -> str:
     if before is None or after is None:
         return f"{'+' if before is None else '-'} {label}  {after or before}"
     return f"~ {label}  {before} -> {after}"
+
+
+def note_stale(project: Project, locked: LockedProject) -> None:
+    """Say it where the compact network that is locked is not this classifier's."""
+    if locked.compact is not None and is_stale(locked):
+        printing.warn(f"{stale_text(project.folder)} {again(locked.compact)} makes it again.")
+
+
+def compact_text(locked: LockedProject) -> list[str]:
+    """What the compact network that is locked is and answers, in two lines."""
+    table = locked.compact
+    assert table is not None
+    found = table.accuracy
+    return [
+        f"one compact network: {percent(table.flops)} of the multiply-adds, made with {table.data}",
+        f"{percent(found.top_1)} right, {percent(found.balanced)} balanced, on {found.examples:,} images of "
+        f"{found.data}; it costs {table.points:.2f} points against the whole classifier",
+    ]
 
 
 def accuracy_text(locked: LockedProject) -> str:

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.package.module import Module, PackedMasks
+from modhub.package.overlap import between_masks, packed_bits
 from modhub.spec.text import kept_share
-
-_CHUNK_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,6 @@ def between_modules(modules: Sequence[Module]) -> NDArray[np.float64]:
     for positions in _by_sites(modules):
         result[np.ix_(positions, positions)] = between_masks([modules[position].keep for position in positions])
     return result
-
-
-def between_masks(masks: Sequence[PackedMasks]) -> NDArray[np.float64]:
-    """As ``between_modules``, of masks that sit at the same sites, (k, k)."""
-    both = _shared_nodes([packed_bits(each) for each in masks])
-    own = np.diagonal(both)
-    either = own[:, None] + own[None, :] - both
-    index: NDArray[np.float64] = np.divide(both, either, out=np.ones(both.shape), where=either > 0)
-    return index
 
 
 def toggled_nodes(masks: PackedMasks, other: PackedMasks) -> int:
@@ -88,20 +78,3 @@ def _by_sites(modules: Sequence[Module]) -> Iterator[list[int]]:
         key = (module.origin.fingerprint, tuple(module.keep.shapes.items()))
         found.setdefault(key, []).append(position)
     yield from found.values()
-
-
-def packed_bits(masks: PackedMasks) -> NDArray[np.uint8]:
-    """All bits of masks, site after site; each site's last byte is filled up with zeros, which count for nothing."""
-    empty = np.zeros(0, np.uint8)
-    return np.concatenate([empty, *(masks.bits[site] for site in masks.shapes)])
-
-
-def _shared_nodes(masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
-    """How many nodes every two masks keep both, (k, k): a product of matrices of bits, a piece at a time."""
-    packed = np.stack(masks)
-    both = np.zeros((len(packed), len(packed)), np.int64)
-    for start in range(0, packed.shape[1], _CHUNK_BYTES):
-        # float32 holds such small counts exactly, and its product is the fast one.
-        bits = np.unpackbits(packed[:, start : start + _CHUNK_BYTES], axis=1).astype(np.float32)
-        both += np.rint(bits @ bits.T).astype(np.int64)
-    return both

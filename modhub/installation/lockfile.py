@@ -12,7 +12,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
@@ -23,7 +23,7 @@ from modhub.limits import MAX_LOCKED_MODULES, MAX_URL_CHARS
 from modhub.resolve.catalog import Pinned
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.refs import ModuleRef, check_name, is_exact, parse
-from modhub.spec.schema import FLOAT32_MAX, FLOAT32_TINY, DigestText, DisplayName, Extent, PositiveCount, Share
+from modhub.spec.schema import FLOAT32_MAX, FLOAT32_TINY, Count, DigestText, DisplayName, Extent, PositiveCount, Share
 from modhub.spec.text import in_short
 from modhub.spec.toml_read import TooCostly, load_toml
 from modhub.spec.url import RegistryUrl
@@ -77,6 +77,32 @@ class MeasuredAccuracy(_Table):
     balanced: Share
 
 
+class CompactTable(_Table):
+    """The one network that was made of a project's classifier, in the folder ``compact.modules`` beside the lockfile.
+
+    ``digest`` is its content's, ``classifier`` that of what the project was when it was made. ``asked`` of the
+    ``budget`` (a share, points, bytes or milliseconds), ``jaccard`` to ``seed`` and the images of ``data`` with
+    their ``fingerprint`` made it. ``flops`` is the share of the multiply-adds that is left. It answers as ``accuracy``
+    says, ``points`` percentage points fewer images right than the whole classifier.
+    """
+
+    digest: DigestText
+    classifier: DigestText
+    budget: Literal["flops", "parameters", "points", "bytes", "milliseconds"]
+    asked: Annotated[float, Field(ge=0)]
+    jaccard: Share | None = None
+    select: DisplayName = "blocks+channels"
+    polish: StrictBool = False
+    polish_steps: PositiveCount | None = None
+    use_labels: StrictBool = False
+    seed: Count = 0
+    data: DisplayName
+    fingerprint: DigestText
+    flops: Share
+    points: Annotated[float, Field(ge=-100, le=100)]
+    accuracy: MeasuredAccuracy
+
+
 class SettingsTable(_Table):
     """The settings of a classifier, as project files and lockfiles write them; what is left out is as by default."""
 
@@ -101,6 +127,7 @@ class LockDocument(SettingsTable):
     module: Annotated[tuple[LockedModule, ...], Field(min_length=1, max_length=MAX_LOCKED_MODULES)]
     verify: Annotated[tuple[StageTable, ...], Field(max_length=MAX_LOCKED_MODULES)] = ()
     accuracy: MeasuredAccuracy | None = None
+    compact: CompactTable | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +142,7 @@ class LockedProject:
     recipe: Recipe[Pinned]
     accuracy: MeasuredAccuracy | None = None
     scales: tuple[tuple[str, MarginScale], ...] = ()
+    compact: CompactTable | None = None
 
     @property
     def classes(self) -> tuple[tuple[str, Pinned], ...]:
@@ -233,7 +261,10 @@ def _lock_of(document: LockDocument) -> Lock:
     )
     if scales and document.vote != "raw":
         raise ValueError("a project whose modules are brought onto other scales votes raw")
-    return Lock(tuple(pins), LockedProject(document.project, document.name, recipe, document.accuracy, scales))
+    return Lock(
+        tuple(pins),
+        LockedProject(document.project, document.name, recipe, document.accuracy, scales, document.compact),
+    )
 
 
 def _pinned(module: LockedModule) -> Pinned:
@@ -269,6 +300,8 @@ def _body(lock: Lock) -> dict[str, Any]:
         ]
     if project.accuracy is not None:
         body["accuracy"] = project.accuracy.model_dump(mode="json")
+    if project.compact is not None:
+        body["compact"] = project.compact.model_dump(mode="json", exclude_none=True)
     return body
 
 

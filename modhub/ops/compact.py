@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from modhub.compaction.budgets import Limit, LimitKind
-from modhub.compaction.costs import COST_KINDS
-from modhub.compaction.selecting import Goal, Selection
-from modhub.compaction.selections import selection_named
-from modhub.compaction.work import Work
+from modhub.compaction.selecting import Selection
 from modhub.data.fitting import Fitting
 from modhub.data.forms import LabelledData, as_image_data
 from modhub.data.given import Fit, Split
 from modhub.data.images import ImageData
+from modhub.data.parting import parted
 from modhub.data.picture_reader import PictureReader
 from modhub.energy.meter import lap
+from modhub.engine.compact.entry import made_compact
+from modhub.engine.compact.request import CompactRequest
+from modhub.engine.compact.settings import CompactSettings, PackagedSelection, Select
 from modhub.engine.datasets import load_dataset
-from modhub.errors import InvalidData, UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.ops.checkpoints import FolderCheckpoints
 from modhub.ops.evaluate import (
@@ -31,6 +26,7 @@ from modhub.ops.evaluate import (
     Evaluable,
     EvaluateOptions,
     Preprocessing,
+    Subject,
     images_of,
     matched,
     opened_of,
@@ -38,17 +34,6 @@ from modhub.ops.evaluate import (
 )
 from modhub.package.decomposition import Decomposition
 from modhub.spec.refs import parse_new_model_name
-
-#: Which structures are tried: by name, see ``compact``, or a strategy of one's own.
-Select = Literal["never", "blocks", "channels", "blocks+channels"]
-SELECTS: Final[tuple[Select, ...]] = get_args(Select)
-#: The name of a selection that a package brings, such as ``acme/greedy``.
-PackagedSelection: TypeAlias = str
-#: Images that are set aside to choose by: of a class at most, and the share of them.
-_HELD_OUT: Final = 150
-_HELD_OUT_SHARE: Final = 0.15
-_FEWEST: Final = 8
-_LIMITS: Final[Mapping[str, LimitKind]] = {"points": "points", "size": "bytes", "milliseconds": "milliseconds"}
 
 
 def compact(
@@ -78,6 +63,8 @@ def compact(
     background: str = "white",
     steps: int | None = None,
     dataset: str | None = None,
+    validation: LabelledData | None = None,
+    validation_dataset: str | None = None,
     registry: RegistryUrls = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Decomposition:
@@ -112,6 +99,10 @@ def compact(
     say how ``data`` is read, as in ``evaluate``. ``progress`` is called with what is done, how much of it, and of how
     much (0 where that is not known).
 
+    ``validation`` are images that nothing is made with, in any of these forms: what the compact network answers on
+    them, and what it costs there against the whole one, is recorded under ``validation_dataset``, and they fit the
+    temperature of the vote's probability. Without them all that is recorded is of images of ``data``.
+
     Raises InvalidData, NotFound, Incompatible, UnsupportedModel, UsageError (kind ``budget-too-small``).
 
     With ``model``, ``x`` and ``y`` as in the example of ``modhub.decompose``:
@@ -124,25 +115,32 @@ def compact(
     """
     parse_new_model_name(name)
     began = time.monotonic()
-    given = {"flops": flops, "parameters": parameters, "points": points, "size": size, "milliseconds": milliseconds}
-    goal = _goal(given, jaccard)
-    strategy = selection_named(select) if isinstance(select, str) else select
-    if polish_steps is not None and polish_steps < 1:
-        raise UsageError(f"polish_steps is {polish_steps}.", kind="bad-option", hint="use at least 1.")
-    if minutes is not None and not minutes > 0:
-        raise UsageError(f"minutes is {minutes}.", kind="bad-option", hint="give a number above 0.")
+    settings = CompactSettings(
+        flops=flops,
+        parameters=parameters,
+        points=points,
+        size=size,
+        milliseconds=milliseconds,
+        jaccard=jaccard,
+        select=select,
+        polish=polish,
+        polish_steps=polish_steps,
+        minutes=minutes,
+        use_labels=use_labels,
+        seed=seed,
+    )
     options = EvaluateOptions(Preprocessing(classes, rescale, mean, std), Composing(registry), drop_unknown=True)
     what_name, opened = opened_of(what, options)
     reader = PictureReader(Fitting(fit, None if fit == "none" else images_of(opened), background))
     images = as_image_data(data, classes=classes, split=split, steps=steps, datasets=load_dataset, reader=reader)
     subject = subject_of(opened, images, options, what_name)
-    found = matched(subject, images, drop_unknown=True)
-    labelled = replace(images.take(found.rows), y=found.truth, classes=subject.classes, name=dataset or images.name)
-    chosen, held_out = _set_aside(labelled, seed)
+    others = None
+    if validation is not None:
+        others = as_image_data(validation, classes=classes, split="test", datasets=load_dataset, reader=reader)
+        others = _labelled(subject, others, validation_dataset)
+    chosen, held_out = parted(_labelled(subject, images, dataset), seed)
 
-    from modhub.engine.compact.release import CompactRequest, compact_release  # keras takes seconds to import
-
-    start, spent = time.process_time(), lap()
+    spent = lap()
     request = CompactRequest(
         what=opened,
         what_name=subject.name,
@@ -150,62 +148,17 @@ def compact(
         name=name,
         images=chosen,
         set_aside=held_out,
-        goal=goal,
-        jaccard=jaccard,
-        work=Work(
-            strategy,
-            polish,
-            seed,
-            polish_steps,
-            use_labels,
-            None if minutes is None else lambda: 60 * minutes - (time.monotonic() - began),
-            None if checkpoints is None else FolderCheckpoints(checkpoints),
-        ),
-        select=select if isinstance(select, str) else getattr(select, "__name__", "own"),
+        validation=others,
+        settings=settings,
+        work=settings.work(began, None if checkpoints is None else FolderCheckpoints(checkpoints)),
         rescale=rescale,
         mean=mean,
         std=std,
     )
-    decomposition, compacted = compact_release(request, progress or (lambda what, done, total: None))
-    seconds = round(time.process_time() - start, 1)
-    return decomposition.with_compacted(compacted, seconds).with_energy(spent.record())
+    return made_compact(request, progress).with_energy(spent.record())
 
 
-def _goal(given: Mapping[str, float | None], jaccard: float | None) -> Goal | Limit:
-    budgets = {what: value for what, value in given.items() if value is not None}
-    if len(budgets) > 1:
-        raise UsageError(
-            f"{' and '.join(budgets)} are given, but there is one budget.",
-            kind="bad-option",
-            hint="leave all but one of them out.",
-        )
-    shares: dict[str, float | None] = {"jaccard": jaccard}
-    shares |= {what: value for what, value in budgets.items() if what in COST_KINDS}
-    for what, value in shares.items():
-        if value is not None and not 0 < value <= 1:
-            raise UsageError(
-                f"{what} is {value}.", kind="bad-option", hint="give the share that may stay, above 0, to 1."
-            )
-    what, value = next(iter(budgets.items()), ("flops", 0.5))
-    if what in ("flops", "parameters"):
-        return Goal("flops" if what == "flops" else "parameters", value, jaccard)
-    if not value >= 0:
-        raise UsageError(f"{what} is {value}.", kind="bad-option", hint="give a number from 0 on.")
-    return Limit(_LIMITS[what], value)
-
-
-def _set_aside(data: ImageData, seed: int) -> tuple[ImageData, ImageData]:
-    """Shuffled images to fit on, and some of each class to choose and measure by. Raises InvalidData."""
-    order = np.random.default_rng([seed, 0]).permutation(len(data))
-    held: list[NDArray[np.int64]] = []
-    for column, label in enumerate(data.classes):
-        own = order[data.y[order] == column]
-        if len(own) < _FEWEST:
-            raise InvalidData(
-                f"{data.name} has {len(own)} images of {label!r}; {_FEWEST} of each class are the least.",
-                kind="too-few-images",
-                hint="give more images: a thousand or more make a good compact network.",
-            )
-        held.append(own[: min(_HELD_OUT, max(2, int(_HELD_OUT_SHARE * len(own))))])
-    aside = np.concatenate(held)
-    return data.take(order[~np.isin(order, aside)]), data.take(aside)
+def _labelled(subject: Subject, images: ImageData, name: str | None) -> ImageData:
+    """The images whose class ``subject`` knows, with its labels in its order."""
+    found = matched(subject, images, drop_unknown=True)
+    return replace(images.take(found.rows), y=found.truth, classes=subject.classes, name=name or images.name)

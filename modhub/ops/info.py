@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from modhub.errors import IntegrityError, RegistryUnreachable
 from modhub.installation.context import Places
 from modhub.registry.signers import SigningStatus, status_in
 from modhub.signing.policy import Trust
+from modhub.spec.compact_text import compact_lines
 from modhub.spec.folder_refs import ClassifierRef, classifier_ref, folder_ref
 from modhub.spec.html import HtmlTable, as_html
 from modhub.spec.refs import ModelRef
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from modhub.advisories.matching import Remark
     from modhub.installation.classifier_file import KeptClassifier
     from modhub.installation.context import RegistryUrls
+    from modhub.registry.reader import RegistryReader
     from modhub.spec.manifest import Manifest
 
 
@@ -26,12 +29,21 @@ _MOST_YANKED: Final = 10
 
 
 @dataclass(frozen=True)
+class SmallerRelease:
+    """A compact release made of another, and the share of the multiply-adds that it keeps."""
+
+    ref: str
+    flops: float
+
+
+@dataclass(frozen=True)
 class Details:
     """A release as ``info`` shows it: its manifest, the classes asked for, and where it was found.
 
     Of modules in a ``folder`` on this machine, which are no release yet, ``ref`` and ``registry`` are None. ``yanked``
     says what of it was yanked, and why; ``remarks`` what else registries say against it. ``signing`` says who signed
-    it; None of what is in a folder.
+    it; None of what is in a folder. ``compact`` are releases of the same namespace and registry that were made of it,
+    the newest version of each.
     """
 
     ref: ModelRef | None
@@ -42,6 +54,7 @@ class Details:
     yanked: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = ()
     signing: SigningStatus | None = None
+    compact: tuple[SmallerRelease, ...] = ()
 
     def __repr__(self) -> str:
         place = self.registry or self.folder
@@ -55,6 +68,8 @@ class Details:
             ("data set", content.origin.dataset.name),
             ("input", "x".join(map(str, content.contract.shape))),
             *accuracies,
+            *(("compact", line) for line in ([] if content.compacted is None else compact_lines(content.compacted))),
+            *(("smaller", f"{each.ref}, {percent(each.flops)} of the multiply-adds") for each in self.compact),
             ("digest", self.manifest.digest),
             ("from", str(self.registry or self.folder)),
             *(("yanked", text) for text in self.yanked[:_MOST_YANKED]),
@@ -116,6 +131,21 @@ def info(ref: str, *, registry: RegistryUrls = None, cache: str | Path | None = 
         yanked=tuple(yanked),
         remarks=tuple(remark for remark in places.remarks(named.modules) if remark.kind != "yanked"),
         signing=status_in(source, places.cache, first.ref.release, manifest.digest, Trust(places.config.trust)),
+        compact=() if source is None else _smaller(source, first.ref.release),
+    )
+
+
+def _smaller(source: RegistryReader, ref: ModelRef) -> tuple[SmallerRelease, ...]:
+    """Of one namespace only, whose catalog is one small file."""
+    try:
+        entries = source.catalogued(ref.namespace)
+    except (RegistryUnreachable, IntegrityError):
+        return ()
+    found = [(each.ref.name, each.release.compacted) for each in entries]
+    return tuple(
+        SmallerRelease(name, compacted.flops)
+        for name, compacted in found
+        if compacted is not None and ref.name in compacted.of
     )
 
 

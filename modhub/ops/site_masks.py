@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from modhub.evaluation.overlap import between_masks, toggled_nodes
+from modhub.evaluation.overlap import toggled_nodes
 from modhub.limits import MIB
 from modhub.package.codec import decode, decode_module, most_bytes, wanted_module
+from modhub.package.overlap import between_masks
 from modhub.site.content import Overlap
 from modhub.spec.architecture import shapes_of
 

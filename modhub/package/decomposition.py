@@ -27,6 +27,7 @@ from modhub.package.report import Report
 from modhub.package.weights import shared_weights
 from modhub.spec.architecture import Architecture, shapes_of
 from modhub.spec.card import CardFile
+from modhub.spec.compact_text import compact_lines
 from modhub.spec.contract import input_text, range_text
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.folder_refs import folder_ref
@@ -92,6 +93,7 @@ class Decomposition:
             ("input", f"{input_text(contract)}, {range_text(contract)}"),
             ("observed", f"{data.examples:,} images of {data.name}"),
             ("made", f"{self.provenance.created} by {self.provenance.tool}"),
+            *(("compact", line) for line in (compact_lines(self.compacted) if self.compacted else ())),
         ]
         rows = ([each.name, each.slug, f"{each.jaccard:.3f}", f"{each.threshold:.3f}"] for each in self.modules)
         table = HtmlTable(["class", "module", "JI", "threshold"], rows, len(self.modules), texts=2)
@@ -103,7 +105,8 @@ class Decomposition:
 
     def report(self) -> Report:
         """Per class and site the nodes kept and what each stage removed; printable."""
-        return Report(self.origin.name, {site.id: site.shape for site in self.sites}, self.modules)
+        shapes = {site.id: site.shape for site in self.sites}
+        return Report(self.origin.name, shapes, self.modules, self.compacted)
 
     def save(self, folder: str | Path) -> Path:
         """Write the package folder that ``load`` and ``publish`` read. Raises Conflict when something else is there."""
@@ -123,11 +126,16 @@ class Decomposition:
         return replace(self, modules=modules, card=card)
 
     def with_compacted(self, compacted: Compacted, seconds: float) -> Decomposition:
-        """With how its network was made smaller, and the processor time that this took."""
+        """With how its network was made smaller, and the processor time that this took; the modules' Jaccard indices
+        are counted over the nodes of the networks from which it was made."""
         provenance = self.provenance.model_copy(update={"processor_seconds": seconds})
         card = None if self.card is None else self.card.card.model_copy(update={"readme": None})
         made = Made(self.dataset, self.options, provenance, card, compacted)
-        modules = tuple(replace(module, made=made) for module in self.modules)
+        nodes = compacted.origin_nodes
+        modules = tuple(
+            replace(module, made=made, jaccard=sum(module.stages.kept) / nodes if nodes else module.jaccard)
+            for module in self.modules
+        )
         return replace(self, modules=modules, provenance=provenance, compacted=compacted)
 
     @cached_property

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from modhub.package.codec import Blob, encode, encode_module
 from modhub.package.folder import Package
 from modhub.package.module import Made, Module
+from modhub.package.overlap import mean_between
 from modhub.package.weights_blob import weights_blob
 from modhub.spec.manifest import (
     Content,
@@ -50,6 +51,7 @@ def packed(
         modules=tuple(_record(module, blob) for module, blob in zip(modules, blobs, strict=True)),
         fused=fused,
         compacted=made.compacted,
+        jaccard_between=mean_between([module.keep for module in modules]) if sites else None,
     )
     stored = {blob.digest: blob for blob in (weights, *blobs)}
     manifest = Manifest(

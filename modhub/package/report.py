@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import prod
 from typing import Any, Final
 
 from modhub.package.module import Module
+from modhub.package.overlap import mean_between
+from modhub.spec.compact_text import compact_lines
 from modhub.spec.html import HtmlTable, as_html
+from modhub.spec.manifest import Compacted
 from modhub.spec.text import in_short, kept_share
 
 _HEADERS: Final = (
@@ -53,11 +57,16 @@ class ReportRow:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Printable; ``classes`` and ``sites`` are the rows, ``to_dict`` plain values."""
+    """Printable; ``classes`` and ``sites`` are the rows, ``to_dict`` plain values.
+
+    Of a compact network ``compacted`` says what it is against the one from which it was made, over whose nodes the
+    modules' Jaccard indices are counted.
+    """
 
     name: str
     shapes: Mapping[str, tuple[int, ...]]
     modules: Sequence[Module]
+    compacted: Compacted | None = None
 
     @property
     def classes(self) -> list[ReportRow]:
@@ -90,17 +99,25 @@ class Report:
         """Mean Jaccard index over the modules."""
         return sum(module.jaccard for module in self.modules) / len(self.modules)
 
+    @cached_property
+    def jaccard_between(self) -> float | None:
+        """Mean Jaccard index of two of the modules; None where there is one alone, or no mask."""
+        return mean_between([module.keep for module in self.modules]) if self.shapes else None
+
     @property
     def distinctness(self) -> str:
-        """In words, how much the modules differ from their network."""
+        """In words, how much the modules differ from their network, and from each other."""
         if not self.shapes:
             return "no ReLU: each is the whole network with a head of its own"
-        return f"mean JI {self.jaccard:.3f}"
+        between = "" if self.jaccard_between is None else f", {self.jaccard_between:.3f} between two modules"
+        return f"mean JI {self.jaccard:.3f}{between}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "jaccard": self.jaccard,
+            "jaccard_between": self.jaccard_between,
+            "compacted": None if self.compacted is None else self.compacted.model_dump(mode="json"),
             "classes": [asdict(row) for row in self.classes],
             "sites": [asdict(row) for row in self.sites],
         }
@@ -112,7 +129,8 @@ class Report:
     def _repr_html_(self) -> str:
         title = f"{self.name}: {len(self.modules):,} modules, {self.distinctness}"
         rows = ([row.cls, *_cells(row)] for row in self.classes)
-        return as_html(title, (), [HtmlTable(_HEADERS, rows, len(self.modules))])
+        fields = [] if self.compacted is None else [("compact", line) for line in compact_lines(self.compacted)]
+        return as_html(title, fields, [HtmlTable(_HEADERS, rows, len(self.modules))])
 
     def __str__(self) -> str:
         from rich.console import Console  # rich is for printing a report alone
@@ -124,6 +142,8 @@ class Report:
         for row in self.classes:
             table.add_row(row.cls, *_cells(row))
         console = Console(file=io.StringIO(), width=120)
+        if self.compacted is not None:
+            table.caption = "\n".join(compact_lines(self.compacted))
         console.print(table)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 

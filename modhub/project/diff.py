@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache as once
 from functools import partial
 from math import prod
@@ -12,22 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from modhub.composition.recipe import ClassifierSettings
+from modhub.engine.compact.release_costs import release_costs
 from modhub.errors import NotFound, UsageError
 from modhub.installation.context import Places, RegistryUrls, load_lock
 from modhub.installation.lockfile import LockedProject
 from modhub.package.codec import decode, decode_module, most_bytes, wanted_module
+from modhub.package.decomposition import trunk_fingerprint
 from modhub.package.folder import load_blob
 from modhub.package.local import manifest_and_slugs
+from modhub.package.module import Head, PackedMasks
+from modhub.package.overlap import mean_between
 from modhub.project.manifest import LOCK_FILE
 from modhub.project.views import manifest_of
 from modhub.spec.architecture import shapes_of
+from modhub.spec.compact_text import compact_lines
 from modhub.spec.contract import input_text, range_text
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.folder_refs import folder_ref
 from modhub.spec.manifest import Content, Manifest, ModuleRecord, StoredBlob
 from modhub.spec.places import is_folder
 from modhub.spec.refs import parse
-from modhub.spec.text import kept_share
+from modhub.spec.text import kept_share, percent
 from modhub.storage.verify import VerifiedBlob
 
 
@@ -65,7 +70,8 @@ def compared_releases(
     def parts(manifest: Manifest, record: ModuleRecord) -> NamedParts:
         return _parts(readers[manifest.digest], manifest, record)
 
-    return release_difference(sides[0].manifest, sides[1].manifest, parts, pairs)
+    found = release_difference(sides[0].manifest, sides[1].manifest, parts, pairs)
+    return replace(found, settings=(*found.settings, *_between(sides)))
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,24 @@ class _Side:
     @property
     def record(self) -> ModuleRecord:
         return next(module for module in self.manifest.content.modules if module.slug == self.slug)
+
+
+def _between(sides: Sequence[_Side]) -> tuple[Setting, ...]:
+    """The mean Jaccard index of two modules of each side, where a side records it and they differ."""
+    recorded = [side.manifest.content.jaccard_between for side in sides]
+    if all(value is None for value in recorded):
+        return ()
+    texts = [
+        _index_text(_mean_between(side) if value is None else value)
+        for side, value in zip(sides, recorded, strict=True)
+    ]
+    return () if texts[0] == texts[1] else (Setting("JI between modules", *texts),)
+
+
+def _mean_between(side: _Side) -> float | None:
+    """What a release from before it was recorded does not say, of its masks."""
+    modules = side.manifest.content.modules
+    return mean_between([_decoded(side.read_blob, side.manifest, record)[1] for record in modules])
 
 
 def _side(name: str, open_places: Callable[[], Places]) -> _Side:
@@ -108,6 +132,14 @@ def _lock(path: Path) -> LockedProject:
 
 def _parts(read_blob: Callable[[StoredBlob], VerifiedBlob], manifest: Manifest, record: ModuleRecord) -> NamedParts:
     """Digests of a module's masks and of its head."""
+    head, keep = _decoded(read_blob, manifest, record)
+    masks = sha256(canonical_json({site: sha256(keep[site].tobytes()) for site in keep}))
+    return masks, sha256(head.kernel.tobytes() + head.bias.tobytes())
+
+
+def _decoded(
+    read_blob: Callable[[StoredBlob], VerifiedBlob], manifest: Manifest, record: ModuleRecord
+) -> tuple[Head, PackedMasks]:
     content = manifest.content
     shapes = shapes_of(content.origin.architecture)
     sites = {site.id: tuple(site.shape) for site in content.sites}
@@ -116,8 +148,7 @@ def _parts(read_blob: Callable[[StoredBlob], VerifiedBlob], manifest: Manifest, 
     most = most_bytes(wanted_module(sites, features), stored.size)
     decoded = decode(read_blob(stored), record.blob, most=most)
     head, keep, _ = decode_module(decoded, sites, features)
-    masks = sha256(canonical_json({site: sha256(keep[site].tobytes()) for site in sites}))
-    return masks, sha256(head.kernel.tobytes() + head.bias.tobytes())
+    return head, keep
 
 
 def _blob(places: Places, source: str, record: StoredBlob) -> VerifiedBlob:
@@ -161,7 +192,8 @@ class LockDifference:
 class ClassDifference:
     """One class in two releases. ``values`` are those that differ: (first, second), None in one that lacks it.
 
-    ``kept`` is the share of nodes that the module keeps. ``same_masks`` and ``same_head`` say whether these are equal
+    ``kept`` is the share of nodes that the module keeps, of a compact network's module over the nodes of the network
+    from which that was made. ``same_masks`` and ``same_head`` say whether these are equal
     to the byte; None where one release lacks the class.
     """
 
@@ -173,13 +205,17 @@ class ClassDifference:
 
 @dataclass(frozen=True)
 class ReleaseDifference:
-    """``settings`` are values of the whole releases that differ; ``same_weights``: both share one trunk's weights."""
+    """``settings`` are values of the whole releases that differ; ``same_weights``: both share one trunk's weights.
+
+    ``compact`` is the one of the two names whose network was made of the other's; None where neither was.
+    """
 
     first: str
     second: str
     settings: tuple[Setting, ...]
     same_weights: bool
     classes: tuple[ClassDifference, ...]
+    compact: str | None = None
 
 
 def moves(before: LockedProject | None, after: LockedProject | None) -> tuple[Move, ...]:
@@ -245,20 +281,36 @@ def release_difference(
         if values or same != [True, True]:
             name = " / ".join(dict.fromkeys(each.name for each in (a, b) if each is not None))
             classes.append(ClassDifference(name, values, *same))
+    names = [each.name if each.version is None else f"{each.name}@{each.version}" for each in (one, two)]
+    made = [name for name, own, other in ((names[0], one, two), (names[1], two, one)) if _is_made_of(own, other)]
     return ReleaseDifference(
-        one.name if one.version is None else f"{one.name}@{one.version}",
-        two.name if two.version is None else f"{two.name}@{two.version}",
+        names[0],
+        names[1],
         _settings(_release_settings(first), _release_settings(second)),
         one.origin.weights == two.origin.weights,
         tuple(classes),
+        made[0] if made else None,
     )
+
+
+def _is_made_of(content: Content, other: Content) -> bool:
+    if content.compacted is None:
+        return False
+    trunk = trunk_fingerprint(other.origin.architecture, other.origin.weights, other.contract)
+    return trunk in {each.trunk for each in content.compacted.of}
+
+
+def _index_text(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
 
 
 def _lock_settings(project: LockedProject) -> dict[str, str | None]:
     accuracy = project.accuracy
     shares = {} if accuracy is None else accuracy.model_dump(include={"data", "examples", "top_1", "top_5", "balanced"})
+    compact = project.compact
     return {
         "name": project.name,
+        "compact": None if compact is None else f"{percent(compact.flops)} of the multiply-adds, {compact.digest}",
         **{name: _written_setting(value) for name, value in project.settings.to_dict().items()},
         "order": ", ".join(label for label, _ in project.classes),
         "verify": "; ".join(
@@ -294,6 +346,11 @@ def _release_settings(manifest: Manifest) -> dict[str, str | None]:
         "std": None if contract.std is None else ", ".join(f"{value:.4g}" for value in contract.std),
     }
     values |= {name.replace("_", " "): str(value) for name, value in options.model_dump().items()}
+    costs = release_costs(content)
+    values["multiply-adds"], values["parameters"] = f"{costs.flops:,}", f"{costs.parameters:,}"
+    values["nodes at ReLUs"] = f"{costs.nodes:,}"
+    values["bytes of weights"] = f"{manifest.blobs[origin.weights].size:,}"
+    values["compact"] = None if content.compacted is None else "; ".join(compact_lines(content.compacted))
     for each in origin.accuracy:
         values[f"network on {each.data}"] = f"{each.top_1:.1%} right, {each.top_5:.1%} in the top 5"
     return values
@@ -302,7 +359,9 @@ def _release_settings(manifest: Manifest) -> dict[str, str | None]:
 def _class_values(content: Content, module: ModuleRecord | None) -> dict[str, Any]:
     if module is None:
         return {}
-    nodes = sum(prod(site.shape) for site in content.sites)
+    # As for the Jaccard index, those of the network from which a compact one was made.
+    own = sum(prod(site.shape) for site in content.sites)
+    nodes = own if content.compacted is None else content.compacted.origin_nodes
     values: dict[str, Any] = {
         "module": module.slug,
         "threshold": module.threshold,

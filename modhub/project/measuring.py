@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import numpy as np
 from modhub.composition.agreement import Agreement, agreement_of
 from modhub.data.images import DATASETS, ImageData, load_data
 from modhub.engine.datasets import load_dataset
-from modhub.errors import InvalidData
+from modhub.errors import InvalidData, ModhubError
 from modhub.evaluation.labels import truth_of
 from modhub.evaluation.metrics import among_best
 from modhub.installation.lockfile import LockedProject, MeasuredAccuracy
@@ -115,6 +115,17 @@ def accuracy_differences(
         if abs(before - after) > (0 if name == "examples" else tolerance):
             found[name] = (before, after)
     return found
+
+
+def other_accuracy(what: str, differing: Mapping[str, tuple[float, float]]) -> ModhubError:
+    """Why what was locked is not right any more, though its modules are."""
+    shares = "; ".join(f"{name} was {before:.4g} and is {after:.4g}" for name, (before, after) in differing.items())
+    return ModhubError(
+        f"{what} answers otherwise than when it was locked: {shares}.",
+        kind="accuracy-changed",
+        hint="modules and data are the same, so look at the versions of keras and its backend.",
+        differing={name: list(values) for name, values in differing.items()},
+    )
 
 
 def _together(agreements: Sequence[Agreement]) -> Agreement:

@@ -11,9 +11,11 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from modhub.composition.recipe import check_label
+from modhub.engine.compact.request import CompactProgress
+from modhub.engine.compact.settings import CompactKeywords, CompactSettings
 from modhub.engine.export.formats import plan_description
 from modhub.engine.read.files import check_place, save_model
 from modhub.errors import Conflict, UsageError
@@ -21,6 +23,7 @@ from modhub.installation.context import RegistryUrls
 from modhub.installation.forecast import Forecast, forecast
 from modhub.installation.lockfile import Lock, LockedProject
 from modhub.project import edits, views
+from modhub.project.compact import CompactWork, compacted_project, pinned_compact
 from modhub.project.folder import ProjectState, check_new_project, find_folder, read_state
 from modhub.project.lock import Locker, empty_project, releases_of
 from modhub.project.manifest import ProjectFile
@@ -219,14 +222,37 @@ class Project:
             raise empty_project()
         return session.composite(locked, into)
 
-    def build(self, out: str | Path, *, frozen: bool = False) -> Composite:
+    def build(
+        self,
+        out: str | Path,
+        *,
+        frozen: bool = False,
+        whole: bool = False,
+        data: str | None = None,
+        progress: CompactProgress | None = None,
+        **compacting: Unpack[CompactKeywords],
+    ) -> Composite:
         """Write the classifier as one Keras model, which needs no modhub to load. Equal locks give equal bytes.
 
         A fused classifier is written as the one network that it is. One in bfloat16 is written in float32, with a
         warning: its modules have no other weights, and bfloat16 is a way to run them. Gives what was written.
+
+        With ``data``, labelled images of its classes, or a budget (``flops=0.5``, and all else that ``modhub.compact``
+        takes) it is one compact network of the project's classes, which is kept beside the lockfile and pinned in it
+        with its accuracy; without ``data`` those that made the one that is pinned. Later the pinned one is written, and
+        nothing is made, as long as the project is the same; a changed project is refused (Conflict, kind
+        ``stale-compact``). ``whole`` writes the whole classifier all the same.
         """
         check_place(out)
-        composite = self.compose(frozen=frozen)
+        if whole and (data is not None or compacting):
+            raise UsageError(
+                "the whole classifier is asked for, and a compact network.", kind="bad-option", hint="choose one."
+            )
+        if data is not None or compacting:
+            composite = self._compacted(data, CompactSettings(**compacting), progress, frozen=frozen)
+        else:
+            pinned = None if whole else self._pinned_compact(frozen=frozen)
+            composite = self.compose(frozen=frozen) if pinned is None else pinned
         mode, dtype = composite.plan.settings.mode, composite.plan.settings.dtype
         if dtype != "float32":
             warnings.warn(f"the model is written in float32; {dtype} is a way to run modules here.", stacklevel=2)
@@ -235,6 +261,34 @@ class Project:
             self.options.before_running()
         save_model(composite.to_keras(), out, plan_description(composite.plan))
         return composite
+
+    def _compacted(
+        self, data: str | None, settings: CompactSettings, progress: CompactProgress | None, *, frozen: bool
+    ) -> Composite:
+        """One compact network, made where the lock does not pin it already, and pinned."""
+        whole = self.compose(frozen=frozen)
+        session = self._session()
+        locked = session.locked()
+        if data is None and locked.compact is None:
+            raise UsageError(
+                "no images are named of which to make a compact network.",
+                kind="no-data",
+                hint="name labelled images of the project's classes, such as --data photos/.",
+            )
+        spec = session.spec_of(data) if data is not None else locked.compact.data if locked.compact else ""
+        if self.options.before_running is not None:
+            self.options.before_running()
+        found = compacted_project(session, locked, whole, CompactWork(spec, settings, progress))
+        session.write(session.state.text, found)
+        return pinned_compact(session, found)
+
+    def _pinned_compact(self, *, frozen: bool) -> Composite | None:
+        """The compact network that is locked, None where none is. Locks again first, as ``sync`` does."""
+        session = self._session()
+        locked = session.current(frozen=frozen)
+        if locked is None:
+            locked = self.sync().locked
+        return None if locked is None or locked.compact is None else pinned_compact(session, locked)
 
     def verify(self, *, measure: bool = True, progress: Callable[[int, int], None] | None = None) -> Replay:
         """Replay the lock: digests in all registries, bytes in the cache, the data's fingerprint, the accuracy.

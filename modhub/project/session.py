@@ -246,7 +246,7 @@ class Session:
         before = self.state.locked
         file = read_project(text.encode(), what=str(self.folder / PROJECT_FILE))
         if not file.classes:
-            self._write(text, None)
+            self.write(text, None)
             return Change(before, None)
         locked = None if refresh or before is None else reused(self.state.file, before, file)
         places = self.places(file, or_cached=locked is not None)
@@ -254,7 +254,7 @@ class Session:
             locked = Locker(self.folder, places, self.state.lock).locked(file, keep=keep)
         locked = _with_accuracy_of(before, locked)
         installed = self.install(locked, places, into)
-        self._write(text, locked)
+        self.write(text, locked)
         return Change(before, locked, installed)
 
     def relock(self, *, data: str | None, measure: bool) -> Change:
@@ -266,7 +266,7 @@ class Session:
             lock = before = None
         file, places = self.state.file, self.places()
         locked = Locker(self.folder, places, lock).locked(file, keep=releases_of(lock))
-        spec = self._spec(data) if data is not None else file.project.data
+        spec = self.spec_of(data) if data is not None else file.project.data
         into = None if spec is None or not measure else VerifiedBlobs()
         installed = self.install(locked, places, into)
         agreement = None
@@ -274,7 +274,7 @@ class Session:
             locked = _with_accuracy_of(before, locked)
         else:
             locked, agreement = self._measured(locked, spec, before, into)
-        self._write(self.state.text, locked)
+        self.write(self.state.text, locked)
         return Change(before, locked, installed, agreement)
 
     def install(
@@ -314,14 +314,15 @@ class Session:
         found = measured_accuracy(self.composite(locked, into), data, spec=spec, compare=True, progress=report)
         return replace(locked, accuracy=found.accuracy), found.agreement
 
-    def _spec(self, data: str) -> str:
+    def spec_of(self, data: str) -> str:
         """Data that was named from the current folder, as it is named from the project's."""
         path = files.absolute(data)
         if data in DATASETS:
             return data
         return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
 
-    def _write(self, text: str, locked: LockedProject | None) -> None:
+    def write(self, text: str, locked: LockedProject | None) -> None:
+        """Both files, as they are now."""
         lock = None if locked is None else Lock.of_project(locked)
         write_state(None if self.is_new else self.state, self.folder, text, lock)
 
@@ -334,9 +335,11 @@ def _base_of(file: ProjectFile, name: str) -> str:
 
 
 def _with_accuracy_of(before: LockedProject | None, locked: LockedProject) -> LockedProject:
-    """With the accuracy that was measured, as long as the classifier is the same."""
+    """With the accuracy that was measured, as long as the classifier is the same, and the compact network, which says
+    itself of which classifier it was made."""
     if before is None:
         return locked
+    locked = replace(locked, compact=before.compact)
     same = [_classifier(each) for each in (before, locked)]
     return replace(locked, accuracy=before.accuracy) if same[0] == same[1] else locked
 

@@ -11,10 +11,12 @@ from modhub.errors import IntegrityError, ModhubError, NotFound, RegistryUnreach
 from modhub.installation.context import Places
 from modhub.installation.install import check_classes
 from modhub.installation.lockfile import MeasuredAccuracy
+from modhub.project.compact import compact_problems
 from modhub.project.measuring import (
     accuracy_differences,
     load_measured,
     measured_accuracy,
+    other_accuracy,
     tolerance_of,
 )
 from modhub.project.session import Session
@@ -50,7 +52,8 @@ class Replay:
 
     ``differing`` has each share that is not what was locked: (locked, measured). ``problems`` are all errors, those of
     digests first; ``remarks`` is what registries say against what is locked, which goes on working, and
-    ``recalls`` the share of each class's images that it answers, where the accuracy was measured.
+    ``recalls`` the share of each class's images that it answers, where the accuracy was measured. ``compact`` is about
+    the compact network, None where none is locked.
     """
 
     releases: tuple[CheckedRelease, ...]
@@ -61,6 +64,7 @@ class Replay:
     problems: tuple[ModhubError, ...]
     remarks: tuple[Remark, ...] = ()
     recalls: tuple[tuple[str, float], ...] = ()
+    compact: CheckState | None = None
 
 
 def checked_releases(pins: Sequence[Pinned], places: Places, into: VerifiedBlobs | None = None) -> list[CheckedRelease]:
@@ -185,11 +189,21 @@ def replayed(session: Session, *, measure: bool, progress: Callable[[int, int], 
             data = "absent"
             problems.append(error)
     if differing:
-        problems.append(_other_accuracy(differing))
+        problems.append(other_accuracy("the classifier", differing))
+    compact = compact_problems(session, locked, measure=measure)
+    problems += compact
     # The most serious ones at the end would be overlooked.
     problems.sort(key=lambda problem: not isinstance(problem, IntegrityError))
     return Replay(
-        tuple(releases), session.state.is_locked, data, accuracy, differing, tuple(problems), tuple(remarks), recalls
+        tuple(releases),
+        session.state.is_locked,
+        data,
+        accuracy,
+        differing,
+        tuple(problems),
+        tuple(remarks),
+        recalls,
+        None if locked.compact is None else "wrong" if compact else "right",
     )
 
 
@@ -201,14 +215,4 @@ def _other_data(locked: MeasuredAccuracy, found: str) -> IntegrityError:
         data=locked.data,
         locked=locked.fingerprint,
         found=found,
-    )
-
-
-def _other_accuracy(differing: dict[str, tuple[float, float]]) -> ModhubError:
-    what = "; ".join(f"{name} was {before:.4g} and is {after:.4g}" for name, (before, after) in differing.items())
-    return ModhubError(
-        f"the classifier answers otherwise than when it was locked: {what}.",
-        kind="accuracy-changed",
-        hint="modules and data are the same, so look at the versions of keras and its backend.",
-        differing={name: list(values) for name, values in differing.items()},
     )

@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from modhub.errors import Incompatible, IntegrityError, ModhubError, NotFound
-from modhub.limits import MAX_EXTENT, MAX_INDEX_DESCRIPTION_CHARS, MAX_INDEX_KEYWORDS, MAX_INDEX_SIGNERS
+from modhub.limits import (
+    MAX_EXTENT,
+    MAX_INDEX_DESCRIPTION_CHARS,
+    MAX_INDEX_KEYWORDS,
+    MAX_INDEX_ORIGINS,
+    MAX_INDEX_SIGNERS,
+)
 from modhub.registry.objects import get_object
 from modhub.spec.layout import CATALOG, RELEASES, catalog_path, index_path, records_folder
 from modhub.spec.refs import ModelRef, in_order, is_exact, is_model_name, select_version
@@ -28,6 +34,7 @@ from modhub.spec.registry_files import (
     CATALOG_FORMAT,
     INDEX_FORMAT,
     CatalogEntry,
+    CompactedEntry,
     IndexEntry,
     IndexShard,
     NamespaceCatalog,
@@ -39,7 +46,7 @@ from modhub.storage.store import Store
 
 if TYPE_CHECKING:
     from modhub.spec.input_contract import InputContract
-    from modhub.spec.manifest import Manifest
+    from modhub.spec.manifest import Compacted, Manifest
     from modhub.spec.registry_files import Withdrawal
 
 _Document = TypeVar("_Document", bound=BaseModel)
@@ -76,7 +83,13 @@ def entry_of(
         keywords=card.keywords[:MAX_INDEX_KEYWORDS] if card else (),
         description=_beginning(card.description) if card and card.description else None,
         signers=tuple(sorted(signers)[:MAX_INDEX_SIGNERS]),
+        compacted=None if content.compacted is None else _compacted(content.compacted),
     )
+
+
+def _compacted(compacted: Compacted) -> CompactedEntry:
+    names = dict.fromkeys(each.name for each in compacted.of)
+    return CompactedEntry(of=tuple(names)[:MAX_INDEX_ORIGINS], flops=compacted.flops)
 
 
 def _beginning(description: str) -> str | None:

@@ -338,6 +338,10 @@ class RegistryReader:
             for entry in catalog.models:
                 yield SearchEntry(ModelRef(namespace, entry.model, entry.release.version), self.url, entry.release)
 
+    def catalogued(self, namespace: str) -> list[SearchEntry]:
+        """Of every model of one namespace what its catalog says, from that one file: it may be behind."""
+        return self._from_catalogs(namespace)
+
     def _from_catalogs(self, namespace: str | None) -> list[SearchEntry]:
         try:
             namespaces = index.read_catalog(self.store).namespaces if namespace is None else (namespace,)

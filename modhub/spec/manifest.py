@@ -160,7 +160,8 @@ class Derivation(Stored):
 class ModuleRecord(Stored):
     """One module. ``blob`` is the decoded digest of its masks and head; positive means ``margin > threshold``,
     and the calibrated probability is ``sigmoid(scale * (margin - threshold))``. ``jaccard`` is its overlap with the
-    origin's active nodes, ``jaccard_weights`` the 2020 work's index over weight values."""
+    origin's active nodes; of a compact network's module the nodes that it keeps, of all those of the networks from
+    which that was made. ``jaccard_weights`` is the 2020 work's index over weight values of its own network."""
 
     index: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
     name: DisplayName
@@ -209,6 +210,17 @@ class Unthinned(Stored):
     reason: DisplayName
 
 
+class MeasuredCost(Stored):
+    """By how many percentage points fewer of ``examples`` images of ``data``, with which nothing was made, a compact
+    network answers right than the whole one: ``points``, between ``low`` and ``high`` with 95 % confidence."""
+
+    data: DisplayName
+    examples: PositiveCount
+    points: Annotated[float, Field(ge=-100, le=100)]
+    low: Annotated[float, Field(ge=-100, le=100)]
+    high: Annotated[float, Field(ge=-100, le=100)]
+
+
 class Compacted(Stored):
     """How the release's network was made smaller, and what it is against what it was made of.
 
@@ -216,9 +228,10 @@ class Compacted(Stored):
     points, bytes or milliseconds. ``flops`` (multiply-adds of an image), ``parameters`` and ``nodes``
     (at ReLUs: the Jaccard index of the networks) are shares of all networks in ``of`` together, which had
     ``origin_nodes``. ``explained`` is R2 of the centred logits, and ``points`` by how many percentage points fewer of
-    ``points_images`` images are answered right, both on images that were set aside. ``polish_steps`` is 0 for weights
-    in closed form; with ``labels`` the network of several was fitted to labels too. ``unthinned`` are the layers of the
-    network out of which no channel could be taken.
+    ``points_images`` images are answered right, both on images that were set aside; ``validation`` is the cost on
+    images with which nothing was made. ``polish_steps`` is 0 for weights in closed form; with ``labels`` the network
+    of several was fitted to labels too. ``unthinned`` are the layers of the network out of which no channel could be
+    taken.
     """
 
     of: Annotated[tuple[CompactedFrom, ...], Field(min_length=1, max_length=MAX_CLASSES)]
@@ -239,6 +252,7 @@ class Compacted(Stored):
     unthinned: Annotated[tuple[Unthinned, ...], Field(max_length=MAX_LAYERS)] = Field(
         default=(), exclude_if=lambda value: not value
     )
+    validation: MeasuredCost | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Content(Stored):
@@ -258,6 +272,8 @@ class Content(Stored):
     card: Card | None = Field(default=None, exclude_if=lambda value: value is None)
     #: Left out of the file where the network is one that was trained.
     compacted: Compacted | None = Field(default=None, exclude_if=lambda value: value is None)
+    #: The mean Jaccard index of two modules of the release; left out where there is one module, or no mask.
+    jaccard_between: Share | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -17,6 +17,7 @@ from modhub.errors import IntegrityError, UsageError
 from modhub.limits import (
     MAX_CLASSES,
     MAX_INDEX_KEYWORDS,
+    MAX_INDEX_ORIGINS,
     MAX_INDEX_SIGNERS,
     MAX_MANIFEST_BYTES,
     MAX_REASON_CHARS,
@@ -59,6 +60,14 @@ Reason = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, ma
 _File = TypeVar("_File", bound=BaseModel)
 
 
+class CompactedEntry(Stored):
+    """Of a release whose network was made smaller: the names of those from which it was, the first few, and the share
+    of their multiply-adds that is left."""
+
+    of: Annotated[tuple[DisplayName, ...], Field(min_length=1, max_length=MAX_INDEX_ORIGINS)]
+    flops: Share
+
+
 class IndexEntry(Stored):
     """One release as the index shows it, enough to search without its manifest. ``yanked`` is the reason, if it is;
     ``yanked_classes`` are slugs of classes that were yanked alone, and why.
@@ -95,6 +104,7 @@ class IndexEntry(Stored):
     signers: Annotated[tuple[KeyId, ...], Field(max_length=MAX_INDEX_SIGNERS)] = Field(
         default=(), exclude_if=lambda value: not value
     )
+    compacted: CompactedEntry | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _paired(self) -> Self:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import modhub
-from modhub.cli.compactness import unthinned_lines
+from modhub.spec.compact_text import unthinned_lines
 from tests.small_origins import Data, fitted_model
 
 L = keras.layers

@@ -92,7 +92,7 @@ def make(folder: Path) -> None:
     kernel[:, 3] = -4
     worse.layers[-1].set_weights([kernel, bias])
     names = np.array(CLASSES)
-    for name, count, seed in (("data", 60, 1), ("test", 40, 2)):
+    for name, count, seed in (("data", 60, 1), ("test", 40, 2), ("train", 300, 9)):
         x, y = pictures(count, seed)
         np.savez(folder / f"{name}.npz", x=x, y=y, classes=names)
     x, y = pictures(120, 3)
@@ -143,7 +143,8 @@ def publish(folder: Path, registry: Path) -> None:
     # So that an audit finds nothing: accuracies of images that were held out.
     held_out = pictures(20, 9)
     for name, classes in (
-        ("cifar10/r56", CLASSES), ("cifar10/r20", CLASSES), ("cifar10/vgg", CLASSES), ("cifar100/r20", FRUIT)
+        ("cifar10/r56", CLASSES), ("cifar10/r20", CLASSES), ("cifar10/vgg", CLASSES), ("cifar100/r20", FRUIT),
+        ("cifar10/r20-half", CLASSES),
     ):  # fmt: skip
         made = modhub.decompose(network(), x, y, classes=classes, name=name, rescale=1 / 255, validation=held_out)
         # Newer than the starter's, and under a version that the starter does not have.

@@ -34,8 +34,9 @@ from modhub.spec.text import percent
 def command(first: str, second: str, as_json: bool, **places: Any) -> None:
     """Show what differs between two releases or folders of modules, or between two lockfiles of projects.
 
-    Of releases: input, data, origin's accuracy, and for each class threshold, nodes kept, JI and figures. A module's
-    blob, its masks and head, is equal to the byte or not; so are the weights of the networks.
+    Of releases: input, data, origin's accuracy, what the network costs, and for each class threshold, nodes kept, JI
+    and figures. A module's blob, its masks and head, is equal to the byte or not; so are the weights of the networks.
+    Of a compact network nodes kept and JI are counted over the nodes of the network from which it was made.
     """
     for each in (first, second):
         if classifier_ref(each) is not None:
@@ -70,6 +71,11 @@ def _print_locks(found: LockDifference) -> None:
 
 def _print_releases(found: ReleaseDifference) -> None:
     printing.line(f"{found.first} -> {found.second}")
+    if found.compact is not None:
+        other = found.first if found.compact == found.second else found.second
+        printing.line(
+            f"  {found.compact} is a compact network of {other}: JI and nodes kept are over the nodes of {other}"
+        )
     _print_settings(found.settings)
     printing.line(f"  the network's weights are {'the same' if found.same_weights else 'others'}")
     rows: list[tuple[str, ...]] = []
@@ -114,6 +120,7 @@ def _release_document(found: ReleaseDifference) -> dict[str, Any]:
         "first": found.first,
         "second": found.second,
         "same_weights": found.same_weights,
+        "compact": found.compact,
         "settings": [vars(each) for each in found.settings],
         "classes": [
             {

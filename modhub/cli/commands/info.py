@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modhub.cli import printing
-from modhub.cli.compactness import compact_text
 from modhub.cli.hits import measured_on, remark_fields
 from modhub.cli.kept import kept_document, print_kept
 from modhub.cli.options import Command, cache_option, json_option, registry_option
 from modhub.cli.printing import Column
 from modhub.cli.signing_lines import signing_fields, signing_text
 from modhub.ops.info import KeptDetails, info
+from modhub.spec.compact_text import compact_lines
 from modhub.spec.contract import input_text, range_text
 from modhub.spec.text import is_observed, kept_share, percent
 
@@ -48,7 +48,8 @@ def command(ref: str, registry: tuple[str, ...] | None, cache: Path | None, as_j
     vote      by what margins are divided in a vote beside other networks, and before the
               softmax that makes probabilities of them
     kept      share of the network's nodes that the module keeps
-    JI        Jaccard index with the whole network; lower is more distinct
+    JI        Jaccard index with the whole network, for a compact one with what it was made
+              of; lower is more distinct
     ratio     inputs of other classes observed for each of its own
     recall    share of the class's images that it wins, on the last data set under network
     prec.     share of what it wins there that is of its class
@@ -84,6 +85,9 @@ def _document(details: Details) -> dict[str, Any]:
         "provenance": manifest.provenance.model_dump(mode="json"),
         "classes": list(content.origin.classes),
         "nodes": _nodes(content),
+        "jaccard_between": content.jaccard_between,
+        "compacted": None if content.compacted is None else content.compacted.model_dump(mode="json"),
+        "compact": [{"ref": each.ref, "flops": each.flops} for each in details.compact],
         "modules": [
             {
                 "ref": _full_name(content, module.slug),
@@ -119,7 +123,9 @@ def _print(details: Details) -> None:
         *([("", f"this module's own: {printing.bytes_text(manifest.blobs[alone.blob].size)}")] if alone else []),
         ("made", f"{manifest.provenance.created} by {manifest.provenance.tool}"),
         *([("derived from", _derived(modules))] if any(module.derived_from for module in modules) else []),
-        *([("compact", compact_text(found))] if (found := content.compacted) else []),
+        *([("compact", "\n".join(compact_lines(found)))] if (found := content.compacted) else []),
+        *([("modules", _distinctness(content))] if content.sites else []),
+        *([("smaller", _smaller(details))] if details.compact else []),
         *([("energy", _energy(energy))] if (energy := manifest.provenance.energy) else []),
         *([("licence", content.card.license or "none stated")] if content.card else []),
         *([("about", content.card.description)] if content.card and content.card.description else []),
@@ -147,6 +153,18 @@ def _accuracies(content: Content) -> str:
         + measured_on(each.top_1, not is_observed(each.data))
         for each in content.origin.accuracy
     )
+
+
+def _smaller(details: Details) -> str:
+    """Compact releases of this one in the same registry, one a line."""
+    return "\n".join(f"{each.ref}, {percent(each.flops)} of the multiply-adds" for each in details.compact)
+
+
+def _distinctness(content: Content) -> str:
+    mean = sum(module.jaccard for module in content.modules) / len(content.modules)
+    of = "their network" if content.compacted is None else "what that was made of"
+    between = content.jaccard_between
+    return f"mean JI {mean:.3f} with {of}" + ("" if between is None else f", {between:.3f} between two of them")
 
 
 def _vote(vote: VoteRecord | None) -> str:

@@ -11,7 +11,7 @@ from modhub.cli import printing
 from modhub.cli.hits import remark_fields
 from modhub.cli.options import Command
 from modhub.cli.printing import Column
-from modhub.cli.project_options import project_options, working
+from modhub.cli.project_options import note_stale, project_options, working
 
 if TYPE_CHECKING:
     from modhub.project.views import Age
@@ -24,7 +24,7 @@ def command(every: bool, project: Path | None, as_json: bool, **places: Any) -> 
     """Show which of the project's modules have newer releases: in their ranges, where modhub upgrade takes them, and
     beyond. Releases that were yanked or taken down are none to move to."""
     with working("looking up releases", project, **places) as found:
-        ages = found.outdated()
+        ages, locked = found.outdated(), found.locked
     if as_json:
         printing.document({"classes": [_fields(age) for age in ages]})
         return
@@ -45,6 +45,8 @@ def command(every: bool, project: Path | None, as_json: bool, **places: Any) -> 
     )
     for text in dict.fromkeys(str(remark) for age in ages for remark in age.remarks if remark.kind != "yanked"):
         printing.warn(text)
+    if locked is not None:
+        note_stale(found, locked)
     current = sum(age.is_current for age in ages)
     printing.note(f"{current} of {len(ages)} classes {'is' if current == 1 else 'are'} up to date")
 

@@ -11,7 +11,7 @@ from modhub.cli import printing
 from modhub.cli.findings import print_some
 from modhub.cli.forecasts import dry_run_option, forecast_fields, print_forecast
 from modhub.cli.options import Command
-from modhub.cli.project_options import change_fields, move_text, project_options, setting_lines, working
+from modhub.cli.project_options import change_fields, move_text, note_stale, project_options, setting_lines, working
 
 
 @click.command("sync", cls=Command, examples=["modhub sync", "modhub sync --frozen      fail rather than lock again"])
@@ -40,6 +40,7 @@ def command(frozen: bool, dry_run: bool, project: Path | None, as_json: bool, **
     if change.locked is None:
         printing.note("the project has no classes")
         return
+    note_stale(found, change.locked)
     new = sum(not each.already for each in change.installed)
     size = printing.bytes_text(sum(each.fetched for each in change.installed))
     count = len(change.installed)

@@ -84,6 +84,7 @@ def _document(replay: Replay, problems: Sequence[ModhubError], signed: Sequence[
         "data": replay.data,
         "accuracy": None if replay.accuracy is None else replay.accuracy.model_dump(mode="json"),
         "recalls": dict(replay.recalls),
+        "compact": replay.compact,
         "differing": {name: list(values) for name, values in replay.differing.items()},
         "remarks": [remark_fields(remark) for remark in replay.remarks],
         "signed": [each.to_dict() for each in signed],
@@ -107,6 +108,8 @@ def _print(replay: Replay, signed: Sequence[VerifiedSignatures], *, right: bool)
         same = "as locked" if not replay.differing else "which is not what is locked"
         printing.line(f"data {measured.data}: {measured.examples:,} images, {shares}, {same}")
         printing.line(f"recall: {in_short(f'{label} {percent(recall)}' for label, recall in replay.recalls)}")
+    if replay.compact is not None:
+        printing.line(f"compact network: {'as locked' if replay.compact == 'right' else 'not what is locked'}")
     for each in signed:
         print_signatures(each)
     for remark in replay.remarks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
@@ -17,15 +16,13 @@ from modhub.compaction.refitting import explained
 from modhub.compaction.selecting import MAX_CANDIDATES, Goal, NetworkStatistics, Selection, never
 from modhub.engine.compact.observing import network_logits
 from modhub.engine.compact.refit import QUICK, RefitSettings, Targets, refit, targets_of
+from modhub.engine.compact.request import CompactProgress
 from modhub.engine.compact.statistics import network_statistics
 from modhub.engine.run.network import Network
 from modhub.errors import UsageError, shown
 from modhub.package.module import Weights
 from modhub.spec.architecture import Architecture
 from modhub.spec.input_contract import InputContract
-
-#: Called with a description of what is done, and how much of it: done and in all.
-CompactProgress = Callable[[str, int, int], None]
 
 _GRADIENT_IMAGES: Final = 500
 _STATISTICS_IMAGES: Final = 1500

@@ -20,10 +20,11 @@ from modhub.compaction.selecting import Goal
 from modhub.compaction.work import Work
 from modhub.data.images import ImageData
 from modhub.decomposition.vote import margins_of_logits
-from modhub.engine.compact.compacting import Compactor, CompactProgress, Smaller, whole_of
+from modhub.engine.compact.compacting import Compactor, Smaller, whole_of
 from modhub.engine.compact.observing import network_logits, tensors_of
 from modhub.engine.compact.polish import POLISH_STEPS, PolishSettings, polished
 from modhub.engine.compact.polish_joined import Teacher, polished_joined, steps_for
+from modhub.engine.compact.request import CompactProgress
 from modhub.engine.compact.training import Bounds
 from modhub.engine.compact.trunks import Trunk
 from modhub.engine.library import keras
@@ -192,17 +193,18 @@ class CompactMaker:
 
     def share_right(self, made: CompactNetwork) -> float:
         """The share of the held-out images that a network answers right."""
-        return float(np.mean(self._right(made)))
+        return float(np.mean(self.right(made, self._held_out)))
 
     def _balanced(self, made: CompactNetwork) -> float:
         """The mean over classes of the share of their held-out images that a network answers right."""
-        right, y = self._right(made), self._held_out.y
+        right, y = self.right(made, self._held_out), self._held_out.y
         return float(np.mean([right[y == place].mean() for place in np.unique(y)]))
 
-    def _right(self, made: CompactNetwork) -> NDArray[np.bool_]:
+    def right(self, made: CompactNetwork, data: ImageData) -> NDArray[np.bool_]:
+        """Which images (N,) a network answers right; ``data`` has the classifier's labels in its order."""
         part = made.part
-        logits = network_logits(Network(part.architecture, part.weights), part.weights, part.contract, self._held_out.x)
-        return np.asarray(self._places[logits.argmax(axis=1)] == self._held_out.y)
+        logits = network_logits(Network(part.architecture, part.weights), part.weights, part.contract, data.x)
+        return np.asarray(self._places[logits.argmax(axis=1)] == data.y)
 
 
 def milliseconds(part: JoinedPart, images: NDArray[Any]) -> float:

@@ -20,7 +20,7 @@ from modhub.package.decomposition import trunk_fingerprint
 from modhub.package.module import Weights
 from modhub.package.weights_blob import weights_digest
 from modhub.spec.architecture import Architecture
-from modhub.spec.contract import check_same_input
+from modhub.spec.contract import check_same_input, input_text
 from modhub.spec.input_contract import InputContract
 from modhub.spec.keras_model import KerasModel
 
@@ -89,6 +89,13 @@ def trunks_of_composite(composite: Composite) -> list[Trunk]:
         )
     for other in found[1:]:
         check_same_input(found[0].name, found[0].contract, other.name, other.contract)
+    if found[0].contract.shape != plan.contract.shape:
+        raise Incompatible(
+            f"the classifier takes {input_text(plan.contract)}, and its network {found[0].name} takes "
+            f"{input_text(found[0].contract)}: what brings images from one to the other is no part of a network.",
+            kind="adapter",
+            hint="compose it without adapt and size, of modules that take the same images.",
+        )
     return found
 
 

@@ -1,0 +1,165 @@
+"""One compact network of a project: made once, pinned with what it answers, used again, and refused when it is old."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import modhub
+from modhub.cli.root import root
+from modhub.errors import Conflict, IntegrityError, NotFound, UsageError
+from modhub.installation.lockfile import read_lock
+from modhub.project.compact import COMPACT_FOLDER
+from tests.small_origins import quadrant_modules, quadrants
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a registry, images, and a project for which a compact network was built."""
+    where = tmp_path_factory.mktemp("made")
+    whole = quadrant_modules().save(where / "whole.modules")
+    modhub.publish(whole, version="1.0.0", registry=str(where / "registry"))
+    for name, data in (("train", quadrants(each=60)), ("test", quadrants(each=25, seed=9))):
+        np.savez(where / f"{name}.npz", x=data.x, y=data.y, classes=np.array(data.classes))
+    refs = [f"shapes/quadrants:{slug}" for slug in ("top-left", "top-right", "bottom-left")]
+    modhub.Project.new(where / "pets", refs, registry=str(where / "registry"), cache=where / "cache")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        opened(where).build(where / "first.keras", data=str(where / "train.npz"), flops=0.5)
+    return where
+
+
+@pytest.fixture
+def there(made: Path, tmp_path: Path) -> Path:
+    """A copy of all that, to change."""
+    shutil.copytree(made, tmp_path / "there")
+    return tmp_path / "there"
+
+
+def opened(where: Path) -> modhub.Project:
+    return modhub.Project.open(where / "pets", registry=str(where / "registry"), cache=where / "cache")
+
+
+def places(where: Path) -> list[str]:
+    return [*("--project", str(where / "pets"), "--registry", str(where / "registry"), "--cache", str(where / "cache"))]
+
+
+def test_it_is_one_smaller_network_of_the_projects_classes(made: Path) -> None:
+    test = quadrants(each=25, seed=9)
+    rows = test.y < 3
+    small = keras.models.load_model(made / "first.keras", compile=False)
+    whole = opened(made).compose().to_keras()
+    right = np.mean(small.predict(test.x[rows], verbose=0).argmax(axis=1) == test.y[rows])
+    assert right > 0.8
+    assert small.count_params() < whole.count_params()
+    assert modhub.load(made / "pets" / COMPACT_FOLDER).compacted.flops <= 0.5
+
+
+def test_the_lock_pins_it_with_what_was_asked_and_what_it_answers(made: Path) -> None:
+    table = opened(made).locked.compact
+    assert table.digest == modhub.load(made / "pets" / COMPACT_FOLDER).package.manifest.digest
+    assert (table.budget, table.asked, table.data) == ("flops", 0.5, str(made / "train.npz"))
+    assert table.accuracy.data == "train (set aside)"
+    # 15 % of 60 images of each of three classes.
+    assert table.accuracy.examples == 27
+    assert table.accuracy.top_1 > 0.8
+
+
+def test_what_is_there_is_used_again(there: Path) -> None:
+    before = {path: path.read_bytes() for path in (there / "pets").rglob("*") if path.is_file()}
+    made_at = {path: path.stat().st_mtime_ns for path in before}
+    opened(there).build(there / "second.keras")
+    # Other names of the images' place would be another lock: the copy names them as the original did.
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.stat().st_mtime_ns for path in before} == made_at
+    assert (there / "second.keras").read_bytes() == (there / "first.keras").read_bytes()
+    opened(there).sync()
+    replay = opened(there).verify()
+    assert (replay.compact, replay.problems) == ("right", ())
+
+
+def test_the_same_call_makes_nothing_and_another_budget_does(made: Path, there: Path) -> None:
+    data, folder = str(made / "train.npz"), there / "pets" / COMPACT_FOLDER
+    before = modhub.load(folder).package.manifest.digest
+    moment = (folder / "manifest.json").stat().st_mtime_ns
+    opened(there).build(there / "again.keras", data=data, flops=0.5)
+    assert (folder / "manifest.json").stat().st_mtime_ns == moment
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        # Without data those that made the one that is pinned.
+        opened(there).build(there / "again.keras", flops=0.4)
+    table = opened(there).locked.compact
+    assert table.asked == 0.4
+    assert table.digest != before
+
+
+def test_a_changed_project_says_that_it_is_stale_and_never_builds_it(there: Path) -> None:
+    done = CliRunner().invoke(root, ["remove", "top right", *places(there)])
+    assert done.exit_code == 0, done.output
+    assert "was made of the classifier that the project was before" in done.stderr
+    with pytest.raises(Conflict, match="was before") as caught:
+        opened(there).build(there / "other.keras")
+    assert caught.value.kind == "stale-compact"
+    assert "modhub build --flops 0.5" in (caught.value.hint or "")
+    assert [problem.kind for problem in opened(there).verify().problems] == ["stale-compact"]
+    opened(there).build(there / "whole.keras", whole=True)
+    assert keras.models.load_model(there / "whole.keras", compile=False).output_shape == (None, 2)
+    # What was changed back is what it was.
+    opened(there).add("shapes/quadrants:top-right")
+    opened(there).restrict(["top left", "top right", "bottom left"])
+    opened(there).build(there / "back.keras")
+    assert (there / "back.keras").read_bytes() == (there / "first.keras").read_bytes()
+
+
+def test_other_content_and_none_are_refused(there: Path) -> None:
+    folder = there / "pets" / COMPACT_FOLDER
+    quadrant_modules().save(folder)
+    with pytest.raises(IntegrityError) as caught:
+        opened(there).build(there / "other.keras")
+    assert caught.value.kind == "digest-changed"
+    shutil.rmtree(folder)
+    with pytest.raises(NotFound) as missing:
+        opened(there).build(there / "other.keras")
+    assert missing.value.kind == "no-compact"
+    assert [problem.kind for problem in opened(there).verify().problems] == ["no-compact"]
+
+
+def test_without_images_it_says_what_is_missing(there: Path, made: Path) -> None:
+    lock = there / "pets" / "modhub.lock"
+    lock.unlink()
+    opened(there).lock()
+    with pytest.raises(UsageError, match="no images are named"):
+        opened(there).build(there / "other.keras", flops=0.5)
+    with pytest.raises(UsageError, match="a compact network"):
+        opened(there).build(there / "other.keras", flops=0.5, whole=True)
+
+
+def test_the_command_prints_what_it_answers(there: Path) -> None:
+    done = CliRunner().invoke(root, ["build", "--out", str(there / "second.keras"), *places(there)])
+    assert done.exit_code == 0, done.output
+    assert "one compact network" in done.stdout
+    assert "points against the whole classifier" in done.stdout
+    said = CliRunner().invoke(root, ["verify", "--json", *places(there)])
+    assert json.loads(said.stdout)["compact"] == "right"
+
+
+def test_a_lock_with_a_compact_network_is_read_and_written_as_it_was() -> None:
+    sample = (SAMPLES / "compact.lock").read_text()
+    found = read_lock(sample.encode(), what="x")
+    assert found.to_text() == sample
+    table: Any = found.project.compact
+    assert (table.budget, table.asked, table.accuracy.examples) == ("flops", 0.5, 27)
+
+
+def test_a_lock_from_before_has_none() -> None:
+    assert read_lock((SAMPLES / "project.lock").read_bytes(), what="x").project.compact is None
