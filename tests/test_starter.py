@@ -13,8 +13,10 @@ from modhub.data.images import load_data
 from modhub.errors import RegistryUnreachable
 from modhub.installation.lockfile import Lock
 from modhub.installation.registries import STARTER_FOLDER
+from modhub.package.decomposition import trunk_fingerprint
 from modhub.registry.writer import Registry
 from modhub.spec.refs import ModelRef
+from modhub.spec.text import is_observed
 from modhub.storage.local import LocalStore
 
 #: Content digests as released. They never change: a release that reads differently is another release. Versions 1.0.0
@@ -42,6 +44,11 @@ DIGESTS = {
         "1.1.0": "sha256:ef28cb69ccf5210483cae11436051bae38875a2905e538475506b34013d62b89",
     },
 }
+#: Made smaller out of another release of the starter.
+COMPACT = {"cifar10/r20-half": "cifar10/r20"}
+DIGESTS_OF_COMPACT = {
+    "cifar10/r20-half": {"1.0.0": "sha256:c3a524747df749f3783f020712a3a27c09accc75a245ce38d6af469823ee40ea"},
+}
 #: A project and its lockfile, written when the starter had 1.0.0 alone.
 OLD_PROJECT = Path(__file__).parent / "samples" / "starter-1.0.0"
 
@@ -59,7 +66,7 @@ def test_it_holds_the_releases_as_released(starter: Registry) -> None:
         }
         for name in starter.models()
     }
-    assert found == DIGESTS
+    assert found == DIGESTS | DIGESTS_OF_COMPACT
 
 
 @pytest.mark.parametrize("name", DIGESTS)
@@ -122,16 +129,60 @@ def test_its_aliases(starter: Registry) -> None:
 
 
 def test_every_blob_is_there_and_sound(starter: Registry) -> None:
-    for name in DIGESTS:
-        manifest = starter.manifest(ModelRef(*name.split("/"), "1.1.0"))
+    newest = [(name, "1.1.0") for name in DIGESTS] + [(name, "1.0.0") for name in COMPACT]
+    for name, version in newest:
+        manifest = starter.manifest(ModelRef(*name.split("/"), version))
         for blob in manifest.blobs.values():
             assert len(starter.blob(blob).stored) == blob.size
 
 
 def test_its_index_covers_its_releases(starter: Registry) -> None:
-    for name in DIGESTS:
+    for name, digests in (DIGESTS | DIGESTS_OF_COMPACT).items():
         shard = starter.index(*name.split("/"))
-        assert {entry.version: entry.digest for entry in shard.releases} == DIGESTS[name]
+        assert {entry.version: entry.digest for entry in shard.releases} == digests
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_a_compact_release_says_what_it_is_of_and_what_it_costs_on_unused_images(starter: Registry, name: str) -> None:
+    whole = starter.manifest(ModelRef(*COMPACT[name].split("/"), "1.1.0"))
+    small = starter.manifest(ModelRef(*name.split("/"), "1.0.0"))
+    found, origin = small.content.compacted, whole.content.origin
+    assert found is not None
+    trunk = trunk_fingerprint(origin.architecture, origin.weights, whole.content.contract)
+    assert [each.trunk for each in found.of] == [trunk]
+    assert found.flops <= 0.5
+    assert found.nodes <= 0.5
+    assert sum(blob.size for blob in small.blobs.values()) <= 0.8 * sum(blob.size for blob in whole.blobs.values())
+    # Made with the training images alone: what is recorded of the test images is not marked as observed.
+    assert small.content.origin.dataset == whole.content.origin.dataset.model_copy(
+        update={
+            "examples": small.content.origin.dataset.examples,
+            "fingerprint": small.content.origin.dataset.fingerprint,
+        }
+    )
+    (tested,) = [each for each in small.content.origin.accuracy if not is_observed(each.data)]
+    assert found.validation is not None
+    assert (tested.data, tested.examples) == (found.validation.data, found.validation.examples)
+    lost = 100 * (origin.accuracy[-1].top_1 - tested.top_1)
+    assert found.validation.points == pytest.approx(lost, abs=0.05)
+    assert lost < 2.3
+
+
+def test_a_whole_release_names_its_compact_ones_and_searching_says_which_they_are() -> None:
+    for name, whole in COMPACT.items():
+        assert name in [each.ref for each in modhub.info(whole).compact]
+        (hit,) = [hit for hit in modhub.search(name) if hit.ref == name]
+        assert hit.release.compacted is not None
+        assert hit.release.compacted.of == (whole,)
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_a_compact_release_answers_unused_images_as_it_says(starter: Registry, name: str, shared_data: Path) -> None:
+    """The first 500 test images; what is recorded is of 5,000."""
+    tested = starter.manifest(ModelRef(*name.split("/"), "1.0.0")).content.origin.accuracy[-1]
+    images = load_data(shared_data / "cifar10_test.npz")
+    found = modhub.compose(name, mode="fused").predict(images.x[:500]).indices
+    assert np.mean(found == images.y[:500]) == pytest.approx(tested.top_1, abs=0.05)
 
 
 def test_it_is_small() -> None:
@@ -143,7 +194,7 @@ def test_it_is_read_only(starter: Registry) -> None:
         starter.set_alias("mine", "cifar10/r20")
 
 
-@pytest.mark.parametrize("name", DIGESTS)
+@pytest.mark.parametrize("name", [*DIGESTS, *COMPACT])
 def test_its_modules_run(name: str) -> None:
     """All modules of a release decode, fit their architecture, and answer."""
     composite = modhub.compose(name)
@@ -155,7 +206,7 @@ def test_its_modules_run(name: str) -> None:
     assert np.isfinite(margins).all()
 
 
-@pytest.mark.parametrize("name", DIGESTS)
+@pytest.mark.parametrize("name", [*DIGESTS, *COMPACT])
 def test_auto_fuses_what_agrees(name: str) -> None:
     """Each release records how fused agrees with isolated; the hundred classes agree on 98.45 % and stay isolated."""
     (way,) = modhub.compose(name, mode="auto").plan.ways

@@ -27,6 +27,7 @@ from modhub.spec.architecture import Architecture, LayerName
 from modhub.spec.card import Card
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.input_contract import InputContract
+from modhub.spec.measured_cost import MeasuredCost
 from modhub.spec.schema import (
     Count,
     DigestText,
@@ -208,17 +209,6 @@ class Unthinned(Stored):
 
     layer: LayerName
     reason: DisplayName
-
-
-class MeasuredCost(Stored):
-    """By how many percentage points fewer of ``examples`` images of ``data``, with which nothing was made, a compact
-    network answers right than the whole one: ``points``, between ``low`` and ``high`` with 95 % confidence."""
-
-    data: DisplayName
-    examples: PositiveCount
-    points: Annotated[float, Field(ge=-100, le=100)]
-    low: Annotated[float, Field(ge=-100, le=100)]
-    high: Annotated[float, Field(ge=-100, le=100)]
 
 
 class Compacted(Stored):

@@ -35,7 +35,7 @@ def values(*words: str) -> list[str]:
         ("predict c10 --fi", ["--fit"]),
         ("predict c10 --fit ", ["resize", "crop", "letterbox", "none"]),
         ("predict c10 --fit=l", ["--fit=letterbox"]),
-        ("install c", ["c10", "c100", "cifar10/r20", "cifar10/r56", "cifar10/vgg", "cifar100/r20"]),
+        ("install c", ["c10", "c100", "cifar10/r20", "cifar10/r20-half", "cifar10/r56", "cifar10/vgg", "cifar100/r20"]),
         ("install c100:ap", ["c100:apple"]),
         ("install cifar10/r56:d", ["cifar10/r56:deer", "cifar10/r56:dog"]),
         ("install --json c10:f", ["c10:frog"]),

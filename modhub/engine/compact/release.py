@@ -19,7 +19,8 @@ from modhub.engine.decompose.decompose import decompose_model
 from modhub.engine.run.network import is_bgr
 from modhub.evaluation.intervals import Resampling
 from modhub.package.decomposition import Decomposition
-from modhub.spec.manifest import Compacted, CompactedFrom, MeasuredCost, Unthinned
+from modhub.spec.manifest import Compacted, CompactedFrom, Unthinned
+from modhub.spec.measured_cost import MeasuredCost
 from modhub.spec.text import OBSERVED, is_observed
 
 
