@@ -190,6 +190,9 @@ def test_the_command_writes_a_folder_and_says_what_it_cost(tmp_path: Path) -> No
     said = json.loads(done.stdout)
     assert said["compacted"]["flops"] <= 0.5
     assert modhub.load(out).compacted.model_dump(mode="json") == said["compacted"]
+    shown = CliRunner().invoke(root, ["info", str(out)]).stdout
+    assert "processor-seconds" in shown
+    assert "all channels stay of stem: is added up with others" in shown
 
 
 def test_patches_are_what_a_convolution_multiplies() -> None:

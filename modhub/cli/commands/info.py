@@ -22,7 +22,7 @@ from modhub.spec.text import is_observed, kept_share, percent
 if TYPE_CHECKING:
     from modhub.ops.info import Details
     from modhub.spec.input_contract import InputContract
-    from modhub.spec.manifest import Content, EnergySpent, ModuleRecord, VoteRecord
+    from modhub.spec.manifest import Content, EnergySpent, ModuleRecord, Provenance, VoteRecord
 
 
 @click.command(
@@ -121,7 +121,7 @@ def _print(details: Details) -> None:
         ("", f"{options.samples_per_class:,} samples per class, seed {options.seed}"),
         ("size", f"{printing.bytes_text(size)}, of which {printing.bytes_text(weights)} are the network's weights"),
         *([("", f"this module's own: {printing.bytes_text(manifest.blobs[alone.blob].size)}")] if alone else []),
-        ("made", f"{manifest.provenance.created} by {manifest.provenance.tool}"),
+        ("made", _made(manifest.provenance)),
         *([("derived from", _derived(modules))] if any(module.derived_from for module in modules) else []),
         *([("compact", "\n".join(compact_lines(found)))] if (found := content.compacted) else []),
         *([("modules", _distinctness(content))] if content.sites else []),
@@ -138,6 +138,12 @@ def _print(details: Details) -> None:
         printing.warn(text)
     printing.line()
     _print_modules(content, modules)
+
+
+def _made(provenance: Provenance) -> str:
+    seconds = provenance.processor_seconds
+    took = "" if seconds is None else f", made compact in {seconds:,.1f} processor-seconds"
+    return f"{provenance.created} by {provenance.tool}{took}"
 
 
 def _full_name(content: Content, slug: str | None) -> str:
