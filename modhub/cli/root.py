@@ -67,6 +67,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "alias": "Short names for models, such as c10 for cifar10/r56.",
         "registry": "Name, create and keep registries.",
         "site": "Write a registry as web pages.",
+        "ui": "Show registries in the browser, and try classifiers on photos.",
         "cache": "What is installed here: verify it, make it smaller.",
         "key": "Make, trust and revoke the keys that sign releases.",
         "config": "Settings: what they are, where each comes from, and changing them.",

@@ -125,7 +125,7 @@ def site_files(
         contract_key,
         lambda contracts: fitting_tables(contracts).to_dict(),
         reader.problems,
-        _source(reader),
+        site_source(reader),
         reader.quick,
         (lambda count: None) if progress is None else (lambda count: progress(count, total)),
     )
@@ -140,7 +140,7 @@ def site_shell(reader: SiteReader, *, title: str | None = None, base_url: str | 
     return made
 
 
-def _source(reader: SiteReader) -> str | None:
+def site_source(reader: SiteReader) -> str | None:
     """What ``--registry`` has to say for people who want what the site shows; None for registries of this machine."""
     urls = [registry.url for registry in reader.registries if is_url(registry.url)]
     return urls[0] if len(urls) == 1 and len(reader.registries) == 1 else None

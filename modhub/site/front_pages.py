@@ -124,8 +124,9 @@ def search_html(shell: SiteShell, data: str, counts: Mapping[str, int]) -> bytes
     return shell.page("index.html", paths.HOME, data=data, counts=counts)
 
 
-def composer_html(shell: SiteShell, data: str, place: str | None, template: str = "compose.html") -> bytes:
-    """The composer, which loads the files in the folder ``data``."""
+def composer_html(shell: SiteShell, data: str, place: str | None) -> bytes:
+    """The composer, which loads the files in the folder ``data``; live it asks modhub itself, too."""
+    template = "compose_live.html" if shell.is_live else "compose.html"
     return shell.page(template, paths.COMPOSER, data=data, place=place, longest=MAX_DISPLAY_NAME_CHARS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -52,15 +52,14 @@ def asset_folder() -> str:
 class SiteShell:
     """What all pages say: the ``title`` of the site, and ``made_by``, which program made it.
 
-    ``base_url`` is where the site will lie, for canonical links; None where it may lie anywhere. ``scripts`` are names
-    of further files in ``live``, a folder of pages that are served by ``modhub ui``, None for files.
+    ``base_url`` is where the site will lie, for canonical links; None where it may lie anywhere. ``is_live``: the pages
+    are served by ``modhub ui``, which can be asked.
     """
 
     title: str
     made_by: str
     base_url: str | None = None
-    live: str | None = None
-    scripts: tuple[str, ...] = field(default=())
+    is_live: bool = False
 
     def page(self, template: str, path: str, **values: Any) -> bytes:
         """The page at ``path`` inside the site, as UTF-8."""

@@ -20,6 +20,7 @@ RELEASES: Final = "releases"
 BLOBS: Final = "blobs"
 SIGNATURES: Final = "signatures"
 NOTICES: Final = "notices"
+RECORDS: Final = "records"
 #: Web pages that show the registry: made from it, read by browsers alone.
 SITE: Final = "site"
 
@@ -73,7 +74,7 @@ def signature_at(path: str) -> tuple[str, str] | None:
 
 def records_folder(kind: str, name: str) -> str:
     """The folder of one name's append-only history; ``name`` may have several parts joined by ``/``."""
-    return f"records/{kind}/{name}"
+    return f"{RECORDS}/{kind}/{name}"
 
 
 def record_path(kind: str, name: str, number: int) -> str:

@@ -1,0 +1,79 @@
+"""``modhub ui``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from threading import Thread
+
+import click
+
+from modhub.cli import printing
+from modhub.cli.options import Command, cache_option, json_option, registry_option
+from modhub.cli.progress import ProgressLine
+from modhub.cli.quiet import load_engine
+from modhub.engine.keras_backend import require_keras_backend
+from modhub.ops.site_live import open_live_site
+from modhub.serving.hosting import HostTiming, run_server
+from modhub.serving.ui.app import BrowserApp
+from modhub.serving.ui.classifiers import ComposedClassifiers
+
+_HIGHEST_PORT = 65_535
+#: How long what was asked for is waited for when it ends.
+_SECONDS_TO_STOP = 3
+
+
+@click.command(
+    "ui",
+    cls=Command,
+    examples=["modhub ui", "modhub ui --registry s3://team/modules", "modhub ui --port 8000 --no-browser"],
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, _HIGHEST_PORT),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Listen on this port of this machine; 0 takes a free one.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@registry_option
+@cache_option
+@json_option
+def command(port: int, no_browser: bool, registry: tuple[str, ...] | None, cache: Path | None, as_json: bool) -> None:
+    """Show registries in the browser: search, releases, modules, a composer that classifies your own photos.
+
+    Only this machine reaches it. The pages are those of modhub site build, of what is published when they are loaded.
+    What the composer needs is installed as modhub compose does it; photos stay in memory. Ctrl-C ends it.
+    """
+    with ProgressLine("reading the registry") as progress:
+        pages = open_live_site(registry, progress=progress.steps("reading models"))
+    browser = BrowserApp(pages, ComposedClassifiers(registry, cache), load_engine=_load_engine)
+
+    def announce(url: str) -> None:
+        if as_json:
+            printing.document({"url": url})
+        else:
+            printing.line(f"{url}/")
+            printing.note("Ctrl-C ends it.")
+        sys.stdout.flush()
+        if not no_browser and _has_display():
+            # A browser may be slow to start, and some wait until it is closed.
+            Thread(target=webbrowser.open, args=(f"{url}/",), daemon=True).start()
+
+    run_server(browser.app, port=port, announce=announce, timing=HostTiming(stop=_SECONDS_TO_STOP))
+    if browser.is_busy:
+        # A network that is being built would keep Python from ending for as long as that takes.
+        os._exit(0)
+
+
+def _load_engine() -> None:
+    require_keras_backend()
+    load_engine()
+
+
+def _has_display() -> bool:
+    """Whether a window can be opened; a browser of the terminal would take it over."""
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
