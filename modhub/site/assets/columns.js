@@ -46,11 +46,22 @@ export class Columns {
 
   /** The modules of a class: releases, recalls and precisions. */
   async modulesOf(cls) {
+    const number = this.shardOf(cls);
+    const columns = await this.shard(number);
+    return columns[cls - this.classes.shards[number]];
+  }
+
+  /** The file that has the modules of a class. */
+  shardOf(cls) {
     const starts = this.classes.shards;
-    let shard = starts.length - 1;
-    while (starts[shard] > cls) shard -= 1;
-    const columns = await this.shard(shard);
-    return columns[cls - starts[shard]];
+    let number = starts.length - 1;
+    while (starts[number] > cls) number -= 1;
+    return number;
+  }
+
+  /** Load what has the modules of these classes, all files at once. */
+  async loadFor(classes) {
+    await Promise.all([...new Set(classes.map((cls) => this.shardOf(cls)))].map((number) => this.shard(number)));
   }
 
   shard(number) {
@@ -129,6 +140,7 @@ export async function search(columns, wanted) {
   const classes = columns.classes.names
     .map((_, cls) => cls)
     .filter((cls) => wanted.words.length === 0 || byClass.some((found) => found[cls]));
+  await columns.loadFor(classes);
   for (const cls of classes) {
     const { releases, recall, precision } = await columns.modulesOf(cls);
     releases.forEach((number, position) => {
