@@ -25,7 +25,7 @@ from modhub.serving.ui.classifiers import ComposedClassifiers  # noqa: E402
 
 expect = sync_api.expect
 #: Milliseconds until what a test waits for has failed to come; machines are shared.
-PATIENCE = 30_000
+PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
 
 
