@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from modhub.errors import Conflict, StorageError
+from modhub.package.folder import check_replaceable
+from modhub.spec.folder_refs import MANIFEST_FILE
 from modhub.spec.places import is_file, is_folder, is_there
-from modhub.storage.files import visible
 
 force_option = click.option("--force", is_flag=True, help="Replace what is there.")
 
@@ -34,13 +35,6 @@ def check_free_for_modules(out: Path, *, force: bool) -> None:
         raise StorageError(
             f"{out} cannot be written: {out.parent} is a file.", kind="not-writable", hint="choose another --out."
         )
-    if not is_there(out) or (is_folder(out) and not visible(out)):
-        return
-    if not is_file(out / "manifest.json"):
-        raise Conflict(
-            f"{out} exists and is not a package of modules.",
-            kind="not-a-package",
-            hint="choose another name with --out, or remove it.",
-            path=str(out),
-        )
-    check_free(out, force=force)
+    check_replaceable(out)
+    if is_file(out / MANIFEST_FILE):
+        check_free(out, force=force)

@@ -64,7 +64,8 @@ def fitting_tables(contracts: Sequence[InputContract]) -> FittingTables:
     """The tables of ``contracts``, whose keys are distinct; positions are theirs."""
     numbers: dict[tuple[str, str, str], int] = {}
     groups = tuple(numbers.setdefault(input_key(contract), len(numbers)) for contract in contracts)
-    found = _joints(contracts)
+    # Reasons are as many as the groups squared, whatever adapters there are.
+    found = _joints(contracts) if len(numbers) ** 2 <= MOST_ANSWERS else None
     known, (joints, alone, joined) = (contracts, found) if found is not None else ((), ([], (), ()))
     words: dict[str, int] = {}
     adapters = {

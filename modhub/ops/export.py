@@ -6,6 +6,7 @@ what answers alike gets its name; else nothing is left.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +35,7 @@ from modhub.spec.places import is_file, is_folder, is_there
 from modhub.spec.text import in_short
 from modhub.storage import files
 from modhub.storage.progress import progress_shown, tell
+from modhub.storage.trees import stranger_in
 
 #: By how much a margin may differ between the composite and its artifact.
 TOLERANCE: Final = 1e-4
@@ -46,6 +48,7 @@ _STEPS: Final = 3
 _COARSE: Final = 5
 _SUFFIXES: Final[dict[str, Format]] = {".keras": "keras", ".onnx": "onnx", "": "saved-model"}
 _FOLDER_MARK: Final = "saved_model.pb"
+_OF_SAVED_MODEL: Final = re.compile(r"[a-z_]+\.(pb|pbtxt)|(variables|assets|assets\.extra)/[^/]+").fullmatch
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def _check_place(out: Path, kind: Format, force: bool) -> None:
         )
     if not is_there(out):
         return
-    ours = is_file(out / _FOLDER_MARK) if kind == "saved-model" else is_file(out)
+    ours = _is_saved_model(out) if kind == "saved-model" else is_file(out)
     if force and ours:
         return
     raise Conflict(
@@ -191,6 +194,11 @@ def _check_place(out: Path, kind: Format, force: bool) -> None:
         hint="replace it with --force (force=True), or choose another name." if ours else "choose another name.",
         path=str(out),
     )
+
+
+def _is_saved_model(folder: Path) -> bool:
+    """Whether that is what the folder has, and nothing else: it is replaced whole."""
+    return is_file(folder / _FOLDER_MARK) and stranger_in(folder, lambda path: bool(_OF_SAVED_MODEL(path))) is None
 
 
 def _images(check: str | Path | ArrayLike | None, contract: InputContract) -> tuple[NDArray[Any], str]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from modhub.composition.fitting import contract_key, fitting_tables
 from modhub.errors import UsageError
-from modhub.installation.registries import registries
+from modhub.installation.registries import is_starter, registries
 from modhub.ops.site_places import SiteFolder, SiteInStore
 from modhub.ops.site_reading import SiteReader
 from modhub.registry.reader import RegistryReader
@@ -141,9 +141,12 @@ def site_shell(reader: SiteReader, *, title: str | None = None, base_url: str | 
 
 
 def site_source(reader: SiteReader) -> str | None:
-    """What ``--registry`` has to say for people who want what the site shows; None for registries of this machine."""
-    urls = [registry.url for registry in reader.registries if is_url(registry.url)]
-    return urls[0] if len(urls) == 1 and len(reader.registries) == 1 else None
+    """What ``--registry`` has to say for people who want what the site shows; None for registries of this machine.
+
+    The starter registry is there without being named.
+    """
+    urls = [registry.url for registry in reader.registries if not is_starter(registry.url)]
+    return urls[0] if len(urls) == 1 and is_url(urls[0]) else None
 
 
 def _title(reader: SiteReader) -> str:

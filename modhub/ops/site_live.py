@@ -22,7 +22,7 @@ from modhub.registry.objects import get_object
 from modhub.site.content import ShownModel
 from modhub.site.front_pages import SiteSummary, front_files
 from modhub.site.model_pages import module_html, module_slugs, overlap_png, release_html
-from modhub.site.shell import CONTENT_POLICY, SiteShell, asset_folder
+from modhub.site.shell import CONTENT_POLICY, SiteShell, asset_files, asset_folder
 from modhub.spec.digests import sha256
 from modhub.spec.layout import CATALOG, RECORDS, RELEASES, SIGNATURES, catalog_path, notices_path
 
@@ -123,9 +123,10 @@ class LiveSite:
             summary.add(model, None if model.chosen is None else contract_key(model.chosen.content.contract))
             if progress is not None:
                 progress(count, len(quick.names))
-        summary.problems[:0] = quick.problems
+        summary.end(quick.problems)
         tables = fitting_tables(summary.columns.contracts).to_dict()
-        files = dict(front_files(shell, summary, tables, place=site_source(reader)))
+        files = {f"{asset_folder()}/{name}": data for name, data in asset_files().items()}
+        files |= dict(front_files(shell, summary, tables, place=site_source(reader)))
         return shell, _Read(state, reader, files, time.monotonic() - begun)
 
     # Models

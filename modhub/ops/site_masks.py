@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from modhub.registry.reader import RegistryReader
     from modhub.spec.manifest import Content, Manifest
 
-#: Bytes of the masks of one model's modules, decoded, beyond which no more are read.
-_MOST_BYTES: Final = 512 * MIB
+#: Bytes of the masks of one model's modules, decoded, beyond which no more are read; of 16 models at once 512 MiB.
+_MOST_BYTES: Final = 32 * MIB
 #: Modules of a release beyond which not every two are compared.
 _MOST_COMPARED: Final = 400
 #: Versions of a model of which every two are compared; of more, neighbours, and each with the newest.

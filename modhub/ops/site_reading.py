@@ -266,6 +266,7 @@ def _slugs(remark: Remark, ref: ModelRef) -> Sequence[str | None]:
     """The classes that a remark is about; None where it is about all."""
     if remark.advisory is not None:
         own = [each for each in remark.advisory.affected if each.model == ref.model and each.covers(None, ref.version)]
-        return [slug for each in own for slug in each.classes] or [None]
+        found = dict.fromkeys(slug for each in own for slug in (each.classes or (None,)))
+        return [None] if None in found or not found else list(found)
     _, colon, rest = remark.subject.partition(":")
     return [rest.partition("@")[0]] if colon else [None]

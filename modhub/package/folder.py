@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from modhub.errors import Conflict, IntegrityError, NotFound, StorageError
+from modhub.errors import Conflict, IntegrityError, NotFound, StorageError, plain
 from modhub.limits import MAX_MANIFEST_BYTES
 from modhub.spec.folder_refs import MANIFEST_FILE
 from modhub.spec.layout import blob_path
 from modhub.spec.manifest import Manifest, StoredBlob, read_manifest, write_manifest
 from modhub.spec.places import is_file, is_folder, is_there
 from modhub.storage import files
-from modhub.storage.trees import remove_tree
+from modhub.storage.trees import remove_tree, stranger_in
 from modhub.storage.verify import VerifiedBlob, verified_blob
+
+#: The paths of a package's files.
+_OWN: Final = re.compile(rf"{re.escape(MANIFEST_FILE)}|blobs/sha256/[0-9a-f]{{2}}/[0-9a-f]{{62}}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +45,7 @@ def save_package(package: Package, folder: Path) -> Path:
     Raises Conflict when something else is there, StorageError when the disk refuses.
     """
     try:
-        if _holds_something_else(folder):
-            raise Conflict(
-                f"{folder} exists and is not a package of modules.",
-                kind="not-a-package",
-                hint="choose another name with --out, or remove it.",
-                path=str(folder),
-            )
+        check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
@@ -61,10 +60,20 @@ def save_package(package: Package, folder: Path) -> Path:
     return folder
 
 
-def _holds_something_else(folder: Path) -> bool:
-    if not is_there(folder) or is_file(folder / MANIFEST_FILE):
-        return False
-    return not is_folder(folder) or bool(files.visible(folder))
+def check_replaceable(folder: Path) -> None:
+    """Raise Conflict, kind ``not-a-package``, for anything but a package: a folder is replaced whole."""
+    if not is_there(folder):
+        return
+    what = f"{folder} exists and is not a package of modules"
+    if is_folder(folder):
+        if (stranger := stranger_in(folder, lambda path: _OWN.fullmatch(path) is not None)) is None:
+            return
+        named = plain(stranger[:200])
+        is_package = is_file(folder / MANIFEST_FILE)
+        what = f"{folder} has {named}, which is of no package" if is_package else f"{what}: it has {named}"
+    raise Conflict(
+        f"{what}.", kind="not-a-package", hint="choose another name with --out, or remove it.", path=str(folder)
+    )
 
 
 def _write(package: Package, folder: Path) -> None:

@@ -73,6 +73,16 @@ class ShownRelease:
         return str(self.manifest.content.version)
 
     @property
+    def is_signed(self) -> bool:
+        """Whether a signature of it verifies by a key that the reader trusts for it."""
+        return any(each.verdict == "good" for each in self.signatures)
+
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether it is signed, but by keys alone that the reader does not know, so that nobody checked."""
+        return {each.verdict for each in self.signatures} == {"unknown-key"}
+
+    @property
     def ref(self) -> str:
         """``namespace/model@version``."""
         return f"{self.content.name}@{self.version}"

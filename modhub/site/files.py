@@ -9,7 +9,7 @@ from typing import Any
 from modhub.site.content import ShownModel, SiteProblem
 from modhub.site.front_pages import SiteSummary, front_files
 from modhub.site.model_pages import model_files
-from modhub.site.shell import SiteShell
+from modhub.site.shell import SiteShell, asset_files, asset_folder
 from modhub.spec.input_contract import InputContract
 
 
@@ -33,10 +33,13 @@ class SiteFiles:
     summary: SiteSummary = field(default_factory=SiteSummary)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        # Before the pages that load them, as each page of a bucket can be read as soon as it is there.
+        for name, data in asset_files().items():
+            yield f"{asset_folder()}/{name}", data
         for count, model in enumerate(self.models, 1):
             self.summary.add(model, None if model.chosen is None else self.key_of(model.chosen.content.contract))
             yield from model_files(self.shell, model)
             self.done(count)
-        self.summary.problems[:0] = self.others
+        self.summary.end(self.others)
         tables = self.tables_of(self.summary.columns.contracts)
         yield from front_files(self.shell, self.summary, tables, place=self.place, quick=self.quick)

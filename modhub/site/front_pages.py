@@ -11,7 +11,7 @@ from modhub.limits import MAX_DISPLAY_NAME_CHARS
 from modhub.site import paths
 from modhub.site.content import ShownModel, SiteProblem
 from modhub.site.search_data import SearchColumns
-from modhub.site.shell import SiteShell, asset_files, asset_folder
+from modhub.site.shell import SiteShell
 from modhub.spec.contract import input_text
 from modhub.spec.digests import canonical_json
 
@@ -52,6 +52,10 @@ class SiteSummary:
         self.problems += (problem for release in model.releases for problem in release.problems)
         self.models.setdefault(model.namespace, []).append(_listed(model))
 
+    def end(self, others: Sequence[SiteProblem]) -> None:
+        """All models were read, in any order and some at the same time; ``others`` are the problems of none of them."""
+        self.problems = sorted({*others, *self.problems}, key=lambda each: (each.name, each.kind, each.message))
+
     @property
     def counts(self) -> dict[str, int]:
         """How many models, modules and problems there are."""
@@ -80,13 +84,11 @@ def _listed(model: ShownModel) -> ListedModel:
 def front_files(
     shell: SiteShell, summary: SiteSummary, tables: Mapping[str, Any], *, place: str | None = None, quick: bool = False
 ) -> Iterator[tuple[str, bytes]]:
-    """Paths and bytes of all that is not of one model; the first page, by which a site is entered, comes last.
+    """Paths and bytes of all that is of no single model, but assets; the first page, by which people enter, is last.
 
     ``tables`` say which contracts fit each other; ``place`` is the URL that commands need to find the registry.
     """
     counts = summary.counts
-    for name, data in asset_files().items():
-        yield f"{asset_folder()}/{name}", data
     files = dict(summary.columns.files(tables))
     folder = data_folder(files)
     for name, data in files.items():

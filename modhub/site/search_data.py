@@ -22,8 +22,8 @@ from modhub.spec.manifest import ModuleRecord
 SEARCH_FORMAT: Final = 1
 #: Modules in one file, about.
 _MODULES_A_FILE: Final = 12_000
-#: What the bits of a release's ``flags`` say.
-ADVISED, SIGNED, DEPRECATED, PARTLY_YANKED = 1, 2, 4, 8
+#: What the bits of a release's ``flags`` say. Signed: by a trusted key; unchecked: by unknown keys alone.
+ADVISED, SIGNED, DEPRECATED, PARTLY_YANKED, UNCHECKED = 1, 2, 4, 8, 16
 
 
 class Numbered:
@@ -152,7 +152,8 @@ def _differences(numbers: list[int]) -> list[int]:
 def _flags(release: ShownRelease) -> int:
     kinds = {notice.kind for notice in release.notices}
     found = ADVISED if "advisory" in kinds else 0
-    found |= SIGNED if release.signatures else 0
+    found |= SIGNED if release.is_signed else 0
+    found |= UNCHECKED if release.is_unchecked else 0
     found |= DEPRECATED if "deprecated" in kinds else 0
     return found | (PARTLY_YANKED if release.yanked_classes else 0)
 

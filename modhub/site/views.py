@@ -194,9 +194,14 @@ def contract_fields(contract: InputContract) -> Iterator[tuple[str, str]]:
             yield title, ", ".join(f"{number:.4g}" for number in numbers)
 
 
+def registry_option(model: ShownModel) -> str:
+    """What a command needs to find the model, with a space before it; nothing where it is found without."""
+    return "" if model.source is None else f" --registry {quote(model.source)}"
+
+
 def use_lines(model: ShownModel, ref: str, shown: Sequence[str]) -> list[tuple[str, str]]:
     """What a person copies, each with what it is for: ``ref`` installed, and the modules ``shown`` composed."""
-    place = "" if model.source is None else f" --registry {quote(model.source)}"
+    place = registry_option(model)
     given = "" if model.source is None else f", registry={model.source!r}"
     names = ", ".join(f'"{each}"' for each in shown)
     return [

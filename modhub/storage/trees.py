@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +45,23 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     except OSError:
         # A link in a circle leads nowhere.
         return False
+
+
+def stranger_in(folder: str | Path, is_own: Callable[[str], bool]) -> str | None:
+    """A file, or a link, below ``folder`` whose path ``is_own`` does not own; None without one.
+
+    Asked before a folder is replaced as a whole. Hidden ones count, but for what macOS leaves in any folder.
+    """
+    waiting = [(str(folder), "")]
+    while waiting:
+        inside, before = waiting.pop()
+        for entry in sorted(os.scandir(inside), key=lambda entry: entry.name):
+            path = before + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, f"{path}/"))
+            elif not (entry.name == ".DS_Store" or entry.name.startswith("._") or is_own(path)):
+                return path
+    return None
 
 
 def remove_tree(folder: str | Path) -> None:

@@ -53,7 +53,7 @@ def faults(site: Path) -> list[str]:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             target = target / "index.html" if target.is_dir() else target
-            if not target.exists():
+            if not target.is_relative_to(site.resolve()) or not target.exists():
                 found.append(f"{name} links to {address}, which is not there")
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
                 found.append(f"{name} links to {address}, and there is no such place on that page")

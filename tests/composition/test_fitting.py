@@ -117,4 +117,6 @@ def test_too_many_contracts_are_said_to_be_too_many_and_take_no_memory() -> None
     assert len(tables.texts) == len(tables.groups) == 200
     few = fitting_tables([image((65_536, 65_536), "rgb", 1), image((8, 8), "grey", 1)])
     assert few.complete
+    arrays = fitting_tables([ArrayContract(shape=(n,), dtype="float32", value_range=(0, 1)) for n in range(1, 300)])
+    assert (arrays.complete, arrays.reasons) == (False, ())
     assert MOST_ANSWERS < 200**2 * 200

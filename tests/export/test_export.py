@@ -93,10 +93,10 @@ def test_stages_change_answers_on_these_images(pets: Composite) -> None:
 
 def test_keras_and_saved_model_without_modhub(pets: Composite, tmp_path: Path) -> None:
     (tmp_path / "pets").mkdir()
-    for name in ("saved_model.pb", "left-over.pb"):
+    for name in ("saved_model.pb", "keras_metadata.pb"):
         (tmp_path / "pets" / name).write_bytes(b"an old SavedModel, which is replaced as a whole")
     written = [export(pets, tmp_path / name, check=IMAGES, force=name == "pets") for name in ("pets.keras", "pets")]
-    assert not (tmp_path / "pets" / "left-over.pb").exists()
+    assert not (tmp_path / "pets" / "keras_metadata.pb").exists()
     assert [each.format for each in written] == ["keras", "saved-model"]
     assert all(each.difference <= TOLERANCE and each.checked_on == "80 images" for each in written)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["pets", "pets.keras"]

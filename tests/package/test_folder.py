@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -53,6 +54,20 @@ def test_a_package_comes_back(folder):
     assert files == {"manifest.json", *(blob_path(stored) for stored in package().blobs)}
 
 
+@pytest.mark.parametrize("entry", [".git/HEAD", "notes.txt", "blobs/mine.bin"])
+@pytest.mark.parametrize("is_package", [True, False])
+def test_no_file_that_is_not_the_packages_is_removed_with_it(folder, entry, is_package):
+    if is_package:
+        save(folder, 0)
+    mine = folder / entry
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_bytes(b"mine")
+    with pytest.raises(Conflict, match=re.escape(entry)) as refused:
+        save(folder, 1)
+    assert refused.value.kind == "not-a-package"
+    assert mine.read_bytes() == b"mine"
+
+
 def test_saving_again_replaces_the_package_and_leaves_nothing_behind(folder):
     save(folder, 0)
     save(folder, 1)
@@ -83,8 +98,9 @@ def test_what_is_no_package_is_never_replaced(folder, stand):
     stand(folder)
     with pytest.raises(Conflict) as caught:
         save(folder, 0)
+    why = ": it has thesis.txt" if folder.is_dir() else ""
     assert str(caught.value) == (
-        f"{folder} exists and is not a package of modules. Hint: choose another name with --out, or remove it."
+        f"{folder} exists and is not a package of modules{why}. Hint: choose another name with --out, or remove it."
     )
     assert any(path.read_text() == "precious" for path in (folder, *folder.glob("*")) if path.is_file())
 

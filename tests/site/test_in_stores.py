@@ -9,6 +9,8 @@ import pytest
 
 import modhub
 from modhub.errors import Conflict, StorageError
+from modhub.installation.registries import STARTER_FOLDER
+from modhub.ops.site import open_site_reader, site_files, site_source
 from modhub.ops.site_places import SiteInStore
 from modhub.registry.admin.fsck import fsck
 from modhub.registry.admin.gc import collect
@@ -100,3 +102,47 @@ def test_a_marker_cannot_have_other_files_removed(registry: Registry) -> None:
     after = objects(registry)
     assert {path: after[path] for path in before} == before
     assert "data/old.json" not in after
+
+
+def test_what_commands_need_is_the_one_registry_that_is_not_there_anyway(registry: Registry) -> None:
+    assert site_source(open_site_reader([registry.url, str(STARTER_FOLDER)], quick=True)) == registry.url
+    assert site_source(open_site_reader(str(STARTER_FOLDER), quick=True)) is None
+
+
+class FailingOnce(Failing):
+    """As ``Failing``, and well again after."""
+
+    def replace(self, path, data):
+        self._left -= 1
+        if self._left == -1:
+            raise StorageError("it went away.", kind="no-space")
+        self._store.replace(path, data)
+
+
+def test_what_a_site_that_was_cut_off_wrote_goes_with_it(registry: Registry) -> None:
+    with pytest.raises(StorageError):
+        SiteInStore(FailingOnce(registry.store, 3), "site/").write(
+            [("assets/1/a.js", b"1"), ("models/a/b/index.html", b"1"), ("index.html", b"1")]
+        )
+    SiteInStore(registry.store, "site/").write([("index.html", b"2")])
+    assert registry.store.list("site") == ["site/index.html", "site/modhub-site.json"]
+
+
+class Noting(Failing):
+    """A store that notes what was written, in its order."""
+
+    def __init__(self, store) -> None:
+        super().__init__(store, 0)
+        self.written: list[str] = []
+
+    def replace(self, path, data):
+        self.written.append(path)
+        self._store.replace(path, data)
+
+
+def test_what_pages_load_is_there_before_any_page(registry: Registry) -> None:
+    store = Noting(registry.store)
+    SiteInStore(store, "site/").write(site_files(open_site_reader(registry.url, quick=True)))
+    pages = [number for number, path in enumerate(store.written) if path.endswith(".html")]
+    assert max(number for number, path in enumerate(store.written) if "/assets/" in path) < pages[0]
+    assert store.written[pages[-1]] == "site/index.html"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from modhub.registry.advising import AdvisoryDraft
 from modhub.registry.writer import Registry
 from modhub.resolve.resolver import resolve
 from modhub.signing.keys import new_signer
+from modhub.site.content import ShownSignature
+from modhub.site.search_data import SIGNED, SearchColumns
 from modhub.spec.advisories import Affected, AffectedRange
 from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.storage.local import LocalStore
@@ -57,6 +61,16 @@ def test_withdrawals_signatures_and_aliases_are_shown(folder: Path) -> None:
     assert {release.version: release.yanked for release in model.releases}["1.2.0"] == "faulty"
     assert [each.key for each in model.releases[-1].signatures] == [ALICE.id]
     assert [each.verdict for each in model.releases[-1].signatures] == ["unknown-key"]
+    # Nobody here knows the key, so nothing says that the release is signed, as of one that a trusted key signed.
+    signed = model.releases[-1]
+    assert (signed.is_signed, signed.is_unchecked) == (False, True)
+    for verdict, is_signed in (("good", True), ("bad", False), ("revoked", False)):
+        judged = replace(signed, signatures=(ShownSignature("k", "alice", verdict),))
+        assert (judged.is_signed, judged.is_unchecked) == (is_signed, False)
+        columns = SearchColumns()
+        columns.add(replace(model, chosen=judged), 0)
+        flags = json.loads(dict(columns.files({}))["releases.json"])["flags"]
+        assert bool(flags[0] & SIGNED) == is_signed
     by_version = {release.version: release for release in model.releases}
     assert dict(by_version["1.1.0"].yanked_classes) == {"dog": "mixes dogs up"}
     assert [(each.slug, each.kind) for each in by_version["1.1.0"].notices] == [("dog", "yanked")]
@@ -66,6 +80,16 @@ def test_withdrawals_signatures_and_aliases_are_shown(folder: Path) -> None:
     assert model.aliases == ("n",)
     assert model.registry == "team"
     assert model.source is None
+
+
+def test_an_advisory_on_all_classes_and_on_one_is_on_all(tmp_path: Path) -> None:
+    registry = Registry(LocalStore(tmp_path / "team"))
+    registry.publish(*release("me/net", "1.0.0"))
+    span = AffectedRange(introduced="1.0.0")
+    affected = (Affected(model="net", classes=("cat",), ranges=(span,)), Affected(model="net", ranges=(span,)))
+    registry.advise(AdvisoryDraft("me", "sees clouds", "high", affected))
+    (model,) = open_site_reader(str(tmp_path / "team"), quick=True).models()
+    assert [each.slug for each in model.releases[0].notices] == [None]
 
 
 def test_masks_are_compared_as_evaluating_compares_them() -> None:

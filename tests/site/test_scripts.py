@@ -18,10 +18,12 @@ from modhub.errors import Incompatible, ModhubError
 from modhub.installation.registries import STARTER_FOLDER
 from modhub.project.manifest import read_project
 from modhub.registry.reader import RegistryReader
+from modhub.registry.writer import Registry
 from modhub.resolve.together import resolve_together
 from modhub.site.shell import asset_folder
 from modhub.spec.input_contract import ImageContract
 from modhub.storage.local import LocalStore
+from tests.synthetic import release
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not here")
@@ -65,14 +67,32 @@ def test_the_page_finds_what_searching_finds(starter_site: Path) -> None:
     for query, found in zip(QUERIES, answers, strict=True):
         wanted = {hit.ref for hit in modhub.search(query, registry=str(STARTER_FOLDER))}
         assert {ref for ref, _ in found} == wanted, query
-        recalls = [recall for _, recall in found]
-        assert recalls == sorted(recalls, reverse=True)
+        # What has the name that was typed comes first, and then what has it in its name.
+        order = [(ref.partition(":")[2] not in query.split(), -recall) for ref, recall in found]
+        assert order == sorted(order)
 
 
 def test_an_input_in_the_query_is_an_input(starter_site: Path) -> None:
     fitting, other = ran(starter_site, SEARCH, ["apple 32x32x3", "apple 64x64"])
     assert [ref for ref, _ in fitting] == ["cifar100/r20:apple"]
     assert other == []
+
+
+def test_a_class_of_which_all_of_the_name_was_typed_comes_first(tmp_path: Path) -> None:
+    registry = Registry(LocalStore(tmp_path / "registry"))
+    registry.publish(*release("me/apple", classes=("pineapple", "apple", "sweet pepper", "pepper")))
+    modhub.build_site(tmp_path / "site", registry=str(tmp_path / "registry"), quick=True)
+    script = """
+        const open = await new columns.Columns(load).open();
+        return Promise.all(given.map(async ([query, by]) => {
+          const { words } = columns.parsed(query);
+          const kind = columns.kindOf("", by, words);
+          const hits = columns.sorted(open, await columns.search(open, { words, input: "", kind }), by, words);
+          return hits.map((hit) => (hit.cls < 0 ? "model" : open.classes.names[hit.cls]))[0];
+        }));
+    """
+    given = [["apple", "recall"], ["apple", ""], ["sweet pepper", "precision"], ["sweet pepper me", "recall"]]
+    assert ran(tmp_path / "site", script, given) == ["apple", "model", "sweet pepper", "sweet pepper"]
 
 
 def image(side: int, colour: str) -> ImageContract:

@@ -4,6 +4,7 @@ export const ADVISED = 1;
 export const SIGNED = 2;
 export const DEPRECATED = 4;
 export const PARTLY_YANKED = 8;
+export const UNCHECKED = 16;
 const FORMAT = 1;
 
 export class Columns {
@@ -104,6 +105,11 @@ export function parsed(query) {
   return { words: words.filter((word) => !isInput(word)), input: words.find(isInput) || "" };
 }
 
+/** What to show where nothing was chosen: what is sorted by a module's figure are modules, as models have none. */
+export function kindOf(chosen, by, words) {
+  return chosen || (words.length > 0 && (by === "recall" || by === "precision") ? "modules" : "");
+}
+
 function passes(columns, sizes, wanted, number) {
   const { releases } = columns;
   const size = sizes[releases.contract[number]];
@@ -118,7 +124,7 @@ function passes(columns, sizes, wanted, number) {
 /**
  * What matches: models whose own text has every word, else the modules of theirs whose class brings in the rest.
  *
- * `wanted`: {words, input, dataset, license, sound, signed, kind: "" | "modules" | "models", cls: exact class name}.
+ * `wanted`: {words, input, dataset, license, sound, signed, kind: "" | "modules" | "models"}.
  * Hits are {release, cls: -1 for a model, recall, precision}.
  */
 export async function search(columns, wanted) {
@@ -159,18 +165,35 @@ const VALUES = {
   size: (columns, hit) => -columns.releases.bytes[hit.release],
 };
 
-/** Hits in order: by a figure, best first; by name; or models that match by name first, then modules by recall. */
+/** Whether the words are, or have in them, all of the class's name, or its slug. */
+function isNamed(columns, cls, words) {
+  const parts = columns.classes.names[cls].toLowerCase().split(/\s+/).filter(Boolean);
+  return words.includes(columns.slug(cls).toLowerCase()) || (parts.length > 0 && parts.every((part) => words.includes(part)));
+}
+
+/**
+ * Hits in order: by a figure, best first; by name; or models that match by name first, then modules by recall.
+ *
+ * By a module's figure, classes whose whole name was typed come before those that have it in theirs.
+ */
 export function sorted(columns, hits, by, words) {
   const byName = (a, b) => a.release - b.release || a.cls - b.cls;
   const value = VALUES[by];
+  const exact = new Map();
+  const named = (hit) => {
+    if (hit.cls < 0) return false;
+    if (!exact.has(hit.cls)) exact.set(hit.cls, isNamed(columns, hit.cls, words));
+    return exact.get(hit.cls);
+  };
   if (value) {
-    const keyed = hits.map((hit) => [value(columns, hit), hit]);
-    return keyed.sort(([a, one], [b, other]) => b - a || byName(one, other)).map(([, hit]) => hit);
+    const isFirst = by === "recall" || by === "precision" ? named : () => false;
+    const keyed = hits.map((hit) => [value(columns, hit), isFirst(hit) ? 0 : 1, hit]);
+    return keyed.sort(([a, i, one], [b, j, other]) => i - j || b - a || byName(one, other)).map(([, , hit]) => hit);
   }
   if (by === "name") return [...hits].sort(byName);
   const rank = (hit) => {
     if (hit.cls < 0) return words.some((word) => columns.releases.names[hit.release].includes(word)) ? 0 : 2;
-    return words.includes(columns.classes.names[hit.cls].toLowerCase()) || words.includes(columns.slug(hit.cls)) ? 1 : 3;
+    return named(hit) ? 1 : 3;
   };
   const keyed = hits.map((hit) => [rank(hit), hit]);
   return keyed.sort(([a, one], [b, other]) => a - b || other.recall - one.recall || byName(one, other)).map(([, h]) => h);

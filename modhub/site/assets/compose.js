@@ -58,23 +58,32 @@ function add(found) {
     announce(`${found.ref} is in it already`);
     return;
   }
-  if (swapping >= 0) {
-    const old = chosen[swapping];
-    chosen[swapping] = { ...found, label: old.label === old.name ? found.name : old.label };
+  const taken = swapping;
+  if (taken >= 0) {
+    const old = chosen[taken];
+    chosen[taken] = { ...found, label: old.label === old.name ? found.name : old.label };
     announce(`${old.ref} was swapped for ${found.ref}`);
-    swapping = -1;
+    stopSwapping();
   } else {
     chosen.push({ ...found, label: found.name });
     announce(`${found.ref} was added`);
   }
   save();
   draw();
+  // The button that was pressed says something else now; else it stays, and keeps the focus.
+  if (taken >= 0) list.querySelectorAll("input")[taken].focus();
+}
+
+/** Whatever is offered is to be added again, not to take another's place. */
+function stopSwapping() {
+  if (swapping < 0) return;
+  swapping = -1;
   offer();
 }
 
 function remove(position) {
   const [gone] = chosen.splice(position, 1);
-  swapping = -1;
+  stopSwapping();
   save();
   draw();
   announce(`${gone.ref} was removed`);
@@ -84,7 +93,7 @@ function remove(position) {
 function memberRow(member, position, problem, step) {
   const id = `label-${position}`;
   const label = element("input", { id, value: member.label, maxlength: longest, spellcheck: "false",
-    "aria-invalid": problem ? "true" : null, "aria-describedby": problem ? `${id}-problem` : null });
+    "aria-invalid": problem ? "true" : null, "aria-describedby": `${id}-problem` });
   label.addEventListener("input", () => {
     chosen[position].label = label.value;
     save();
@@ -93,9 +102,13 @@ function memberRow(member, position, problem, step) {
   const swap = element("button", { type: "button", class: "quiet", "aria-pressed": swapping === position ? "true" : "false",
     "aria-label": `Swap ${member.ref}` }, "Swap");
   swap.addEventListener("click", () => {
-    swapping = swapping === position ? -1 : position;
-    draw();
-    if (swapping >= 0) {
+    if (swapping === position) {
+      stopSwapping();
+      draw();
+      list.children[position].querySelector("[aria-pressed]").focus();
+    } else {
+      swapping = position;
+      draw();
       find.value = member.name;
       offer();
       find.focus();
@@ -246,7 +259,7 @@ async function start() {
   document.getElementById("project-name").addEventListener("input", redraw);
   document.getElementById("clear").addEventListener("click", () => {
     chosen = [];
-    swapping = -1;
+    stopSwapping();
     save();
     draw();
     find.focus();

@@ -1,6 +1,8 @@
 // The search page: what is typed and chosen, in the address too, and what was found.
-import { ADVISED, Columns, DEPRECATED, fetched, parsed, PARTLY_YANKED, search, SIGNED, sorted } from "./columns.js";
-import { element, linkTo, named, percent } from "./text.js";
+import {
+  ADVISED, Columns, DEPRECATED, fetched, kindOf, parsed, PARTLY_YANKED, search, SIGNED, sorted, UNCHECKED,
+} from "./columns.js";
+import { element, linkTo, named, percent, visible } from "./text.js";
 
 const PAGE = 50;
 const form = document.getElementById("search");
@@ -9,14 +11,15 @@ const list = document.getElementById("results");
 const found = document.getElementById("found");
 const more = document.getElementById("more");
 const columns = new Columns(fetched(form.getAttribute("data-index")));
+const byNumber = new Intl.Collator(undefined, { numeric: true }).compare;
 let hits = [];
 let shown = 0;
 let asked = 0;
 
 function fill(name, values) {
   const select = form.elements[name];
-  const known = [...new Set(values)].filter(Boolean).sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
-  for (const value of known.slice(0, 500)) select.append(element("option", { value }, value));
+  const known = [...new Set(values)].filter(Boolean).sort(byNumber);
+  for (const value of known.slice(0, 500)) select.append(element("option", { value }, visible(value)));
 }
 
 function flags(number) {
@@ -27,6 +30,7 @@ function flags(number) {
     mark(DEPRECATED, "deprecated"),
     mark(PARTLY_YANKED, "some classes yanked"),
     mark(SIGNED, "signed", "good"),
+    mark(UNCHECKED, "signed by a key unknown here"),
   ];
 }
 
@@ -85,7 +89,7 @@ function wanted() {
     license: value("license"),
     sound: form.elements.sound.checked,
     signed: form.elements.signed.checked,
-    kind: value("kind"),
+    kind: kindOf(value("kind"), value("sort"), words),
   };
 }
 
@@ -122,7 +126,8 @@ async function run() {
 function restore() {
   for (const [name, value] of new URLSearchParams(location.search)) {
     const field = form.elements[name];
-    if (!field) continue;
+    // A name can be that of a property, or of several fields.
+    if (!(field instanceof HTMLElement)) continue;
     if (field.type === "checkbox") field.checked = value === "1";
     else if (field.tagName !== "SELECT" || [...field.options].some((option) => option.value === value)) field.value = value;
   }
