@@ -40,13 +40,14 @@ class PictureReader:
     """Reads pictures by one ``fitting``. A bad one is an error when ``strict``, else it is skipped and remembered.
 
     ``skipped`` and ``left_out`` (files that are no pictures) have every name; ``done`` counts the pictures to which
-    something was done, by what.
+    something was done, by what; ``pixels`` are those of all pictures that were sent, before they were fitted.
     """
 
     def __init__(self, fitting: Fitting | None = None, *, strict: bool = True) -> None:
         self.fitting = fitting or Fitting()
         self.strict = strict
         self.count = 0
+        self.pixels = 0
         self.done: Counter[str] = Counter()
         self.skipped: list[SkippedPicture] = []
         self.left_out: list[str] = []
@@ -72,6 +73,7 @@ class PictureReader:
         """
         try:
             with sent_picture(data, name, max_pixels=max_pixels) as image:
+                self.pixels += image.width * image.height
                 pixels, done = self.fitting.picture(image, name)
         except InvalidData as error:
             self.skip(name, error)

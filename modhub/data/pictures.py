@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +32,8 @@ _RARE: Final = frozenset({".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".p
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 #: Formats that Pillow draws by running what is in them, with Ghostscript.
 _PROGRAMS: Final = frozenset({"EPS"})
+#: Formats of pictures that strangers send (HEIF beside them): others decode pixels before they say how many there are.
+_SENT: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 #: What macOS adds to archives.
 _OF_MACOS: Final = "__MACOSX"
 _NAMED: Final = 3
@@ -127,7 +129,7 @@ def sent_picture(data: bytes, name: str, *, max_pixels: int) -> Iterator[Image]:
 
     Raises InvalidData, kind ``too-large``, before anything is decoded, for one of more than ``max_pixels``.
     """
-    with _readable(name, "send a PNG or JPEG."), _opened(BytesIO(data), name) as image:
+    with _readable(name, "send a PNG or JPEG."), _identified(BytesIO(data), name, _SENT) as image:
         if image.width * image.height > max_pixels:
             raise InvalidData(
                 f"{name} has {image.width:,} x {image.height:,} pixels; at most {max_pixels:,} are taken.",
@@ -163,12 +165,17 @@ def _opened(stream: BinaryIO, name: str) -> Iterator[Image]:
         yield image
 
 
-def _identified(stream: BinaryIO, name: str) -> Image:
+def _identified(stream: BinaryIO, name: str, only: Collection[str] | None = None) -> Image:
     from PIL import Image, UnidentifiedImageError
 
+    formats = None
+    if only is not None:
+        # Pillow refuses names of formats that it was built without.
+        Image.init()
+        formats = [each for each in only if each in Image.OPEN]
     try:
         try:
-            return Image.open(stream)
+            return Image.open(stream, formats=formats)
         except UnidentifiedImageError:
             stream.seek(0)
             head = stream.read(12)
@@ -176,7 +183,7 @@ def _identified(stream: BinaryIO, name: str) -> Image:
             if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS:
                 raise
             _read_heif(name)
-            return Image.open(stream)
+            return Image.open(stream, formats=None if only is None else ["HEIF"])
     except UnidentifiedImageError:
         # Pillow would name the stream and its address.
         raise UnidentifiedImageError(f"cannot identify image file {name!r}") from None

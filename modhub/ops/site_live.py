@@ -25,6 +25,7 @@ from modhub.site.model_pages import module_html, module_slugs, overlap_png, rele
 from modhub.site.shell import CONTENT_POLICY, SiteShell, asset_files, asset_folder
 from modhub.spec.digests import sha256
 from modhub.spec.layout import CATALOG, RECORDS, RELEASES, SIGNATURES, catalog_path, notices_path
+from modhub.spec.log import record
 
 if TYPE_CHECKING:
     from modhub.installation.context import RegistryUrls
@@ -104,8 +105,15 @@ class LiveSite:
         if self._read.seconds < _PATIENCE:
             self._take(*self._read_all())
         else:
-            self._reading = Thread(target=lambda: self._take(*self._read_all()), daemon=True)
+            self._reading = Thread(target=self._read_behind, daemon=True)
             self._reading.start()
+
+    def _read_behind(self) -> None:
+        """Read again while pages show what was read before; they go on so where that fails, and it is tried again."""
+        try:
+            self._take(*self._read_all())
+        except ModhubError as error:
+            record("ui", "the registry cannot be read again: %s", error)
 
     def _take(self, shell: SiteShell, read: _Read) -> None:
         self._shell, self._read = shell, read

@@ -17,7 +17,7 @@ from modhub.errors import (
     UnsupportedModel,
     UsageError,
 )
-from modhub.serving.library import JSONResponse, Request
+from modhub.serving.library import JSONResponse, Request, Response
 
 #: By kind, where the class of an error does not say it.
 _BY_KIND: Final = {
@@ -57,6 +57,11 @@ def busy(message: str, *, retry_after: int) -> Refused:
     return Refused(message, kind="busy", hint=f"ask again in {retry_after} s.", retry_after=retry_after)
 
 
+def late(message: str) -> Refused:
+    """The error for what took longer than anybody waits for an answer."""
+    return Refused(message, kind="late", hint="send fewer images at once, or ask when less is asked.")
+
+
 def error_answer(error: ModhubError) -> JSONResponse:
     """The error as JSON: ``error`` is what happened, ``kind`` the stable name of it, ``hint`` what to do.
 
@@ -76,3 +81,8 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, ModhubError):
         raise error
     return error_answer(error)
+
+
+async def answer_nobody(request: Request, error: Exception) -> Response:
+    """For a client that left before its request was whole; nobody reads it."""
+    return Response(status_code=400)

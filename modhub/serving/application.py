@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from modhub.data.given import Fit
 from modhub.errors import ModhubError, UsageError
-from modhub.serving.answers import answer_error
+from modhub.serving.answers import answer_error, answer_nobody
 from modhub.serving.bounds import ServingLimits
 from modhub.serving.description import openapi, openapi_page
 from modhub.serving.guard import BoundedBody, KnownHosts, WithHeaders, WithToken
@@ -95,7 +95,7 @@ def application(service: Service, *, token: str | None = None, hosts: Collection
         exception_handlers={
             ModhubError: answer_error,
             HTTPException: not_answered,
-            ClientDisconnect: left,
+            ClientDisconnect: answer_nobody,
             Exception: failed,
         },
         lifespan=lifespan,
@@ -150,11 +150,6 @@ async def not_answered(request: Request, error: Exception) -> Response:
         405: ("bad-method", f"{request.method} is not for this path."),
     }.get(status, ("bad-request", str(getattr(error, "detail", "the request cannot be answered."))))
     return JSONResponse({"error": text, "kind": kind, "hint": "see /docs."}, status, headers)
-
-
-async def left(request: Request, error: Exception) -> Response:
-    """For a client that left before its request was whole; nobody reads it."""
-    return Response(status_code=400)
 
 
 async def failed(request: Request, error: Exception) -> Response:

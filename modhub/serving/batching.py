@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Of the mean of seconds an image, how much the last batch counts.
 _NEWEST: Final = 0.2
+#: Seconds to wait for the thread, when everybody who asked has been answered or sent away.
+_MOMENT: Final = 0.3
 
 
 @dataclass(eq=False)
@@ -60,6 +62,11 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="modhub-classifier", daemon=True)
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
     def queued(self) -> int:
         """Images that wait."""
         return self._queued
@@ -68,12 +75,12 @@ class Batcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer what waits, and end the thread."""
+        """Answer what waits, and end the thread; a batch that takes longer than a moment is not waited for."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_MOMENT)
 
     async def ask(self, classifier: ServedClassifier, images: Images) -> Prediction:
         """The answers for checked images (n, H, W, C). Raises Refused, kinds ``busy`` and ``stopping``, at once when
@@ -135,8 +142,9 @@ class Batcher:
         if not batch:
             return
         began = time.monotonic()
-        images = batch[0].images if len(batch) == 1 else np.concatenate([each.images for each in batch])
         try:
+            # Inside: there may be no memory for all of them together.
+            images = batch[0].images if len(batch) == 1 else np.concatenate([each.images for each in batch])
             prediction = batch[0].classifier.predict(cast(Images, images))
         except Exception as error:
             if len(batch) == 1:

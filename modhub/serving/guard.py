@@ -78,7 +78,7 @@ class WithToken:
         self._open = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._open:
+        if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) not in self._open:
             given = _header(scope, b"authorization")
             # "Bearer" in any case, as RFC 9110 has it.
             given = b"Bearer" + given[6:] if given[:6].lower() == b"bearer" else given

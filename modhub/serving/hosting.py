@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -17,11 +18,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modhub.errors import ModhubError, UsageError
+from modhub.limits import MIB
 from modhub.serving.library import ASGIApp, HttpToolsProtocol, Message, Receive, Scope, Send, uvicorn
 from modhub.spec.log import record
 
 #: Connections that wait to be accepted.
 _BACKLOG: Final = 1024
+#: Bytes of the headers of one request.
+_MOST_HEAD: Final = MIB
 #: Names under which a browser on this machine may ask a server that listens on loopback alone.
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
@@ -33,7 +37,7 @@ Hook = Callable[[], None]
 class HostTiming:
     """How long, in seconds, clients and stopping may take, and how many connections there may be at once.
 
-    ``headers``: until a connection has sent its first request's headers; ``idle``: between two requests of one
+    ``headers``: until a connection has sent a request's headers; ``idle``: between two requests of one
     connection. ``leaving``: how long a stopping server goes on accepting; ``stop``: how long it then waits for what it
     has accepted.
     """
@@ -77,12 +81,16 @@ def run_server(
 
 
 @contextmanager
-def deaf_to_hangup() -> Iterator[None]:
-    """SIGHUP, which would end the process, is ignored inside, until ``run_server`` hears it: for loading what is to be
-    served, which then is as new as whoever sends it may want."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def deaf_to_hangup() -> Iterator[threading.Event]:
+    """SIGHUP, which would end the process, is only remembered inside, until ``run_server`` hears it: for loading what
+    is to be served. The event is set once one came: what was read before may be old, so load again."""
+    heard = threading.Event()
+    if sys.platform == "win32":
+        yield heard
+        return
+    before = signal.signal(signal.SIGHUP, lambda number, frame: heard.set())
     try:
-        yield
+        yield heard
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -184,25 +192,73 @@ class _Hooks:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Closes a connection that does not send a request's headers in time: uvicorn itself would wait for ever."""
+    """Closes a connection that does not send a request's headers in time, or sends too many: uvicorn itself would wait
+    for them, and keep them, for ever."""
 
     waits: float = HostTiming.headers
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._first = self.loop.call_later(self.waits, self._give_up)
+        self._is_in_body = False
+        # Bytes since the last that belonged to a body or ended a request: of a head, of trailers, or between requests.
+        self._beside_bodies = 0
+        self._clock = self.loop.call_later(self.waits, self._give_up)
+
+    def _restart_clock(self) -> None:
+        self._clock.cancel()
+        self._clock = self.loop.call_later(self.waits, self._give_up)
 
     def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+        else:
+            # The next request's head waits behind one that is being answered.
+            self._restart_clock()
+
+    def data_received(self, data: bytes) -> None:
+        # uvicorn's own clock between requests, which any byte stops.
+        was_idle = self.timeout_keep_alive_task is not None
+        super().data_received(data)
+        self._beside_bodies += len(data)
+        if self.transport.is_closing():
+            return
+        if self._beside_bodies > _MOST_HEAD:
+            self.transport.close()
+        elif was_idle and not self._is_in_body and self._clock.cancelled():
+            self._restart_clock()
+
+    def on_message_begin(self) -> None:
+        self._beside_bodies = 0
+        self._restart_clock()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._first.cancel()
+        self._is_in_body = True
+        self._clock.cancel()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._beside_bodies = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_in_body = False
+        self._beside_bodies = 0
+        super().on_message_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._first.cancel()
+        self._clock.cancel()
         super().connection_lost(exc)
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether a request says that something follows its headers."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0") != b"")
+        for name, value in scope["headers"]
+    )
 
 
 class _Server(uvicorn.Server):
@@ -235,15 +291,27 @@ class _Server(uvicorn.Server):
         self._is_leaving = False
 
     def _telling_to_leave(self, app: ASGIApp) -> ASGIApp:
-        """``app``, whose answers close their connections once the server is stopping."""
+        """``app``, whose answers close their connections once the server is stopping, or where they come before the
+        request was read: nothing bounds what a client goes on sending."""
 
         async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            is_unread = _has_body(scope)
+
+            async def noting() -> Message:
+                nonlocal is_unread
+                message = await receive()
+                is_unread = is_unread and bool(message.get("more_body", False))
+                return message
+
             async def closing(message: Message) -> None:
-                if self._is_leaving and message["type"] == "http.response.start":
+                if (self._is_leaving or is_unread) and message["type"] == "http.response.start":
                     message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
                 await send(message)
 
-            await app(scope, receive, closing if scope["type"] == "http" else send)
+            await app(scope, noting, closing)
 
         return answering
 
@@ -266,6 +334,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         if not self._signals:
             yield
+            return
+        if sys.platform == "win32":
+            # Its loops know no signals.
+            with super().capture_signals():
+                yield
             return
         # Set in the loop and not raised again afterwards: being asked to stop is no failure.
         loop = asyncio.get_running_loop()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,18 +16,48 @@ from numpy.typing import NDArray
 from modhub.data.arrays import Images
 from modhub.data.picture_reader import PictureReader, different_images
 from modhub.data.predicted import given_images
-from modhub.errors import InvalidData
+from modhub.errors import InvalidData, Refused
+from modhub.serving.answers import late
 
 #: How a picture begins that is written as a URL with its bytes inside.
 _DATA_URL: Final = "data:"
 _FORMS: Final = "a picture in base64, or nested lists of numbers, height x width x channels"
 
 
-def pictures_of(files: Sequence[tuple[str, bytes]], reader: PictureReader, most_pixels: int) -> Images:
-    """Encoded pictures, each with the name that messages call it, fitted: (N, H, W, C). Raises InvalidData."""
+@dataclass(frozen=True)
+class PictureBounds:
+    """What the pictures of one request may take, as they are sent: ``pixels`` each, ``together`` all of them, until the
+    clock (``time.monotonic``, seconds) says ``until``."""
+
+    pixels: int
+    together: int
+    until: float
+
+    def read(self, data: bytes, name: str, reader: PictureReader) -> Images | None:
+        """The pixels (H, W, C) of one picture. Raises InvalidData, and Refused, kinds ``late`` and ``too-large``."""
+        if time.monotonic() > self.until:
+            raise late("the pictures were not read in time.")
+        left = max(self.together, self.pixels) - reader.pixels
+        try:
+            return reader.read_bytes(data, name, max_pixels=min(self.pixels, left))
+        except InvalidData as error:
+            if error.kind != "too-large" or error.data["pixels"] > self.pixels:
+                raise
+            raise Refused(
+                f"the pictures have more than {max(self.together, self.pixels):,} pixels together, with {name}.",
+                kind="too-large",
+                hint="send fewer or smaller images at once.",
+            ) from None
+
+
+def pictures_of(files: Sequence[tuple[str, bytes]], reader: PictureReader, bounds: PictureBounds) -> Images:
+    """Encoded pictures, each with the name that messages call it, fitted: (N, H, W, C).
+
+    Raises InvalidData, and as ``PictureBounds.read``.
+    """
     images: list[Images] = []
     for name, data in files:
-        image = reader.read_bytes(data, name, max_pixels=most_pixels)
+        image = bounds.read(data, name, reader)
         if image is None:
             raise InvalidData(f"{name} cannot be read.", kind="bad-file", hint="send a PNG or JPEG.")
         if images and image.shape != images[0].shape:
@@ -45,7 +77,7 @@ def json_of(data: bytes) -> Any:
         raise InvalidData(f"the request is no JSON: {reason}.", kind="bad-json", hint="send valid JSON.") from None
 
 
-def images_in_json(value: Any, reader: PictureReader, most_pixels: int, most_images: int) -> Images:
+def images_in_json(value: Any, reader: PictureReader, bounds: PictureBounds, most_images: int) -> Images:
     """``{"image": ...}`` or ``{"images": [...]}`` as the classifier takes it: (N, H, W, C).
 
     An image is a text, base64 of an encoded picture, or nested lists of numbers; ``inputs`` is another word for
@@ -61,7 +93,7 @@ def images_in_json(value: Any, reader: PictureReader, most_pixels: int, most_ima
         return np.zeros((len(given), 1, 1, 1), np.uint8)
     if all(isinstance(each, str) for each in given):
         named = [(f"image {number}", decoded(text, f"image {number}")) for number, text in enumerate(given)]
-        return pictures_of(named, reader, most_pixels)
+        return pictures_of(named, reader, bounds)
     if not all(isinstance(each, list) for each in given):
         raise _bad_request("every image has to be of one form.")
     return fitted_numbers(as_array(given), reader)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: What a body is taken as a picture under: curl sends the last by itself.
 _RAW: Final = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 _DECIMALS: Final = 6
+_DIGITS: Final = 9
 #: Fields of a form that are no files, and bytes of one.
 _FIELDS: Final = 20
 _FIELD_BYTES: Final = 64 * KIB
@@ -47,7 +48,8 @@ async def _images(request: Request, service: Service, reader: PictureReader) -> 
         body = await request.body()
         if len(body) > limits.json_body:
             raise body_too_large(limits.json_body)
-        images = await service.in_reader(lambda: images_in_json(json_of(body), reader, limits.pixels, limits.images))
+        bounds = service.picture_bounds()
+        images = await service.in_reader(lambda: images_in_json(json_of(body), reader, bounds, limits.images))
         return images, [f"image {number}" for number in range(len(images))]
     elif kind.startswith("image/") or kind in _RAW:
         body = await request.body()
@@ -59,7 +61,7 @@ async def _images(request: Request, service: Service, reader: PictureReader) -> 
             hint="send image/*, multipart/form-data, application/json or application/octet-stream.",
         )
     service.check_count(len(files))
-    images = await service.in_reader(lambda: pictures_of(files, reader, limits.pixels))
+    images = await service.in_reader(lambda: pictures_of(files, reader, service.picture_bounds()))
     return images, [name for name, _ in files]
 
 
@@ -70,7 +72,14 @@ async def _files(request: Request, service: Service) -> list[tuple[str, bytes]]:
         async with request.form(max_files=most + 1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES) as form:
             uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
             service.check_count(len(uploads))
-            return [(each.filename or f"file {number}", await each.read()) for number, each in enumerate(uploads)]
+            return [
+                (plain(each.filename or "") or f"file {number}", await each.read())
+                for number, each in enumerate(uploads)
+            ]
+    except UnicodeError:
+        raise InvalidData(
+            "the form's text is not of the encoding that it says.", kind="bad-form", hint="send the form in UTF-8."
+        ) from None
     except HTTPException as error:
         if error.detail.startswith("Too many files"):
             service.check_count(most + 1)
@@ -81,7 +90,7 @@ async def _files(request: Request, service: Service) -> list[tuple[str, bytes]]:
 
 def _top(request: Request, classes: int) -> int:
     text = request.query_params.get("top", "1")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= classes):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and 1 <= int(text) <= classes):
         raise UsageError(
             f"top is {shown(text)}, and the classifier has {classes} classes.",
             kind="bad-option",

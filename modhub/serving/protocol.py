@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from modhub.errors import InvalidData, NotFound, UsageError, shown
 from modhub.limits import KIB
 from modhub.serving.guard import body_too_large
 from modhub.serving.library import JSONResponse, Request, Response, Route
-from modhub.serving.pictures import as_given, fitted_numbers, json_of, pictures_of
+from modhub.serving.pictures import PictureBounds, as_given, fitted_numbers, json_of, pictures_of
 from modhub.serving.tensors import (
     TEXTS,
     AnsweredTensor,
@@ -119,6 +120,8 @@ async def repository_index(request: Request) -> JSONResponse:
         raise InvalidData(
             "the request has to be a JSON object.", kind="bad-request", hint='send {} or {"ready": true}.'
         )
+    if asked.get("ready") is True and service.is_stopping:
+        return JSONResponse([])
     served = service.classifier
     row = {"name": served.name, "version": served.version, "state": "READY", "reason": ""}
     return JSONResponse([{**row, "state": "UNAVAILABLE", "reason": "stopping"} if service.is_stopping else row])
@@ -151,19 +154,28 @@ async def _asked(request: Request, service: Service, served: ServedClassifier) -
     def read_request() -> tuple[InferenceRequest, list[bytes | None]]:
         return inference_request(_decompressed(body, encoding, limits.body), header, limits.json_body)
 
-    asked, parts = read_request() if is_small else await service.in_reader(read_request)
-    for wanted in asked.outputs:
-        _check_output(wanted)
+    bounds = service.picture_bounds()
 
-    def read_images() -> Images:
-        return _images(asked.inputs, parts, service, served)
+    def read_images(asked: InferenceRequest, parts: Sequence[bytes | None]) -> tuple[InferenceRequest, Images]:
+        for wanted in asked.outputs:
+            _check_output(wanted)
+        return asked, _images(asked.inputs, parts, service, served, bounds)
 
-    is_quick = is_small and not any(tensor.datatype == TEXTS for tensor in asked.inputs)
-    return asked, read_images() if is_quick else await service.in_reader(read_images)
+    if not is_small:
+        # In one piece: only as many requests are unpacked at once as there are readers.
+        return await service.in_reader(lambda: read_images(*read_request()))
+    asked, parts = read_request()
+    if any(tensor.datatype == TEXTS for tensor in asked.inputs):
+        return await service.in_reader(lambda: read_images(asked, parts))
+    return read_images(asked, parts)
 
 
 def _images(
-    inputs: Sequence[InputTensor], parts: Sequence[bytes | None], service: Service, served: ServedClassifier
+    inputs: Sequence[InputTensor],
+    parts: Sequence[bytes | None],
+    service: Service,
+    served: ServedClassifier,
+    bounds: PictureBounds,
 ) -> Images:
     if len(inputs) != 1 or inputs[0].name != INPUT:
         names = ", ".join(shown(each.name) for each in inputs)
@@ -173,9 +185,9 @@ def _images(
     tensor, data = inputs[0], parts[0]
     reader = service.picture_reader(served)
     if tensor.datatype == TEXTS:
-        files = encoded_pictures(tensor, data)
-        service.check_count(len(files))
-        return pictures_of(files, reader, service.limits.pixels)
+        # Before millions of elements are split up.
+        service.check_count(prod(tensor.shape))
+        return pictures_of(encoded_pictures(tensor, data), reader, bounds)
     array = numbers_of(tensor, data)
     service.check_count(array.shape[0] if array.ndim else 0)
     # A tensor of another shape was not meant for this classifier, so it is not fitted.

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from modhub.data.arrays import Images
 from modhub.data.fitting import Fitting
 from modhub.data.given import Fit
 from modhub.data.picture_reader import PictureReader
 from modhub.errors import InvalidData, ModhubError, Refused
-from modhub.serving.answers import busy
+from modhub.serving.answers import busy, late
 from modhub.serving.batching import Batcher
 from modhub.serving.bounds import ServingLimits
 from modhub.serving.library import ASGIApp, Message, Receive, Scope, Send
 from modhub.serving.metrics import ServingMetrics
+from modhub.serving.pictures import PictureBounds
 from modhub.serving.served import ServedClassifier, checked_name
 from modhub.spec.contract import check_images
 from modhub.spec.input_contract import ArrayContract
@@ -55,6 +57,7 @@ class Service:
         self._requests = 0
         self._buffered = 0
         self._batcher = Batcher(limits, self.metrics.batch)
+        self._reading: set[Future[Any]] = set()
         self._readers = ThreadPoolExecutor(_READERS, "modhub-reader")
         self._replacing = threading.Lock()
         self.metrics.serves(classifier)
@@ -68,10 +71,15 @@ class Service:
         self.is_stopping = True
 
     def stop(self) -> None:
-        """Answer what waits, and end all threads."""
+        """Answer what waits, for a moment, and end the threads; ``is_busy`` says whether one still works."""
         self.leave()
         self._batcher.stop()
-        self._readers.shutdown()
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread still works on what nobody waits for any more, once it was stopped."""
+        return self._batcher.is_alive or bool(self._reading)
 
     # Requests
 
@@ -113,8 +121,27 @@ class Service:
         return counting
 
     async def in_reader(self, work: Callable[[], _Result]) -> _Result:
-        """What ``work`` gives, done by a thread that may be busy for as long as a picture takes."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        """What ``work`` gives, done by a thread that may be busy for as long as a picture takes.
+
+        Raises Refused, kind ``late``, where it or what waited before it took too long.
+        """
+        future = self._readers.submit(work)
+        self._reading.add(future)
+        future.add_done_callback(self._reading.discard)
+        return await self._in_time(asyncio.wrap_future(future))
+
+    def picture_bounds(self) -> PictureBounds:
+        """What the pictures of a request that begins now may take."""
+        limits = self.limits
+        return PictureBounds(limits.pixels, limits.all_pixels, time.monotonic() + limits.answering)
+
+    async def _in_time(self, coming: Awaitable[_Result]) -> _Result:
+        """What comes. Raises Refused, kind ``late``."""
+        try:
+            async with asyncio.timeout(self.limits.answering):
+                return await coming
+        except TimeoutError:
+            raise late(f"there was no answer after {self.limits.answering:g} s.") from None
 
     def picture_reader(self, classifier: ServedClassifier) -> PictureReader:
         """What brings pictures to ``classifier``."""
@@ -140,15 +167,7 @@ class Service:
         """
         self.check_count(len(images))
         check_images(images, classifier.contract)
-        try:
-            async with asyncio.timeout(self.limits.answering):
-                return await self._batcher.ask(classifier, images)
-        except TimeoutError:
-            raise Refused(
-                f"there was no answer after {self.limits.answering:g} s.",
-                kind="late",
-                hint="send fewer images at once, or ask when less is asked.",
-            ) from None
+        return await self._in_time(self._batcher.ask(classifier, images))
 
     # Another classifier
 
@@ -156,6 +175,8 @@ class Service:
         """Warm ``classifier`` beside the one that answers, then let it answer; what was asked before is answered by the
         one that it was meant for. Raises as ``ServedClassifier.warm``, and the old one goes on."""
         with self._replacing:
+            # Pictures may not fit it the way that they are brought here.
+            self.picture_reader(classifier)
             classifier.warm()
             self.classifier = classifier
             self.metrics.serves(classifier)
@@ -209,7 +230,7 @@ class Reloading:
         old = self._service.classifier
         try:
             new = self._load()
-            if new.version == old.version:
+            if new.version == old.version and new.remarks == old.remarks:
                 self._say(f"reloaded: nothing changed, {old} goes on")
                 return
             self._service.replace(new)

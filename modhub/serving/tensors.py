@@ -39,6 +39,7 @@ NUMBERS: Final = {
 TEXTS: Final = "BYTES"
 _MOST_AXES: Final = 6
 _MOST_TENSORS: Final = 16
+_MOST_DIGITS: Final = 12
 
 _Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
 
@@ -122,7 +123,7 @@ def json_length(body: bytes, header: str | None) -> int:
     """How many bytes of a body are JSON, as ``header`` (Inference-Header-Content-Length) says. Raises InvalidData."""
     if header is None:
         return len(body)
-    if not (header.isascii() and header.isdigit()) or int(header[:12]) > len(body):
+    if not (header.isascii() and header.isdigit() and len(header) <= _MOST_DIGITS) or int(header) > len(body):
         raise _bad(f"Inference-Header-Content-Length is {shown(header)} for a body of {len(body)} bytes")
     return int(header)
 
@@ -197,8 +198,10 @@ def _of_json(tensor: InputTensor, kind: np.dtype[Any]) -> NDArray[Any]:
 def encoded_pictures(tensor: InputTensor, data: bytes | None) -> list[tuple[str, bytes]]:
     """Encoded pictures that a tensor of BYTES has, in JSON as base64. Raises InvalidData."""
     found: list[bytes]
+    count = prod(tensor.shape)
     if data is None:
         given = tensor.data or []
+        _check_elements(tensor, len(given), count)
         if not all(isinstance(each, str) for each in given):
             raise _bad(f"the data of {shown(tensor.name)} are no texts in one list")
         found = [decoded(each, f"image {number}") for number, each in enumerate(given)]
@@ -206,15 +209,21 @@ def encoded_pictures(tensor: InputTensor, data: bytes | None) -> list[tuple[str,
         found = []
         start = 0
         while start < len(data):
+            if len(found) == count:
+                raise _bad(f"{shown(tensor.name)} has more than the {count} elements of {_shape(tensor.shape)}")
             size = int.from_bytes(data[start : start + 4], "little")
             start += 4
             if start + size > len(data):
                 raise _bad(f"{shown(tensor.name)} ends inside an element")
             found.append(data[start : start + size])
             start += size
-    if len(found) != prod(tensor.shape):
-        raise _bad(f"{shown(tensor.name)} has {len(found)} elements; {_shape(tensor.shape)} has {prod(tensor.shape)}")
+        _check_elements(tensor, len(found), count)
     return [(f"image {number}", each) for number, each in enumerate(found)]
+
+
+def _check_elements(tensor: InputTensor, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise _bad(f"{shown(tensor.name)} has {found} elements; {_shape(tensor.shape)} has {wanted}")
 
 
 def _shape(shape: Sequence[int]) -> str:

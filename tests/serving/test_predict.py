@@ -97,6 +97,13 @@ def huge_png(width: int, height: int) -> bytes:
     )
 
 
+def icon() -> bytes:
+    """A picture of a format that is decoded before it says how large it is."""
+    out = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(out, "ICO")
+    return out.getvalue()
+
+
 JSON = {"content-type": "application/json"}
 GOOD = png(np.zeros((12, 12, 1), np.uint8))
 REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
@@ -137,6 +144,16 @@ REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
     "a form without files": (400, "no-images", {"files": [("note", (None, "hello"))]}),
     "top 0": (400, "bad-option", {"data": GOOD, "params": {"top": "0"}}),
     "top of more classes": (400, "bad-option", {"data": GOOD, "params": {"top": "4"}}),
+    "top beyond all digits": (400, "bad-option", {"data": GOOD, "params": {"top": "1000000000000"}}),
+    "an icon": (400, "bad-file", {"data": icon()}),
+    "a form of no encoding": (
+        400,
+        "bad-form",
+        {
+            "data": b'--x\r\ncontent-disposition: form-data; name="\xff"; filename="\xff"\r\n\r\nx\r\n--x--\r\n',
+            "headers": {"content-type": "multipart/form-data; boundary=x; charset=utf-8"},
+        },
+    ),
     "top of a word": (400, "bad-option", {"data": GOOD, "params": {"top": "²"}}),
 }
 

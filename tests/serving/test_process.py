@@ -123,6 +123,9 @@ def test_what_nobody_signed_is_not_served_where_signatures_are_required(
     monkeypatch.chdir(tmp_path)
     assert command("net.modules", "--require-signature", monkeypatch=monkeypatch) == 5
     assert "never published" in capsys.readouterr().err
+    monkeypatch.setenv("MODHUB_REQUIRE_SIGNATURE", "1")
+    assert main(["serve", "net.modules"]) == 5
+    assert "never published" in capsys.readouterr().err
     assert command("me/net:cat", "--registry", "registry", "--require-signature", monkeypatch=monkeypatch) == 5
     assert "trust" in capsys.readouterr().err
 

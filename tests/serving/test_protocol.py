@@ -165,6 +165,7 @@ def test_a_wrong_request_is_refused(server: ServedHere, name: str) -> None:
 
 HEAD = json.dumps({"inputs": [{**{key: ZEROS[key] for key in ("name", "shape", "datatype")}}]}).encode()
 BYTES = json.dumps({"inputs": [{"name": "images", "shape": [1], "datatype": "BYTES"}]}).encode()
+MANY = BYTES.replace(b"[1]", b"[1000]")
 
 
 @pytest.mark.parametrize(
@@ -174,10 +175,13 @@ BYTES = json.dumps({"inputs": [{"name": "images", "shape": [1], "datatype": "BYT
         (HEAD + bytes(143), {"inference-header-content-length": str(len(HEAD))}, 400),
         (HEAD + bytes(145), {"inference-header-content-length": str(len(HEAD))}, 400),
         (HEAD, {"inference-header-content-length": "99999999999999999999"}, 400),
+        (HEAD, {"inference-header-content-length": "0" * 12 + "1"}, 400),
         (HEAD, {"inference-header-content-length": "-1"}, 400),
         (HEAD, {"inference-header-content-length": "x"}, 400),
         (BYTES + b"\xff\xff\xff\xff", {"inference-header-content-length": str(len(BYTES))}, 400),
         (BYTES + b"\x09\0\0\0", {"inference-header-content-length": str(len(BYTES))}, 400),
+        (BYTES + bytes(8), {"inference-header-content-length": str(len(BYTES))}, 400),
+        (MANY + bytes(4000), {"inference-header-content-length": str(len(MANY))}, 413),
         (b"", {}, 400),
         (b"[" * 50_000, {}, 400),
         (gzip.compress(bytes(10_000_000)), {"content-encoding": "gzip"}, 413),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import click
@@ -28,7 +30,8 @@ from modhub.serving.hosting import check_listens, deaf_to_hangup, is_loopback, r
 from modhub.serving.processors import use_processors
 from modhub.serving.served import ServedClassifier
 from modhub.serving.server import allowed_hosts
-from modhub.serving.service import PictureWay, Reloading, warm_service
+from modhub.serving.service import PictureWay, Reloading, Service, warm_service
+from modhub.settings.config import load_config
 from modhub.spec.folder_refs import classifier_ref
 from modhub.spec.places import is_file
 
@@ -94,15 +97,19 @@ def command(
     os.environ.setdefault("MODHUB_PROGRESS", "0")
     use_processors(threads)
     check_listens(serving.host, serving.port)
-    source = _Source.of(refs, shape, registry, cache, must_be_signed=require_signature)
-    with deaf_to_hangup():
-        _serve(source, serving, PictureWay(pictures.fit, pictures.background))
+    source = _Source.of(refs, shape, registry, cache, must_be_signed=load_config().signatures_required)
+    with deaf_to_hangup() as heard:
+        service = _serve(source, serving, PictureWay(pictures.fit, pictures.background), heard)
+    if service.is_busy:
+        # A batch or a picture that nobody waits for any more would keep Python from ending for as long as it takes.
+        sys.stdout.flush()
+        os._exit(0)
     # Else the interpreter looks at every object of the network's library once more, which takes longer than stopping.
     gc.freeze()
 
 
-def _serve(source: _Source, serving: ServingOptions, way: PictureWay) -> None:
-    """Load, and answer until a signal says that it is enough."""
+def _serve(source: _Source, serving: ServingOptions, way: PictureWay, heard: Event) -> Service:
+    """Load, and answer until a signal says that it is enough. ``heard``: whether SIGHUP came while it loaded."""
     with ProgressLine("finding modules") as progress:
         composite = source.load()
         progress.doing("building and compiling networks")
@@ -113,9 +120,13 @@ def _serve(source: _Source, serving: ServingOptions, way: PictureWay) -> None:
     def again() -> ServedClassifier:
         return ServedClassifier(source.load(), first.name, first.batch)
 
+    reloading = Reloading(service, again, printing.note)
+
     def announce(url: str) -> None:
         printing.line(f"{first} is served at {url}")
         printing.note(f"its pages: {url}/docs; reload with kill -HUP {os.getpid()}, stop with Ctrl-C.")
+        if heard.is_set():
+            reloading.ask()
 
     if not is_loopback(serving.host) and serving.token is None:
         printing.warn(
@@ -127,8 +138,9 @@ def _serve(source: _Source, serving: ServingOptions, way: PictureWay) -> None:
         port=serving.port,
         announce=announce,
         on_stop=service.leave,
-        on_hangup=Reloading(service, again, printing.note).ask,
+        on_hangup=reloading.ask,
     )
+    return service
 
 
 @dataclass(frozen=True)
@@ -165,7 +177,7 @@ class _Source:
         if self._must_be_signed and local:
             raise Untrusted(
                 f"{local[0]} was never published, so no key vouches for it.",
-                hint="have it published and signed, or serve it without --require-signature.",
+                hint="have it published and signed, or serve it where signatures are not required.",
                 module=local[0],
             )
         return composite

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from modhub.errors import ModhubError
 from modhub.limits import KIB, MAX_SENT_BYTES
-from modhub.serving.answers import answer_error, error_answer, status_of
+from modhub.serving.answers import answer_error, answer_nobody, error_answer, status_of
 from modhub.serving.guard import SECURITY_HEADERS, BoundedBody, KnownHosts, WithHeaders, body_too_large
 from modhub.serving.hosting import LOOPBACK_NAMES
-from modhub.serving.library import ASGIApp, JSONResponse, Request, Response, Route, Starlette
+from modhub.serving.library import ASGIApp, ClientDisconnect, JSONResponse, Request, Response, Route, Starlette
 from modhub.serving.ui.asked import asked_classifier
 from modhub.serving.ui.classifiers import ComposedClassifiers, warnings_into
 from modhub.serving.ui.photos import PhotoOptions, answer_to, maps_of, photo_of
@@ -104,7 +104,7 @@ class BrowserApp:
             Route("/api/classifiers/{id}/explanation", partial(self._about_photo, maps_of), methods=["POST"]),
             Route("/{path:path}", self._page),
         ]
-        handlers: Any = {ModhubError: answer_error, Exception: _answer_unexpected}
+        handlers: Any = {ModhubError: answer_error, ClientDisconnect: answer_nobody, Exception: _answer_unexpected}
         inner: ASGIApp = Starlette(routes=routes, exception_handlers=handlers)
         policy = {"content-security-policy": f"{self._pages.policy}; frame-ancestors 'none'"}
         bounded = BoundedBody(inner, MAX_SENT_BYTES, _SECONDS_TO_SEND)

@@ -8,6 +8,7 @@ const number = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFr
 const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const mebibytes = (count) => `${(count / 2 ** 20).toFixed(0)} MiB`;
 const WAIT_MS = 200;
+const AGAIN_MS = 1000;
 const state = { asked: null, id: null, photo: null, running: null, token: null, maxBytes: Infinity, hasAnswered: false };
 
 class Refusal extends Error {
@@ -40,7 +41,15 @@ async function post(path, body, type, signal) {
     state.maxBytes = session.max_bytes;
   }
   const headers = { "content-type": type, "x-modhub-token": state.token };
-  return answered(path, { method: "POST", body, headers, signal });
+  for (;;) {
+    try {
+      return await answered(path, { method: "POST", body, headers, signal });
+    } catch (error) {
+      if (error.kind !== "busy") throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    signal.throwIfAborted();
+  }
 }
 
 /** A signal for what begins now; what ran before ends. */
