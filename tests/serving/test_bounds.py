@@ -147,9 +147,9 @@ def test_a_head_is_bounded(pets: Composite) -> None:
         for _ in range(1000):
             connection.sendall(b"a: " + b"b" * 60_000 + b"\r\n")
 
-    with hosted(application(service_of(pets))) as server, connected(server) as connection:
-        with pytest.raises(ConnectionError):
-            send_head(connection)
+    server = hosted(application(service_of(pets)))
+    with server, connected(server) as connection, pytest.raises(ConnectionError):
+        send_head(connection)
 
 
 def test_an_answer_before_the_request_was_read_closes(pets: Composite) -> None:

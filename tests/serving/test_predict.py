@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
         "bad-form",
         {
             "data": b'--x\r\ncontent-disposition: form-data; name="\xff"; filename="\xff"\r\n\r\nx\r\n--x--\r\n',
-            "headers": {"content-type": "multipart/form-data; boundary=x; charset=utf-8"},
+            "headers": {"content-type": "multipart/form-data; boundary=x; charset=undefined"},
         },
     ),
     "top of a word": (400, "bad-option", {"data": GOOD, "params": {"top": "²"}}),
