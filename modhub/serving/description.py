@@ -50,6 +50,7 @@ def _paths(served: ServedClassifier) -> _Schema:
     name = {**_parameter("name", "path"), "schema": {"type": "string", "enum": [served.name]}}
     version = {**_parameter("version", "path"), "schema": {"type": "string", "enum": [served.version]}}
     paths: dict[str, _Schema] = {
+        "/": {"get": _get("Leads to /docs", "text/html")},
         "/predict": {"post": _predict(len(served.classes))},
         "/v2": {"get": _get("The server and its extensions")},
         "/v2/health/live": {"get": _get("Whether the server runs")},
@@ -59,6 +60,8 @@ def _paths(served: ServedClassifier) -> _Schema:
         "/openapi.json": {"get": _get("This document")},
         "/docs": {"get": _get("This document as a page", "text/html")},
     }
+    for change in ("load", "unload"):
+        paths[f"/v2/repository/models/{{name}}/{change}"] = {"post": _refused_change(change), "parameters": [name]}
     for path, parameters in (("/v2/models/{name}", [name]), ("/v2/models/{name}/versions/{version}", [name, version])):
         paths[path] = {"get": _get("Inputs, outputs, classes"), "parameters": parameters}
         paths[f"{path}/ready"] = {"get": _get("Whether the model answers", also=("503",)), "parameters": parameters}
@@ -122,10 +125,18 @@ def _index() -> _Schema:
     }
 
 
+def _refused_change(change: str) -> _Schema:
+    codes = ("400", "401", "421")
+    return {
+        "summary": f"Is refused: this server does not {change} models over HTTP",
+        "responses": {code: {"$ref": "#/components/responses/Error"} for code in codes},
+    }
+
+
 def _get(summary: str, media: str = "application/json", also: tuple[str, ...] = ()) -> _Schema:
     content = {media: {"schema": {"type": "object"} if media.endswith("json") else {"type": "string"}}}
     found = {code: {"description": "Not now.", "content": content} for code in also}
-    errors = {code: {"$ref": "#/components/responses/Error"} for code in ("401", "404")}
+    errors = {code: {"$ref": "#/components/responses/Error"} for code in ("401", "404", "421")}
     return {"summary": summary, "responses": {"200": {"description": "Yes.", "content": content}, **found, **errors}}
 
 
@@ -134,7 +145,7 @@ def _answers(schema: str | None, *errors: str) -> _Schema:
     content: _Schema = {"application/json": {"schema": found}}
     if schema == "InferenceResponse":
         content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
-    refused = {code: {"$ref": "#/components/responses/Error"} for code in ("401", *errors)}
+    refused = {code: {"$ref": "#/components/responses/Error"} for code in ("401", "421", *errors)}
     return {"200": {"description": "The answer.", "content": content}, **refused}
 
 
@@ -148,6 +159,7 @@ def _schemas(served: ServedClassifier, limits: ServingLimits) -> _Schema:
         ]
     }
     many = {"type": "array", "items": image, "minItems": 1, "maxItems": limits.images}
+    images = {"image": image, "images": many, "inputs": many}
     best = _object({"label": text, "probability": number, "margin": number, "module_score": number})
     answer = _object(
         {
@@ -164,7 +176,7 @@ def _schemas(served: ServedClassifier, limits: ServingLimits) -> _Schema:
     parameters = {"type": "object"}
     data = {"data": {"type": "array", "items": {}}, "parameters": parameters}
     return {
-        "Images": {"oneOf": [_object({key: value}) for key, value in (("image", image), ("images", many))]},
+        "Images": {"oneOf": [_object({key: value}) for key, value in images.items()]},
         "Prediction": _object(
             {
                 "model": _object({"name": text, "version": text}),
@@ -246,10 +258,9 @@ def _operation(method: str, path: str, operation: _Schema, shared: list[_Schema]
     lines += [f"<table>{''.join(rows)}</table>"] if rows else []
     lines += [f"<p>Takes {', '.join(_media(each, takes[each]) for each in takes)}.</p>"] if takes else []
     answers = operation["responses"]
-    good = answers["200"]["content"]
-    lines.append(
-        f"<p>Answers {', '.join(_media(each, good[each]) for each in good)}; or {', '.join(list(answers)[1:])}.</p>"
-    )
+    good = answers.get("200", {}).get("content", {})
+    given = f"{', '.join(_media(each, good[each]) for each in good)}; or " if good else ""
+    lines.append(f"<p>Answers {given}{', '.join(code for code in answers if code != '200')}.</p>")
     return "".join(lines)
 
 

@@ -113,6 +113,11 @@ def test_the_openapi_document_is_whole_and_true(server: ServedHere) -> None:
         for part in reference.removeprefix("#/").split("/"):
             found = found[part]
     version = requests.get(f"{server.url}/v2/models/pets", timeout=60).json()["versions"][0]
+    assert {"/", "/v2/repository/models/{name}/load"} <= document["paths"].keys()
+    assert all(
+        "421" in each["responses"] for path in document["paths"].values() for each in path.values() if "summary" in each
+    )
+    assert {"inputs"} in [set(each["required"]) for each in document["components"]["schemas"]["Images"]["oneOf"]]
     for path, methods in document["paths"].items():
         for method in methods.keys() - {"parameters"}:
             url = server.url + path.format(name="pets", version=version)
