@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, Final, TypeVar, cast
 
 import click
 
 from modhub.cli.options import number
 from modhub.compaction.selections import selection_named
-from modhub.engine.compact.settings import SELECTS, CompactKeywords
+from modhub.engine.compact.settings import SELECTS, CompactKeywords, CompactSettings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-#: Those that say how much may stay; each without a value by default.
-_BUDGETS: Final = ("flops", "parameters", "points", "size", "milliseconds", "jaccard")
 
 
 def _number(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -67,7 +65,14 @@ _OPTIONS: Final = (
     click.option(
         "--use-labels", is_flag=True, help="Of several networks: correct the vote by the labels, if that helps."
     ),
-    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Decides which images are used."),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Decides which images are used.",
+    ),
 )
 
 
@@ -79,8 +84,8 @@ def compact_options(function: _Command) -> _Command:
 
 
 def is_compact_asked(options: Mapping[str, Any]) -> bool:
-    """Whether a budget was given, or a polish."""
-    return any(options[name] is not None for name in _BUDGETS) or options["polish"]
+    """Whether any of them was given another value than it has by default."""
+    return any(options[each.name] != each.default for each in fields(CompactSettings))
 
 
 def compact_keywords(options: dict[str, Any]) -> CompactKeywords:

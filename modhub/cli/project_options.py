@@ -155,7 +155,7 @@ def move_text(label: str, before: str | None, after: str | None) -> str:
 def note_stale(project: Project, locked: LockedProject) -> None:
     """Say it where the compact network that is locked is not this classifier's."""
     if locked.compact is not None and is_stale(locked):
-        printing.warn(f"{stale_text(project.folder)} {again(locked.compact)} makes it again.")
+        printing.warn(f"{stale_text(project.folder)} {again(locked.compact, project.folder)} makes it again.")
 
 
 def compact_text(locked: LockedProject) -> list[str]:

@@ -12,8 +12,8 @@ from modhub.compaction.selecting import Selection
 @dataclass(frozen=True)
 class Work:
     """See ``modhub.compact``. With ``polish`` networks are trained afterwards, for ``steps`` or as many as suit them,
-    while ``seconds_left`` says that there is time, with ``checkpoints`` from which it goes on; with ``use_labels`` a
-    head of several networks is corrected by the images' labels."""
+    while ``seconds_left`` says that there is time of ``minutes`` in all, with ``checkpoints`` from which it goes on;
+    with ``use_labels`` a head of several networks is corrected by the images' labels."""
 
     strategy: Selection
     polish: bool
@@ -22,6 +22,7 @@ class Work:
     use_labels: bool = False
     seconds_left: Callable[[], float] | None = None
     checkpoints: Checkpoints | None = None
+    minutes: float | None = None
 
     @property
     def finishes(self) -> bool:

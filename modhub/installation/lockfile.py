@@ -94,6 +94,7 @@ class CompactTable(_Table):
     select: DisplayName = "blocks+channels"
     polish: StrictBool = False
     polish_steps: PositiveCount | None = None
+    minutes: Annotated[float, Field(gt=0)] | None = None
     use_labels: StrictBool = False
     seed: Count = 0
     data: DisplayName

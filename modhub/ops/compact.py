@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modhub.compaction.selecting import Selection
+from modhub.composition.composite import Composite
 from modhub.data.fitting import Fitting
 from modhub.data.forms import LabelledData, as_image_data
 from modhub.data.given import Fit, Split
@@ -19,6 +20,7 @@ from modhub.engine.compact.entry import made_compact
 from modhub.engine.compact.request import CompactRequest
 from modhub.engine.compact.settings import CompactSettings, PackagedSelection, Select
 from modhub.engine.datasets import load_dataset
+from modhub.errors import UsageError
 from modhub.installation.context import RegistryUrls
 from modhub.ops.checkpoints import FolderCheckpoints
 from modhub.ops.evaluate import (
@@ -133,10 +135,19 @@ def compact(
     what_name, opened = opened_of(what, options)
     reader = PictureReader(Fitting(fit, None if fit == "none" else images_of(opened), background))
     images = as_image_data(data, classes=classes, split=split, steps=steps, datasets=load_dataset, reader=reader)
+    if isinstance(opened, Composite):
+        # What the whole answers is wanted, not each module alone: one pass of each network says it.
+        opened = opened.in_mode("fused")
     subject = subject_of(opened, images, options, what_name)
     others = None
     if validation is not None:
         others = as_image_data(validation, classes=classes, split="test", datasets=load_dataset, reader=reader)
+        if others.fingerprint == images.fingerprint:
+            raise UsageError(
+                f"the validation images are those of {images.name}, with which the network is made.",
+                kind="bad-option",
+                hint="give others, or none: accuracies are then of images of the data that are set aside.",
+            )
         others = _labelled(subject, others, validation_dataset)
     chosen, held_out = parted(_labelled(subject, images, dataset), seed)
 

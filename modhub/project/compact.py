@@ -7,8 +7,10 @@ the project was, so that a project which has changed since says so and never bui
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,15 +30,17 @@ from modhub.evaluation.labels import match_labels
 from modhub.installation.backend import InstalledBackend
 from modhub.installation.lockfile import CompactTable, LockedProject, MeasuredAccuracy
 from modhub.package.decomposition import Decomposition, decomposition_from
-from modhub.package.folder import load_blob, load_manifest
+from modhub.package.folder import check_replaceable, load_blob, load_manifest, move_package
 from modhub.project.measuring import accuracy_differences, load_measured, measured_accuracy, other_accuracy
 from modhub.project.session import Session
 from modhub.spec.digests import canonical_json, sha256
 from modhub.spec.folder_refs import MANIFEST_FILE
 from modhub.spec.places import is_file
-from modhub.spec.refs import slug_of
+from modhub.spec.refs import is_portable, parse_new_model_name, slug_of
 
 COMPACT_FOLDER: Final = "compact.modules"
+#: Where a new one lies until the lock pins it.
+_FRESH: Final = f"{COMPACT_FOLDER}.new"
 #: How the data of an accuracy is named that was measured on images set aside from those which made the network.
 ASIDE: Final = " (set aside)"
 
@@ -90,31 +94,37 @@ def pinned_compact(session: Session, locked: LockedProject) -> Composite:
         raise Conflict(
             stale_text(session.folder),
             kind="stale-compact",
-            hint=f"{again(table)} makes it again; --whole builds the whole classifier.",
+            hint=f"{again(table, session.folder)} makes it again; --whole builds the whole classifier.",
             path=str(session.folder / COMPACT_FOLDER),
         )
     return _classifier(_read(session.folder, table), locked, session)
 
 
 def compacted_project(session: Session, locked: LockedProject, whole: Composite, work: CompactWork) -> LockedProject:
-    """The lock with a compact network of ``whole``, which is made unless the one that is there is that already.
+    """The lock with a compact network of ``whole``, which is made and locked unless the one there is that already.
 
-    Its accuracy is measured on the project's data where it names some, else on images that are set aside. Raises what
-    ``modhub.compact`` raises.
+    Its accuracy is measured on the project's data where it names some, else on images that are set aside. What was
+    pinned stays until all that can fail is done. Raises what ``modhub.compact`` raises.
     """
+    name, folder = _network_name(locked.name), session.folder / COMPACT_FOLDER
     whole = whole.with_settings(GivenSettings(reject=False)) if whole.reject else whole
-    images = _labelled(whole, _load(session.folder, work.spec))
+    data = _load(session.folder, work.spec)
+    images = _labelled(whole, data, _made_for(locked))
     asked = _asked(work, images)
+    check_replaceable(folder)
+    _finish_move(session.folder, locked.compact)
     if _is_locked(session, locked, asked):
         return locked
     began = time.monotonic()
     fitting, aside = parted(images, work.settings.seed)
+    measured, spec = _to_measure(session, locked, data, aside)
+    answering = whole.in_mode("fused")
     made = made_compact(
         CompactRequest(
             what=whole,
             what_name=locked.name,
-            answer=lambda x, batch_size: Answers.of_modules(whole.predict(x, batch_size)),
-            name=f"project/{slug_of(locked.name)}",
+            answer=lambda x, batch_size: Answers.of_modules(answering.predict(x, batch_size)),
+            name=name,
             images=fitting,
             set_aside=aside,
             settings=work.settings,
@@ -123,8 +133,7 @@ def compacted_project(session: Session, locked: LockedProject, whole: Composite,
         work.progress,
     )
     assert made.compacted is not None
-    made.save(session.folder / COMPACT_FOLDER)
-    before, after = _measured(session, locked, whole, _classifier(made, locked, session), aside)
+    before, after = _measured(locked, whole, _classifier(made, locked, session), measured, spec)
     table = CompactTable(
         digest=made.package.manifest.digest,
         classifier=classifier_digest(locked),
@@ -133,7 +142,11 @@ def compacted_project(session: Session, locked: LockedProject, whole: Composite,
         accuracy=after,
         **asked,
     )
-    return replace(locked, compact=table)
+    found = replace(locked, compact=table)
+    made.save(session.folder / _FRESH)
+    session.write(session.state.text, found)
+    move_package(session.folder / _FRESH, folder)
+    return found
 
 
 def compact_problems(session: Session, locked: LockedProject, *, measure: bool) -> list[ModhubError]:
@@ -148,7 +161,7 @@ def compact_problems(session: Session, locked: LockedProject, *, measure: bool) 
         composite = pinned_compact(session, locked)
         if not measure:
             return []
-        images = _measured_on(session, table, composite)
+        images = _measured_on(session, locked, table, composite)
     except ModhubError as error:
         return [error]
     spec, wanted = table.accuracy.data, table.accuracy.fingerprint
@@ -158,13 +171,14 @@ def compact_problems(session: Session, locked: LockedProject, *, measure: bool) 
                 f"the data {spec}, on which the compact network was measured, has changed: it was {wanted}, and is "
                 f"{images.fingerprint} now.",
                 kind="data-changed",
-                hint=f"restore it, or measure again: {again(table)}",
+                hint=f"restore it, or measure again: {again(table, session.folder)}",
                 data=spec,
                 locked=wanted,
                 found=images.fingerprint,
             )
         ]
-    differing = accuracy_differences(table.accuracy, measured_accuracy(composite, images, spec=spec).accuracy)
+    found = measured_accuracy(composite, images, spec=spec, recognised=_made_for(locked)).accuracy
+    differing = accuracy_differences(table.accuracy, found)
     return [other_accuracy("the compact network", differing)] if differing else []
 
 
@@ -178,6 +192,7 @@ def _asked(work: CompactWork, images: ImageData) -> dict[str, Any]:
         "select": settings.strategy_name,
         "polish": settings.polish,
         "polish_steps": settings.polish_steps if settings.polish else None,
+        "minutes": settings.minutes if settings.polish else None,
         "use_labels": settings.use_labels,
         "seed": settings.seed,
         "data": work.spec,
@@ -202,34 +217,58 @@ def _load(folder: Path, spec: str) -> ImageData:
     return load_data(where, split="train", datasets=load_dataset)
 
 
-def _labelled(composite: Composite, data: ImageData) -> ImageData:
+def _made_for(locked: LockedProject) -> list[str]:
+    """The classes that the modules were made for, column by column: compact modules are named by the labels."""
+    return [pin.ref.cls for _, pin in locked.classes]
+
+
+def _labelled(composite: Composite, data: ImageData, recognised: Sequence[str]) -> ImageData:
     """The images whose class the composite knows, with its labels in its order."""
-    recognised = [module.name for module in composite.modules]
     found = match_labels(
         data.y, data.classes, composite.classes, recognised, data=data.name, what="the project", drop_unknown=True
     )
     return replace(data.take(found.rows), y=found.truth, classes=tuple(composite.classes))
 
 
-def _measured(
-    session: Session, locked: LockedProject, whole: Composite, small: Composite, aside: ImageData
-) -> tuple[MeasuredAccuracy, MeasuredAccuracy]:
-    """Of the whole classifier and of the compact one, on the same images."""
+def _to_measure(session: Session, locked: LockedProject, data: ImageData, aside: ImageData) -> tuple[ImageData, str]:
+    """On which images the accuracy is measured, with their name: none that the network is made with."""
     known = locked.accuracy
     spec = session.state.file.project.data if known is None else known.data
-    images = aside if spec is None else load_measured(session.folder, spec)
-    spec = aside.name + ASIDE if spec is None else spec
-    if known is not None and images.fingerprint == known.fingerprint:
-        before = known
-    else:
-        before = measured_accuracy(whole, images, spec=spec).accuracy
-    return before, measured_accuracy(small, images, spec=spec).accuracy
+    if spec is not None:
+        images = load_measured(session.folder, spec)
+        if images.fingerprint != data.fingerprint:
+            return images, spec
+        warnings.warn(
+            f"the project's data {spec} are the images that make the compact network: its accuracy is of those of them "
+            "that are set aside.",
+            stacklevel=2,
+        )
+    return aside, aside.name + ASIDE
 
 
-def _measured_on(session: Session, table: CompactTable, composite: Composite) -> ImageData:
+def _measured(
+    locked: LockedProject, whole: Composite, small: Composite, images: ImageData, spec: str
+) -> tuple[MeasuredAccuracy, MeasuredAccuracy]:
+    """Of the whole classifier and of the compact one, on the same images."""
+    known, recognised = locked.accuracy, _made_for(locked)
+    after = measured_accuracy(small, images, spec=spec, recognised=recognised).accuracy
+    if known is not None and (known.fingerprint, known.examples) == (after.fingerprint, after.examples):
+        return known, after
+    return measured_accuracy(whole, images, spec=spec, recognised=recognised).accuracy, after
+
+
+def _measured_on(session: Session, locked: LockedProject, table: CompactTable, composite: Composite) -> ImageData:
     if table.accuracy.data.endswith(ASIDE):
-        return parted(_labelled(composite, _load(session.folder, table.data)), table.seed)[1]
+        images = _labelled(composite, _load(session.folder, table.data), _made_for(locked))
+        return parted(images, table.seed)[1]
     return load_measured(session.folder, table.accuracy.data)
+
+
+def _network_name(project: str) -> str:
+    slug = slug_of(project)
+    name = f"project/{slug if slug and is_portable(slug) else 'classifier'}"
+    parse_new_model_name(name)
+    return name
 
 
 def _classifier(made: Decomposition, locked: LockedProject, session: Session) -> Composite:
@@ -242,12 +281,12 @@ def _classifier(made: Decomposition, locked: LockedProject, session: Session) ->
 
 
 def _read(folder: Path, table: CompactTable) -> Decomposition:
-    place = folder / COMPACT_FOLDER
+    place = folder / (_FRESH if _is_fresh(folder, table) else COMPACT_FOLDER)
     if not is_file(place / MANIFEST_FILE):
         raise NotFound(
             f"the compact network that is locked is not in {place}.",
             kind="no-compact",
-            hint=f"keep the folder with the lockfile; {again(table)} makes it again, --whole builds without it.",
+            hint=f"keep it with the lockfile; {again(table, folder)} makes it again, --whole builds without it.",
             path=str(place),
         )
     manifest = load_manifest(place)
@@ -255,7 +294,7 @@ def _read(folder: Path, table: CompactTable) -> Decomposition:
         raise IntegrityError(
             f"{place} is {manifest.digest}, but the lockfile has {table.digest}.",
             kind="digest-changed",
-            hint=f"{again(table)} makes it again.",
+            hint=f"{again(table, folder)} makes it again.",
             locked=table.digest,
             found=manifest.digest,
             path=str(place),
@@ -263,7 +302,36 @@ def _read(folder: Path, table: CompactTable) -> Decomposition:
     return decomposition_from(manifest, lambda _, record: load_blob(place, record))
 
 
-def again(table: CompactTable) -> str:
-    """The command that makes what is locked."""
+def _is_fresh(folder: Path, table: CompactTable) -> bool:
+    """Whether what is locked has not got its name yet: something came between."""
+    try:
+        return is_file(folder / _FRESH / MANIFEST_FILE) and load_manifest(folder / _FRESH).digest == table.digest
+    except ModhubError:
+        return False
+
+
+def _finish_move(folder: Path, table: CompactTable | None) -> None:
+    if table is not None and _is_fresh(folder, table):
+        move_package(folder / _FRESH, folder / COMPACT_FOLDER)
+
+
+def again(table: CompactTable, folder: Path) -> str:
+    """The command that makes what is locked of the project in ``folder``."""
     option = "size" if table.budget == "bytes" else table.budget
-    return f"modhub build --{option} {table.asked:g} --data {table.data} --out FILE.keras"
+    given: dict[str, object] = {
+        option: table.asked,
+        "jaccard": table.jaccard,
+        "select": None if table.select == CompactSettings.select else table.select,
+        "polish": table.polish,
+        "polish-steps": table.polish_steps,
+        "minutes": table.minutes,
+        "use-labels": table.use_labels,
+        "seed": table.seed or None,
+        "data": table.data if table.data in DATASETS else folder / Path(table.data).expanduser(),
+        "out": "FILE.keras",
+    }
+    words = ["modhub", "build"]
+    for name, value in given.items():
+        if value is not None and value is not False:
+            words += [f"--{name}", *([] if value is True else [str(value)])]
+    return shlex.join(words)

@@ -61,15 +61,18 @@ def measured_accuracy(
     *,
     spec: str,
     compare: bool = False,
+    recognised: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
-    """The accuracy on those images of ``data`` whose class the composite has, as ``columns_of`` matches them.
+    """The accuracy on those images of ``data`` whose class the composite has, as ``columns_of`` matches them;
+    ``recognised`` are the classes that its modules were made for, where these have other names.
 
     ``top_5`` counts the five best, or all where there are fewer. With ``compare`` a composite that does not run exactly
     is run as it would be exact as well. ``progress`` is called with images done and in all. Raises InvalidData when the
     data has no image of any class.
     """
-    recognised = [module.name for module in composite.modules]
+    if recognised is None:
+        recognised = [module.name for module in composite.modules]
     known = truth_of(data.y, data.classes, composite.classes, recognised)
     chosen = np.flatnonzero(known >= 0)
     if not len(chosen):

@@ -279,7 +279,6 @@ class Project:
         if self.options.before_running is not None:
             self.options.before_running()
         found = compacted_project(session, locked, whole, CompactWork(spec, settings, progress))
-        session.write(session.state.text, found)
         return pinned_compact(session, found)
 
     def _pinned_compact(self, *, frozen: bool) -> Composite | None:

@@ -262,18 +262,18 @@ class Session:
         try:
             lock, before = self.state.lock, self.state.locked
         except IntegrityError as error:
-            warnings.warn(f"{error.message} Everything is chosen again.", stacklevel=3)
+            pinned = b"[compact]" in (self.state.lock_data or b"")
+            lost = " The compact network is not pinned any more: build it again." if pinned else ""
+            warnings.warn(f"{error.message} Everything is chosen again.{lost}", stacklevel=3)
             lock = before = None
         file, places = self.state.file, self.places()
-        locked = Locker(self.folder, places, lock).locked(file, keep=releases_of(lock))
+        locked = _with_accuracy_of(before, Locker(self.folder, places, lock).locked(file, keep=releases_of(lock)))
         spec = self.spec_of(data) if data is not None else file.project.data
         into = None if spec is None or not measure else VerifiedBlobs()
         installed = self.install(locked, places, into)
         agreement = None
-        if spec is None or into is None:
-            locked = _with_accuracy_of(before, locked)
-        else:
-            locked, agreement = self._measured(locked, spec, before, into)
+        if spec is not None and into is not None:
+            locked, agreement = self._measured(locked, spec, into)
         self.write(self.state.text, locked)
         return Change(before, locked, installed, agreement)
 
@@ -297,16 +297,16 @@ class Session:
         return composite_of_lock(locked, dict(zip((pin.ref for pin in pins.modules), modules, strict=True)), backend)
 
     def _measured(
-        self, locked: LockedProject, spec: str, before: LockedProject | None, into: VerifiedBlobs
+        self, locked: LockedProject, spec: str, into: VerifiedBlobs
     ) -> tuple[LockedProject, Agreement | None]:
         """With the accuracy on the data ``spec``, and how exact the classifier is where it does not run exactly.
 
         Nothing is measured where neither the classifier nor the data changed.
         """
         data = load_measured(self.folder, spec)
-        kept = _with_accuracy_of(before, locked).accuracy
+        kept = locked.accuracy
         if kept is not None and kept.data == spec and kept.fingerprint == data.fingerprint:
-            return replace(locked, accuracy=kept), None
+            return locked, None
         if self.options.before_running is not None:
             self.options.before_running()
         progress = self.options.progress

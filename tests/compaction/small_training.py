@@ -71,6 +71,7 @@ def trained(
     *,
     steps: int = STEPS,
     seconds_left: Callable[[], float] | None = None,
+    minutes: float | None = None,
     data: ImageData | None = None,
 ) -> tuple[dict[str, Any], int]:
     given = part()
@@ -80,7 +81,7 @@ def trained(
         given.weights["head/bias"],
         given.contract,
     )
-    bounds = Bounds(progress, seconds_left, checkpoints)
+    bounds = Bounds(progress, seconds_left, checkpoints, minutes)
     return polished_joined(given, [teacher], data or images(), steps=steps, seed=0, bounds=bounds)
 
 

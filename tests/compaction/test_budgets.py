@@ -49,3 +49,11 @@ def test_other_errors_go_through() -> None:
 
     with pytest.raises(UsageError, match="something else"):
         within_limit(Limit("points", 1.0), make, lambda made: made)
+
+
+def test_the_network_with_all_its_multiply_adds_has_to_meet_the_limit_too() -> None:
+    limit = Limit("points", 1.0)
+    assert within_limit(limit, lambda share: share, lambda made: 1.4, rounding=0.5) == (1.0, 1.0)
+    with pytest.raises(UsageError, match="within 1 points") as caught:
+        within_limit(limit, lambda share: share, lambda made: 5.0, rounding=0.5)
+    assert caught.value.kind == "budget-too-small"

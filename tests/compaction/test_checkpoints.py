@@ -57,6 +57,21 @@ def test_a_training_that_is_short_of_time_goes_through_its_schedule_faster() -> 
         assert trained(None, steps=5, seconds_left=lambda: 0.0)[1] == 0
 
 
+def test_a_training_that_time_bounds_is_another_one(tmp_path: Path) -> None:
+    kept, steps = FolderCheckpoints(tmp_path), list[int]()
+
+    def run(minutes: float | None) -> list[int]:
+        steps.clear()
+        left = None if minutes is None else lambda: 1e6
+        trained(kept, lambda step, total: steps.append(step), steps=2, seconds_left=left, minutes=minutes)
+        return steps
+
+    assert run(5.0) == [1, 2]
+    assert run(5.0) == []
+    assert run(6.0) == [1, 2]
+    assert run(None) == [1, 2]
+
+
 def test_a_checkpoint_is_what_was_kept(tmp_path: Path) -> None:
     kept = FolderCheckpoints(tmp_path / "new")
     assert kept.load(INPUTS) is None

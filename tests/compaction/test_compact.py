@@ -16,14 +16,16 @@ from modhub.cli.root import root
 from modhub.compaction.cutting import Structure
 from modhub.compaction.patches import drawn_positions, kernel_rows, patches_at
 from modhub.compaction.selecting import never
+from modhub.composition.operations import on_scale
+from modhub.composition.recipe import MarginScale
 from modhub.engine.run.network import Network
-from modhub.errors import InvalidData, UsageError
+from modhub.errors import Incompatible, InvalidData, UsageError
 from modhub.package.decomposition import Decomposition
 from modhub.spec.architecture import INPUT, Architecture, Call
 from modhub.spec.layers import Conv2D
 from modhub.spec.rearrangements import Flatten
 from modhub.spec.text import is_observed
-from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, quadrants_model
+from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, quadrants_model, with_random_masks
 
 
 def compacted(what: Any, **options: Any) -> Decomposition:
@@ -169,12 +171,31 @@ def test_requests_that_cannot_be_met_say_so() -> None:
     assert caught.value.kind == "budget-too-small"
     with pytest.raises(UsageError, match="there is one budget"):
         compacted(quadrant_modules(), flops=0.5, points=1.0)
+    with pytest.raises(UsageError, match="seed is -1"):
+        compacted(quadrant_modules(), seed=-1)
     with pytest.raises(UsageError, match="above 0"):
         compacted(quadrant_modules(), flops=1.5)
     with pytest.raises(UsageError, match="no selection 'chanels'"):
         compacted(quadrant_modules(), select="chanels")
     with pytest.raises(InvalidData, match="8 of each class"):
         compacted(quadrant_modules(), data=quadrants(each=5))
+
+
+def test_what_would_be_wrong_is_refused() -> None:
+    data, modules = quadrants(each=60), list(quadrant_modules().modules)
+    with pytest.raises(UsageError, match="validation images are those") as same:
+        compacted(modules, validation=(data.x, data.y, data.classes))
+    assert same.value.kind == "bad-option"
+    modules[1] = on_scale(modules[1], MarginScale(0.5, 3.0))
+    with pytest.raises(Incompatible, match="was updated") as updated:
+        compacted(modules)
+    assert (updated.value.kind, updated.value.data["module"]) == ("updated-module", modules[1].ref)
+
+
+def test_how_modules_run_changes_nothing() -> None:
+    masked = [with_random_masks(module, seed, share=0.3) for seed, module in enumerate(quadrant_modules().modules)]
+    found = [compacted(modhub.compose(masked, mode=mode), flops=0.5).compacted for mode in ("isolated", "fused")]
+    assert found[0] == found[1]
 
 
 def test_the_command_writes_a_folder_and_says_what_it_cost(tmp_path: Path) -> None:

@@ -134,12 +134,62 @@ def test_other_content_and_none_are_refused(there: Path) -> None:
     assert [problem.kind for problem in opened(there).verify().problems] == ["no-compact"]
 
 
+def test_measuring_keeps_the_pin_and_losing_it_is_said(there: Path) -> None:
+    before = opened(there).locked.compact
+    opened(there).lock(data=str(there / "test.npz"))
+    assert opened(there).locked.accuracy is not None
+    assert opened(there).locked.compact == before
+    lock = there / "pets" / "modhub.lock"
+    lock.write_text(lock.read_text().replace("seed = 0", "seed = 1").replace("points = ", "points = 1"))
+    with pytest.warns(UserWarning, match="compact network is not pinned any more"):
+        opened(there).lock()
+
+
+def test_what_is_pinned_is_never_lost(there: Path) -> None:
+    opened(there).lock(data=str(there / "test.npz"))
+    (there / "test.npz").unlink()
+    with pytest.raises(NotFound):
+        opened(there).build(there / "other.keras", flops=0.4)
+    opened(there).build(there / "second.keras")
+    assert (there / "second.keras").read_bytes() == (there / "first.keras").read_bytes()
+    # As it lies between the lock's writing and the last step.
+    folder = there / "pets" / COMPACT_FOLDER
+    fresh = folder.rename(folder.with_name(f"{COMPACT_FOLDER}.new"))
+    opened(there).build(there / "third.keras")
+    assert (there / "third.keras").read_bytes() == (there / "first.keras").read_bytes()
+    opened(there).build(there / "fourth.keras", flops=0.5)
+    assert folder.is_dir()
+    assert not fresh.exists()
+
+
+def test_renamed_classes_and_data_that_made_it_are_measured_on_what_was_set_aside(there: Path) -> None:
+    opened(there).rename({"top left": "fruit"})
+    file = there / "pets" / "modhub.toml"
+    file.write_text(file.read_text().replace('"pets"', '"con"', 1))
+    train = there / "our images.npz"
+    (there / "train.npz").rename(train)
+    opened(there).lock(data=str(train))
+    with pytest.warns(UserWarning, match="are the images that make the compact network"):
+        opened(there).build(there / "other.keras", data=str(train), flops=0.4, jaccard=0.9, seed=2)
+    table = opened(there).locked.compact
+    assert (table.accuracy.data, table.accuracy.examples) == ("our images (set aside)", 27)
+    replay = opened(there).verify()
+    assert (replay.compact, replay.problems) == ("right", ())
+    opened(there).rename({"fruit": "apple"})
+    with pytest.raises(Conflict) as caught:
+        opened(there).build(there / "other.keras")
+    said = caught.value.hint or ""
+    assert f"--flops 0.4 --jaccard 0.9 --seed 2 --data '{train}'" in said
+
+
 def test_without_images_it_says_what_is_missing(there: Path, made: Path) -> None:
     lock = there / "pets" / "modhub.lock"
     lock.unlink()
     opened(there).lock()
     with pytest.raises(UsageError, match="no images are named"):
         opened(there).build(there / "other.keras", flops=0.5)
+    done = CliRunner().invoke(root, ["build", "--out", str(there / "other.keras"), "--seed", "3", *places(there)])
+    assert "no images are named" in done.stderr
     with pytest.raises(UsageError, match="a compact network"):
         opened(there).build(there / "other.keras", flops=0.5, whole=True)
 

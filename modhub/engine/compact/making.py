@@ -140,7 +140,7 @@ class CompactMaker:
         def progress(done: int, total: int) -> None:
             self._progress("polishing", done, total)
 
-        return Bounds(progress, self._work.seconds_left, self._work.checkpoints)
+        return Bounds(progress, self._work.seconds_left, self._work.checkpoints, self._work.minutes)
 
     def _corrected(self, made: CompactNetwork) -> CompactNetwork:
         """The network with a head that labels corrected, if held-out images gain."""
@@ -187,7 +187,10 @@ class CompactMaker:
             "milliseconds": lambda made: milliseconds(made.part, self._held_out.x),
         }
         share, made = within_limit(
-            limit, lambda share: self.make(Goal("flops", share, jaccard), finish=False), measures[limit.kind]
+            limit,
+            lambda share: self.make(Goal("flops", share, jaccard), finish=False),
+            measures[limit.kind],
+            rounding=100 / len(self._held_out),
         )
         return self.make(Goal("flops", share, jaccard)) if self._work.finishes else made
 

@@ -82,6 +82,8 @@ class CompactSettings:
             selection_named(self.select)
         if self.polish_steps is not None and self.polish_steps < 1:
             raise UsageError(f"polish_steps is {self.polish_steps}.", kind="bad-option", hint="use at least 1.")
+        if self.seed < 0:
+            raise UsageError(f"seed is {self.seed}.", kind="bad-option", hint="use a number from 0 on.")
         if self.minutes is not None and not self.minutes > 0:
             raise UsageError(f"minutes is {self.minutes}.", kind="bad-option", hint="give a number above 0.")
 
@@ -112,7 +114,9 @@ class CompactSettings:
         """What there is to do; ``minutes`` count from ``began``, in seconds of ``time.monotonic``."""
         minutes = self.minutes
         left = None if minutes is None else lambda: 60 * minutes - (time.monotonic() - began)
-        return Work(self.strategy, self.polish, self.seed, self.polish_steps, self.use_labels, left, checkpoints)
+        return Work(
+            self.strategy, self.polish, self.seed, self.polish_steps, self.use_labels, left, checkpoints, minutes
+        )
 
     def _budgets(self) -> dict[str, float]:
         given = {what: getattr(self, what) for what in ("flops", "parameters", *_LIMITS)}

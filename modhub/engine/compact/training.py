@@ -55,18 +55,19 @@ class Schedule:
 @dataclass(frozen=True)
 class Bounds:
     """What watches a training: ``progress`` is told the steps done and in all, ``seconds_left`` says how long it may
-    take yet, and ``checkpoints`` keep where it stands."""
+    take yet, of ``minutes`` in all, and ``checkpoints`` keep where it stands."""
 
     progress: Callable[[int, int], None]
     seconds_left: Callable[[], float] | None = None
     checkpoints: Checkpoints | None = None
+    minutes: float | None = None
 
 
 def train(model: Any, batches: TrainingBatches, schedule: Schedule, inputs: Digest, bounds: Bounds) -> int:
     """Train a Keras model whose ``compute_loss`` says all; gives the steps that were done.
 
     Where time is short the schedule is gone through in as many steps as it allows. A training with the same ``inputs``
-    goes on from its checkpoint; where time is not bounded, with the same result as without a stop.
+    and minutes goes on from its checkpoint; where time is not bounded, with the same result as without a stop.
     """
     optimizer = keras.optimizers.Adam(0.0)
     model.compile(optimizer, jit_compile=JIT_COMPILE)
@@ -75,6 +76,8 @@ def train(model: Any, batches: TrainingBatches, schedule: Schedule, inputs: Dige
         *model.trainable_variables,
         *(each for each in optimizer.variables if each is not optimizer.iterations),
     ]
+    if bounds.minutes is not None:
+        inputs = sha256(canonical_json([inputs, bounds.minutes]))
     found = None if bounds.checkpoints is None else bounds.checkpoints.load(inputs)
     step, share = (0, 0.0) if found is None else (found.step, found.share)
     if found is not None:

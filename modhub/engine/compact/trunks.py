@@ -17,7 +17,7 @@ from modhub.engine.read.inputs import trained_contract
 from modhub.engine.read.reader import read_model
 from modhub.errors import Incompatible, UsageError
 from modhub.package.decomposition import trunk_fingerprint
-from modhub.package.module import Weights
+from modhub.package.module import Module, Weights
 from modhub.package.weights_blob import weights_digest
 from modhub.spec.architecture import Architecture
 from modhub.spec.contract import check_same_input, input_text
@@ -61,7 +61,8 @@ def trunk_of_model(
 
 
 def trunks_of_composite(composite: Composite) -> list[Trunk]:
-    """The networks of a composite. Raises Incompatible when they take different images, and UsageError for stages."""
+    """The networks of a composite. Raises Incompatible when they take different images or modules were
+    updated, and UsageError for stages."""
     plan = composite.plan
     if plan.recipe.stages:
         raise UsageError(
@@ -72,6 +73,7 @@ def trunks_of_composite(composite: Composite) -> list[Trunk]:
     found = []
     for places in plan.groups():
         modules = [plan.modules[place] for place in places]
+        _check_unchanged(modules)
         _check_distinct([module.index for module in modules], [plan.labels[place] for place in places])
         origin = modules[0].origin
         columns = np.array([module.index for module in modules], np.int64)
@@ -97,6 +99,21 @@ def trunks_of_composite(composite: Composite) -> list[Trunk]:
             hint="compose it without adapt and size, of modules that take the same images.",
         )
     return found
+
+
+def _check_unchanged(modules: Sequence[Module]) -> None:
+    """A compact network is made of its origin's head, which says nothing of what updates did to a module's own."""
+    for module in modules:
+        for step in module.derived_from:
+            if step.strategy is not None:
+                raise Incompatible(
+                    f"{module.ref} was updated ({step.strategy}) after it was decomposed, and a compact network would "
+                    "be made as if it never had been.",
+                    kind="updated-module",
+                    hint="make the network compact first, and update its modules.",
+                    module=module.ref,
+                    strategy=step.strategy,
+                )
 
 
 def _check_distinct(indices: Sequence[int], labels: Sequence[str]) -> None:
