@@ -60,9 +60,10 @@ def decompose_model(
     validation: LabelledData | None,
     fit: Fit = "none",
     background: str = "white",
+    most_runs: int | None = None,
     progress: StepProgress | None,
 ) -> Decomposition:
-    """See ``modhub.decompose``, whose keywords ``settings`` are."""
+    """See ``modhub.decompose``, whose keywords ``settings`` are, and ``validated`` for ``most_runs``."""
     namespace, model_name = parse_new_model_name(settings.name)
     chosen, data_name = settings.options, settings.dataset
     _check_data_names(data_name, settings.validation_dataset)
@@ -114,7 +115,9 @@ def decompose_model(
     modules: tuple[Module, ...] = result.modules
     fitting = observed[0]
     if held_out is not None:
-        modules, own, logits = validated(origin, modules, held_out, settings.validation_dataset, chosen.batch_size)
+        modules, own, logits = validated(
+            origin, modules, held_out, settings.validation_dataset, chosen.batch_size, most_runs
+        )
         measured.append(own)
         fitting = _Answered(logits, held_out.labels, settings.validation_dataset)
     vote = vote_record(observed[0].logits, fitting.logits, fitting.labels, fitting.data)

@@ -19,18 +19,40 @@ from modhub.spec.manifest import Accuracy, FusedAgreement, Metric
 
 
 def validated(
-    origin: Origin, modules: tuple[Module, ...], data: Labelled, data_name: str, batch_size: int
+    origin: Origin,
+    modules: tuple[Module, ...],
+    data: Labelled,
+    data_name: str,
+    batch_size: int,
+    most_runs: int | None = None,
 ) -> tuple[tuple[Module, ...], Accuracy, NDArray[np.float32]]:
     """The modules with their metrics on ``data``, all classes of the origin voting; the origin's accuracy and logits
-    there, float32 (n, classes)."""
+    there, float32 (n, classes).
+
+    ``most_runs`` bounds images times modules: the modules' metrics are then of the first images of each class.
+    """
     logits = logits_of(origin, origin.contract, data.images, batch_size)
-    margins = OriginRunner(origin, modules).margins(data.images, batch_size)
-    fused = fused_agreement(modules, data.images, data_name, margins, batch_size)
+    images, labels = data.images, data.labels
+    if most_runs is not None and len(labels) * len(modules) > most_runs:
+        rows = first_of_each(labels, max(1, most_runs // len(modules) // len(np.unique(labels))))
+        images, labels = images[rows], labels[rows]
+    margins = OriginRunner(origin, modules).margins(images, batch_size)
+    fused = fused_agreement(modules, images, data_name, margins, batch_size)
     measured = [
-        replace(module, metrics=(metric_of(module, column, margins, data.labels, data_name),), fused=fused)
+        replace(module, metrics=(metric_of(module, column, margins, labels, data_name),), fused=fused)
         for column, module in enumerate(modules)
     ]
     return tuple(measured), accuracy_of(logits, data.labels, data_name), logits
+
+
+def first_of_each(labels: NDArray[np.integer], each: int) -> NDArray[np.int64]:
+    """The rows, sorted, of the first ``each`` images of every label (n,), all where there are fewer.
+
+    >>> first_of_each(np.array([1, 0, 1, 1, 0]), 2).tolist()
+    [0, 1, 2, 4]
+    """
+    rows = [np.flatnonzero(labels == label)[:each] for label in np.unique(labels)]
+    return np.sort(np.concatenate(rows)).astype(np.int64)
 
 
 def fused_agreement(
