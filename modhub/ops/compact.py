@@ -22,7 +22,6 @@ from modhub.engine.compact.settings import CompactSettings, PackagedSelection, S
 from modhub.engine.datasets import load_dataset
 from modhub.errors import UsageError
 from modhub.installation.context import RegistryUrls
-from modhub.ops.checkpoints import FolderCheckpoints
 from modhub.ops.evaluate import (
     Composing,
     Evaluable,
@@ -35,6 +34,7 @@ from modhub.ops.evaluate import (
     subject_of,
 )
 from modhub.package.decomposition import Decomposition
+from modhub.project.checkpoints import FolderCheckpoints
 from modhub.spec.refs import parse_new_model_name
 
 

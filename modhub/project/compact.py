@@ -31,6 +31,7 @@ from modhub.installation.backend import InstalledBackend
 from modhub.installation.lockfile import CompactTable, LockedProject, MeasuredAccuracy
 from modhub.package.decomposition import Decomposition, decomposition_from
 from modhub.package.folder import check_replaceable, load_blob, load_manifest, move_package
+from modhub.project.checkpoints import FolderCheckpoints, forget
 from modhub.project.measuring import accuracy_differences, load_measured, measured_accuracy, other_accuracy
 from modhub.project.session import Session
 from modhub.spec.digests import canonical_json, sha256
@@ -41,6 +42,8 @@ from modhub.spec.refs import is_portable, parse_new_model_name, slug_of
 COMPACT_FOLDER: Final = "compact.modules"
 #: Where a new one lies until the lock pins it.
 _FRESH: Final = f"{COMPACT_FOLDER}.new"
+#: Where an interrupted polish goes on from.
+_POLISH: Final = "compact.polish"
 #: How the data of an accuracy is named that was measured on images set aside from those which made the network.
 ASIDE: Final = " (set aside)"
 
@@ -128,7 +131,7 @@ def compacted_project(session: Session, locked: LockedProject, whole: Composite,
             images=fitting,
             set_aside=aside,
             settings=work.settings,
-            work=work.settings.work(began),
+            work=work.settings.work(began, FolderCheckpoints(session.folder / _POLISH)),
         ),
         work.progress,
     )
@@ -146,6 +149,7 @@ def compacted_project(session: Session, locked: LockedProject, whole: Composite,
     made.save(session.folder / _FRESH)
     session.write(session.state.text, found)
     move_package(session.folder / _FRESH, folder)
+    forget(session.folder / _POLISH)
     return found
 
 

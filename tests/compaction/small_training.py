@@ -16,7 +16,7 @@ from modhub.data.images import ImageData
 from modhub.engine.compact.polish_joined import Teacher, polished_joined
 from modhub.engine.compact.training import Bounds
 from modhub.engine.run.network import Network
-from modhub.ops.checkpoints import FolderCheckpoints
+from modhub.project.checkpoints import FolderCheckpoints
 from modhub.spec.architecture import INPUT, Architecture, Call
 from modhub.spec.input_contract import ImageContract
 from modhub.spec.layers import Conv2D, GlobalPooling2D, ReLU

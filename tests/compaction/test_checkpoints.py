@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from modhub.compaction.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint
 from modhub.errors import IntegrityError
-from modhub.ops.checkpoints import FolderCheckpoints
+from modhub.project.checkpoints import FolderCheckpoints
 from modhub.spec.digests import sha256
 from tests.compaction.small_training import STEPS, images, trained
 

@@ -182,6 +182,25 @@ def test_renamed_classes_and_data_that_made_it_are_measured_on_what_was_set_asid
     assert f"--flops 0.4 --jaccard 0.9 --seed 2 --data '{train}'" in said
 
 
+def test_an_interrupted_polish_goes_on(there: Path) -> None:
+    steps: list[int] = []
+
+    def build(stop: int) -> None:
+        def progress(what: str, done: int, total: int) -> None:
+            if what == "polishing":
+                steps.append(done)
+                if done == stop:
+                    raise KeyboardInterrupt
+
+        opened(there).build(there / "other.keras", flops=0.4, polish=True, polish_steps=32, progress=progress)
+
+    with pytest.raises(KeyboardInterrupt):
+        build(stop=30)
+    build(stop=0)
+    assert steps == [*range(1, 31), *range(26, 33)]
+    assert not (there / "pets" / "compact.polish").exists()
+
+
 def test_without_images_it_says_what_is_missing(there: Path, made: Path) -> None:
     lock = there / "pets" / "modhub.lock"
     lock.unlink()

@@ -20,9 +20,9 @@ from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.data.given import Split
 from modhub.engine.keras_backend import require_keras_backend
-from modhub.ops.checkpoints import forget, has_checkpoints
 from modhub.ops.compact import compact
 from modhub.ops.evaluate import Composing, EvaluateOptions, images_of, opened_of
+from modhub.project.checkpoints import forget, has_checkpoints
 from modhub.spec.compact_text import cost_lines, unthinned_lines
 from modhub.spec.refs import parse_new_model_name
 
