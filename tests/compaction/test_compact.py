@@ -18,6 +18,8 @@ from modhub.compaction.patches import drawn_positions, kernel_rows, patches_at
 from modhub.compaction.selecting import never
 from modhub.composition.operations import on_scale
 from modhub.composition.recipe import MarginScale
+from modhub.decomposition.settings import DecomposeSettings
+from modhub.engine.decompose.decompose import decompose_model
 from modhub.engine.run.network import Network
 from modhub.errors import Incompatible, InvalidData, UsageError
 from modhub.package.decomposition import Decomposition
@@ -190,6 +192,24 @@ def test_what_would_be_wrong_is_refused() -> None:
     with pytest.raises(Incompatible, match="was updated") as updated:
         compacted(modules)
     assert (updated.value.kind, updated.value.data["module"]) == ("updated-module", modules[1].ref)
+
+
+def test_metrics_of_many_modules_are_of_the_first_images_of_each_class() -> None:
+    data, unseen = quadrants(each=60), quadrants(each=25, seed=9)
+    settings = DecomposeSettings("me/quadrants", "a", "b", rescale=1 / 255)
+    made = decompose_model(
+        quadrants_model(),
+        data.x,
+        data.y,
+        list(data.classes),
+        settings,
+        validation=(unseen.x, unseen.y),
+        most_runs=64,
+        progress=None,
+    )
+    assert [module.metrics[0].examples for module in made.modules] == [4] * 4
+    assert made.modules[0].fused.examples == 16
+    assert made.origin.accuracy[-1].examples == 100
 
 
 def test_how_modules_run_changes_nothing() -> None:

@@ -208,7 +208,7 @@ def test_without_images_it_says_what_is_missing(there: Path, made: Path) -> None
     with pytest.raises(UsageError, match="no images are named"):
         opened(there).build(there / "other.keras", flops=0.5)
     done = CliRunner().invoke(root, ["build", "--out", str(there / "other.keras"), "--seed", "3", *places(there)])
-    assert "no images are named" in done.stderr
+    assert "no images are named" in str(done.exception)
     with pytest.raises(UsageError, match="a compact network"):
         opened(there).build(there / "other.keras", flops=0.5, whole=True)
 
