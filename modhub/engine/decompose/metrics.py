@@ -34,7 +34,7 @@ def validated(
     logits = logits_of(origin, origin.contract, data.images, batch_size)
     images, labels = data.images, data.labels
     if most_runs is not None and len(labels) * len(modules) > most_runs:
-        rows = first_of_each(labels, max(1, most_runs // len(modules) // len(np.unique(labels))))
+        rows = first_rows_of_labels(labels, max(1, most_runs // len(modules) // len(np.unique(labels))))
         images, labels = images[rows], labels[rows]
     margins = OriginRunner(origin, modules).margins(images, batch_size)
     fused = fused_agreement(modules, images, data_name, margins, batch_size)
@@ -45,10 +45,10 @@ def validated(
     return tuple(measured), accuracy_of(logits, data.labels, data_name), logits
 
 
-def first_of_each(labels: NDArray[np.integer], each: int) -> NDArray[np.int64]:
+def first_rows_of_labels(labels: NDArray[np.integer], each: int) -> NDArray[np.int64]:
     """The rows, sorted, of the first ``each`` images of every label (n,), all where there are fewer.
 
-    >>> first_of_each(np.array([1, 0, 1, 1, 0]), 2).tolist()
+    >>> first_rows_of_labels(np.array([1, 0, 1, 1, 0]), 2).tolist()
     [0, 1, 2, 4]
     """
     rows = [np.flatnonzero(labels == label)[:each] for label in np.unique(labels)]
