@@ -39,17 +39,6 @@ class Package:
     blobs: Mapping[str, VerifiedBlob]
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise Conflict, kind ``not-a-package``, where ``folder`` holds something else than a package of modules."""
-    if _holds_something_else(folder):
-        raise Conflict(
-            f"{folder} exists and is not a package of modules.",
-            kind="not-a-package",
-            hint="choose another name with --out, or remove it.",
-            path=str(folder),
-        )
-
-
 def move_package(saved: Path, folder: Path) -> None:
     """Give the package in the folder ``saved`` the name ``folder`` on the same disk, as ``save_package`` would."""
     try:
