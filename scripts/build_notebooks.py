@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ def from_source(source: Path) -> Any:
 
 def execute(notebooks: Sequence[Any], folder: Path) -> None:
     """Fill in the outputs. ``folder`` becomes the kernel's home. Raises CellExecutionError, which shows the cell."""
-    asyncio.run(_execute(notebooks, folder))
+    # In a thread of its own: whoever calls may have an event loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, _execute(notebooks, folder)).result()
     for notebook in notebooks:
         notebook.metadata.language_info = nbformat.from_dict(_LANGUAGE)
         for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):

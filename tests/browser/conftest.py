@@ -41,9 +41,9 @@ class Shown:
         return f"{self.url}/{path}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """The browser; skips where it is not installed."""
+    """The browser; skips where it is not installed. Not for the session: an event loop runs in this thread with it."""
     place = chromium_path()
     if place is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")

@@ -31,7 +31,7 @@ def picked(page: Any, live: Shown) -> Any:
 
 
 def adapted(page: Any) -> None:
-    page.get_by_label("resized").check()
+    page.get_by_label("resize: stretched").check()
     page.wait_for_selector("#try-plan .summary")
 
 
