@@ -144,7 +144,7 @@ REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
     "a form without files": (400, "no-images", {"files": [("note", (None, "hello"))]}),
     "top 0": (400, "bad-option", {"data": GOOD, "params": {"top": "0"}}),
     "top of more classes": (400, "bad-option", {"data": GOOD, "params": {"top": "4"}}),
-    "top beyond all digits": (400, "bad-option", {"data": GOOD, "params": {"top": "1000000000000"}}),
+    "top beyond all digits": (400, "bad-option", {"data": GOOD, "params": {"top": "000000001" + "9" * 5000}}),
     "an icon": (400, "bad-file", {"data": icon()}),
     "a form of no encoding": (
         400,
