@@ -20,8 +20,8 @@ from modhub.errors import InvalidData, ModhubError, UsageError
 from tests.small_origins import quadrants, quadrants_model
 
 BOUNDS = (0, 7, 50, 90, 120)
-#: Backtracking takes nodes away, so that modules are run again under their masks. 48 rows are whole blocks of every kernel
-#: of matrix products; in the rest of a division by 6, some processors add up in another order.
+#: Backtracking takes nodes away, so that modules are run again under their masks. 48 rows are whole blocks of every
+#: kernel of matrix products; in what is left of blocks of 6, some processors add up in another order.
 OPTIONS = {"name": "shapes/quadrants", "rescale": 1 / 255, "batch_size": 48, "delta": "q30", "backtrack": "input"}
 
 
