@@ -28,6 +28,7 @@ from modhub.site.views import (
     version_pairs,
     version_rows,
 )
+from modhub.spec.compact_text import cost_lines
 from modhub.spec.manifest import Compacted, Metric, ModuleRecord
 from modhub.spec.text import percent
 
@@ -193,8 +194,8 @@ def _compacted_fields(compacted: Compacted) -> Iterator[tuple[str, str]]:
     yield "asked", f"{compacted.asked:g} of {compacted.budget}, chosen by {compacted.select}"
     yield "multiply-adds", percent(compacted.flops)
     yield "parameters", percent(compacted.parameters)
-    yield "nodes", percent(compacted.nodes)
-    yield "accuracy", f"{-compacted.points:+.1f} points on {compacted.points_images:,} images"
+    yield "nodes", f"{percent(compacted.nodes)} (JI), R2 {compacted.explained:.3f}"
+    yield "accuracy", "; ".join(cost_lines(compacted))
 
 
 def _said(release: ShownRelease) -> Iterator[tuple[str, str | None]]:
