@@ -41,9 +41,9 @@ class Shown:
         return f"{self.url}/{path}"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The browser; skips where it is not installed. Not for the session: an event loop runs in this thread with it."""
+    """The browser; skips where it is not installed. Not for the session: its event loop is this thread's meanwhile."""
     place = chromium_path()
     if place is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")
