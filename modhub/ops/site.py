@@ -73,7 +73,7 @@ def build_site(
     >>> import modhub
     >>> site = modhub.build_site("site", quick=True)
     >>> site.models, site.modules, site.problems
-    (4, 130, ())
+    (5, 140, ())
     """
     check_site_extra()
     reader = open_site_reader(registry, quick=quick)
