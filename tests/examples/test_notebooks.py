@@ -52,13 +52,6 @@ def masked(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[-+]?\d[\d.,]*(e[-+]\d+)?", "0", text))
 
 
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    notebooks = {source.stem: from_source(source) for source in sources()}
-    execute(list(notebooks.values()), tmp_path_factory.mktemp("kernel"))
-    return notebooks
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_valid_and_made_of_its_source(name: str) -> None:
     notebook = stored(name)
@@ -70,15 +63,18 @@ def test_a_notebook_is_valid_and_made_of_its_source(name: str) -> None:
     assert bare == from_source(FOLDER / f"{name}.py"), REBUILD
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_shows_what_its_file_shows(name: str, executed: dict[str, Any]) -> None:
-    assert shown(executed[name]) == shown(stored(name)), REBUILD
-    texts = "\n".join(
-        output.get("text", "") + output.get("data", {}).get("text/plain", "")
-        for cell in executed[name].cells
-        for output in cell.get("outputs", [])
-    )
-    assert not [pattern for pattern in FIGURES[name] if not re.search(pattern, texts)]
+def test_the_notebooks_show_what_their_files_show(tmp_path: Path) -> None:
+    """One test, so that one worker runs them, in one kernel."""
+    executed = {source.stem: from_source(source) for source in sources()}
+    execute(list(executed.values()), tmp_path)
+    assert [name for name in NAMES if shown(executed[name]) != shown(stored(name))] == [], REBUILD
+    for name, notebook in executed.items():
+        texts = "\n".join(
+            output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            for cell in notebook.cells
+            for output in cell.get("outputs", [])
+        )
+        assert not [pattern for pattern in FIGURES[name] if not re.search(pattern, texts)], name
 
 
 @pytest.mark.parametrize("name", NAMES)
