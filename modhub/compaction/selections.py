@@ -14,12 +14,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from modhub.compaction.selecting import STRATEGIES, Selection
-from modhub.errors import UsageError, did_you_mean, plain, shown
+from modhub.errors import UsageError, did_you_mean, shown
+from modhub.spec.entry_points import Brought
 
 SELECTIONS_GROUP: Final = "modhub.selections"
 #: What a package may call one; modhub's own have no slash.
 _PACKAGED = re.compile(r"[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_+.-]*")
 _MOST_SHOWN: Final = 20
+_SELECTIONS: Final = Brought("selection", "bad-selection-package")
 
 
 def selection_named(name: str) -> Selection:
@@ -38,38 +40,17 @@ def selection_named(name: str) -> Selection:
             selection=name,
             known=known,
         )
-    try:
-        found = entry.load()
-    # It is anybody's code.
-    except Exception as error:
-        raise _bad(entry, f"cannot be imported: {plain(str(error)) or type(error).__name__}") from error
+    found = _SELECTIONS.load(entry)
     if not callable(found) or isinstance(found, type):
-        raise _bad(entry, "is no function of statistics and a goal")
+        raise _SELECTIONS.bad(entry, "is no function of statistics and a goal")
     selection: Selection = found
     return selection
 
 
 @lru_cache(maxsize=2)
 def _packaged(path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for entry in sorted(entry_points(group=SELECTIONS_GROUP), key=lambda entry: (entry.name, entry.value)):
+    entries = entry_points(group=SELECTIONS_GROUP)
+    for entry in entries:
         if not _PACKAGED.fullmatch(entry.name):
-            raise _bad(entry, "is not called package/name, in small letters")
-        if entry.name in found and found[entry.name].value != entry.value:
-            raise UsageError(
-                f"two packages provide the selection {shown(entry.name)}: {found[entry.name].value}, {entry.value}.",
-                kind="bad-selection-package",
-                hint="uninstall one of them.",
-            )
-        found[entry.name] = entry
-    return found
-
-
-def _bad(entry: EntryPoint, reason: str) -> UsageError:
-    package = entry.dist.name if entry.dist is not None else entry.module
-    return UsageError(
-        f"the selection {shown(entry.name)} of the package {shown(str(package))}, {entry.value}, {reason}.",
-        kind="bad-selection-package",
-        hint="upgrade or uninstall that package.",
-        package=str(package),
-    )
+            raise _SELECTIONS.bad(entry, "is not called package/name, in small letters")
+    return _SELECTIONS.by_name(entries)

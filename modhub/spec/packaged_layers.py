@@ -15,11 +15,13 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import ConfigDict, PlainSerializer, PlainValidator, StringConstraints, WithJsonSchema
 
-from modhub.errors import Incompatible, UsageError, plain, shown
+from modhub.errors import Incompatible, shown
 from modhub.limits import MAX_LAYER_NAME_CHARS
+from modhub.spec.entry_points import Brought
 from modhub.spec.layer_record import LayerRecord, Reads, Shape
 
 GROUP: Final = "modhub.layers"
+_LAYERS: Final = Brought("kind of layer", "bad-layer-package")
 #: How kinds from packages are called; those of modhub itself have no slash.
 KIND_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_]*$"
 #: What such a kind may say of how it reads its inputs: windows and contractions are known by the kinds that have them.
@@ -78,42 +80,21 @@ def provided() -> Mapping[str, EntryPoint]:
 
 @lru_cache(maxsize=2)
 def _provided(path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
-        if entry.name in found and found[entry.name].value != entry.value:
-            raise UsageError(
-                f"two packages provide the kind {shown(entry.name)}: {found[entry.name].value}, {entry.value}.",
-                kind="bad-layer-package",
-                hint="uninstall one of them.",
-            )
-        found[entry.name] = entry
-    return found
+    return _LAYERS.by_name(entry_points(group=GROUP))
 
 
 def record_of(entry: EntryPoint) -> type[PackagedLayer]:
     """The record behind an entry point. Raises UsageError, kind ``bad-layer-package``, for what is none."""
-    try:
-        record = entry.load()
-    # It is anybody's code.
-    except Exception as error:
-        raise _bad(entry, f"cannot be imported: {plain(str(error)) or type(error).__name__}") from error
+    record = _LAYERS.load(entry)
     if not (isinstance(record, type) and issubclass(record, PackagedLayer)):
-        raise _bad(entry, "is no subclass of modhub.spec.packaged_layers.PackagedLayer")
+        raise _LAYERS.bad(entry, "is no subclass of modhub.spec.packaged_layers.PackagedLayer")
     if record.model_fields["kind"].default != entry.name:
-        raise _bad(entry, f"has the kind {record.model_fields['kind'].default!r}")
+        raise _LAYERS.bad(entry, f"has the kind {record.model_fields['kind'].default!r}")
     if record.reads not in _READS or record.since < PackagedLayer.since:
-        raise _bad(entry, f"reads {record.reads!r} since format {record.since}; wanted is one of {', '.join(_READS)}")
+        raise _LAYERS.bad(
+            entry, f"reads {record.reads!r} since format {record.since}; wanted is one of {', '.join(_READS)}"
+        )
     return record
-
-
-def _bad(entry: EntryPoint, reason: str) -> UsageError:
-    package = entry.dist.name if entry.dist is not None else entry.module
-    return UsageError(
-        f"the kind of layer {shown(entry.name)} of the package {shown(str(package))}, {entry.value}, {reason}.",
-        kind="bad-layer-package",
-        hint="upgrade or uninstall that package.",
-        package=str(package),
-    )
 
 
 def _plain_fields(record: LayerRecord) -> dict[str, Any]:

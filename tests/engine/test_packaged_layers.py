@@ -219,7 +219,7 @@ def test_a_package_that_is_broken_is_named(packages: Path, entries: str, message
 def test_two_packages_of_one_kind_are_named(packages: Path) -> None:
     installed(packages, "acme/squash = acme_layers.records:Squash")
     installed(packages, "acme/squash = acme_layers.engine:Squash", "other-layers")
-    with pytest.raises(UsageError, match="two packages provide the kind 'acme/squash'"):
+    with pytest.raises(UsageError, match="two packages provide the kind of layer 'acme/squash'"):
         read_model(network()[0])
 
 
