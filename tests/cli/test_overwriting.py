@@ -60,8 +60,8 @@ def test_nothing_is_overwritten_without_force(run: Run, workshop: Workshop, line
     target = Path(next(word for word in line if word.startswith("there")))
     if target.suffix in ("", ".modules"):
         target.mkdir()
-        (target / "mine.txt").write_text("mine")
-        (target / "manifest.json").write_text("{}")
+        # A folder of modules is replaced whole, so a file of anything else in it is refused in any case.
+        (target / ("manifest.json" if target.suffix else "mine.txt")).write_text("{}")
     else:
         target.write_text("mine")
     before = {path: path.read_bytes() for path in [target, *target.rglob("*")] if path.is_file()}
@@ -69,6 +69,18 @@ def test_nothing_is_overwritten_without_force(run: Run, workshop: Workshop, line
     assert refused.code == 4, refused.err
     assert "--force" in refused.err
     assert {path: path.read_bytes() for path in [target, *target.rglob("*")] if path.is_file()} == before
+
+
+def test_force_does_not_delete_what_is_of_no_package(run: Run, workshop: Workshop) -> None:
+    target = Path("there.modules")
+    target.mkdir()
+    for name in ("manifest.json", "mine.txt"):
+        (target / name).write_text("{}")
+    line = ("decompose", workshop["net.keras"], "--data", workshop["test.npz"], "--rescale", "1/255", "--as", "me/net")
+    refused = run(*line, "--out", str(target), "--force")
+    assert refused.code == 4, refused.err
+    assert "has mine.txt, which is of no package" in refused.err
+    assert sorted(path.name for path in target.iterdir()) == ["manifest.json", "mine.txt"]
 
 
 def test_force_replaces(run: Run, workshop: Workshop) -> None:
