@@ -39,7 +39,7 @@ from modhub.registry.writer import Registry
 from modhub.site import paths
 from modhub.site.content import ShownModel, ShownRelease
 from modhub.site.front_pages import SiteSummary, front_files
-from modhub.site.shell import SiteShell, asset_folder
+from modhub.site.shell import SiteShell, asset_files, asset_folder
 from modhub.spec.layout import blob_path, release_path
 from modhub.spec.manifest import Content, Manifest, Metric, digest_of, write_manifest
 from modhub.spec.refs import ModelRef, slug_of
@@ -156,6 +156,8 @@ def write_search(out: Path, shape: Shape) -> dict[str, Any]:
     tables = fitting_tables(summary.columns.contracts).to_dict()
     for path, data in front_files(SiteShell("team", "modhub"), summary, tables):
         _write(out / path, data)
+    for name, data in asset_files().items():
+        _write(out / asset_folder() / name, data)
     (folder,) = (out / "data").iterdir()
     names = sorted(folder.iterdir())
     shards = [zipped(file) for file in names if file.name.startswith("modules-")]
@@ -227,6 +229,7 @@ def main() -> None:
         figures["page_gzipped_bytes"] = page_weights(scratch / "site")
         print(json.dumps(figures, indent=1), flush=True)
         figures["search"] = write_search(scratch / "search", Shape(200 if options.short else 10_000))
+        print(json.dumps(figures["search"], indent=1), flush=True)
         with registries.http_server(scratch / "search") as url:
             figures["search"]["first_answer"] = answers(url, 1 if options.short else 5)
     if not options.short:
