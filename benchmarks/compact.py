@@ -71,7 +71,7 @@ def _both(name: str, closed: float | None, polished: float | None, **asked: Any)
     """A row in closed form and one with the polish behind it."""
     return {
         name: Row(most_points=closed, **asked),
-        f"{name}-polish": Row(most_points=polished, polish_steps=1600, **asked),
+        f"{name}-polish": Row(most_points=polished, polish_steps=1400, **asked),
     }
 
 
@@ -147,7 +147,7 @@ class Task:
         row = self.row
         return modhub.compact(
             self.subject, (self.train.x, self.train.y, self.train.classes), name=f"bench/{row.network[:11]}-small",
-            flops=row.flops, jaccard=row.jaccard, polish=row.polish_steps > 0, polish_steps=row.polish_steps or 1600,
+            flops=row.flops, jaccard=row.jaccard, polish=row.polish_steps > 0, polish_steps=row.polish_steps or 1400,
             use_labels=bool(row.labels), seed=self.seed, dataset="training images", **self.described,
         )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """Training a smaller network a little, to give what the whole one gives: optional, because it is not closed form.
 
 Adam on the squared error of centred logits, and of the last tensor of each size, each relative to its variance, over
-images that are shifted by up to four pixels and mirrored. No label is used.
+images that are shifted by up to four pixels and mirrored. No label is used. What the whole network gives for a moved
+image is computed once and used in several steps (data echoing: Choi, Passos, Shallue and Dahl, 2019).
 """
 
 from __future__ import annotations
@@ -33,9 +34,14 @@ from modhub.spec.input_contract import InputContract
 _Singles = NDArray[np.float32]
 
 #: Steps where nothing is said.
-POLISH_STEPS: Final = 1600
+POLISH_STEPS: Final = 1400
 _PEAK: Final = 2e-3
 _FEATURE_SHARE: Final = 0.3
+#: How often a moved image is used, and in how many batches those that are in use are mixed.
+_USES: Final = 4
+_POOL_BATCHES: Final = 8
+#: What the whole network's tensors of the images in use may take.
+_POOL_BYTES: Final = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -66,27 +72,66 @@ def polished(
     scales = _variances(teacher, whole_weights, contract, images[:500], compared)
     x = keras.Input(architecture.input_shape, dtype="float32")
     head = keras.layers.Dense(len(weights["head/bias"]), name="head", dtype="float32")
-    own, theirs = _tensors(student, x, compared), _tensors(teacher, x, compared)
-    outputs = {"logits": head(own[architecture.features])}
-    known = keras.layers.Dense(len(weights["head/bias"]), name="whole_head", dtype="float32", trainable=False)
-    targets = {"logits": known(theirs[whole.features])}
+    own = _tensors(student, x, compared)
+    outputs = {"logits": head(own[architecture.features])} | {name: own[name] for name in compared}
     head.set_weights([weights["head/kernel"], weights["head/bias"]])
-    known.set_weights([whole_weights["head/kernel"], whole_weights["head/bias"]])
-    for name in compared:
-        outputs[name], targets[name] = own[name], theirs[name]
     release(student)
-    columns = {name: np.flatnonzero(kept[name]) for name in compared}
-    model = Distillation(x, {"own": outputs, "whole": targets}, scales=scales, columns=columns)
-
-    def batch(step: int) -> tuple[_Singles, None]:
-        draw = np.random.default_rng([settings.seed, 2, step])
-        return training_images(images[draw.integers(0, len(images), BATCH)], contract, draw), None
-
+    model = Distillation(x, outputs, scales=scales)
+    pool = _Pool(_targets(teacher, whole_weights, kept, compared), contract, images, settings.seed)
     schedule = Schedule(settings.steps, _PEAK)
     networks = [(architecture, weights), (whole, whole_weights)]
     inputs = training_inputs("logits", networks, contract, [images], schedule, settings.seed)
-    steps = train(model, batch, schedule, inputs, bounds)
+    steps = train(model, pool.batch, schedule, inputs, bounds)
     return trained_weights(architecture, weights, student, head), steps
+
+
+def _targets(
+    teacher: Network, weights: Weights, kept: Mapping[str, NDArray[np.bool_]], compared: tuple[str, ...]
+) -> Any:
+    """The Keras model from prepared images to what the whole network gives, of its ``compared`` tensors the channels
+    that are kept."""
+    x = keras.Input(teacher.architecture.input_shape, dtype="float32")
+    found = _tensors(teacher, x, compared)
+    head = keras.layers.Dense(len(weights["head/bias"]), name="whole_head", dtype="float32", trainable=False)
+    targets = {"logits": head(found[teacher.architecture.features])}
+    head.set_weights([weights["head/kernel"], weights["head/bias"]])
+    for name in compared:
+        targets[name] = keras.ops.take(found[name], np.flatnonzero(kept[name]), axis=-1)
+    return keras.Model(x, targets)
+
+
+class _Pool:
+    """Moved images and what the whole network gives for them, each in several batches of a round.
+
+    What a step gets follows from its number and the seed, so that a training goes on anywhere.
+    """
+
+    def __init__(self, targets: Any, contract: InputContract, images: NDArray[Any], seed: int) -> None:
+        self._targets, self._contract, self._images, self._seed = targets, contract, images, seed
+        image_bytes = 4 * sum(int(np.prod(each.shape[1:])) for each in [*targets.inputs, *targets.output.values()])
+        self._size = int(np.clip(_POOL_BYTES // (BATCH * image_bytes), 1, _POOL_BATCHES))
+        self._uses = min(_USES, self._size)
+        self._round: tuple[int, _Singles, dict[str, _Singles]] | None = None
+
+    def batch(self, step: int) -> tuple[_Singles, dict[str, _Singles]]:
+        number, place = divmod(step, self._size * self._uses)
+        use, place = divmod(place, self._size)
+        if self._round is None or self._round[0] != number:
+            self._round = (number, *self._drawn(number))
+        _, images, targets = self._round
+        order = np.random.default_rng([self._seed, 4, number, use]).permutation(len(images))
+        rows = order[place * BATCH : (place + 1) * BATCH]
+        return images[rows], {name: values[rows] for name, values in targets.items()}
+
+    def _drawn(self, number: int) -> tuple[_Singles, dict[str, _Singles]]:
+        """The images of a round, and what the whole network gives for them."""
+        draw = np.random.default_rng([self._seed, 2, number])
+        chosen = self._images[draw.integers(0, len(self._images), self._size * BATCH)]
+        images = training_images(chosen, self._contract, draw)
+        parts = [
+            self._targets.predict_on_batch(images[first : first + BATCH]) for first in range(0, len(images), BATCH)
+        ]
+        return images, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def compared_tensors(
@@ -128,21 +173,19 @@ def _variances(
 
 
 class Distillation(keras.Model):
-    """A model of both networks' tensors whose loss is how far they are apart."""
+    """A model of the smaller network's tensors whose loss is how far they are from those that are wanted."""
 
-    def __init__(self, inputs: Any, outputs: Any, *, scales: dict[str, float], columns: dict[str, Any]) -> None:
+    def __init__(self, inputs: Any, outputs: Any, *, scales: dict[str, float]) -> None:
         super().__init__(inputs, outputs)
-        self._scales, self._columns = scales, columns
+        self._scales = scales
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         ops = keras.ops
-        own, whole = y_pred["own"], y_pred["whole"]
-        apart = own["logits"] - whole["logits"]
+        apart = y_pred["logits"] - y["logits"]
         apart = apart - ops.mean(apart, axis=-1, keepdims=True)
         total = ops.mean(ops.square(apart)) / self._scales["logits"]
-        for name, columns in self._columns.items():
-            target = ops.take(whole[name], columns, axis=-1)
-            total = total + _FEATURE_SHARE * ops.mean(ops.square(own[name] - target)) / self._scales[name]
+        for name in sorted(self._scales.keys() - {"logits"}):
+            total = total + _FEATURE_SHARE * ops.mean(ops.square(y_pred[name] - y[name])) / self._scales[name]
         return total

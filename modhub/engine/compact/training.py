@@ -34,8 +34,8 @@ _KEPT_EVERY: Final = 25
 #: How much the last step counts in the mean time of a step.
 _RECENT: Final = 0.1
 
-#: The images (n, H, W, C) and the labels, or None, of a step by its number: the same whenever it is asked.
-TrainingBatches = Callable[[int], tuple[_Singles, NDArray[np.int32] | None]]
+#: The images (n, H, W, C) of a step by its number, and what the loss compares with: the same whenever it is asked.
+TrainingBatches = Callable[[int], tuple[_Singles, NDArray[np.int32] | dict[str, _Singles]]]
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def train(model: Any, batches: TrainingBatches, schedule: Schedule, inputs: Dige
     pace = _Pace(bounds.seconds_left)
     while step < schedule.steps and share < 1 and pace.has_time():
         optimizer.learning_rate = schedule.rate(step, share)
-        images, labels = batches(step)
-        model.train_on_batch(images, labels)
+        images, wanted = batches(step)
+        model.train_on_batch(images, wanted)
         step += 1
         share = pace.share(step, share, schedule.steps)
         bounds.progress(step, schedule.steps)
