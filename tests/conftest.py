@@ -16,7 +16,7 @@ settings.load_profile("modhub")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 #: What the test suite's own settings are called; all others are the user's.
-OURS = {"MODHUB_FUZZ_EXAMPLES", "MODHUB_FAULTS"}
+OURS = {"MODHUB_FUZZ_EXAMPLES", "MODHUB_TESTS"}
 
 #: What runs on every backend of Keras': ``KERAS_BACKEND=jax pytest``. All else is tested on TensorFlow alone.
 ON_EVERY_BACKEND = {

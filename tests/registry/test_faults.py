@@ -1,17 +1,17 @@
 """Network faults at every request of a publication and of its reading: a sample here, all of it on demand.
 
-``MODHUB_FAULTS=all`` runs every kind at every request; ``benchmarks/faults.py`` does the same and prints the table.
+``MODHUB_TESTS=all`` runs every kind at every request; ``benchmarks/faults.py`` does the same and prints the table.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 
 import pytest
 from fault_matrix import EXTENTS, KINDS, laboratory
 
-ALL = os.environ.get("MODHUB_FAULTS") == "all"
+from tests import thinning
+
 WAYS = list(itertools.product(KINDS, EXTENTS))
 
 
@@ -52,7 +52,7 @@ def test_every_fault_at_every_request_of_a_reader(lab, fault):
     assert (lab.run("read", fault, "for good", 1).outcome == "succeeded") is (fault == "slow")
 
 
-@pytest.mark.skipif(not ALL, reason="takes minutes; MODHUB_FAULTS=all runs it")
+@thinning.long
 def test_every_fault_at_every_request_of_a_publication(lab):
     for fault, extent in WAYS:
         assert len(list(lab.runs("publish", fault, extent))) > 20
