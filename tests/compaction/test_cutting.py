@@ -33,7 +33,7 @@ def drawn_structure(data: Any, channels: Any, blocks: Any) -> Structure:
     return Structure(dropped, kept)
 
 
-@fuzz(60)
+@fuzz(20)
 @given(networks(), st.data())
 def test_folding_changes_no_answer(network: Network, data: Any) -> None:
     images = data.draw(examples(network, most=1)).images
@@ -48,7 +48,7 @@ def test_folding_changes_no_answer(network: Network, data: Any) -> None:
     )
 
 
-@fuzz(120)
+@fuzz(40)
 @given(networks(), st.data())
 def test_a_cut_network_is_its_masked_twin(network: Network, data: Any) -> None:
     image = data.draw(examples(network, most=1)).images[0]

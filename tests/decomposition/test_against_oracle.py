@@ -78,22 +78,25 @@ def assert_equal_modules(fast, slow) -> None:
 
 def test_the_random_networks_reach_every_layer_and_every_stage():
     """What the properties below are worth: all kinds of layers, merges, shared layers, and nodes to remove."""
-    stages = product(["relu", "conv"], ["text", "printed"], ["tangled", "last_conv", "input"])
-    wanted: Counter = Counter(dict.fromkeys([*LAYER_KINDS, "shared", "groups", "dilation", *stages], 3))
+    ways = list(product(["relu", "conv"], ["text", "printed"]))
+    stages = [(*way, stage) for way in ways for stage in ("tangled", "last_conv", "input")]
+    wanted: Counter = Counter(dict.fromkeys([*LAYER_KINDS, "shared", "groups", "dilation", *stages], 1))
 
-    @fuzz(400)
+    @fuzz(200)
     @given(st.data())
     def collect(data):
         network = data.draw(networks())
         inputs = data.draw(examples(network))
         if not +wanted:
             return
-        observation = observation_of(network, inputs)
         layers = [network.architecture.layers[call.layer] for call in network.architecture.calls]
         seen = {layer.kind for layer in layers} | {"shared" for _ in network.twins}
         seen |= {"groups" for layer in layers if getattr(layer, "groups", 1) > 1}
         seen |= {"dilation" for layer in layers if getattr(layer, "dilation", (1, 1)) != (1, 1)}
-        for observe, rule in product(["relu", "conv"], ["text", "printed"]):
+        # The oracle is slow, so that it decomposes only in ways of which a stage is missing.
+        missing = [way for way in ways if any(wanted[stage] > 0 for stage in stages if stage[:2] == way)]
+        observation = observation_of(network, inputs) if missing else None
+        for observe, rule in missing:
             chosen = DecomposeOptions(observe=observe, backtrack="input", rule=rule, delta=0.5)
             for module in oracle_modules(network, observation, chosen):
                 seen |= {(observe, rule, stage) for stage, counts in module.stages.items() if any(counts)}
@@ -103,14 +106,14 @@ def test_the_random_networks_reach_every_layer_and_every_stage():
     assert not +wanted
 
 
-@fuzz(300)
+@fuzz(80)
 @given(networks(), st.sampled_from(["relu", "conv"]))
 def test_sites_are_the_oracles(network, observe):
     found = find_sites(network.architecture, observe)
     assert [site.id for site in found] == literal.sites(network.architecture, observe)
 
 
-@fuzz(60)
+@fuzz(16)
 @given(st.data())
 def test_masks_counts_heads_and_indices_are_the_oracles(data):
     network = data.draw(networks())
@@ -121,7 +124,7 @@ def test_masks_counts_heads_and_indices_are_the_oracles(data):
     assert_equal_modules(result.modules, oracle_modules(network, observation, chosen))
 
 
-@fuzz(300)
+@fuzz(50)
 @given(st.data())
 def test_backtracking_of_any_masks_is_the_oracles(data):
     """Masks drawn at random, not from data: more shapes of holes than concerns make, and no Keras in between."""
@@ -145,7 +148,7 @@ def test_backtracking_of_any_masks_is_the_oracles(data):
                 assert_same_masks(ours, theirs, f"class {c}, {reach}, {rule}, {delta}")
 
 
-@fuzz(20)
+@fuzz(8)
 @given(st.data())
 def test_modules_run_by_the_engine_answer_what_the_oracle_answers(data):
     """With their own masks, and with masks of holes that change most answers."""
@@ -171,7 +174,7 @@ def test_modules_run_by_the_engine_answer_what_the_oracle_answers(data):
         np.testing.assert_allclose((module.threshold, module.scale), fit_platt(own, others), rtol=1e-3, atol=1e-3)
 
 
-@fuzz(20)
+@fuzz(8)
 @given(st.data())
 def test_on_observed_inputs_a_relu_module_has_its_origins_features(data):
     network = data.draw(networks())
@@ -189,7 +192,7 @@ def test_on_observed_inputs_a_relu_module_has_its_origins_features(data):
         np.testing.assert_allclose(found, np.array(whole), rtol=1e-5, atol=1e-5)
 
 
-@fuzz(25)
+@fuzz(10)
 @given(st.data())
 def test_real_models_are_read_and_decomposed_as_the_oracle_says(data):
     """Sequential and functional models, nested and with shared layers, from Keras all the way to the masks."""

@@ -12,7 +12,7 @@ from tests.oracle.keras_models import build, outputs_of_calls, styles
 from tests.oracle.networks import examples, networks
 
 
-@fuzz(40)
+@fuzz(15)
 @given(st.data())
 def test_every_call_computes_what_keras_computes(data):
     network = data.draw(networks())
@@ -25,7 +25,7 @@ def test_every_call_computes_what_keras_computes(data):
         np.testing.assert_array_equal(ours, np.asarray(tensor), err_msg=call.id)
 
 
-@fuzz(25)
+@fuzz(10)
 @given(st.data())
 def test_every_style_of_writing_a_model_is_the_same_function(data):
     network = data.draw(networks())

@@ -37,7 +37,7 @@ def labelled_by_itself(network: Network, random: np.random.Generator) -> tuple[N
     return moved, raw, Examples(images, labels)
 
 
-@fuzz(8)
+@fuzz(4)
 @given(st.data())
 def test_decompose_gives_the_oracles_modules(data):
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
