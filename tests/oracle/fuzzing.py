@@ -17,7 +17,7 @@ _ASKED = os.environ.get("MODHUB_FUZZ_EXAMPLES")
 
 
 def fuzz(max_examples: int) -> Any:
-    """Settings for one property test: ``max_examples`` in the suite, as many as asked for, or four times as many, in a long run."""
+    """Settings for one property test: ``max_examples`` in the suite, as many as asked for in a long run."""
     return settings(
         max_examples=int(_ASKED) if _ASKED else max_examples * (4 if thinning.ALL else 1),
         derandomize=not _ASKED,
