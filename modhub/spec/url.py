@@ -13,18 +13,20 @@ from typing import Final
 #: What replaces anything that may be a secret.
 HIDDEN: Final = "***"
 
+#: What may be a protocol. Possessive, since a long word that is none would be read again from each of its letters.
+_WORD: Final = "[A-Za-z][A-Za-z0-9+.-]*+"
 #: Everything up to where a host, or the name before it, begins. With one slash or none only where the protocol is
 #: known: ``C:/modules`` is a folder.
 _START: Final = re.compile(
-    r"(?P<start>.*?(?P<protocol>[A-Za-z][A-Za-z0-9+.-]*)://|//"
+    rf"(?P<start>(?:[^A-Za-z]|{_WORD}(?!://))*+(?P<protocol>{_WORD})://|//"
     r"|\s*(?P<known>https?|s3a?|gs|gcs|az|abfs|sftp|ftp|ssh)(?::/{0,3}|//))(?P<rest>.*)",
     re.DOTALL | re.IGNORECASE,
 )
 _MISTYPED: Final = re.compile(r"\s*(https?|s3a?|gs|gcs|az|abfs|sftp|ftp|ssh|file|memory)(:|//)", re.IGNORECASE)
 _PORT: Final = re.compile(r"[0-9]{1,5}(?=[/\s'\"),;:\]?#]|\Z)")
 #: In a text, one URL: up to the next one, a quote or the end of the line.
-_IN_TEXT: Final = re.compile(r"(https?|[A-Za-z][A-Za-z0-9+.-]*)://((?:(?![A-Za-z][A-Za-z0-9+.-]*://)[^'\"\n])*)")
-_QUERY_IN_TEXT: Final = re.compile(r"[?#][^\s'\"<>()]*=[^\s'\"<>()]*")
+_IN_TEXT: Final = re.compile(rf"({_WORD})(?:://((?:[^A-Za-z'\"\n]|{_WORD}(?!://))*+))?")
+_QUERY_IN_TEXT: Final = re.compile(r"[?#][^\s'\"<>()=]*+(=[^\s'\"<>()]*+)?")
 
 
 class RegistryUrl(str):
@@ -60,6 +62,8 @@ def without_secrets(text: str) -> str:
 
     def shown(found: re.Match[str]) -> str:
         protocol, rest = found.groups()
+        if rest is None:
+            return found[0]
         token = rest.split(maxsplit=1)[0] if rest.strip() and not rest[0].isspace() else ""
         if "@" in token:
             return f"{_shown(f'{protocol}://{token}')}{rest[len(token) :]}"
@@ -72,7 +76,10 @@ def without_secrets(text: str) -> str:
         end = host.end() if host else 0
         return f"{protocol}://{_without_name(rest[:end], protocol)}{rest[end:]}"
 
-    return _QUERY_IN_TEXT.sub(f"?{HIDDEN}", _IN_TEXT.sub(shown, text))
+    def without_values(found: re.Match[str]) -> str:
+        return f"?{HIDDEN}" if found[1] else found[0]
+
+    return _QUERY_IN_TEXT.sub(without_values, _IN_TEXT.sub(shown, text))
 
 
 def holds_secrets(data: bytes) -> bool:
