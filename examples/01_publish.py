@@ -23,7 +23,7 @@ def decomposed(data: Splits, seed: int) -> Decomposition:
 
 
 def main() -> None:
-    data = load_letters()
+    data = load_letters(per_class=(40, 10, 10))
     first, second = decomposed(data, seed=0), decomposed(data, seed=1)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -60,7 +61,10 @@ def shared_models() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with NAME_train.npz and NAME_test.npz of the CIFAR subsets; skips where they are not."""
+    """A folder with NAME_train.npz and NAME_test.npz of the CIFAR subsets; skips where they are not.
+
+    Unpacked once a run, whichever worker comes first.
+    """
     script = SHARED / "data" / "unpack.py"
     if not script.is_file():
         pytest.skip("the image subsets (../shared/data) are not here")
@@ -73,7 +77,11 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     sys.dont_write_bytecode = before
-    out = tmp_path_factory.mktemp("images")
-    for name in ("cifar10", "cifar100"):
-        module.unpack(name, out)
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "images"
+    out.mkdir(exist_ok=True)
+    with (out / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in ("cifar10", "cifar100"):
+            module.unpack(name, out)
     return out

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +219,10 @@ def dataset(options: argparse.Namespace, name: str) -> Data:
 
 
 def quick_networks() -> dict[str, Trained]:
-    """Digits, digits of whose threes the network saw four images, and letters: a minute, and no images needed."""
+    """Digits, digits of whose threes the network saw four images, and letters: a minute, and no images needed.
+
+    A network is trained where it is first asked for.
+    """
     from modhub.demo.digits import load_digits
     from modhub.demo.letters import load_letters
     from modhub.engine.training import train_small_cnn
@@ -234,10 +237,8 @@ def quick_networks() -> dict[str, Trained]:
         "letters-good": (letters, letters.train),
     }
     for seed, (name, (data, train)) in enumerate(made.items()):
-        model = train_small_cnn(train, seed=seed, epochs=4)
-        result[name] = Trained(
-            name, Data(name.split("-")[0], data.train, data.test), lambda model=model: model, f"seed {seed}"
-        )
+        load = cache(partial(train_small_cnn, train, seed=seed, epochs=4))
+        result[name] = Trained(name, Data(name.split("-")[0], data.train, data.test), load, f"seed {seed}")
     return result
 
 

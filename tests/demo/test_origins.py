@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,10 +49,9 @@ def test_the_digits_are_all_of_scikit_learns(digits: Splits) -> None:
     assert digits.train.classes == tuple("0123456789")
 
 
-@pytest.mark.parametrize("load", [load_digits, load_letters])
-def test_a_seed_decides_the_images_and_their_order(load: Any, request: pytest.FixtureRequest) -> None:
-    first: Splits = request.getfixturevalue(load.__name__.removeprefix("load_"))
-    again, other = load(seed=0), load(seed=1)
+@pytest.mark.parametrize("load", [load_digits, partial(load_letters, per_class=(9, 4, 4))], ids=["digits", "letters"])
+def test_a_seed_decides_the_images_and_their_order(load: Any) -> None:
+    first, again, other = load(seed=0), load(seed=0), load(seed=1)
     for part in ("train", "validation", "test"):
         assert np.array_equal(getattr(first, part).x, getattr(again, part).x)
         assert np.array_equal(getattr(first, part).y, getattr(again, part).y)
@@ -99,7 +99,7 @@ def best_threshold_accuracy(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def test_training_depends_on_its_seed_alone(digits: Splits) -> None:
-    few = digits.train.take(np.arange(128))
+    few = digits.train.take(np.arange(64))
     reported: list[tuple[int, int]] = []
 
     def weights(seed: int, *, disturb: int) -> NDArray[np.float32]:

@@ -1,30 +1,17 @@
-"""The story, run once in a process of its own with an empty home: its figures, and that it writes nowhere else."""
+"""The story, run once with an empty home: its figures, and that it writes nowhere else."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from modhub.demo.story import StoryAccuracy
-
-PROGRAM = """
-import dataclasses, json, sys
-from modhub.demo.story import run
-emitted, lines = [], []
-steps = run(sys.argv[1], emitted.append, doing=lines.append)
-print(json.dumps({
-    "steps": [dataclasses.asdict(step) for step in steps], "emitted": emitted == steps, "lines": lines,
-}))
-"""
+from modhub.demo.story import Step, StoryAccuracy, run
 
 
 @dataclass(frozen=True)
@@ -47,17 +34,19 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     home, workdir = root / "home", root / "work"
     home.mkdir()
     workdir.mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MODHUB", "XDG"))}
-    ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(workdir)],
-        env=kept | {"HOME": str(home), "KERAS_HOME": tempfile.mkdtemp(dir=root), "MPLCONFIGDIR": str(root / "mpl")},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ran.returncode == 0, ran.stderr
+    emitted: list[Step] = []
+    lines: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("MODHUB", "XDG"))]:
+            patch.delenv(name)
+        for name, folder in (("HOME", home), ("KERAS_HOME", root / "keras"), ("MPLCONFIGDIR", root / "mpl")):
+            patch.setenv(name, str(folder))
+        steps = run(workdir, emitted.append, doing=lines.append)
     return Outcome(
-        **json.loads(ran.stdout),
+        # As a command would print them.
+        json.loads(json.dumps([asdict(step) for step in steps])),
+        emitted == steps,
+        lines,
         workdir=workdir,
         elsewhere={str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()},
     )

@@ -22,6 +22,7 @@ from modhub.data.images import ImageData
 from modhub.engine.read.reader import read_model
 from modhub.errors import InvalidData, UsageError
 from tests.small_origins import quadrants
+from tests.thinning import long
 
 PAPER = Path(__file__).parents[2] / "examples" / "paper"
 SHARED = Path(__file__).parents[3] / "shared" / "models"
@@ -91,12 +92,25 @@ def test_what_is_written_is_the_best_epoch(data: Data, whole: Path) -> None:
     assert written["training_recall"] > 0.5, mean_recall(shares, data.test.y)
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_weights(data: Data, whole: Path, tmp_path: Path) -> None:
+def command(data: Data, folder: Path) -> list[str]:
+    """The command that trains what ``whole`` is, with its images in ``folder``."""
     for split, part in (("train", data.train), ("test", data.test)):
-        np.savez(tmp_path / f"quadrants_{split}.npz", x=part.x, y=part.y, classes=np.array(part.classes))
-    command = [sys.executable, str(PAPER / "train.py"), "quadrants", "r8", "--data", str(tmp_path)]
-    command += ["--out", str(tmp_path / "out"), "--epochs", "3", "--validation", "0.25", "--batch", "16"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        np.savez(folder / f"quadrants_{split}.npz", x=part.x, y=part.y, classes=np.array(part.classes))
+    options = ["--out", str(folder / "out"), "--epochs", "3", "--validation", "0.25", "--batch", "16"]
+    return [str(PAPER / "train.py"), "quadrants", "r8", "--data", str(folder), *options]
+
+
+def assert_equal_runs(one: Path, other: Path) -> None:
+    models = [keras.models.load_model(folder / "quadrants-r8.keras", compile=False) for folder in (one, other)]
+    for first, second in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert (one / "quadrants-r8.json").read_text() == (other / "quadrants-r8.json").read_text()
+
+
+@long
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(data: Data, whole: Path, tmp_path: Path) -> None:
+    call = [sys.executable, *command(data, tmp_path)]
+    with subprocess.Popen(call, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said = next(line for line in process.stderr if line.startswith("epoch "))
         process.kill()
@@ -105,19 +119,21 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(data: Data, whole: 
     assert len(kept) == 1
     assert len(train.read_checkpoint(tmp_path / "out" / kept[0]).curve) in (1, 2)
     train.train(data, SETTINGS, tmp_path / "out", "quadrants-r8")
-    one, other = (
-        keras.models.load_model(folder / "quadrants-r8.keras", compile=False) for folder in (whole, tmp_path / "out")
-    )
-    for first, second in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(first, second)
-    assert (whole / "quadrants-r8.json").read_text() == (tmp_path / "out" / "quadrants-r8.json").read_text()
+    assert_equal_runs(whole, tmp_path / "out")
 
 
-def test_a_run_whose_minutes_are_spent_keeps_the_best_so_far_and_its_checkpoint(data: Data, tmp_path: Path) -> None:
-    written = train.train(data, SETTINGS, tmp_path, "quadrants-r8", minutes=0)
+def test_a_run_whose_minutes_are_spent_goes_on_and_ends_with_the_same_weights(
+    data: Data, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then there are the best network so far and a checkpoint."""
+    folder = tmp_path / "out"
+    written = train.train(data, SETTINGS, folder, "quadrants-r8", minutes=0)
     assert (written["finished"], written["epochs_done"]) == (False, 1)
-    assert len(list(tmp_path.glob("quadrants-r8.*.npz"))) == 1
-    assert (tmp_path / "quadrants-r8.keras").exists()
+    assert len(list(folder.glob("quadrants-r8.*.npz"))) == 1
+    assert (folder / "quadrants-r8.keras").exists()
+    monkeypatch.setattr(sys, "argv", command(data, tmp_path))
+    train.main()
+    assert_equal_runs(whole, folder)
 
 
 def test_a_spoilt_checkpoint_is_named(tmp_path: Path) -> None:
