@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.composition.explanation import ActivationMap
+from modhub.engine.gradients import gradient
 from modhub.engine.library import ops
-from modhub.engine.run.gradients import gradient
 from modhub.engine.run.network import Network, Visitor
 from modhub.package.module import Head
 from modhub.spec.architecture import INPUT, Architecture, shapes_of

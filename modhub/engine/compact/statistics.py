@@ -105,7 +105,7 @@ def importances(
 
             return ops.sum(ops.multiply(network.run(preprocess(batch, contract), visit), direction))
 
-        found = gradients_at(total, {call: (size, *shape) for call, shape in shapes.items()})
+        found = gradients_at(total, {call: ops.zeros((size, *shape), "float32") for call, shape in shapes.items()})
         return {
             call: ops.sum(ops.reshape(ops.square(gradient), (-1, gradient.shape[-1])), axis=0)
             for call, gradient in found.items()
