@@ -13,8 +13,8 @@ import click
 
 from modhub.errors import UsageError
 from modhub.limits import KIB, MIB
-from modhub.serving.application import checked_token
 from modhub.serving.bounds import ServingLimits
+from modhub.serving.given import checked_token
 
 #: Where the token is looked for: an argument would stand in every list of processes.
 TOKEN_VARIABLE: Final = "MODHUB_SERVE_TOKEN"

@@ -1,7 +1,8 @@
 """A site of registries as they are now, file by file: what ``modhub ui`` shows.
 
 All models are read once, for the lists and the search; of a model that somebody looks at, its masks too. Whether
-anything was published is asked again and again, as often as is cheap where the registry lies.
+anything was published is asked again and again, as often as is cheap where the registry lies. Importing this module
+needs the extra ``ui``; ``ops.site.check_site_extra`` says whether it is there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from modhub.composition.fitting import contract_key, fitting_tables
 from modhub.errors import ModhubError, NotFound
 from modhub.limits import MAX_MANIFEST_BYTES
-from modhub.ops.site import check_site_extra, open_site_reader, site_shell, site_source
+from modhub.ops.site import open_site_reader, site_shell, site_source
 from modhub.registry.objects import get_object
 from modhub.site.content import ShownModel
 from modhub.site.front_pages import SiteSummary, front_files
@@ -171,10 +172,8 @@ def open_live_site(
 ) -> LiveSite:
     """The site of the registries given, or of all that a call would look in, read and ready to be shown.
 
-    ``progress`` is told how many models are read, of how many. Raises UsageError, kind ``missing-extra``, and
-    RegistryUnreachable.
+    ``progress`` is told how many models are read, of how many. Raises RegistryUnreachable.
     """
-    check_site_extra()
     return LiveSite(registry, title=title, progress=progress)
 
 

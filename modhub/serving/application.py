@@ -8,10 +8,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from modhub.data.given import Fit
-from modhub.errors import ModhubError, UsageError
+from modhub.errors import ModhubError
 from modhub.serving.answers import answer_error, answer_nobody
 from modhub.serving.bounds import ServingLimits
 from modhub.serving.description import openapi, openapi_page
+from modhub.serving.given import USUAL_NAME, checked_token
 from modhub.serving.guard import BoundedBody, KnownHosts, WithHeaders, WithToken
 from modhub.serving.library import (
     ASGIApp,
@@ -31,11 +32,8 @@ from modhub.serving.service import PictureWay, Service, warm_service
 if TYPE_CHECKING:
     from modhub.composition.composite import Composite
 
-#: What a classifier is called in URLs where nobody says otherwise.
-USUAL_NAME: Final = "classifier"
 #: What answers without a token: orchestrators that ask for them have none.
 OPEN_PATHS: Final = ("/v2/health/live", "/v2/health/ready")
-_LEAST_TOKEN: Final = 16
 
 
 def app(
@@ -109,17 +107,6 @@ def application(service: Service, *, token: str | None = None, hosts: Collection
     if hosts:
         guarded = KnownHosts(guarded, hosts)
     return service.metrics.measured(WithHeaders(guarded))
-
-
-def checked_token(token: str) -> str:
-    """A token that a header can carry and nobody guesses. Raises UsageError, kind ``bad-token``, without it."""
-    if len(token) < _LEAST_TOKEN or not all(c.isascii() and c.isprintable() and c != " " for c in token):
-        raise UsageError(
-            f"the token has {len(token)} characters, or some that no header carries.",
-            kind="bad-token",
-            hint=f"use at least {_LEAST_TOKEN} letters and digits: openssl rand -hex 32",
-        )
-    return token
 
 
 async def start(request: Request) -> Response:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from modhub.data.arrays import Images
-from modhub.errors import UsageError, shown
 from modhub.spec.contract import input_text
 from modhub.spec.input_contract import InputContract
 
@@ -82,14 +81,3 @@ class ServedClassifier:
         """How messages call it: ``pets (version 1f0c..., 3 classes, 32x32x3 rgb)``."""
         count = len(self.classes)
         return f"{self.name} (version {self.version}, {count} class{'es' * (count > 1)}, {input_text(self.contract)})"
-
-
-def checked_name(name: str) -> str:
-    """A name that fits into a path of a URL as it is. Raises UsageError."""
-    if not name or len(name) > 100 or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name):
-        raise UsageError(
-            f"{shown(name)} cannot be the name of a served classifier.",
-            kind="bad-name",
-            hint="use letters, digits, dots, dashes and underscores: --name pets.",
-        )
-    return name

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from modhub.data.given import Fit
-from modhub.serving.application import USUAL_NAME, application
+from modhub.serving.application import application
 from modhub.serving.bounds import ServingLimits
+from modhub.serving.given import USUAL_NAME
 from modhub.serving.hosting import LOOPBACK_NAMES, Hosted, hosted, is_loopback
 from modhub.serving.served import ServedClassifier
 from modhub.serving.service import PictureWay, Service, warm_service

@@ -19,10 +19,11 @@ from modhub.errors import InvalidData, ModhubError, Refused
 from modhub.serving.answers import busy, late
 from modhub.serving.batching import Batcher
 from modhub.serving.bounds import ServingLimits
+from modhub.serving.given import checked_name
 from modhub.serving.library import ASGIApp, Message, Receive, Scope, Send
 from modhub.serving.metrics import ServingMetrics
 from modhub.serving.pictures import PictureBounds
-from modhub.serving.served import ServedClassifier, checked_name
+from modhub.serving.served import ServedClassifier
 from modhub.spec.contract import check_images
 from modhub.spec.input_contract import ArrayContract
 from modhub.spec.log import record

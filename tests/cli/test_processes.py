@@ -232,14 +232,6 @@ def test_help_costs_an_interpreter_and_click(tmp_path: Path) -> None:
     assert loaded_by(["--help", "--version"], {"pydantic", "rich", "numpy", "keras", "fsspec"}, tmp_path) == ""
 
 
-def test_help_of_a_command_loads_no_network_library(tmp_path: Path) -> None:
-    from modhub.cli.root import COMMANDS
-
-    lines = [f"{name} --help" for section in COMMANDS.values() for name in section]
-    lines += ["alias set --help", "registry init --help"]
-    assert loaded_by(lines, {"rich", "keras", "tensorflow", "fsspec", "requests", "matplotlib"}, tmp_path) == ""
-
-
 def test_light_commands_load_neither_keras_nor_numpy(workshop: Workshop, tmp_path: Path) -> None:
     shutil.copytree(workshop.registry, tmp_path / "registry")
     lines = [

@@ -160,11 +160,3 @@ def test_options_that_cannot_be(
     monkeypatch.chdir(tmp_path)
     assert command("cifar10/r20:cat", *arguments, monkeypatch=monkeypatch) == 2
     assert kind in capsys.readouterr().err
-
-
-def test_without_the_extra_it_says_what_to_install() -> None:
-    code = "import sys; sys.modules['uvicorn'] = None; from modhub.cli import main; sys.exit(main(['serve', 'x']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "pip install 'modhub[serve]'" in done.stderr
-    assert "uvicorn" in done.stderr

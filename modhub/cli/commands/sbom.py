@@ -12,8 +12,7 @@ from modhub.cli.options import Command
 from modhub.cli.outputs import check_free, force_option
 from modhub.cli.project_options import project_options, working
 from modhub.errors import StorageError
-from modhub.licensing.sbom import SbomPart, cyclonedx_document
-from modhub.ops.licenses import UsedRelease, used_by_names, used_by_project
+from modhub.ops.licenses import used_by_names, used_by_project
 from modhub.storage import files
 
 
@@ -39,13 +38,15 @@ def command(
     Licences, training data, digests and figures are those of the manifests and their cards. The document is validated
     against the schema of CycloneDX. With SOURCE_DATE_EPOCH, equal releases give equal bytes.
     """
+    from modhub.licensing.sbom import SbomPart, cyclonedx_document  # in the extra ``sbom``
+
     check_free(out, force=force)
     if refs:
         used, own = used_by_names(refs, registry=places["registry"], cache=places["cache"]), "classifier"
     else:
         with working("looking up releases", project, **places) as found:
             used, own = used_by_project(found), found.file.project.name
-    document = cyclonedx_document(name or own, [_part(each) for each in used])
+    document = cyclonedx_document(name or own, [SbomPart(each.manifest, each.classes, each.registry) for each in used])
     text = printing.json_text(document, indent=2)
     if out is None:
         printing.echo(text)
@@ -60,7 +61,3 @@ def command(
         printing.document({"file": str(out), "components": len(document["components"])})
     else:
         printing.line(f"wrote {out}: {len(used)} releases, {len(document['components'])} components")
-
-
-def _part(used: UsedRelease) -> SbomPart:
-    return SbomPart(used.manifest, used.classes, used.registry)

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import webbrowser
 from pathlib import Path
-from threading import Thread
 
 import click
 
-from modhub.cli import printing
 from modhub.cli.options import Command, cache_option, json_option, registry_option
-from modhub.cli.progress import ProgressLine
-from modhub.cli.quiet import load_engine
-from modhub.engine.keras_backend import require_keras_backend
-from modhub.ops.site_live import open_live_site
-from modhub.serving.hosting import HostTiming, run_server
-from modhub.serving.ui.app import BrowserApp
-from modhub.serving.ui.classifiers import ComposedClassifiers
+from modhub.ops.site import check_site_extra
 
 _HIGHEST_PORT = 65_535
-#: How long what was asked for is waited for when it ends.
-_SECONDS_TO_STOP = 3
 
 
 @click.command(
@@ -48,32 +35,7 @@ def command(port: int, no_browser: bool, registry: tuple[str, ...] | None, cache
     Only this machine reaches it. The pages are those of modhub site build, of what is published when they are loaded.
     What the composer needs is installed as modhub compose does it; photos stay in memory. Ctrl-C ends it.
     """
-    with ProgressLine("reading the registry") as progress:
-        pages = open_live_site(registry, progress=progress.steps("reading models"))
-    browser = BrowserApp(pages, ComposedClassifiers(registry, cache), load_engine=_load_engine)
+    check_site_extra()
+    from modhub.cli.ui_process import show_until_told  # in the extra ``ui``
 
-    def announce(url: str) -> None:
-        if as_json:
-            printing.document({"url": url})
-        else:
-            printing.line(f"{url}/")
-            printing.note("Ctrl-C ends it.")
-        sys.stdout.flush()
-        if not no_browser and _has_display():
-            # A browser may be slow to start, and some wait until it is closed.
-            Thread(target=webbrowser.open, args=(f"{url}/",), daemon=True).start()
-
-    run_server(browser.app, port=port, announce=announce, timing=HostTiming(stop=_SECONDS_TO_STOP))
-    if browser.is_busy:
-        # A network that is being built would keep Python from ending for as long as that takes.
-        os._exit(0)
-
-
-def _load_engine() -> None:
-    require_keras_backend()
-    load_engine()
-
-
-def _has_display() -> bool:
-    """Whether a window can be opened; a browser of the terminal would take it over."""
-    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    show_until_told(registry, cache, port=port, opens_browser=not no_browser, as_json=as_json)
