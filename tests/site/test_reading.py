@@ -6,12 +6,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import modhub
 from modhub.installation.registries import STARTER_FOLDER
+from modhub.limits import MIB
 from modhub.ops.site import open_site_reader
 from modhub.ops.site_masks import compared_versions
+from modhub.package.codec import encode, encode_module
+from modhub.package.module import Head, PackedMasks
 from modhub.registry.advising import AdvisoryDraft
 from modhub.registry.writer import Registry
 from modhub.resolve.resolver import resolve
@@ -19,8 +23,12 @@ from modhub.signing.keys import new_signer
 from modhub.site.content import ShownSignature
 from modhub.site.search_data import SIGNED, SearchColumns
 from modhub.spec.advisories import Affected, AffectedRange
+from modhub.spec.architecture import Architecture, Call
+from modhub.spec.layers import Conv2D, GlobalPooling2D, ReLU
+from modhub.spec.manifest import Manifest, SiteRecord, digest_of
 from modhub.spec.refs import ModelRef, ModuleRef
 from modhub.storage.local import LocalStore
+from tests.composition.made_by_hand import module
 from tests.synthetic import release
 
 ALICE = new_signer("alice")
@@ -107,6 +115,66 @@ def test_masks_are_compared_as_evaluating_compares_them() -> None:
     found = model.chosen.overlap[slugs.index("cat")][slugs.index("dog")]
     assert found == pytest.approx(both / either)
     assert model.toggled["1.0.0", "1.1.0"]["cat"] == 0
+
+
+#: 40 million nodes, 5 MB a mask; a module has two.
+WIDE = Architecture(
+    input_shape=(4000, 5000, 1),
+    layers={
+        "convolution": Conv2D(filters=2, kernel_size=(1, 1)),
+        "relu": ReLU(),
+        "pool": GlobalPooling2D(kind="global_average_pooling2d"),
+    },
+    calls=(
+        Call(id="convolution", layer="convolution", inputs=("input",)),
+        Call(id="relu", layer="relu", inputs=("convolution",)),
+        Call(id="pool", layer="pool", inputs=("relu",)),
+    ),
+    features="pool",
+    head="softmax",
+)
+
+
+def wide_release(version: str, number: int) -> tuple[Manifest, dict[str, bytes]]:
+    """Two modules with 20 MB of masks; ``number`` (0 to 7) decides which."""
+    manifest, stored = release("me/wide", version, classes=("cat", "dog"))
+    blobs = {manifest.content.origin.weights: manifest.blobs[manifest.content.origin.weights]}
+    records = []
+    for record in manifest.content.modules:
+        bits = np.full(5_000_000, 255, np.uint8)
+        bits[: 1000 * (record.index + 1)] = 1 << number
+        masks = PackedMasks({"relu": bits}, {"relu": (4000, 5000, 2)})
+        head = Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32))
+        blob = encode(encode_module(module(keep=masks, concern=masks, head=head)))
+        blobs[blob.digest], stored[blob.record.sha256] = blob.record, blob.verified.stored
+        records.append(record.model_copy(update={"blob": blob.digest}))
+    content = manifest.content.model_copy(
+        update={
+            "modules": tuple(records),
+            "sites": (SiteRecord(id="relu", shape=(4000, 5000, 2)),),
+            "contract": manifest.content.contract.model_copy(update={"height": 4000, "width": 5000}),
+            "origin": manifest.content.origin.model_copy(update={"architecture": WIDE}),
+        }
+    )
+    made = manifest.model_copy(update={"content": content, "digest": digest_of(content), "blobs": blobs})
+    return made, {record.sha256: stored[record.sha256] for record in blobs.values()}
+
+
+def test_a_models_masks_have_a_budget(tmp_path: Path) -> None:
+    """32 MiB for all versions, the newest first: pages of 16 models are made at once."""
+    registry = Registry(LocalStore(tmp_path / "team"))
+    registry.publish(*wide_release("1.0.0", 0))
+    registry.publish(*wide_release("1.1.0", 1))
+    # What the blobs of this one claim to hold is too much at once; read, they would be found to be damaged.
+    registry.publish(*release("me/claims", module_bytes=3 * MIB))
+    claims, wide = open_site_reader(str(tmp_path / "team")).models()
+    newer, older = wide.releases
+    assert newer.overlap is not None
+    assert newer.overlap[0][1] == pytest.approx(1 - 1000 / 5_000_000, abs=1e-4)
+    assert older.overlap is None
+    assert dict(wide.toggled["1.0.0", "1.1.0"]) == {"cat": None, "dog": None}
+    assert claims.releases[0].overlap is None
+    assert (claims.releases[0].problems, older.problems, newer.problems) == ((), (), ())
 
 
 def test_pairs_of_many_versions_stay_few() -> None:
