@@ -43,6 +43,8 @@ from tests.synthetic import release
 #: Models, and payloads in one field where they fit: with both, every field has every payload.
 MODELS = 6
 _AT_ONCE = 8
+#: Of one model, since such a page takes long to draw.
+README = "\n\n".join(f"{each}\n\n# {each}\n\n> {each}\n\n| a |\n| - |\n| {each} |" for each in PAYLOADS)
 
 
 def hostile_registry(folder: Path) -> list[str]:
@@ -51,7 +53,7 @@ def hostile_registry(folder: Path) -> list[str]:
     refs = []
     for number in range(MODELS):
         payload = cycle(_joined(number))
-        manifest, blobs = _release(f"evil/net-{number}", payload)
+        manifest, blobs = _release(f"evil/net-{number}", payload, README if number == 0 else next(payload))
         registry.publish(manifest, blobs)
         refs += [f"{manifest.content.name}:{module.slug}" for module in manifest.content.modules if module.index != 1]
         _speak_against(registry, manifest, payload)
@@ -68,11 +70,10 @@ def _joined(number: int) -> list[str]:
     return [" ".join(turned[start : start + size]) for size in (3, 1) for start in range(0, len(turned), size)]
 
 
-def _release(name: str, payload: Iterator[str]) -> tuple[Manifest, Mapping[str, VerifiedBlob]]:
+def _release(name: str, payload: Iterator[str], readme: str) -> tuple[Manifest, Mapping[str, VerifiedBlob]]:
     manifest, blobs = release(name, "1.0.0", classes=("Class 1", "Class 2", "Class 3"))
     records = {record.sha256: record for record in manifest.blobs.values()}
     package = Package(manifest, {digest: VerifiedBlob(records[digest], data) for digest, data in blobs.items()})
-    readme = "\n\n".join(f"{each}\n\n# {each}\n\n> {each}\n\n| a |\n| - |\n| {each} |" for each in PAYLOADS)
     package = with_card(package, CardFile(CARD, readme.encode()))
     manifest, content = package.manifest, _talkative(package.manifest.content)
     kept = {"namespace", "model", "version", "format"}
