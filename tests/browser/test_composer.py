@@ -172,3 +172,64 @@ def test_a_server_that_is_gone_and_one_that_came_instead_are_told(page: Any, liv
         page.wait_for_selector("#try-plan .problem")
         assert "start it again" in page.locator("#try-plan").inner_text()
     assert [text for text in seen.everything() if "ERR_FAILED" not in text] == []
+
+
+def test_a_server_that_is_busy_is_asked_again(page: Any, live: Shown, photo: Path) -> None:
+    """By the application (429), or by the server that runs it (503, without a word of ours)."""
+    told = {"session": [503], "classifiers": [429], "answer": [429, 503]}
+
+    def busy(route: Any) -> None:
+        waiting = told.get(route.request.url.partition("?")[0].rpartition("/")[2])
+        if waiting:
+            body = {"error": "8 requests are being worked on.", "kind": "busy", "hint": "ask again in 1 s."}
+            status = waiting.pop()
+            route.fulfill(status=status, json=body) if status == 429 else route.fulfill(status=status, body="busy")
+        else:
+            route.continue_()
+
+    with watched(page, live.url) as seen:
+        page.route("**/api/**", busy)
+        page.goto(live.page("compose.html#add=shapes/quadrants:top-left"))
+        page.wait_for_selector("#try-plan .summary")
+        page.locator("#try-file").set_input_files(photo)
+        page.wait_for_selector("#try-label")
+    assert told == {"session": [], "classifiers": [], "answer": []}
+    assert [text for text in seen.everything() if "429" not in text and "503" not in text] == []
+
+
+def test_the_keyboard_is_where_it_is_needed_after_every_change(sound_page: Any, live: Shown) -> None:
+    page, names = sound_page, ["top-left", "top-right", "bottom-left"]
+    page.goto(live.page("compose.html#" + "&".join(f"add=shapes/quadrants:{name}" for name in names)))
+    expect(page.locator("#members li")).to_have_count(3)
+
+    def press(button: str) -> None:
+        page.get_by_role("button", name=button, exact=True).press("Enter")
+
+    def is_at(label: str) -> None:
+        expect(page.get_by_label(label, exact=True)).to_be_focused()
+
+    # What is removed leaves the keyboard at the next one, or at the last.
+    press("Remove shapes/quadrants:top-right")
+    is_at("Label of shapes/quadrants:bottom-left")
+    press("Remove shapes/quadrants:bottom-left")
+    is_at("Label of shapes/quadrants:top-left")
+    # Another one is looked for, and stands where the old one stood; or it is left as it is.
+    press("Swap shapes/quadrants:top-left")
+    is_at("Find a class")
+    page.locator("#find").fill("bottom")
+    press("Swap in shapes/quadrants:bottom-right")
+    is_at("Label of shapes/quadrants:bottom-right")
+    press("Swap shapes/quadrants:bottom-right")
+    is_at("Find a class")
+    press("Swap shapes/quadrants:bottom-right")
+    is_at("Swap shapes/quadrants:bottom-right")
+    # What is added leaves it where the next one can be added.
+    page.locator("#find").fill("top")
+    press("Add shapes/quadrants:top-left")
+    is_at("Add shapes/quadrants:top-left")
+    # Where nothing is left, it is where something can be found.
+    press("Remove all")
+    is_at("Find a class")
+    press("Add shapes/quadrants:top-left")
+    press("Remove shapes/quadrants:top-left")
+    is_at("Find a class")

@@ -30,19 +30,21 @@ async function answered(path, options) {
     throw new Refusal("modhub ui does not answer any more.", "start it again, and reload this page.", "gone");
   }
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refusal(body.error ?? `the server answers ${response.status}.`, body.hint, body.kind);
-  return body;
+  if (response.ok) return body;
+  // The application says so by itself, what runs it only by this status.
+  const kind = response.status === 503 ? "busy" : body.kind;
+  throw new Refusal(body.error ?? `the server answers ${response.status}.`, body.hint, kind);
 }
 
 async function post(path, body, type, signal) {
-  if (state.token === null) {
-    const session = await answered("session", { signal });
-    state.token = session.token;
-    state.maxBytes = session.max_bytes;
-  }
-  const headers = { "content-type": type, "x-modhub-token": state.token };
   for (;;) {
     try {
+      if (state.token === null) {
+        const session = await answered("session", { signal });
+        state.token = session.token;
+        state.maxBytes = session.max_bytes;
+      }
+      const headers = { "content-type": type, "x-modhub-token": state.token };
       return await answered(path, { method: "POST", body, headers, signal });
     } catch (error) {
       if (error.kind !== "busy") throw error;
