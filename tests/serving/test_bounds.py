@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 import os
 import signal
 import socket
@@ -178,3 +179,24 @@ def test_what_must_be_ready_is_not_there_while_it_stops(pets: Composite) -> None
         service.leave()
         assert requests.post(url, json={"ready": True}, timeout=60).json() == []
         assert [row["state"] for row in requests.post(url, json={}, timeout=60).json()] == ["UNAVAILABLE"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("predict", "image/png"),
+        ("predict", "application/json"),
+        ("predict", "multipart/form-data; boundary=cut"),
+        ("v2/models/pets/infer", "application/json"),
+    ],
+)
+def test_a_request_that_is_cut_off_is_no_failure_of_ours(
+    pets: Composite, caplog: pytest.LogCaptureFixture, path: str, kind: str
+) -> None:
+    head = f"POST /{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: 9999\r\n\r\n"
+    with hosted(application(service_of(pets))) as server:
+        with connected(server) as connection:
+            connection.sendall(head.encode() + b"--cut\r\n")
+        assert requests.get(f"{server.url}/v2/health/live", timeout=60).status_code == 200
+    # Stopping has waited until it ended.
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
