@@ -14,7 +14,7 @@ from modhub.cli.progress import ProgressLine
 from modhub.cli.quiet import load_engine
 from modhub.engine.keras_backend import require_keras_backend
 from modhub.ops.site_live import open_live_site
-from modhub.serving.hosting import HostTiming, run_server
+from modhub.serving.hosting import LOOPBACK, HostTiming, check_listens, run_server
 from modhub.serving.ui.app import BrowserApp
 from modhub.serving.ui.classifiers import ComposedClassifiers
 
@@ -26,6 +26,7 @@ def show_until_told(
     registry: tuple[str, ...] | None, cache: Path | None, *, port: int, opens_browser: bool, as_json: bool
 ) -> None:
     """Read the registry and show it; may end the process."""
+    check_listens(LOOPBACK, port)
     with ProgressLine("reading the registry") as progress:
         pages = open_live_site(registry, progress=progress.steps("reading models"))
     browser = BrowserApp(pages, ComposedClassifiers(registry, cache), load_engine=_load_engine)
@@ -41,7 +42,7 @@ def show_until_told(
             # A browser may be slow to start, and some wait until it is closed.
             Thread(target=webbrowser.open, args=(f"{url}/",), daemon=True).start()
 
-    run_server(browser.app, port=port, announce=announce, timing=HostTiming(stop=_SECONDS_TO_STOP))
+    run_server(browser.app, host=LOOPBACK, port=port, announce=announce, timing=HostTiming(stop=_SECONDS_TO_STOP))
     if browser.is_busy:
         # A network that is being built would keep Python from ending for as long as that takes.
         os._exit(0)

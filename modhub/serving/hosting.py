@@ -26,8 +26,10 @@ from modhub.spec.log import record
 _BACKLOG: Final = 1024
 #: Bytes of the headers of one request.
 _MOST_HEAD: Final = MIB
+#: The address that only this machine reaches.
+LOOPBACK: Final = "127.0.0.1"
 #: Names under which a browser on this machine may ask a server that listens on loopback alone.
-LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK_NAMES: Final = ("localhost", LOOPBACK, "[::1]")
 
 Announce = Callable[[str], None]
 Hook = Callable[[], None]
@@ -62,7 +64,7 @@ def is_loopback(host: str) -> bool:
 def run_server(
     app: ASGIApp,
     *,
-    host: str = "127.0.0.1",
+    host: str = LOOPBACK,
     port: int = 0,
     announce: Announce | None = None,
     on_stop: Hook | None = None,
@@ -118,7 +120,7 @@ class Hosted:
 def hosted(
     app: ASGIApp,
     *,
-    host: str = "127.0.0.1",
+    host: str = LOOPBACK,
     port: int = 0,
     on_stop: Hook | None = None,
     timing: HostTiming | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import signal
 import socket
 import subprocess
@@ -248,6 +249,21 @@ def test_photos_are_bounded_in_bytes_and_in_pixels(server: Hosted, token: str) -
         assert connection.recv(65536).startswith(b"HTTP/1.1 413")
 
 
+def test_an_upload_that_is_cut_off_is_no_failure_of_ours(
+    registry: str, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with hosted(BrowserApp(open_live_site(registry), ComposedClassifiers(registry, cache)).app) as server:
+        token = requests.get(f"{server.url}/api/session", timeout=60).json()["token"]
+        host, port = server.url.removeprefix("http://").split(":")
+        for path in ("classifiers", "classifiers/0/answer", "classifiers/0/explanation"):
+            head = f"POST /api/{path} HTTP/1.1\r\nHost: {host}\r\nx-modhub-token: {token}\r\n"
+            with socket.create_connection((host, int(port)), timeout=60) as connection:
+                connection.sendall(f"{head}Content-Length: 9999\r\n\r\n".encode() + picture()[:100])
+            assert requests.get(f"{server.url}/api/session", timeout=60).json()["token"] == token
+    # Stopping has waited until all of them ended.
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_what_is_said_against_modules_comes_with_the_answer(tmp_path: Path) -> None:
     registry = str(tmp_path / "registry")
     modhub.publish(quadrant_modules(), version="1.0.0", registry=registry)
@@ -293,7 +309,8 @@ def test_the_command_prints_where_it_is_and_stops_when_told(tmp_path: Path, numb
 
 def test_a_port_that_is_taken_is_told(server: Hosted, tmp_path: Path) -> None:
     port = server.url.rpartition(":")[2]
-    command = [sys.executable, "-m", "modhub", "ui", "--no-browser", "--port", port, "--registry", str(STARTER_FOLDER)]
+    # Before the registry is read, which may take long.
+    command = [sys.executable, "-m", "modhub", "ui", "--no-browser", "--port", port, "--registry", "nowhere"]
     environment = plain_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
     assert done.returncode == 2
