@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from modhub.cli.compose_options import ComposeOptions, composite_of_lock_file, composite_of_options
 from modhub.errors import Untrusted
+from modhub.installation.context import Places
 from modhub.project.manifest import PROJECT_FILE
 from modhub.project.project import Project
 from modhub.serving.given import USUAL_NAME
@@ -46,7 +47,14 @@ class ServedSource:
             return cls(_name(project.file.project.name), lambda: composite_of_lock_file(project, shape), must_be_signed)
         kept = classifier_ref(refs[0]) if len(refs) == 1 else None
         name = USUAL_NAME if kept is None else _name(kept.file.stem)
-        return cls(name, lambda: composite_of_options(refs, shape, registry=registry, cache=cache), must_be_signed)
+
+        def composed() -> Composite:
+            composite = composite_of_options(refs, shape, registry=registry, cache=cache)
+            if any(classifier_ref(ref) is not None for ref in refs):
+                _hear(composite, registry, cache)
+            return composite
+
+        return cls(name, composed, must_be_signed)
 
     def load(self) -> Composite:
         """The classifier as it is now. Raises Untrusted for modules that were never published, if need be."""
@@ -59,6 +67,13 @@ class ServedSource:
                 module=local[0],
             )
         return composite
+
+
+def _hear(composite: Composite, registry: tuple[str, ...] | None, cache: Path | None) -> None:
+    """Ask registries what they say against the modules, as ``Composite.remarks`` then knows: what reads a file asks
+    nobody, and what answers for weeks has to be told that a module is faulty."""
+    published = {module.origin.namespace for module in composite.plan.recognisers if module.pin is not None}
+    Places.open(registry, cache, locked=True).heard(published)
 
 
 def _project_folder(refs: tuple[str, ...]) -> Path | None:
