@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import modhub
+from modhub.cli import main
 from modhub.ops.search import list_installed
 
 CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
@@ -48,18 +49,18 @@ def test_composing_needs_no_registry_once_installed(tmp_path: Path) -> None:
     assert composite.predict(images).margins.shape == (3, 2)
 
 
-def test_decompose_and_publish_lines(tmp_path: Path, shared_models: Path, shared_data: Path) -> None:
+def test_decompose_and_publish_lines(
+    tmp_path: Path, shared_models: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The two commands of the README on a trained ResNet-20, then a composite of the result with a starter module."""
     with np.load(shared_data / "cifar10_train.npz") as data:
-        first = np.concatenate([np.flatnonzero(data["y"] == k)[:60] for k in range(10)])
+        first = np.concatenate([np.flatnonzero(data["y"] == k)[:25] for k in range(10)])
         np.savez(tmp_path / "data.npz", x=data["x"][first], y=data["y"][first], classes=data["classes"])
     model = shared_models / "cifar10-r20.keras"
-    modhub_ = (sys.executable, "-m", "modhub")
+    monkeypatch.chdir(tmp_path)
     options = ("--data", "data.npz", "--rescale", "1/255", "--as", "me/net", "--out", "net.modules")
-    done = run(*modhub_, "decompose", str(model), *options, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    done = run(*modhub_, "publish", "net.modules", "--version", "1.0.0", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert main(["decompose", str(model), *options]) == 0
+    assert main(["publish", "net.modules", "--version", "1.0.0"]) == 0
     composite = modhub.compose(["me/net:cat", "c100:apple"])
     assert composite.classes == ["cat", "apple"]
     assert [str(m.ref) for m in composite.modules] == ["me/net:cat@1.0.0", "cifar100/r20:apple@1.1.0"]

@@ -27,6 +27,7 @@ from modhub.spec.refs import slug_of
 PAPER: Final = ((26.6, 50.4), (26.0, 50.4), (27.2, 54.6), (25.0, 50.4), (24.0, 48.2), (25.3, 50.8))
 
 _FEW: Final = 4
+_EPOCHS: Final = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ def digits_case() -> Case:
     data = load_digits()
     own = np.flatnonzero(data.train.labels == "3")
     poor = data.train.take(np.setdiff1d(np.arange(len(data.train)), own[_FEW:]))
-    faulty, good = train_small_cnn(poor, seed=1), train_small_cnn(data.train, seed=0)
+    faulty, good = (train_small_cnn(seen, seed=seed, epochs=_EPOCHS) for seed, seen in ((1, poor), (0, data.train)))
     pair, confused = confused_pair(predict_proba(faulty, data.train.x), data.train)
     two = data.train.restrict(pair)
     modules, better = (_decomposed(net, data.train, f"demo/{name}") for net, name in ((faulty, "poor"), (good, "good")))
@@ -118,7 +119,7 @@ def digits_case() -> Case:
         confused,
         modules,
         [better[data.train.classes.index(name)] for name in pair],
-        _decomposed(train_small_cnn(two, seed=0), two, "demo/two"),
+        _decomposed(train_small_cnn(two, seed=0, epochs=_EPOCHS), two, "demo/two"),
         f"a small network trained on {len(two)} images",
         predict_proba(faulty, data.test.x),
         data.test,

@@ -81,7 +81,7 @@ class Evaluation:
     >>> images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)
     >>> names = ["cat", "ship"] * 10
     >>> small = modhub.evaluate(["cifar10/r20:cat", "cifar10/r20:ship"], (images, names))
-    >>> other = modhub.evaluate(["cifar10/r56:cat", "cifar10/r56:ship"], (images, names))
+    >>> other = modhub.evaluate(["cifar10/vgg:cat", "cifar10/vgg:ship"], (images, names))
     >>> small.confusion.shape, small.compare(other).images
     ((2, 3), 20)
     """

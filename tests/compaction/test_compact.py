@@ -77,12 +77,7 @@ def test_the_same_input_gives_the_same_bytes(half: Decomposition) -> None:
 
 
 def test_a_smaller_budget_gives_a_smaller_network(half: Decomposition) -> None:
-    shares = [
-        half.compacted.flops,
-        *(compacted(quadrant_modules(), flops=budget).compacted.flops for budget in (0.45, 0.4)),
-    ]
-    assert shares == sorted(shares, reverse=True)
-    assert all(share <= budget for share, budget in zip(shares, (0.5, 0.45, 0.4), strict=True))
+    assert compacted(quadrant_modules(), flops=0.4).compacted.flops <= 0.4 < half.compacted.flops <= 0.5
 
 
 def test_the_jaccard_bound_and_parameters_are_budgets_too() -> None:

@@ -115,6 +115,15 @@ def _base(*shape: int) -> Any:
     return keras.applications.MobileNetV2(alpha=0.35, input_shape=shape, include_top=False, weights=None)
 
 
+def _small_base(*shape: int) -> Any:
+    """One inverted residual of MobileNetV2, where it is the code around a base that is tried."""
+    inputs = keras.Input(shape)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(layers.Conv2D(8, 3, 2, padding="same", use_bias=False)(inputs)))
+    y = layers.ReLU(6.0)(layers.BatchNormalization()(layers.Conv2D(24, 1, use_bias=False)(x)))
+    y = layers.ReLU(6.0)(layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(y)))
+    return keras.Model(inputs, layers.Add()([x, layers.BatchNormalization()(layers.Conv2D(8, 1)(y))]))
+
+
 @code
 def transfer_learning_of_tensorflow() -> Any:
     """The official tutorial: augmentation, preprocess_input, a frozen MobileNetV2, a sigmoid."""
@@ -133,7 +142,7 @@ def transfer_learning_of_tensorflow() -> Any:
 @code
 def transfer_learning_of_keras() -> Any:
     """The guide's: a Rescaling layer with an offset in front of a frozen base."""
-    base_model = _base(32, 32, 3)
+    base_model = _small_base(32, 32, 3)
     inputs = keras.Input(shape=(32, 32, 3))
     x = layers.Rescaling(scale=1 / 127.5, offset=-1)(layers.RandomFlip("horizontal")(inputs))
     x = base_model(x, training=False)
@@ -145,7 +154,7 @@ def transfer_learning_of_keras() -> Any:
 def sequential_around_a_base() -> Any:
     return keras.Sequential(
         [
-            _base(32, 32, 3),
+            _small_base(32, 32, 3),
             layers.GlobalAveragePooling2D(),
             layers.BatchNormalization(),
             layers.Dropout(0.2, name="top_dropout"),
@@ -157,7 +166,7 @@ def sequential_around_a_base() -> Any:
 
 @code
 def base_whose_output_is_used_directly() -> Any:
-    base = _base(32, 32, 3)
+    base = _small_base(32, 32, 3)
     x = layers.Flatten()(base.output)
     return keras.Model(inputs=base.input, outputs=layers.Dense(4, activation="softmax")(x))
 

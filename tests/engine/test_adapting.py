@@ -77,7 +77,7 @@ def test_operations_keep_the_adapter(large):
 
 @pytest.mark.parametrize("adapt", ["resize", "crop", "letterbox"])
 def test_exported_adapters_answer_alike(large, adapt, tmp_path):
-    both = compose([*quadrant_modules().modules, *large.modules], adapt=adapt, size=(14, 18))
+    both = compose([*quadrant_modules().modules[:2], *large.modules[:1]], adapt=adapt, size=(14, 18))
     images = np.random.default_rng(4).integers(0, 256, (6, 14, 18, 3)).astype(np.uint8)
     both.to_keras().save(tmp_path / "both.keras")
     loaded = keras.models.load_model(tmp_path / "both.keras", safe_mode=True)

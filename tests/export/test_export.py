@@ -17,13 +17,14 @@ import pytest
 
 import modhub
 from modhub.composition.composite import Composite
-from modhub.engine.export.formats import keras_bytes, plan_description
+from modhub.engine.export.formats import keras_bytes, plan_description, write_format
 from modhub.engine.export.onnx import onnx_bytes, renumber
 from modhub.errors import Conflict, Incompatible, InvalidData, ModhubError, StorageError, UnsupportedModel, UsageError
 from modhub.installation.backend import InstalledBackend
 from modhub.ops.export import TOLERANCE, export, synthetic_images
 from tests.composition.made_by_hand import CONTRACT
 from tests.small_origins import bar_modules, bars, quadrant_modules, quadrants, with_random_masks
+from tests.thinning import long
 
 IMAGES = np.concatenate([quadrants().x[:40], bars().x[:40]])
 
@@ -95,12 +96,14 @@ def test_keras_and_saved_model_without_modhub(pets: Composite, tmp_path: Path) -
     (tmp_path / "pets").mkdir()
     for name in ("saved_model.pb", "keras_metadata.pb"):
         (tmp_path / "pets" / name).write_bytes(b"an old SavedModel, which is replaced as a whole")
-    written = [export(pets, tmp_path / name, check=IMAGES, force=name == "pets") for name in ("pets.keras", "pets")]
+    written = export(pets, tmp_path / "pets", check=IMAGES, force=True)
     assert not (tmp_path / "pets" / "keras_metadata.pb").exists()
-    assert [each.format for each in written] == ["keras", "saved-model"]
-    assert all(each.difference <= TOLERANCE and each.checked_on == "80 images" for each in written)
+    assert (written.format, written.checked_on) == ("saved-model", "80 images")
+    assert written.difference <= TOLERANCE
+    assert written.size == sum(file.stat().st_size for file in (tmp_path / "pets").rglob("*") if file.is_file())
+    # As ``export`` writes it, whose own check is another interpreter; its docstring's example goes through that.
+    write_format(pets.to_keras(), plan_description(pets.plan), "keras", tmp_path / "pets.keras")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["pets", "pets.keras"]
-    assert written[0].size == (tmp_path / "pets.keras").stat().st_size
     np.save(tmp_path / "images.npy", IMAGES.astype(np.float32))
     subprocess.run([sys.executable, "-I", "-c", PROGRAM], cwd=tmp_path, check=True, capture_output=True, timeout=240)
     expected = pets.predict(IMAGES)
@@ -141,7 +144,7 @@ def test_onnx_runs_in_onnxruntime_at_any_batch_size(
     assert session.get_outputs()[0].shape == ["N", len(pets)]
 
 
-@pytest.mark.parametrize("how", ["resize", "letterbox"])
+@pytest.mark.parametrize("how", ["resize", pytest.param("letterbox", marks=long)])
 def test_adapters_are_inside(tmp_path: Path, how: str) -> None:
     """Images of 13x11, of which bars see 8x8."""
     composite = modhub.compose(list(bar_modules().modules), adapt=how, size=(13, 11))
@@ -156,9 +159,8 @@ def test_equal_composites_give_equal_bytes(pets: Composite, plain: Composite, wr
     """Although Keras and tf2onnx name things by counting all that the process ever made."""
     text = {"classes": json.dumps(pets.classes)}
     first = written(pets.to_keras(), text)
-    written(plain.to_keras(), text)
-    assert written(pets.to_keras(), text) == first
     assert written(plain.to_keras(), text) != first
+    assert written(pets.to_keras(), text) == first
 
 
 def test_equal_graphs_are_named_and_ordered_alike() -> None:
