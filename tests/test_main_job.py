@@ -14,6 +14,7 @@ import pytest
 import modhub
 from modhub.cli import main
 from modhub.ops.search import list_installed
+from tests.thinning import long
 
 CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 
@@ -75,7 +76,7 @@ def test_images(shared_data: Path) -> dict[str, tuple[np.ndarray, np.ndarray, li
     return result
 
 
-@pytest.mark.parametrize("release", ["cifar10/r20", "cifar10/vgg"])
+@pytest.mark.parametrize("release", ["cifar10/r20", pytest.param("cifar10/vgg", marks=long)])
 def test_all_modules_together_answer_as_their_origin(
     release: str, shared_models: Path, test_images: dict[str, tuple[np.ndarray, np.ndarray, list[str]]]
 ) -> None:

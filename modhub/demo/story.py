@@ -29,7 +29,7 @@ from modhub.ops.publish import publish
 from modhub.package.decomposition import Decomposition
 
 VERSION: Final = "1.0.0"
-EPOCHS: Final = 15
+EPOCHS: Final = 6
 #: Threes among the images that demo/digits-b is trained on: too few, so that its module for 3 is a poor one.
 FEW_THREES: Final = 4
 TEN: Final = (*(f"demo/digits-b:{digit}" for digit in "01234"), *(f"demo/letters:{letter}" for letter in "abcde"))

@@ -57,7 +57,7 @@ def test_the_steps_come_in_the_order_of_the_work(outcome: Outcome) -> None:
         *["train"] * 3, *["decompose"] * 3, "publish", "install", "compose", "compose", "swap", "remove",
     ]  # fmt: skip
     assert outcome.emitted
-    assert "training demo/letters: epoch 15 of 15" in outcome.lines
+    assert "training demo/letters: epoch 6 of 6" in outcome.lines
     assert "publishing" in outcome.lines
 
 

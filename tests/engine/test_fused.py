@@ -6,6 +6,7 @@ bfloat16: near float32, never the same, and the head stays exact.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import keras
 import numpy as np
@@ -36,6 +37,7 @@ from tests.small_origins import (
     quadrants_model,
     with_random_masks,
 )
+from tests.thinning import spread
 
 
 def conv_modules():
@@ -54,8 +56,7 @@ def by_hand(modules, images):
     return np.stack([margins_by_hand(replace(module, keep=joint), images) for module in modules], axis=1)
 
 
-@pytest.mark.parametrize("make", [masked_modules, conv_modules])
-@pytest.mark.parametrize("batch_size", [1, 7, 256])
+@pytest.mark.parametrize(("make", "batch_size"), spread(list(product([masked_modules, conv_modules], [1, 7, 256])), 3))
 def test_fused_margins_are_those_by_hand_and_not_the_isolated_ones(make, batch_size):
     modules = make()
     margins = modhub.compose(modules, mode="fused").predict(IMAGES, batch_size).margins

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tests.engine.test_fused import conv_modules
 from tests.engine.test_running import IMAGES, margins_by_hand, masked_modules
 from tests.engine.test_watched import seldom_removed
 from tests.small_origins import quadrant_modules, with_random_masks
+from tests.thinning import spread
 
 
 def late_modules():
@@ -35,8 +37,9 @@ def positions(modules):
     return {call.id: position for position, call in enumerate(modules[0].origin.architecture.calls)}
 
 
-@pytest.mark.parametrize("make", [masked_modules, conv_modules, late_modules])
-@pytest.mark.parametrize("batch_size", [1, 7, 256])
+@pytest.mark.parametrize(
+    ("make", "batch_size"), spread(list(product([masked_modules, conv_modules, late_modules], [1, 7, 256])), 3)
+)
 def test_behind_one_beginning_every_module_answers_as_alone(make, batch_size):
     modules = make()
     runner = OriginRunner(modules[0].origin, modules)

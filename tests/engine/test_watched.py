@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from modhub.engine.run.shared_pass import WatchedNetwork, is_worth_watching
 from modhub.package.decomposition import with_digests
 from modhub.package.module import PackedMasks
 from tests.small_origins import decomposed, quadrant_modules, quadrants, quadrants_model, with_random_masks
+from tests.thinning import spread
 
 IMAGES = np.concatenate([quadrants(each=8, seed=9).x, np.zeros((3, 8, 8, 1), np.uint8)])
 
@@ -108,8 +110,7 @@ def test_hits_are_those_by_hand(make):
     assert 0 < hits.mean() < 1
 
 
-@pytest.mark.parametrize("make", [few_removed, conv_modules])
-@pytest.mark.parametrize("batch_size", [1, 7, 256])
+@pytest.mark.parametrize(("make", "batch_size"), spread(list(product([few_removed, conv_modules], [1, 7, 256])), 3))
 def test_together_as_alone(make, batch_size):
     modules = make()
     together = OriginRunner(modules[0].origin, modules).margins(IMAGES, batch_size)

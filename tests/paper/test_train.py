@@ -22,7 +22,7 @@ from modhub.data.images import ImageData
 from modhub.engine.read.reader import read_model
 from modhub.errors import InvalidData, UsageError
 from tests.small_origins import quadrants
-from tests.thinning import long
+from tests.thinning import long, spread
 
 PAPER = Path(__file__).parents[2] / "examples" / "paper"
 SHARED = Path(__file__).parents[3] / "shared" / "models"
@@ -50,12 +50,12 @@ def shape_of(model: Any) -> tuple[Any, ...]:
     return architecture.input_shape, calls, places[architecture.features]
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", spread(list(PARAMETERS), 3))
 def test_the_paper_s_networks_have_as_many_parameters_as_the_shared_ones(name: str) -> None:
     assert network(name).count_params() == PARAMETERS[name][2]
 
 
-@pytest.mark.parametrize("name", ["cifar10-r20", "cifar100-r32", "imagenet200-r20"])
+@pytest.mark.parametrize("name", spread(["cifar10-r20", "cifar100-r32", "imagenet200-r20"], 2))
 def test_the_architecture_is_that_of_the_shared_file(name: str) -> None:
     file = SHARED / f"{name}.keras"
     if not file.exists():
