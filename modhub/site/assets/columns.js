@@ -199,10 +199,20 @@ export function sorted(columns, hits, by, words) {
   return keyed.sort(([a, one], [b, other]) => a - b || other.recall - one.recall || byName(one, other)).map(([, h]) => h);
 }
 
-/** Loads files of a folder, of this site alone. */
+/** Loads files of a folder, of this site alone; those that `early.js` has begun to load are taken from there, once. */
 export function fetched(folder) {
   return async (name) => {
-    const answer = await fetch(`${folder}/${name}`);
+    const url = new URL(`${folder}/${name}`, location.href).href;
+    const begun = globalThis.modhubEarly?.get(url);
+    if (begun) {
+      globalThis.modhubEarly.delete(url);
+      try {
+        return await begun;
+      } catch {
+        // It is asked for again, to be told why.
+      }
+    }
+    const answer = await fetch(url);
     if (!answer.ok) throw new Error(`${name} cannot be loaded (${answer.status})`);
     return answer.json();
   };
