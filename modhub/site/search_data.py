@@ -1,16 +1,20 @@
 """What the search page loads: a registry as columns, in a few files, so that 10,000 releases are searched in a browser.
 
     releases.json     one column a fact of each model's release; texts that repeat are numbers into lists
-    classes.json      the classes' names and slugs, sorted, and which file has the modules of each
-    modules-<n>.json  for a run of classes: in which releases they are, with recall and precision
+    classes.json      the classes' names and slugs, sorted, and the number of the file that has the modules of each
+    modules-<n>.json  for some classes, in the same order: in which releases they are, with recall and precision
 
-A page loads the first two, and the third kind only as far as what is typed needs it. Shares are whole thousandths, -1
-where nothing was measured. The files are canonical JSON: the same registry gives the same bytes.
+A page loads the first two, and the third kind only as far as what is typed needs it. Classes whose names end in the
+same word share a file, since that word says what the thing is: who types *apple* is shown the red and the young ones
+too, and waits for one file. Shares are whole thousandths, -1 where nothing was measured. The files are canonical JSON:
+the same registry gives the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from modhub.site.content import ShownModel, ShownRelease
@@ -19,7 +23,7 @@ from modhub.spec.digests import canonical_json
 from modhub.spec.input_contract import InputContract
 from modhub.spec.manifest import ModuleRecord
 
-SEARCH_FORMAT: Final = 1
+SEARCH_FORMAT: Final = 2
 #: Modules in one file, about.
 _MODULES_A_FILE: Final = 12_000
 #: What the bits of a release's ``flags`` say. Signed: by a trusted key; unchecked: by unknown keys alone.
@@ -53,7 +57,8 @@ class SearchColumns:
             )
         }  # fmt: skip
         self._versions, self._datasets, self._contracts = Numbered(), Numbered(), Numbered()
-        self._licenses, self._registries, self._keywords = Numbered(), Numbered(), Numbered()
+        self._licenses, self._registries = Numbered(), Numbered()
+        self._keywords, self._keyword_lists = Numbered(), Numbered()
         #: By class name and slug: releases, recalls, precisions.
         self._classes: dict[tuple[str, str], tuple[list[int], list[int], list[int]]] = {}
 
@@ -82,7 +87,8 @@ class SearchColumns:
         columns["contract"].append(self._contracts.number(contract_key, content.contract))
         columns["license"].append(self._licenses.number(card.license) if card and card.license else -1)
         columns["registry"].append(self._registries.number(model.registry))
-        columns["keywords"].append([self._keywords.number(each) for each in card.keywords[:20]] if card else [])
+        keywords = tuple(self._keywords.number(each) for each in card.keywords[:20]) if card else ()
+        columns["keywords"].append(self._keyword_lists.number(keywords))
         columns["top1"].append(thousandths(accuracy.top_1 if accuracy else None))
         columns["bytes"].append(sum(blob.size for blob in release.manifest.blobs.values()))
         columns["flags"].append(_flags(release))
@@ -97,7 +103,7 @@ class SearchColumns:
     def files(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
         """Names and bytes of the files; ``tables`` say which of ``contracts`` fit, and go with the releases."""
         names = sorted(self._classes)
-        shards = list(self._shards(names))
+        files = self._files_of(names)
         releases = self._columns | {
             "format": SEARCH_FORMAT,
             "versions": self._versions.values,
@@ -107,6 +113,7 @@ class SearchColumns:
             "sizes": [size_text(contract) for contract in self._contracts.values],
             "inputs": [input_text(contract) for contract in self._contracts.values],
             "keyword": self._keywords.values,
+            "keyword_lists": self._keyword_lists.values,
         }
         yield "releases.json", canonical_json(releases)
         yield "fitting.json", canonical_json({"format": SEARCH_FORMAT, **tables})
@@ -114,34 +121,45 @@ class SearchColumns:
             "format": SEARCH_FORMAT,
             "names": [name for name, _ in names],
             "slugs": [0 if slug == name else slug for name, slug in names],
-            "counts": [len(self._classes[name][0]) for name in names],
-            "shards": [start for start, _ in shards],
+            "files": [files[name] for name in names],
         }
         yield "classes.json", canonical_json(classes)
-        for number, (start, own) in enumerate(shards):
-            yield f"modules-{number}.json", canonical_json(self._shard(start, own))
+        members: dict[int, list[tuple[str, str]]] = {number: [] for number in sorted(set(files.values()))}
+        for name in names:
+            members[files[name]].append(name)
+        for number, own in members.items():
+            yield f"modules-{number}.json", canonical_json(self._file(own))
 
-    def _shards(self, names: list[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-        """Runs of classes of about ``_MODULES_A_FILE`` modules, each with the position of its first."""
-        start, own, count = 0, list[tuple[str, str]](), 0
-        for position, name in enumerate(names):
-            if count >= _MODULES_A_FILE:
-                yield start, own
-                start, own, count = position, [], 0
-            own.append(name)
-            count += len(self._classes[name][0])
-        if own:
-            yield start, own
+    def _files_of(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """The number of the file that has the modules of each class; a file has about ``_MODULES_A_FILE`` of them."""
+        files: dict[tuple[str, str], int] = {}
+        number = count = 0
+        for _, alike in groupby(sorted(names, key=_by_last_word), key=lambda name: _by_last_word(name)[0]):
+            group = list(alike)
+            size = sum(len(self._classes[name][0]) for name in group)
+            if count and count + size > _MODULES_A_FILE:
+                number, count = number + 1, 0
+            for name in group:
+                if count >= _MODULES_A_FILE:
+                    number, count = number + 1, 0
+                files[name] = number
+                count += len(self._classes[name][0])
+        return files
 
-    def _shard(self, start: int, names: list[tuple[str, str]]) -> dict[str, Any]:
+    def _file(self, names: Sequence[tuple[str, str]]) -> dict[str, Any]:
         columns = [self._classes[name] for name in names]
         return {
             "format": SEARCH_FORMAT,
-            "start": start,
             "releases": [_differences(releases) for releases, _, _ in columns],
             "recall": [recalls for _, recalls, _ in columns],
             "precision": [precisions for _, _, precisions in columns],
         }
+
+
+def _by_last_word(name: tuple[str, str]) -> tuple[str, tuple[str, str]]:
+    """Sorts classes whose names end in the same word beside each other."""
+    words = re.findall(r"[^\W_]+", name[0].lower())
+    return (words[-1] if words else "", name)
 
 
 def _differences(numbers: list[int]) -> list[int]:

@@ -56,6 +56,36 @@ def test_searching_a_class_and_an_input_gives_the_best_recall_first(sound_page: 
     expect(page.locator("#results .of")).to_have_count(0)
 
 
+def test_more_of_what_was_found_goes_on_where_the_first_ended(sound_page: Any, live: Shown) -> None:
+    page = sound_page
+    page.goto(live.page("index.html?q=a&sort=recall&kind=modules"))
+    rows = page.locator("#results li")
+    expect(page.locator("#more")).to_be_visible()
+    first = rows.count()
+    page.locator("#more").click()
+    expect(rows).not_to_have_count(first)
+    # Who pressed it with the keyboard is at the first of the new ones.
+    assert rows.nth(first).evaluate("row => row.contains(document.activeElement)")
+    while page.locator("#more").is_visible():
+        page.locator("#more").click()
+    recalls = [float(text.rstrip("%")) for text in page.locator("#results .figures b").all_inner_texts()[::2]]
+    assert recalls == sorted(recalls, reverse=True)
+    assert len(set(refs(page))) == len(recalls)
+    assert page.locator("#found").inner_text() == f"{len(recalls)} modules"
+
+
+def test_what_was_chosen_is_in_the_address_and_comes_back_from_it(sound_page: Any, live: Shown) -> None:
+    page = sound_page
+    page.goto(live.page("index.html?q=apple&sort=name&input=32x32x3&signed=0&dataset=no-such&action=x"))
+    expect(page.locator("#results .of").first).to_contain_text(":apple")
+    fields = page.evaluate("[...new FormData(document.getElementById('search'))]")
+    chosen = {name: value for name, value in fields if value}
+    assert chosen == {"q": "apple", "sort": "name", "input": "32x32x3"}
+    page.locator("#q").fill("top left")
+    expect(page.locator("#results .of")).to_have_count(0)
+    assert "q=top+left&input=32x32x3&sort=name" in page.url
+
+
 def test_a_card_is_a_click_away_and_has_what_the_release_says(sound_page: Any, live: Shown) -> None:
     page = sound_page
     page.goto(live.page("index.html?q=quadrants&kind=models"))

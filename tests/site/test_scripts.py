@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from modhub.project.manifest import read_project
 from modhub.registry.reader import RegistryReader
 from modhub.registry.writer import Registry
 from modhub.resolve.together import resolve_together
-from modhub.site.shell import asset_folder
+from modhub.site.content import ShownModel, ShownRelease
+from modhub.site.search_data import SearchColumns
+from modhub.site.shell import asset_files, asset_folder
 from modhub.spec.input_contract import ImageContract
 from modhub.storage.local import LocalStore
 from tests.synthetic import release
@@ -70,6 +73,55 @@ def test_the_page_finds_what_searching_finds(starter_site: Path) -> None:
         # What has the name that was typed comes first, and then what has it in its name.
         order = [(ref.partition(":")[2] not in query.split(), -recall) for ref, recall in found]
         assert order == sorted(order)
+
+
+def test_the_first_of_what_was_found_are_the_first_of_all_in_order(starter_site: Path) -> None:
+    script = """
+        const open = await new columns.Columns(load).open();
+        const answers = [];
+        for (const query of given.queries) for (const by of given.orders) {
+          const { words, input } = columns.parsed(query);
+          const hits = await columns.search(open, { words, input, kind: "" });
+          answers.push([columns.best(open, hits, by, words, 7), columns.sorted(open, hits, by, words)]);
+        }
+        return answers;
+    """
+    orders = ["", "recall", "precision", "top1", "name", "size"]
+    for best, everything in ran(starter_site, script, {"queries": ["a", "cifar10", *QUERIES], "orders": orders}):
+        assert best == everything[:7]
+
+
+def test_who_types_a_thing_waits_for_one_file_whatever_its_kinds_are_called(tmp_path: Path) -> None:
+    things = ["apple", "sweet_pepper", "bee", "bird", "crane", "clock", "desk", "door", "elk", "elm", "fan", "fig"]
+    names = [f"{kind}{thing}" for kind in ("", "old ", "red ", "young ") for thing in things]
+    manifest, _ = release(classes=names)
+    columns = SearchColumns()
+    for number in range(700):
+        content = manifest.content.model_copy(update={"model": f"net-{number:03d}"})
+        shown = ShownRelease(manifest.model_copy(update={"content": content}), "^1.0.0")
+        columns.add(ShownModel(content.name, "team", (shown,), shown), 0)
+    for name, data in columns.files({}):
+        write(tmp_path / "data" / "here" / name, data)
+    for name, data in asset_files().items():
+        write(tmp_path / asset_folder() / name, data)
+    script = """
+        const loaded = [];
+        const open = await new columns.Columns((name) => (loaded.push(name), load(name))).open();
+        const hits = await columns.search(open, { words: given, input: "", kind: "modules" });
+        return [loaded.filter((name) => name.startsWith("modules-")), hits.map((hit) => open.classes.names[hit.cls])];
+    """
+    for thing in things:
+        files, found = ran(tmp_path, script, [thing])
+        assert len(files) == 1
+        assert Counter(found) == {name: 700 for name in names if name.endswith(thing)}
+    files, found = ran(tmp_path, script, ["red"])
+    assert len(files) > 1
+    assert len(found) == 700 * len(things)
+
+
+def write(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
 
 
 def test_an_input_in_the_query_is_an_input(starter_site: Path) -> None:

@@ -5,33 +5,43 @@ export const SIGNED = 2;
 export const DEPRECATED = 4;
 export const PARTLY_YANKED = 8;
 export const UNCHECKED = 16;
-const FORMAT = 1;
+const FORMAT = 2;
 
 export class Columns {
   /** `load` gives the value of a file by its name. */
   constructor(load) {
     this.load = load;
-    this.shards = new Map();
-    this.abouts = new Map();
+    this.files = new Map();
+    this.classes = null;
+    this.releases = null;
+    this.fitting = null;
+    this.opening = null;
   }
 
   async open() {
-    const [releases, classes] = await Promise.all([this.load("releases.json"), this.load("classes.json")]);
-    if (releases.format !== FORMAT || classes.format !== FORMAT) {
-      throw new Error("this page and its data are of different versions; reload it");
-    }
+    const [releases] = await Promise.all([this.load("releases.json"), this.openClasses()]);
+    checkFormat(releases);
     this.releases = releases;
-    this.classes = classes;
-    this.fitting = null;
-    this.about = releases.names.map((name, number) => {
-      const keywords = releases.keywords[number].map((keyword) => releases.keyword[keyword]);
-      return [name, releases.datasets[releases.dataset[number]], ...keywords].join(" ").toLowerCase();
-    });
-    this.classTexts = classes.names.map((name, number) => {
-      const slug = classes.slugs[number];
-      return slug === 0 ? name.toLowerCase() : `${name} ${slug}`.toLowerCase();
-    });
     return this;
+  }
+
+  /** The classes alone, of which a query's files are known before the releases, which are more, are there. */
+  openClasses() {
+    this.opening ??= this.load("classes.json").then((classes) => {
+      checkFormat(classes);
+      this.texts = classes.names.map((name, cls) => {
+        const slug = classes.slugs[cls];
+        return slug === 0 ? name.toLowerCase() : `${name} ${slug}`.toLowerCase();
+      });
+      // A file has its classes in their order, so that counting gives the place of each.
+      const counts = [];
+      this.places = classes.files.map((file) => {
+        counts[file] = (counts[file] ?? -1) + 1;
+        return counts[file];
+      });
+      this.classes = classes;
+    });
+    return this.opening;
   }
 
   /** The tables by which the composer knows what fits, and the texts of contracts. */
@@ -45,42 +55,34 @@ export class Columns {
     return slug === 0 ? this.classes.names[cls] : slug;
   }
 
-  /** The modules of a class: releases, recalls and precisions. */
-  async modulesOf(cls) {
-    const number = this.shardOf(cls);
-    const columns = await this.shard(number);
-    return columns[cls - this.classes.shards[number]];
-  }
-
-  /** The file that has the modules of a class. */
-  shardOf(cls) {
-    const starts = this.classes.shards;
-    let number = starts.length - 1;
-    while (starts[number] > cls) number -= 1;
-    return number;
-  }
-
   /** Load what has the modules of these classes, all files at once. */
   async loadFor(classes) {
-    await Promise.all([...new Set(classes.map((cls) => this.shardOf(cls)))].map((number) => this.shard(number)));
+    const numbers = new Set(classes.map((cls) => this.classes.files[cls]));
+    await Promise.all([...numbers].map((number) => this.loadFile(number)));
   }
 
-  shard(number) {
-    if (!this.shards.has(number)) {
-      const loaded = this.load(`modules-${number}.json`).then((file) =>
-        file.releases.map((differences, position) => {
-          let sum = 0;
-          return {
-            releases: differences.map((each) => (sum += each)),
-            recall: file.recall[position],
-            precision: file.precision[position],
-          };
-        }),
-      );
-      this.shards.set(number, loaded);
-      loaded.catch(() => this.shards.delete(number));
+  /** The modules of a class that was loaded: releases, recalls and precisions. */
+  modules(cls) {
+    const file = this.files.get(this.classes.files[cls]).value;
+    const place = this.places[cls];
+    let sum = 0;
+    return {
+      releases: file.releases[place].map((difference) => (sum += difference)),
+      recall: file.recall[place],
+      precision: file.precision[place],
+    };
+  }
+
+  loadFile(number) {
+    if (!this.files.has(number)) {
+      const file = { value: null };
+      file.loaded = this.load(`modules-${number}.json`).then((value) => {
+        file.value = value;
+      });
+      this.files.set(number, file);
+      file.loaded.catch(() => this.files.delete(number));
     }
-    return this.shards.get(number);
+    return this.files.get(number).loaded;
   }
 
   /** The number of a release by its model's name, -1 without one; names are sorted. */
@@ -110,15 +112,48 @@ export function kindOf(chosen, by, words) {
   return chosen || (words.length > 0 && (by === "recall" || by === "precision") ? "modules" : "");
 }
 
-function passes(columns, sizes, wanted, number) {
-  const { releases } = columns;
-  const size = sizes[releases.contract[number]];
-  if (wanted.input && size !== wanted.input && !size.startsWith(`${wanted.input}x`)) return false;
-  if (wanted.dataset && releases.datasets[releases.dataset[number]] !== wanted.dataset) return false;
-  if (wanted.license && releases.licenses[releases.license[number]] !== wanted.license) return false;
-  if (wanted.sound && releases.flags[number] & ADVISED) return false;
-  if (wanted.signed && !(releases.flags[number] & SIGNED)) return false;
-  return true;
+function checkFormat(file) {
+  if (file.format !== FORMAT) throw new Error("this page and its data are of different versions; reload it");
+}
+
+/** Whether a release is of the input, data set and licence that are wanted, and as sound. */
+function passing({ releases }, wanted) {
+  const ofSize = releases.sizes.map(
+    (size) => !wanted.input || size === wanted.input || size.startsWith(`${wanted.input}x`),
+  );
+  return (number) => {
+    if (!ofSize[releases.contract[number]]) return false;
+    if (wanted.dataset && releases.datasets[releases.dataset[number]] !== wanted.dataset) return false;
+    if (wanted.license && releases.licenses[releases.license[number]] !== wanted.license) return false;
+    if (wanted.sound && releases.flags[number] & ADVISED) return false;
+    return !wanted.signed || Boolean(releases.flags[number] & SIGNED);
+  };
+}
+
+/** Whether a word is in what a release says of itself: its name, data set or keywords. */
+function havingWord({ releases }, word) {
+  const isIn = (text) => text.toLowerCase().includes(word);
+  const ofDataset = releases.datasets.map(isIn);
+  const ofKeyword = releases.keyword.map(isIn);
+  const ofKeywords = releases.keyword_lists.map((list) => list.some((keyword) => ofKeyword[keyword]));
+  return (number) =>
+    releases.names[number].includes(word) ||
+    ofDataset[releases.dataset[number]] ||
+    ofKeywords[releases.keywords[number]];
+}
+
+/** The classes whose modules a query is about: all of them where it has no words, else those with one of its words. */
+function classesFor(columns, wanted) {
+  const { words, kind } = wanted;
+  if (kind === "models" || (words.length === 0 && kind !== "modules")) return [];
+  const all = [...columns.texts.keys()];
+  return words.length === 0 ? all : all.filter((cls) => words.some((word) => columns.texts[cls].includes(word)));
+}
+
+/** Start to load what `search` will need, while the releases are still on their way. */
+export async function prepare(columns, wanted) {
+  await columns.openClasses();
+  await columns.loadFor(classesFor(columns, wanted));
 }
 
 /**
@@ -128,36 +163,33 @@ function passes(columns, sizes, wanted, number) {
  * Hits are {release, cls: -1 for a model, recall, precision}.
  */
 export async function search(columns, wanted) {
-  const sizes = columns.releases.sizes;
-  const fits = columns.about.map((_, number) => passes(columns, sizes, wanted, number));
-  const byRelease = wanted.words.map((word) => columns.about.map((text) => text.includes(word)));
-  const byClass = wanted.words.map((word) => columns.classTexts.map((text) => text.includes(word)));
+  const { words, kind } = wanted;
+  const classes = classesFor(columns, wanted);
+  await columns.loadFor(classes);
+  const passes = passing(columns, wanted);
+  const hasWord = words.map((word) => havingWord(columns, word));
   const hits = [];
   const whole = new Set();
-  if (wanted.kind !== "modules") {
-    columns.about.forEach((_, number) => {
-      if (fits[number] && byRelease.every((found) => found[number])) {
-        whole.add(number);
-        hits.push({ release: number, cls: -1, recall: -1, precision: -1 });
-      }
-    });
+  if (kind !== "modules") {
+    for (let number = 0; number < columns.releases.names.length; number += 1) {
+      if (!passes(number) || !hasWord.every((has) => has(number))) continue;
+      whole.add(number);
+      hits.push({ release: number, cls: -1, recall: -1, precision: -1 });
+    }
   }
-  if (wanted.kind === "models" || (wanted.words.length === 0 && wanted.kind !== "modules")) return hits;
-  const classes = columns.classes.names
-    .map((_, cls) => cls)
-    .filter((cls) => wanted.words.length === 0 || byClass.some((found) => found[cls]));
-  await columns.loadFor(classes);
   for (const cls of classes) {
-    const { releases, recall, precision } = await columns.modulesOf(cls);
-    releases.forEach((number, position) => {
-      if (!fits[number] || whole.has(number)) return;
-      if (!wanted.words.every((_, word) => byRelease[word][number] || byClass[word][cls])) return;
-      hits.push({ release: number, cls, recall: recall[position], precision: precision[position] });
-    });
+    const rest = hasWord.filter((_, place) => !columns.texts[cls].includes(words[place]));
+    const { releases, recall, precision } = columns.modules(cls);
+    for (let place = 0; place < releases.length; place += 1) {
+      const number = releases[place];
+      if (whole.has(number) || !passes(number) || !rest.every((has) => has(number))) continue;
+      hits.push({ release: number, cls, recall: recall[place], precision: precision[place] });
+    }
   }
   return hits;
 }
 
+/** By what hits can be sorted, best first: the figure of one. */
 const VALUES = {
   recall: (columns, hit) => hit.recall,
   precision: (columns, hit) => hit.precision,
@@ -171,32 +203,50 @@ function isNamed(columns, cls, words) {
   return words.includes(columns.slug(cls).toLowerCase()) || (parts.length > 0 && parts.every((part) => words.includes(part)));
 }
 
+/** What a hit is sorted by: a rank, low first; a figure, high first; and its name. */
+function keysBy(columns, by, words) {
+  const exact = new Map();
+  const isExact = ({ cls }) => {
+    if (!exact.has(cls)) exact.set(cls, cls >= 0 && isNamed(columns, cls, words));
+    return exact.get(cls);
+  };
+  const isModelNamed = ({ release }) => words.some((word) => columns.releases.names[release].includes(word));
+  const ranks = {
+    "": (hit) => (hit.cls < 0 ? (isModelNamed(hit) ? 0 : 2) : isExact(hit) ? 1 : 3),
+    recall: (hit) => (isExact(hit) ? 0 : 1),
+    precision: (hit) => (isExact(hit) ? 0 : 1),
+  };
+  const rank = ranks[by] ?? (() => 0);
+  const value = VALUES[by || "recall"] ?? (() => 0);
+  return (hit) => ({ hit, rank: rank(hit), value: value(columns, hit) });
+}
+
+function compared(a, b) {
+  return a.rank - b.rank || b.value - a.value || a.hit.release - b.hit.release || a.hit.cls - b.hit.cls;
+}
+
 /**
  * Hits in order: by a figure, best first; by name; or models that match by name first, then modules by recall.
  *
  * By a module's figure, classes whose whole name was typed come before those that have it in theirs.
  */
 export function sorted(columns, hits, by, words) {
-  const byName = (a, b) => a.release - b.release || a.cls - b.cls;
-  const value = VALUES[by];
-  const exact = new Map();
-  const named = (hit) => {
-    if (hit.cls < 0) return false;
-    if (!exact.has(hit.cls)) exact.set(hit.cls, isNamed(columns, hit.cls, words));
-    return exact.get(hit.cls);
-  };
-  if (value) {
-    const isFirst = by === "recall" || by === "precision" ? named : () => false;
-    const keyed = hits.map((hit) => [value(columns, hit), isFirst(hit) ? 0 : 1, hit]);
-    return keyed.sort(([a, i, one], [b, j, other]) => i - j || b - a || byName(one, other)).map(([, , hit]) => hit);
+  return hits.map(keysBy(columns, by, words)).sort(compared).map(({ hit }) => hit);
+}
+
+/** The first of `sorted`, `most` of them, without sorting the others: of 100,000 that takes longer than finding them. */
+export function best(columns, hits, by, words, most) {
+  const keys = keysBy(columns, by, words);
+  const first = [];
+  for (const hit of hits) {
+    const own = keys(hit);
+    let place = first.length;
+    while (place > 0 && compared(own, first[place - 1]) < 0) place -= 1;
+    if (place === most) continue;
+    first.splice(place, 0, own);
+    if (first.length > most) first.pop();
   }
-  if (by === "name") return [...hits].sort(byName);
-  const rank = (hit) => {
-    if (hit.cls < 0) return words.some((word) => columns.releases.names[hit.release].includes(word)) ? 0 : 2;
-    return named(hit) ? 1 : 3;
-  };
-  const keyed = hits.map((hit) => [rank(hit), hit]);
-  return keyed.sort(([a, one], [b, other]) => a - b || other.recall - one.recall || byName(one, other)).map(([, h]) => h);
+  return first.map(({ hit }) => hit);
 }
 
 /** Loads files of a folder, of this site alone; those that `early.js` has begun to load are taken from there, once. */

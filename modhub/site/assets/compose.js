@@ -1,9 +1,9 @@
 // The composer: classes of any models, what modhub says of them together, and what to take along.
 import { isRef, keep, members as kept } from "./chosen.js";
-import { Columns, fetched, parsed, search, sorted } from "./columns.js";
+import { best, Columns, fetched, parsed, search } from "./columns.js";
 import { showCount } from "./page.js";
 import { labelProblem, lines, project, repeated, verdict } from "./recipe.js";
-import { announce, element, linkTo, named, percent } from "./text.js";
+import { announce, element, grouped, linkTo, named, percent } from "./text.js";
 
 const page = document.getElementById("composer");
 const place = page.dataset.place || "";
@@ -23,7 +23,8 @@ async function looked(ref) {
   if (release < 0) return null;
   for (let cls = 0; cls < columns.classes.names.length; cls += 1) {
     if (columns.slug(cls) !== slug) continue;
-    const modules = await columns.modulesOf(cls);
+    await columns.loadFor([cls]);
+    const modules = columns.modules(cls);
     const position = modules.releases.indexOf(release);
     if (position >= 0) return module(release, cls, modules.recall[position]);
   }
@@ -191,10 +192,9 @@ async function offer() {
   const typed = find.value;
   const hits = await search(columns, { words, input, kind: "modules" });
   if (typed !== find.value) return;
-  const best = sorted(columns, hits, "recall", words);
-  note.textContent = `${best.length.toLocaleString("en")} modules${best.length > MOST ? `, the best ${MOST} by recall` : ", best recall first"}`;
+  note.textContent = `${grouped(hits.length)} modules${hits.length > MOST ? `, the best ${MOST} by recall` : ", best recall first"}`;
   candidates.replaceChildren(
-    ...best.slice(0, MOST).map((hit) => {
+    ...best(columns, hits, "recall", words, MOST).map((hit) => {
       const found = module(hit.release, hit.cls, hit.recall);
       const button = element("button", { type: "button", "aria-label": `${swapping >= 0 ? "Swap in" : "Add"} ${found.ref}` },
         swapping >= 0 ? "Swap in" : "Add");

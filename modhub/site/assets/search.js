@@ -1,24 +1,34 @@
 // The search page: what is typed and chosen, in the address too, and what was found.
 import {
-  ADVISED, Columns, DEPRECATED, fetched, kindOf, parsed, PARTLY_YANKED, search, SIGNED, sorted, UNCHECKED,
+  ADVISED, best, Columns, DEPRECATED, fetched, kindOf, parsed, PARTLY_YANKED, prepare, search, SIGNED, sorted, UNCHECKED,
 } from "./columns.js";
-import { element, linkTo, named, percent, visible } from "./text.js";
+import { element, grouped, linkTo, named, percent, visible } from "./text.js";
 
+/** Rows that are made before anybody looks: those of a screen, since an answer waits for them. */
+const FIRST = 20;
 const PAGE = 50;
 const form = document.getElementById("search");
 const input = document.getElementById("q");
 const list = document.getElementById("results");
 const found = document.getElementById("found");
 const more = document.getElementById("more");
+// No `dataset`, which is the field of that name here.
 const columns = new Columns(fetched(form.getAttribute("data-index")));
-const byNumber = new Intl.Collator(undefined, { numeric: true }).compare;
 let hits = [];
+/** All hits in order, which nobody waits for who looks at the first. */
+let ordered = () => [];
 let shown = 0;
 let asked = 0;
 
+/** A text to sort by, in which numbers come by their size. */
+function orderOf(text) {
+  return text.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(15, "0"));
+}
+
 function fill(name, values) {
   const select = form.elements[name];
-  const known = [...new Set(values)].filter(Boolean).sort(byNumber);
+  const keyed = [...new Set(values)].filter(Boolean).map((value) => [orderOf(value), value]);
+  const known = keyed.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, value]) => value);
   for (const value of known.slice(0, 500)) select.append(element("option", { value }, visible(value)));
 }
 
@@ -45,7 +55,7 @@ function row(hit) {
     : [name];
   const license = releases.license[hit.release];
   const facts = [
-    isModule ? null : `${releases.classes[hit.release].toLocaleString("en")} classes`,
+    isModule ? null : `${grouped(releases.classes[hit.release])} classes`,
     named(releases.datasets[releases.dataset[hit.release]]),
     releases.inputs[releases.contract[hit.release]],
     license < 0 ? null : named(releases.licenses[license]),
@@ -72,11 +82,15 @@ function row(hit) {
   return item;
 }
 
-function showMore() {
-  const next = hits.slice(shown, shown + PAGE);
+function show(next) {
   list.append(...next.map(row));
   shown += next.length;
   more.hidden = shown >= hits.length;
+}
+
+function showMore() {
+  if (shown === FIRST) hits = ordered();
+  show(hits.slice(shown, shown + PAGE));
 }
 
 function wanted() {
@@ -104,15 +118,17 @@ async function run() {
   const what = wanted();
   form.setAttribute("aria-busy", "true");
   try {
-    const result = sorted(columns, await search(columns, what), form.elements.sort.value, what.words);
+    const result = await search(columns, what);
     if (own !== asked) return;
+    const by = form.elements.sort.value;
     hits = result;
+    ordered = () => sorted(columns, result, by, what.words);
     shown = 0;
     list.replaceChildren();
-    showMore();
+    show(best(columns, result, by, what.words, FIRST));
     const modules = hits.filter((hit) => hit.cls >= 0).length;
     const models = hits.length - modules;
-    const count = (number, name) => `${number.toLocaleString("en")} ${name}${number === 1 ? "" : "s"}`;
+    const count = (number, name) => `${grouped(number)} ${name}${number === 1 ? "" : "s"}`;
     const parts = [models || !modules ? count(models, "model") : "", modules ? count(modules, "module") : ""];
     found.textContent = parts.filter(Boolean).join(", ");
     if (!performance.getEntriesByName("first-answer").length) performance.mark("first-answer");
@@ -123,11 +139,11 @@ async function run() {
   }
 }
 
-function restore() {
+/** Take these fields from the address. */
+function restore(names) {
   for (const [name, value] of new URLSearchParams(location.search)) {
+    if (!names.includes(name)) continue;
     const field = form.elements[name];
-    // A name can be that of a property, or of several fields.
-    if (!(field instanceof HTMLElement)) continue;
     if (field.type === "checkbox") field.checked = value === "1";
     else if (field.tagName !== "SELECT" || [...field.options].some((option) => option.value === value)) field.value = value;
   }
@@ -151,6 +167,9 @@ function keys(event) {
 }
 
 async function start() {
+  restore(["q", "kind", "sort", "sound", "signed"]);
+  // What fails here fails again, and is told, when the search waits for it.
+  prepare(columns, wanted()).catch(() => {});
   try {
     await columns.open();
   } catch (error) {
@@ -160,14 +179,15 @@ async function start() {
   fill("input", columns.releases.sizes);
   fill("dataset", columns.releases.datasets);
   fill("license", columns.releases.licenses);
-  restore();
+  restore(["input", "dataset", "license"]);
   let waiting = 0;
   const later = () => {
+    // Letters that were typed while a search was running are answered once.
     clearTimeout(waiting);
     waiting = setTimeout(() => {
-      address();
       run();
-    }, 40);
+      address();
+    }, 0);
   };
   form.addEventListener("input", later);
   form.addEventListener("submit", (event) => {

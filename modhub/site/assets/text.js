@@ -32,15 +32,9 @@ export function percent(thousandths) {
   return thousandths < 0 ? "-" : `${(thousandths / 10).toFixed(1)}%`;
 }
 
-export function bytesText(count) {
-  const units = ["bytes", "KiB", "MiB", "GiB"];
-  let size = count;
-  let unit = 0;
-  while (size >= 1024 && unit < units.length - 1) {
-    size /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 || size >= 100 ? Math.round(size).toLocaleString("en") : Number(size.toPrecision(3))} ${units[unit]}`;
+/** A whole number with commas. The browser's own way loads its tables of languages first, which people would wait for. */
+export function grouped(count) {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** Tell who cannot see what has happened. */
