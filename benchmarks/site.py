@@ -8,14 +8,20 @@ cifar10/r20, so that every mask is read, decoded and compared as a real one; nam
 Processor and wall seconds of ``modhub site build`` in a process of its own, with masks and with ``--quick``.
 
 ``search``: the search files of 10,000 releases of ten modules (100,000 modules), without pages of their own: bytes as
-stored and gzipped, what a visitor loads before the first answer, and, where playwright and a Chromium are there, how
-long after the page's load event the first answer stands, for a query in the address and for one that is typed.
+stored and gzipped, and what a visitor loads before the first answer.
+
+``first_answer``, where playwright and a Chromium are there, in both sites, of 1,000 and of 10,000 releases: how long
+after the page's load event the first answer stands, for a query in the address; and how long after it was typed, for a
+query that needs a single file of modules and for one that needs them all. Beside them, since what is done before the
+load event is waited for too, the time since the visitor went to the address, and until what was typed is drawn. Other
+work on the machine lengthens all of them, so its load is told.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import resource
 import statistics
@@ -179,22 +185,36 @@ def page_weight_of_search(out: Path) -> int:
     return sum(map(zipped, first))
 
 
-def answers(url: str, rounds: int) -> dict[str, Any] | None:
-    """Milliseconds of the first answer in a browser; None where there is none."""
+#: Queries that are typed. The classes of the second are in all files: *red* comes before a hundred names.
+TYPED = {"typed": "apple 32x32x3", "typed_in_all_files": "red 32x32x3"}
+
+
+def answers(site: Path, rounds: int) -> dict[str, dict[str, float]] | None:
+    """Milliseconds of the first answer in a browser that knows nothing of the site; None where there is none."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         return None
-    found: dict[str, list[float]] = {"address": [], "typed": []}
-    with sync_playwright() as playwright:
+    found: dict[str, list[float]] = {}
+    with registries.http_server(site) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+
+        def measured_in_page(query: str, script: str, given: str) -> list[float]:
+            page = browser.new_page()
+            page.goto(f"{url}/{paths.HOME}{query}")
+            page.evaluate(_ANSWERED)
+            times: list[float] = page.evaluate(script, given)
+            page.close()
+            return times
+
         for _ in range(rounds):
-            for way in found:
-                page = browser.new_page()
-                page.goto(f"{url}/{paths.HOME}" + ("?q=apple&sort=recall" if way == "address" else ""))
-                page.evaluate(_ANSWERED)
-                found[way].append(page.evaluate(_AFTER_LOAD) if way == "address" else page.evaluate(_TYPED))
-                page.close()
+            after_load, in_all = measured_in_page("?q=apple&sort=recall", _IN_ADDRESS, "")
+            found.setdefault("address", []).append(after_load)
+            found.setdefault("address_since_navigation", []).append(in_all)
+            for way, query in TYPED.items():
+                stands, drawn = measured_in_page("", _TYPED, query)
+                found.setdefault(way, []).append(stands)
+                found.setdefault(f"{way}_until_drawn", []).append(drawn)
         browser.close()
     return {way: {"median_ms": statistics.median(times), "most_ms": max(times)} for way, times in found.items()}
 
@@ -204,14 +224,18 @@ _ANSWERED = """() => new Promise((done) => {
     const look = () => performance.getEntriesByName('first-answer').length ? done() : setTimeout(look, 5);
     look();
 })"""
-_AFTER_LOAD = """() => performance.getEntriesByName('first-answer')[0].startTime
-    - performance.getEntriesByType('navigation')[0].loadEventEnd"""
-_TYPED = """() => new Promise((done) => {
-    const input = document.getElementById('q'), started = performance.now();
+_IN_ADDRESS = """() => {
+    const answer = performance.getEntriesByName('first-answer')[0].startTime;
+    return [answer - performance.getEntriesByType('navigation')[0].loadEventEnd, answer];
+}"""
+_TYPED = """(query) => new Promise((done) => {
+    const input = document.getElementById('q'), started = performance.now(), [word] = query.split(' ');
     new MutationObserver(() => {
-        if (document.querySelector('#results bdi')?.textContent.includes('apple')) done(performance.now() - started);
+        if (!document.querySelector('#results bdi')?.textContent.includes(word)) return;
+        const stands = performance.now() - started;
+        requestAnimationFrame(() => setTimeout(() => done([stands, performance.now() - started])));
     }).observe(document.getElementById('results'), {childList: true});
-    input.value = 'apple 32x32x3';
+    input.value = query;
     input.dispatchEvent(new Event('input', {bubbles: true}));
 })"""
 
@@ -230,8 +254,9 @@ def main() -> None:
         print(json.dumps(figures, indent=1), flush=True)
         figures["search"] = write_search(scratch / "search", Shape(200 if options.short else 10_000))
         print(json.dumps(figures["search"], indent=1), flush=True)
-        with registries.http_server(scratch / "search") as url:
-            figures["search"]["first_answer"] = answers(url, 1 if options.short else 5)
+        sites = {"1,000 releases": scratch / "site", "10,000 releases": scratch / "search"}
+        figures["load_average_of_a_minute"] = os.getloadavg()[0]
+        figures["first_answer"] = {name: answers(site, 1 if options.short else 9) for name, site in sites.items()}
     if not options.short:
         common.keep(options.out, "site", figures)
     print(json.dumps(figures, indent=1))
