@@ -20,6 +20,7 @@ from modhub.registry.advising import AdvisoryDraft
 from modhub.registry.writer import Registry
 from modhub.spec.advisories import Affected, AffectedRange, Reference
 from modhub.spec.card import Card, CardFile, ReportedFigure, TrainedOn
+from modhub.spec.digests import sha256
 from modhub.spec.manifest import (
     Accuracy,
     Compacted,
@@ -74,7 +75,8 @@ def _release(name: str, payload: Iterator[str], readme: str) -> tuple[Manifest, 
     manifest, blobs = release(name, "1.0.0", classes=("Class 1", "Class 2", "Class 3"))
     records = {record.sha256: record for record in manifest.blobs.values()}
     package = Package(manifest, {digest: VerifiedBlob(records[digest], data) for digest, data in blobs.items()})
-    package = with_card(package, CardFile(CARD, readme.encode()))
+    card = CARD.model_copy(update={"readme": sha256(readme.encode())})
+    package = with_card(package, CardFile(card, readme.encode()))
     manifest, content = package.manifest, _talkative(package.manifest.content)
     kept = {"namespace", "model", "version", "format"}
     planted_content = planted(

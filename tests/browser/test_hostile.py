@@ -59,15 +59,17 @@ def test_every_page_is_inert(page: Any, hostile: Shown) -> None:
         waiting = links(page)
         while waiting:
             url = waiting.pop()
-            if url in seen_pages or "compose.html" in url or "?" in url:
+            # Of all but one model the page of its only version is as the model's own.
+            is_twice = "/versions/" in url and "/net-0/" not in url
+            if url in seen_pages or is_twice or "compose.html" in url or "?" in url:
                 continue
             seen_pages.add(url)
             loaded(page, url)
             check(page)
             waiting += links(page)
     assert seen.everything() == []
-    # Each model with its release and three modules.
-    assert len(seen_pages) >= 6 * 5
+    # Each model with its three modules, and one release.
+    assert len(seen_pages) >= 6 * 4 + 1
 
 
 def links(page: Any) -> list[str]:
@@ -78,6 +80,10 @@ def links(page: Any) -> list[str]:
 
 def test_what_was_planted_is_there_to_be_read(page: Any, hostile: Shown) -> None:
     shown = ""
+    loaded(page, hostile.page("models/evil/net-0/index.html"))
+    # As text, a heading, a quotation and a table, but for what Markdown itself takes for something else.
+    assert page.locator(".readme blockquote").count() >= len(PAYLOADS) // 2
+    assert page.locator(".readme table").count() >= len(PAYLOADS) // 2
     for number in range(6):
         loaded(page, hostile.page(f"models/evil/net-{number}/index.html"))
         shown += page.locator("main").inner_text()
