@@ -38,18 +38,18 @@ def large(tmp_path):
 # Dying
 
 
-@pytest.mark.parametrize("how", ["kill", "interrupt"])
-def test_an_installer_with_threads_that_dies_at_any_write(large, cache, how):
+@pytest.mark.parametrize(("how", "every"), [("kill", 1), ("interrupt", 3)], ids=["kill", "interrupt"])
+def test_an_installer_with_threads_that_dies_at_any_write(large, cache, how, every):
     names = ["me/net:class 0", "me/other:class 1"]
     count = 0
-    for _ in crashes(how, cache.root, get_from, large.url, str(cache.root), names):
+    for _ in crashes(how, cache.root, get_from, large.url, str(cache.root), names, every=every):
         count += 1
         assert {name.split("@")[0] for name in whole_modules(cache)} <= {"me/net:class-0", "me/other:class-1"}
         if count % 2:
             assert len(get_from(large.url, cache.root, names)) == 2
             assert len(whole_modules(cache)) == 2
             shutil.rmtree(cache.root)
-    assert count > 12
+    assert count * every > 12
     assert len(whole_modules(cache)) == 2
 
 
@@ -91,7 +91,7 @@ def test_a_pruner_that_dies_at_any_write(registry, cache, how, max_size):
 
 def test_many_installers_of_the_same_leave_one_of_each(large, cache):
     """All of them link the same file to the same name at the same moment."""
-    for _ in range(3):
+    for _ in range(2):
         results = race(_install_all, [(large.url, str(cache.root))] * 6)
         assert results == [[f"me/net:class-{number}@1.0.0" for number in range(6)]] * 6
         assert len(whole_modules(cache)) == 6
@@ -108,7 +108,7 @@ def test_many_that_meet_a_damaged_blob_repair_it_once_and_for_all(large, cache):
     manifest, blobs = release(classes=CLASSES, weights_bytes=MIB)
     record = manifest.blobs[manifest.content.origin.weights]
     file = blob_file(cache, record)
-    for _ in range(3):
+    for _ in range(2):
         file.unlink()
         file.write_bytes(bytes(record.size))
         assert race(_install_all, [(large.url, str(cache.root))] * 4)

@@ -3,65 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from crashing import crashes
+from dying_projects import COMMANDS, act, build
 from made_projects import both
 
+import modhub
 from modhub import Project
 from modhub.errors import Conflict, NotFound
-from modhub.project.session import ProjectOptions
 
-
-def new(project):
-    return Project.new(
-        project.folder, ["me/net:cat@^1", "me/two:bird"], registry=project.options.registry, cache=project.options.cache
-    )
-
-
-def new_without_classes(project):
-    return Project.new(project.folder, registry=project.options.registry)
-
-
-def upgrade(project):
-    return project.upgrade()
-
-
-def lock_again(project):
-    return project.lock()
-
-
-def sync(project):
-    return project.sync()
-
-
-def merge(project):
-    return project.merge(project.folder.parent / "other")
-
-
-COMMANDS = {
-    "new": new,
-    "new without classes": new_without_classes,
-    "add": lambda project: project.add("me/net:potters-wheel@^1"),
-    "add with a label": lambda project: project.add("me/two:dog", label="hound"),
-    "remove": lambda project: project.remove("cat"),
-    "remove all": lambda project: project.remove("cat", "dog", "bird"),
-    "swap": lambda project: project.swap({"cat": "me/two:cat"}),
-    "rename": lambda project: project.rename({"cat": "dog", "dog": "cat"}),
-    "restrict": lambda project: project.restrict(["bird", "cat"]),
-    "verify-with": lambda project: project.verify_with({("cat", "dog"): ["me/two:cat", "me/two:dog"]}),
-    "merge": merge,
-    "upgrade": upgrade,
-    "lock": lock_again,
-    "sync": sync,
-}
 #: Commands that find the project file changed by hand since it was locked.
 EDITED = ("lock", "sync", "upgrade")
-
-
-def act(command, folder, registry, cache):
-    COMMANDS[command](Project(Path(folder), ProjectOptions(registry, cache)))
 
 
 @pytest.fixture
@@ -103,19 +56,19 @@ def test_a_command_killed_at_any_write_succeeds_when_it_is_run_again(start, proj
         assert between > 0
 
 
-def build(folder, out):
-    Project(Path(folder)).build(out)
-
-
 def test_a_build_killed_at_any_write_leaves_the_old_file_or_the_new_one(tmp_path):
-    project = Project.new(tmp_path / "pets", ["cifar10/r20:cat", "cifar10/r20:dog"])
+    from tests.small_origins import quadrant_modules
+
+    registry = str(tmp_path / "registry")
+    modhub.publish(quadrant_modules(), version="1.0.0", registry=registry)
+    project = Project.new(tmp_path / "pets", ["shapes/quadrants:top-left"], registry=registry)
     out = tmp_path / "out" / "pets.keras"
     out.parent.mkdir()
     project.build(out)
     built = out.read_bytes()
     out.write_bytes(b"old")
     deaths = 0
-    for _ in crashes("kill", out.parent, build, str(project.folder), str(out)):
+    for _ in crashes("kill", out.parent, build, str(project.folder), str(out), registry):
         assert out.read_bytes() in (b"old", built)
         deaths += 1
     # At creating the new file and at renaming it, whatever flushes it in between.

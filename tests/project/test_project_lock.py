@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from crashing import crashes, with_full_disk
+from dying_projects import act
 from hypothesis import given
 from hypothesis import strategies as st
 from made_projects import both, lock, refs, toml, with_settings
@@ -130,9 +131,9 @@ def test_a_lock_changed_by_hand_is_refused_by_every_command_but_lock(project):
         lambda: project.add("me/two:cat", label="x"),
         lambda: project.remove("cat"),
     ]
-    for act in acts:
+    for edit in acts:
         with pytest.raises(IntegrityError, match="was changed by hand") as caught:
-            act()
+            edit()
         assert caught.value.kind == "edited-lock"
         assert caught.value.hint == "lock the project again: modhub lock"
     assert both(project) == before
@@ -271,17 +272,13 @@ def test_locks_have_equal_bytes_in_any_folder(tmp_path, registry):
 # Two files, one change
 
 
-def add(folder, registry, cache):
-    Project.open(folder, registry=registry, cache=cache).add("me/net:potters-wheel@^1")
-
-
 @pytest.mark.parametrize("how", ["kill", "interrupt"])
 def test_an_edit_that_dies_at_any_write_leaves_what_sync_repairs(project, tmp_path, how):
     url, cache = project.options.registry, tmp_path / "kept"
     Project.open(project.folder, registry=url, cache=cache).sync()
     start = both(project)
     old, states = set(refs(project)), set()
-    for _ in crashes(how, project.folder, add, str(project.folder), url, str(cache)):
+    for _ in crashes(how, project.folder, act, "add", str(project.folder), url, str(cache)):
         states.add((toml(project) == start["modhub.toml"].decode(), lock(project) == start["modhub.lock"].decode()))
         change = Project.open(project.folder, registry=url, cache=cache).sync()
         asked = set(project.file.classes)
@@ -299,7 +296,7 @@ def test_a_disk_that_is_full_before_the_second_write_takes_the_first_back(projec
     (project.folder / "modhub.toml").write_text("# " + "x" * 20_000 + "\n" + toml(project))
     before = both(project)
     url = project.options.registry
-    code, answer = with_full_disk(15_000, False, add, str(project.folder), url, str(tmp_path / "cache"))
+    code, answer = with_full_disk(15_000, False, act, "add", str(project.folder), url, str(tmp_path / "cache"))
     assert code == 0
     assert answer[0] == "StorageError"
     assert "modhub.toml cannot be written" in answer[2]

@@ -52,12 +52,14 @@ def temporaries(root):
     return list(Path(root).rglob(".*"))
 
 
-@pytest.mark.parametrize(("how", "work"), [("kill", publish), ("interrupt", publish), ("kill", publish_next)])
-def test_a_publisher_that_dies_at_any_write(tmp_path, how, work):
+@pytest.mark.parametrize(
+    ("how", "work", "every"), [("kill", publish, 1), ("interrupt", publish, 3), ("kill", publish_next, 3)]
+)
+def test_a_publisher_that_dies_at_any_write(tmp_path, how, work, every):
     root = tmp_path / "registry"
     registry = Registry(open_store(str(root)))
     seen = []
-    for _ in crashes(how, root, work, str(root)):
+    for _ in crashes(how, root, work, str(root), every=every):
         whole = is_published_whole(registry)
         seen.append(whole)
         if how == "interrupt":
@@ -67,7 +69,7 @@ def test_a_publisher_that_dies_at_any_write(tmp_path, how, work):
         assert is_published_whole(registry)
         assert [entry.ref for entry in registry.entries()] == [REF]
         shutil.rmtree(root)
-    assert len(seen) > 25
+    assert len(seen) * every > 25
     assert set(seen) == {True, False}
 
 
@@ -105,7 +107,7 @@ def test_an_alias_is_set_or_not(tmp_path, how):
 
 def test_a_publisher_killed_at_any_moment(tmp_path):
     """No chosen point: the parent kills as soon as it has read an acknowledgement, while the next release is on."""
-    for number in range(5):
+    for number in range(0, 5, 2):
         url = str(tmp_path / str(number))
         reader, writer = os.pipe()
         with os.fdopen(reader, "rb", buffering=0) as acknowledgements:

@@ -24,23 +24,30 @@ def lab():
 def test_some_fault_at_every_request_of_a_publication(lab):
     """Each request meets one kind of fault, the next request the next kind."""
     outcomes = []
-    for first in itertools.count(1):
+    for first in itertools.count(1, 1 if thinning.ALL else 3):
         # Five is no divisor of their number, so that neighbours differ in both kind and extent.
         run = lab.run("publish", *WAYS[5 * first % len(WAYS)], first)
         if not run.broken:
             break
         outcomes.append(run.outcome)
-    assert len(outcomes) > 20
+    assert len(outcomes) > 7
     assert "succeeded" in outcomes
     assert len(set(outcomes)) > 1
 
 
+@pytest.fixture(scope="module")
+def publication(lab):
+    """The number of the request that is the publication."""
+    (number,) = lab.requests("publish", "PUT", "/releases/")
+    return number
+
+
 @pytest.mark.parametrize("fault", KINDS)
-def test_every_fault_at_the_request_that_is_the_publication(lab, fault):
-    numbers = lab.requests("publish", "PUT", "/releases/")
-    assert len(numbers) == 1
-    for extent in ("once", "for good"):
-        run = lab.run("publish", fault, extent, numbers[0])
+def test_every_fault_at_the_request_that_is_the_publication(lab, publication, fault):
+    """Kinds take turns at breaking it once and for good."""
+    extents = ("once", "for good")
+    for extent in extents if thinning.ALL else extents[KINDS.index(fault) % 2 :: 2]:
+        run = lab.run("publish", fault, extent, publication)
         assert run.broken
         assert run.outcome == "succeeded" or extent == "for good"
 
