@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 from collections import defaultdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -72,6 +72,11 @@ def test_only_the_command_line_uses_the_public_surface() -> None:
     assert not [module_of(path) for path in others if imported_names(path) & through]
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def public_names() -> set[str]:
     surface = ast.parse((CODE / "__init__.pyi").read_text())
     names = {alias.name for node in ast.walk(surface) if isinstance(node, ast.ImportFrom) for alias in node.names}
@@ -96,7 +101,7 @@ def test_files_stay_readable() -> None:
     long = {module_of(path): len(path.read_text().splitlines()) for path in code_files()}
     assert not {module: lines for module, lines in long.items() if lines > 400}
     assert not [module_of(path) for path in code_files() if path.stem == "utils"]
-    assert not [module_of(path) for path in code_files() if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert not [module_of(path) for path in code_files() if not ast.get_docstring(tree_of(path))]
 
 
 def test_completion_knows_every_command_and_option() -> None:
@@ -111,7 +116,7 @@ def test_imports_inside_functions_stay_few() -> None:
 
 
 def imports_inside_functions(path: Path) -> int:
-    functions = [each for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.FunctionDef)]
+    functions = [each for each in ast.walk(tree_of(path)) if isinstance(each, ast.FunctionDef)]
     return len({node.lineno for each in functions for node in ast.walk(each) if isinstance(node, IMPORTS)})
 
 
@@ -127,7 +132,7 @@ def test_a_public_name_has_one_definition() -> None:
 
 def top_level(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in tree_of(path).body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             names.add(node.name)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
@@ -155,7 +160,7 @@ def is_defined(dotted: str) -> bool:
 
 
 def _has(file: Path, names: list[str]) -> bool:
-    tree = ast.parse(file.read_text())
+    tree = tree_of(file)
     for node in tree.body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == names[0]:
             if len(names) == 1:

@@ -24,6 +24,7 @@ from modhub.spec.registry_files import GC_FORMAT, GcCandidate, GcCandidates, wri
 from modhub.storage.local import LocalStore
 from modhub.storage.urls import open_store
 from scripts.build_schemas import schemas
+from tests import thinning
 
 REF = ModelRef("me", "net", "1.0.0")
 LOST_REF = ModelRef("me", "lost", "1.0.0")
@@ -391,7 +392,7 @@ def test_every_schedule_with_two_switches(ripe, first, grace):
     schedules = assert_every_schedule_ends_well(
         ripe, paths, first, publish_lost, grace, lambda world: is_whole(world, LOST_REF)
     )
-    assert schedules > 60
+    assert schedules > 20
 
 
 @FIRST
@@ -425,13 +426,14 @@ def test_every_schedule_with_two_switches_of_a_publisher_who_signs(store, first,
 
 
 def assert_every_schedule_ends_well(store, paths, first, publish, grace, is_well):
-    """How many schedules there were."""
+    """How many schedules there were: every third place of the other, the next ones for the next place of the first."""
+    every = 1 if thinning.ALL else 3
     works = {"collector": lambda held: collect(Registry(held), older_than=grace), "publisher": publish}
     one = works.pop(first)
     (other,) = works.values()
     schedules = 0
     for number in range(1, 1000):
-        for until in range(1, 1000):
+        for until in range(1 + number % every, 1000, every):
             world = fresh(store)
             begun = Paused(world, number, paths, one)
             then = Paused(world, until, paths, other)
@@ -489,7 +491,7 @@ def test_racing_publishers_and_collectors_without_any_grace(tmp_path):
     assert report.releases == 3 * ROUNDS
 
 
-ROUNDS = 12
+ROUNDS = 6
 
 
 def _publish_or_collect(url, what, racer):

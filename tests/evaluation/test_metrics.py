@@ -39,7 +39,7 @@ def same(ours: np.ndarray, theirs: np.ndarray) -> bool:
 
 
 @given(answered())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_shares_of_classes_are_those_of_scikit_learn(data):
     truth, winners, classes = data
     confusion = confusion_matrix(truth, winners, classes)
@@ -95,7 +95,7 @@ def test_of_equals_the_one_in_front_is_better():
 
 
 @given(st.integers(2, 6), st.integers(1, 40), st.integers(0, 10**6))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 def test_modules_alone_are_binary_classifiers(classes, images, seed):
     random = np.random.default_rng(seed)
     truth, positive = random.integers(0, classes, images), random.random((images, classes)) < 0.4

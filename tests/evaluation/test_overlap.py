@@ -58,11 +58,11 @@ def test_kept_nodes_per_layer():
     assert kept_shares(modules) == pytest.approx(every)
 
 
-def test_a_hundred_modules_of_a_large_network_take_moments():
+def test_forty_modules_of_a_large_network_take_moments():
     random = np.random.default_rng(0)
     shapes = {f"relu_{number}": (32, 32, 16) for number in range(20)}
     bits = {site: random.integers(0, 256, 32 * 32 * 2, dtype=np.uint8) for site in shapes}
-    modules = [module(f"cifar10/r56:class-{i}", keep=PackedMasks(bits, shapes)) for i in range(100)]
+    modules = [module(f"cifar10/r56:class-{i}", keep=PackedMasks(bits, shapes)) for i in range(40)]
     start = time.process_time()
     assert (between_modules(modules) == 1.0).all()
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 2

@@ -227,7 +227,7 @@ def comments(text):
     return re.findall(r"# (?:line|remark) \d+", text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts(), st.data())
 def test_swapping_there_and_back_is_the_identity(text, data):
     label = data.draw(st.sampled_from(labels_of(text)))
@@ -240,7 +240,7 @@ def test_swapping_there_and_back_is_the_identity(text, data):
     assert back.replace("'", '"') == text.replace("'", '"')
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts(), LABELS, REFS)
 def test_adding_and_removing_is_the_identity(text, label, ref):
     if label in labels_of(text):
@@ -257,7 +257,7 @@ def test_adding_and_removing_is_the_identity(text, label, ref):
     assert [*read_project(back.encode()).classes.items()] == [*read_project(text.encode()).classes.items()]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(texts(), LABELS, st.data())
 def test_renaming_there_and_back_is_the_identity(text, name, data):
     label = data.draw(st.sampled_from(labels_of(text)))
@@ -270,7 +270,7 @@ def test_renaming_there_and_back_is_the_identity(text, name, data):
     assert re.sub(r"""["']""", "", back) == re.sub(r"""["']""", "", text) or '"' in label or "\\" in label
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(texts(), st.data())
 def test_a_stage_put_in_and_taken_out_is_the_identity(text, data):
     classes = data.draw(st.lists(st.sampled_from(labels_of(text)), min_size=2, max_size=3, unique=True))
@@ -283,7 +283,7 @@ def test_a_stage_put_in_and_taken_out_is_the_identity(text, data):
     assert back.rstrip("\n") == text.rstrip("\n")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(texts(), st.data())
 def test_restricting_says_what_the_plain_operation_says(text, data):
     before = read_project(text.encode())
@@ -299,7 +299,7 @@ def test_restricting_says_what_the_plain_operation_says(text, data):
     assert after.project == before.project
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(texts(), st.data())
 def test_comments_on_lines_of_their_own_survive_a_removal(text, data):
     gone = data.draw(st.lists(st.sampled_from(labels_of(text)), min_size=1, unique=True))
@@ -308,7 +308,7 @@ def test_comments_on_lines_of_their_own_survive_a_removal(text, data):
     assert [line for line in changed.splitlines() if line.startswith("#")] == lines
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts(), st.data())
 def test_several_edits_at_once_are_written_from_the_difference_alone(text, data):
     """The text never sees the edits: whatever two files say, it comes to say the second, and keeps its comments."""

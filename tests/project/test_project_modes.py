@@ -20,6 +20,7 @@ from modhub.errors import Conflict
 from modhub.installation.lockfile import Lock, MeasuredAccuracy
 from modhub.project.measuring import REDUCED_TOLERANCE, TOLERANCE
 from modhub.spec.digests import sha256
+from tests import thinning
 from tests.cli.running import Result
 from tests.small_origins import Data, bar_modules, quadrant_modules, quadrants, with_random_masks
 
@@ -314,7 +315,7 @@ def test_build_writes_what_runs_in_bfloat16_in_float32_and_says_so(run: Run, sha
     assert np.abs(margins - shapes.compose().in_mode("fused").predict(data.x).margins).max() < 1e-4
 
 
-@pytest.mark.parametrize("out", ["net.keras", "net.onnx"])
+@pytest.mark.parametrize("out", [pytest.param("net.keras", marks=thinning.long), "net.onnx"])
 def test_export_writes_and_checks_what_the_project_is(run: Run, shapes: Project, out: str) -> None:
     says(shapes, 'mode = "fused"', 'dtype = "bfloat16"')
     refused = run("export", "--out", out)

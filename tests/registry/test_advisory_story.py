@@ -12,6 +12,7 @@ from servers import static_server
 
 from modhub.registry.writer import Registry
 from modhub.storage.urls import open_store
+from tests import thinning
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "06_advisories.py"
 #: How a project was mended: the exit codes on the way, and the shares of blocks before and after.
@@ -34,7 +35,9 @@ def made(example):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize(("place", "way"), [("s3", "newer"), ("http", "instead")])
+@pytest.mark.parametrize(
+    ("place", "way"), [pytest.param("s3", "newer", marks=thinning.long), ("http", "instead")], ids=["s3", "http"]
+)
 def test_the_story_elsewhere(example, made, place, way, tmp_path, capsys, request):
     if place == "s3":
         aws = request.getfixturevalue("aws")

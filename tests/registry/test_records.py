@@ -163,7 +163,7 @@ def test_a_target_that_is_no_model_is_refused_on_reading(registry, target):
 WHOLE = {each: registry.store.get(path(each), max_bytes=10**5) for registry in [fresh()] for each in (1, 2, 3)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3), st.data())
 def test_no_changed_byte_goes_unnoticed(number, data):
     registry = Registry(open_store(f"memory://{uuid.uuid4().hex}"))
