@@ -78,13 +78,39 @@ def crashes(
         yield step
 
 
+def at_every_change(root: os.PathLike[str], look: Callable[[], None], work: Callable[[], Any]) -> int:
+    """Call ``look`` before each change below ``root`` that ``work`` makes in this process; gives their number.
+
+    What is to be seen then is what a process killed at that moment leaves. For work whose processes take long to start.
+    """
+    count, over = 0, False
+
+    def watch(event: str, details: tuple[Any, ...]) -> None:
+        nonlocal count
+        if not over and _is_change(event, details, str(root)):
+            count += 1
+            look()
+
+    # A hook stays as long as its process.
+    sys.addaudithook(watch)
+    try:
+        work()
+    finally:
+        over = True
+    return count
+
+
+def _is_change(event: str, details: tuple[Any, ...], root: str) -> bool:
+    writes = event in _CHANGES or (event == "open" and details[2] & (os.O_WRONLY | os.O_CREAT))
+    return bool(writes) and str(details[0]).startswith(root)
+
+
 def _dies(how: str, root: str, step: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     count = 0
 
     def watch(event: str, details: tuple[Any, ...]) -> None:
         nonlocal count
-        writes = event in _CHANGES or (event == "open" and details[2] & (os.O_WRONLY | os.O_CREAT))
-        if not writes or not str(details[0]).startswith(root):
+        if not _is_change(event, details, root):
             return
         count += 1
         if count == step:

@@ -101,7 +101,7 @@ def whole(store):
         (publish, 40, 1),
         (publish_next, 40, 3),
         (gc, 30, 3),
-        (takedown, 40, 1),
+        (takedown, 40, 2),
         (yank, 30, 3),
         (yank_class, 30, 3),
         (alias, 10, 1),

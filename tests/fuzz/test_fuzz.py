@@ -44,7 +44,12 @@ def test_spoilt_input_is_read_or_refused_in_words(name):
 @pytest.mark.parametrize("name", fuzz_strategies.strategies())
 def test_generated_input_is_read_or_refused_in_words(name):
     tally = Tally(name)
-    fuzz_strategies.run(name, 25, 1, lambda case: read_once(BY_NAME[name], case, tally, most_seconds=float("inf")))
+    fuzz_strategies.run(
+        name,
+        25 if thinning.ALL else 10,
+        1,
+        lambda case: read_once(BY_NAME[name], case, tally, most_seconds=float("inf")),
+    )
     judged(tally)
 
 

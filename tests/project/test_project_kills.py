@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from crashing import crashes
+from crashing import at_every_change, crashes
 from dying_projects import COMMANDS, act, build
 from made_projects import both
 
 import modhub
 from modhub import Project
 from modhub.errors import Conflict, NotFound
+from tests import thinning
 
 #: Commands that find the project file changed by hand since it was locked.
 EDITED = ("lock", "sync", "upgrade")
@@ -56,7 +57,9 @@ def test_a_command_killed_at_any_write_succeeds_when_it_is_run_again(start, proj
         assert between > 0
 
 
-def test_a_build_killed_at_any_write_leaves_the_old_file_or_the_new_one(tmp_path):
+@pytest.fixture
+def built(tmp_path):
+    """A project, and the file that was made of it in a folder of its own."""
     from tests.small_origins import quadrant_modules
 
     registry = str(tmp_path / "registry")
@@ -65,15 +68,32 @@ def test_a_build_killed_at_any_write_leaves_the_old_file_or_the_new_one(tmp_path
     out = tmp_path / "out" / "pets.keras"
     out.parent.mkdir()
     project.build(out)
-    built = out.read_bytes()
+    return project, out
+
+
+def test_a_build_has_the_old_file_or_the_new_one_there_at_any_write(built):
+    project, out = built
+    new = out.read_bytes()
+    out.write_bytes(b"old")
+    seen = []
+    # At creating the new file and at renaming it, whatever flushes it in between.
+    changes = at_every_change(out.parent, lambda: seen.append(out.read_bytes()), lambda: project.build(out))
+    assert changes == len(seen) >= 2
+    assert set(seen) <= {b"old", new}
+    assert out.read_bytes() == new
+
+
+@thinning.long
+def test_a_build_killed_at_any_write_leaves_the_old_file_or_the_new_one(built):
+    project, out = built
+    new = out.read_bytes()
     out.write_bytes(b"old")
     deaths = 0
-    for _ in crashes("kill", out.parent, build, str(project.folder), str(out), registry):
-        assert out.read_bytes() in (b"old", built)
+    for _ in crashes("kill", out.parent, build, str(project.folder), str(out), project.options.registry):
+        assert out.read_bytes() in (b"old", new)
         deaths += 1
-    # At creating the new file and at renaming it, whatever flushes it in between.
     assert deaths >= 2
-    assert out.read_bytes() == built
+    assert out.read_bytes() == new
 
 
 def whole_files(folder):

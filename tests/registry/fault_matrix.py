@@ -80,9 +80,12 @@ class Laboratory:
         retry = Retry(attempts=3, wait=lambda seconds: None)
         return Registry(FileSystemStore(url, backend=shared_s3(endpoint), retry=retry))
 
-    def runs(self, operation: str, fault: str, extent: str) -> Iterator[Run]:
-        """The operation with its first request broken, then its second, and so on until nothing is left to break."""
-        for first in itertools.count(1):
+    def runs(self, operation: str, fault: str, extent: str, *, start: int = 1, every: int = 1) -> Iterator[Run]:
+        """The operation with its first request broken, then its second, and so on until nothing is left to break.
+
+        Or with the ``start``-th, and then with every so many behind it.
+        """
+        for first in itertools.count(start, every):
             run = self.run(operation, fault, extent, first)
             if run.broken:
                 yield run
