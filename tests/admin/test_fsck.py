@@ -18,6 +18,7 @@ from modhub.registry.admin.mirror import mirror
 from modhub.registry.reindex import reindex
 from modhub.registry.writer import Registry
 from modhub.signing.keys import new_signer
+from modhub.spec.digests import parse_json
 from modhub.spec.layout import blob_path, record_path, release_path, signature_path
 from modhub.spec.manifest import write_manifest
 from modhub.spec.refs import ModelRef
@@ -481,13 +482,16 @@ def test_what_the_other_has_damaged_too_stays(registry, good):
     assert snapshot(registry.store) == before
 
 
+def said(store):
+    """What the first entry of an alias says, whenever it was written."""
+    value = parse_json(store.get(record_path("alias", "pets", 1), max_bytes=10**5), what="the entry")
+    return {name: part for name, part in value.items() if name not in ("created", "checksum")}
+
+
 def test_an_entry_is_taken_only_when_the_others_agree(registry):
     """The other alias has the same name and another story; the entries that are whole here contradict it."""
     other = furnished(memory())
-    assert (
-        snapshot(other.store)[record_path("alias", "pets", 1)]
-        == snapshot(registry.store)[record_path("alias", "pets", 1)]
-    )
+    assert said(other.store) == said(registry.store)
     strange = Registry(memory())
     for target in ("you/net", "me/net"):
         strange.set_alias("pets", target)

@@ -491,7 +491,7 @@ def test_racing_publishers_and_collectors_without_any_grace(tmp_path):
     assert report.releases == 3 * ROUNDS
 
 
-ROUNDS = 6
+ROUNDS = 4
 
 
 def _publish_or_collect(url, what, racer):

@@ -257,7 +257,7 @@ def test_auto_tries_everything_and_says_so():
 # What is kept, and what is refused
 
 
-@pytest.mark.parametrize("each", [1, 2, 3])
+@pytest.mark.parametrize("each", [1, 3])
 def test_few_examples_keep_the_original(each):
     data = mixed().take(np.concatenate([np.flatnonzero(mixed().y == c)[: each if c == 2 else 9] for c in range(6)]))
     update = modhub.update(quadrant_modules(), against=lines(), data=data)
