@@ -62,7 +62,7 @@ class Group:
     """Channel classes, int64 ids in the order of the first producer's outputs, made by the same ``producers``.
 
     ``readers`` are the calls of convolutions and dense layers that read them; ``in_head`` says whether the head does.
-    ``summed`` says whether several layers' outputs are added up in them, as in the stream of a residual network.
+    Several producers' outputs are added up in them, as in the stream of a residual network.
     """
 
     name: str
@@ -70,7 +70,6 @@ class Group:
     producers: tuple[str, ...]
     readers: tuple[str, ...]
     in_head: bool
-    summed: bool
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,9 +91,7 @@ def unthinned(channels: Channels) -> dict[str, str]:
     """The convolutions and dense calls whose outputs all stay, and why."""
     found = dict(channels.fixed)
     for group in channels.groups:
-        if group.summed:
-            found |= dict.fromkeys(group.producers, "is added up with others, as a residual stream is")
-        elif len(group) == 1:
+        if len(group) == 1:
             found |= dict.fromkeys(group.producers, "has one channel")
     return found
 
@@ -214,7 +211,6 @@ def _grouped(
     for name, ids in made.items():
         for element in np.unique(ids).tolist():
             producers.setdefault(element, []).append(name)
-    added = _added(architecture, of)
     readers = [
         call for call in architecture.calls if is_contraction(architecture.layer_of(call), shapes[call.inputs[0]])
     ]
@@ -233,14 +229,5 @@ def _grouped(
             continue
         reading = tuple(call.id for call in readers if np.isin(of[call.inputs[0]], members).any())
         in_head = bool(np.isin(of[architecture.features], members).any())
-        groups.append(Group(makers[0], tuple(members), makers, reading, in_head, bool(added & set(members))))
+        groups.append(Group(makers[0], tuple(members), makers, reading, in_head))
     return Channels(of, tuple(groups), fixed)
-
-
-def _added(architecture: Architecture, of: dict[str, _Ids]) -> set[int]:
-    """Classes in which several tensors are added up."""
-    found: set[int] = set()
-    for call in architecture.calls:
-        if isinstance(architecture.layer_of(call), Add):
-            found |= set(of[call.id].tolist())
-    return found

@@ -8,8 +8,8 @@ W_Io``, and inverse(G) and W of the rest follow by a rank-|I| update.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,3 +89,21 @@ def removal_order(readers: Sequence[LayerStatistics]) -> RemovalOrder:
             state.remove(channel)
         left = np.delete(left, best)
     return RemovalOrder(tuple(order), np.array(losses))
+
+
+def change_without(statistics: LayerStatistics, gone: Sequence[int]) -> _Doubles:
+    """What is added to a layer's weights (d + 1, outputs), the bias last, when the channels ``gone`` go and those of
+    the others make up for it."""
+    gram = statistics.gram + RIDGE * np.trace(statistics.gram) / len(statistics.gram) * np.eye(len(statistics.gram))
+    lost = np.unique(statistics.rows[list(gone)])
+    left = np.setdiff1d(np.arange(len(gram)), lost)
+    change = -np.linalg.solve(gram, statistics.cross)
+    change[left] += np.linalg.solve(gram[np.ix_(left, left)], statistics.cross[left])
+    return np.asarray(change)
+
+
+def calibrated(order: RemovalOrder, ratios: Mapping[int, float]) -> RemovalOrder:
+    """The losses times what they are too low by: ``ratios`` at some numbers of channels gone, linear between those."""
+    places = sorted(ratios)
+    factors = np.interp(np.arange(len(order.losses)), places, [ratios[place] for place in places])
+    return replace(order, losses=np.maximum.accumulate(order.losses * factors))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import modhub
+from modhub.cli.root import root
 from modhub.spec.compact_text import unthinned_lines
 from tests.small_origins import Data, fitted_model
 
@@ -23,14 +26,16 @@ def table(given: Any) -> Any:
 
 
 def signal(given: Any) -> Any:
-    x = L.Conv1D(8, 3, padding="same", activation="relu")(given)
+    x = L.ReLU()(L.LayerNormalization()(L.Conv1D(8, 3, padding="same")(given)))
     y = L.Conv1D(12, 5, padding="same", dilation_rate=2, activation="relu")(x)
     x = L.ReLU()(L.Add()([x, L.Conv1D(8, 3, padding="same")(y)]))
     return L.GlobalAveragePooling1D()(L.SeparableConv1D(10, 3, strides=2, activation="relu")(x))
 
 
 @pytest.mark.parametrize(("features", "shape"), [(table, (6,)), (signal, (16, 2))])
-def test_a_network_of_arrays_is_made_compact(features: Callable[[Any], Any], shape: tuple[int, ...]) -> None:
+def test_a_network_of_arrays_is_made_compact(
+    features: Callable[[Any], Any], shape: tuple[int, ...], tmp_path: Path
+) -> None:
     random = np.random.default_rng(0)
     y = np.arange(240) % 3
     x = (2 * random.normal(size=(3, *shape))[y] + random.normal(size=(240, *shape))).astype(np.float32)
@@ -51,4 +56,8 @@ def test_a_network_of_arrays_is_made_compact(features: Callable[[Any], Any], sha
     if features is table:
         assert not lines
     else:
-        assert any("is added up with others" in line for line in lines)
+        made.save(tmp_path / "small.modules")
+        shown = CliRunner().invoke(root, ["info", str(tmp_path / "small.modules")]).stdout
+        assert lines
+        assert all("which mixes channels" in line for line in lines)
+        assert all(" ".join(line.split()) in " ".join(shown.split()) for line in lines)

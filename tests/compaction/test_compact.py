@@ -53,7 +53,7 @@ def test_half_the_network_still_tells_the_classes_apart(half: Decomposition) -> 
     (source,) = half.compacted.of
     assert source.name == "shapes/quadrants"
     assert source.modules == tuple(module.digest for module in quadrant_modules().modules)
-    assert [each.layer for each in half.compacted.unthinned] in (["stem"], ["stem", "conv"])
+    assert not half.compacted.unthinned
     held_out = quadrants(each=25, seed=9)
     assert accuracy(half, held_out) > accuracy(quadrant_modules(), held_out) - 0.1
 
@@ -228,7 +228,6 @@ def test_the_command_writes_a_folder_and_says_what_it_cost(tmp_path: Path) -> No
     assert modhub.load(out).compacted.model_dump(mode="json") == said["compacted"]
     shown = CliRunner().invoke(root, ["info", str(out)]).stdout
     assert "processor-seconds" in shown
-    assert "all channels stay of stem: is added up with others" in shown
 
 
 def test_patches_are_what_a_convolution_multiplies() -> None:

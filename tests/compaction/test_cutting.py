@@ -125,10 +125,10 @@ def test_without_its_branch_the_sum_and_its_relu_are_gone() -> None:
     assert set(small) == {"stem/kernel", "stem/bias", "head/kernel", "head/bias"}
 
 
-def test_channels_that_are_added_up_are_one_group_and_are_known_as_such() -> None:
+def test_channels_that_are_added_up_are_one_group() -> None:
     groups = {group.producers: group for group in channels_of(residual()).groups}
-    assert groups["stem", "second"].summed
-    assert not groups[("first",)].summed
+    assert groups["stem", "second"].readers == ("first",)
+    assert groups["stem", "second"].in_head
     assert groups[("first",)].readers == ("second",)
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modhub.compaction.ordering import RIDGE, LayerStatistics, removal_order
+from modhub.compaction.ordering import (
+    RIDGE,
+    LayerStatistics,
+    RemovalOrder,
+    calibrated,
+    change_without,
+    removal_order,
+)
 
 
 def statistics(seed: int, channels: int, window: int, outputs: int) -> LayerStatistics:
@@ -71,3 +78,23 @@ def test_a_channel_that_repeats_another_goes_first_and_costs_nothing() -> None:
     found = removal_order([seen])
     assert found.order[0] in (0, 2)
     assert found.losses[1] < 1e-3 * found.losses[2]
+
+
+def test_the_change_makes_up_for_what_is_gone_as_solving_anew_does() -> None:
+    seen = statistics(4, 5, 2, 3)
+    gone = [1, 3]
+    rows = [row for row in range(len(seen.gram)) if row not in set(seen.rows[gone].ravel().tolist())]
+    gram = seen.gram + RIDGE * np.trace(seen.gram) / len(seen.gram) * np.eye(len(seen.gram))
+    before = np.linalg.solve(gram, seen.cross)
+    after = np.zeros_like(before)
+    after[rows] = np.linalg.solve(gram[np.ix_(rows, rows)], seen.cross[rows])
+    assert change_without(seen, gone) == pytest.approx(after - before)
+    by_square = np.einsum("io,ij,jo->o", after - before, gram, after - before) @ seen.importance
+    assert by_square == pytest.approx(loss(seen, gone), rel=1e-6)
+
+
+def test_losses_follow_what_was_measured_and_still_only_grow() -> None:
+    order = RemovalOrder((2, 0, 1, 3), np.array([0.0, 1.0, 2.0, 3.0, 4.0]))
+    assert calibrated(order, {1: 2.0, 3: 4.0}).losses.tolist() == [0.0, 2.0, 6.0, 12.0, 16.0]
+    assert calibrated(order, {1: 4.0, 2: 1.0}).losses.tolist() == [0.0, 4.0, 4.0, 4.0, 4.0]
+    assert calibrated(order, {1: 2.0}).order == order.order

@@ -30,7 +30,7 @@ def statistics(network: Network, seed: int) -> tuple[NetworkStatistics, Any]:
             tuple(random.permutation(len(group)).tolist()), np.cumsum([0.0, *random.exponential(size=len(group))])
         )
         for group in channels.groups
-        if not group.summed and len(group) > 1
+        if len(group) > 1
     }
     losses = {block.sum: float(random.exponential()) for block in blocks}
     costs = CostModel(architecture, channels, blocks, weights["head/bias"].size)

@@ -13,7 +13,7 @@ from modhub.compaction.costs import Costs, costs_of
 from modhub.compaction.cutting import Structure, cut, removed_ids
 from modhub.compaction.folding import folded
 from modhub.compaction.refitting import explained
-from modhub.compaction.selecting import MAX_CANDIDATES, Goal, NetworkStatistics, Selection, never
+from modhub.compaction.selecting import MAX_CANDIDATES, Goal, NetworkStatistics, Selection, never, weighed
 from modhub.engine.compact.observing import network_logits
 from modhub.engine.compact.refit import QUICK, RefitSettings, Targets, refit, targets_of
 from modhub.engine.compact.request import CompactProgress
@@ -26,8 +26,6 @@ from modhub.spec.input_contract import InputContract
 
 _GRADIENT_IMAGES: Final = 500
 _STATISTICS_IMAGES: Final = 1500
-#: Structures whose R2 differ by less are as good; the one with the fewest nodes, which is also the fastest, is taken.
-_AS_GOOD: Final = 0.002
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,11 @@ class Compactor:
             for number, structure in enumerate(candidates, 1):
                 tried.append(self.refitted(structure, QUICK))
                 self._progress("choosing", number, len(candidates))
-            least = max(each.explained for each in tried) - _AS_GOOD
-            chosen = min(
-                (each for each in tried if each.explained >= least), key=lambda each: each.costs.nodes
-            ).structure
+            chosen = min(tried, key=self._shortfall).structure
         return self.refitted(chosen, settings or RefitSettings())
+
+    def _shortfall(self, smaller: Smaller) -> float:
+        return weighed(1 - smaller.explained, smaller.costs.nodes / max(self.costs.nodes, 1))
 
     def _check(self, structure: Structure, goal: Goal, strategy: Selection) -> None:
         """Raises UsageError for what a selection may not give."""

@@ -15,21 +15,21 @@ from modhub.compaction.costs import CostModel
 from modhub.compaction.ordering import LayerStatistics, removal_order
 from modhub.compaction.patches import at_positions, channel_rows, drawn_positions, patches_at
 from modhub.compaction.selecting import NetworkStatistics
+from modhub.engine.compact.branches import branches_gone
+from modhub.engine.compact.calibration import calibrated_orders, changed_readers, tried_removals
+from modhub.engine.compact.first_order import LayerChange, drawn_directions, first_order_losses
 from modhub.engine.compact.observing import batch_size, tensors_of
 from modhub.engine.gradients import gradients_at
 from modhub.engine.library import ops
 from modhub.engine.run.compiled import compiled, to_numpy
 from modhub.engine.run.network import Network, preprocess
 from modhub.package.module import Weights
-from modhub.spec.architecture import Architecture
+from modhub.spec.architecture import HEAD, Architecture
 from modhub.spec.input_contract import InputContract
 from modhub.spec.layers import Conv2D
 
 #: Positions of each image at which a layer is observed.
 POSITIONS: Final = 20
-#: The name under which the head's statistics stand; no call has it (``spec.architecture.HEAD``).
-_HEAD: Final = "head"
-
 _Doubles = NDArray[np.float64]
 
 
@@ -50,25 +50,33 @@ def network_statistics(
     architecture = network.architecture
     channels, blocks = channels_of(architecture), blocks_of(architecture)
     readers = _readers(architecture, network, channels)
-    importance = importances(network, weights, contract, gradient_images, [*readers, *(b.sum for b in blocks)], seed)
+    importance = importances(network, weights, contract, gradient_images, readers, seed)
     step()
     moments = _moments(network, weights, contract, images, readers, seed)
     step()
-    orders = {}
+    seen, orders = {}, {}
     for group in channels.groups:
-        if not group.summed and len(group) > 1:
-            orders[group.name] = removal_order(
-                [
-                    _seen(architecture, network, channels, group, name, moments[name], importance[name])
-                    for name in (*group.readers, *([_HEAD] if group.in_head else []))
-                ]
-            )
+        if len(group) > 1:
+            seen[group.name] = {
+                name: _seen(architecture, channels, group, name, moments[name], importance[name])
+                for name in (*group.readers, *([HEAD] if group.in_head else []))
+            }
+            orders[group.name] = removal_order(list(seen[group.name].values()))
         step()
-    losses = {
-        block.sum: _spread(network, contract, images, block.sum, block.skip, importance[block.sum]) for block in blocks
-    }
+    branches = branches_gone(network, contract, images[-len(gradient_images) :], blocks, seed)
+    step()
+    removals = tried_removals(orders, seen)
+    changes: dict[str, Sequence[LayerChange]] = {name: [gone] for name, gone in branches.items()}
+    changes |= {each.name: changed_readers(architecture, each, orders, seen[each.group]) for each in removals}
+    losses = first_order_losses(network, weights, contract, gradient_images, changes, seed)
+    step()
     return NetworkStatistics(
-        architecture, channels, blocks, orders, losses, CostModel(architecture, channels, blocks, _classes(weights))
+        architecture,
+        channels,
+        blocks,
+        calibrated_orders(orders, removals, losses),
+        {name: losses[name] for name in branches},
+        CostModel(architecture, channels, blocks, _classes(weights)),
     )
 
 
@@ -77,7 +85,7 @@ def _classes(weights: Weights) -> int:
 
 
 def _readers(architecture: Architecture, network: Network, channels: Channels) -> list[str]:
-    wanted = {name for group in channels.groups if not group.summed for name in group.readers}
+    wanted = {name for group in channels.groups for name in group.readers}
     return [
         call.id
         for call in architecture.calls
@@ -91,11 +99,8 @@ def importances(
     """lambda of each output channel of each call: the mean over images of the sum over positions of
     ``(d(r.z) / da)^2``, r drawn from N(0, 1) a class and centred, z the logits. ``head``'s own is 1 a class.
     """
-    kernel = np.asarray(weights["head/kernel"], np.float32)
-    classes = kernel.shape[1]
-    drawn = np.random.default_rng([seed, 1]).standard_normal((len(images), classes)).astype(np.float32)
-    drawn -= drawn.mean(axis=1, keepdims=True)
-    directions = drawn @ kernel.T
+    classes = weights["head/kernel"].shape[1]
+    directions = drawn_directions(weights, len(images), seed).of_features
     shapes = {call: network.shapes[call] for call in dict.fromkeys(calls)}
 
     def squares(batch: Any, direction: Any, size: int) -> dict[str, Any]:
@@ -122,7 +127,7 @@ def importances(
         for call, value in to_numpy(functions[count](images[part], directions[part])).items():
             sums[call] += value
     centred = 1 - 1 / classes
-    return {call: value / len(images) for call, value in sums.items()} | {_HEAD: np.full(classes, centred)}
+    return {call: value / len(images) for call, value in sums.items()} | {HEAD: np.full(classes, centred)}
 
 
 def _moments(
@@ -133,7 +138,7 @@ def _moments(
     calls = {call.id: call for call in architecture.calls}
     sources = {name: calls[name].inputs[0] for name in readers}
     sums: dict[str, tuple[_Doubles, _Doubles]] = {}
-    rows = dict.fromkeys([*readers, _HEAD], 0)
+    rows = dict.fromkeys([*readers, HEAD], 0)
     positions = {name: drawn_positions(name, network.shapes[name], len(images), POSITIONS, seed) for name in readers}
     fetched = [*dict.fromkeys([*sources.values(), *readers, architecture.features])]
     for part, found in tensors_of(network, contract, images, fetched):
@@ -144,7 +149,7 @@ def _moments(
             inputs = patches_at(layer, found[sources[name]], own, columns)
             _add(sums, rows, name, inputs, at_positions(found[name], own))
         features = found[architecture.features]
-        _add(sums, rows, _HEAD, features, features @ weights["head/kernel"] + weights["head/bias"])
+        _add(sums, rows, HEAD, features, features @ weights["head/kernel"] + weights["head/bias"])
     return {name: (gram / rows[name], cross / rows[name]) for name, (gram, cross) in sums.items()}
 
 
@@ -161,29 +166,16 @@ def _add(
 
 def _seen(
     architecture: Architecture,
-    network: Network,
     channels: Channels,
     group: Group,
     name: str,
     moments: tuple[_Doubles, _Doubles],
     importance: _Doubles,
 ) -> LayerStatistics:
-    if name == _HEAD:
+    if name == HEAD:
         rows = channel_rows(channels.of[architecture.features], group.ids, 1)
         return LayerStatistics(*moments, importance, rows)
     call = next(call for call in architecture.calls if call.id == name)
     layer = architecture.layer_of(call)
     window = prod(layer.kernel_size) if isinstance(layer, Conv2D) else 1
     return LayerStatistics(*moments, importance, channel_rows(channels.of[call.inputs[0]], group.ids, window))
-
-
-def _spread(
-    network: Network, contract: InputContract, images: NDArray[Any], total: str, skip: str, importance: _Doubles
-) -> float:
-    """What leaving out the branch of a sum costs before a refit: its weighted variance, as biases take its mean."""
-    first, second, count = 0.0, 0.0, 0
-    for _, found in tensors_of(network, contract, images[:500], [total, skip]):
-        branch = (found[total] - found[skip]).reshape(-1, found[total].shape[-1]).astype(np.float64)
-        first, second, count = first + branch.sum(axis=0), second + (branch**2).sum(axis=0), count + len(branch)
-    variance = second / count - (first / count) ** 2
-    return float(variance @ importance)
