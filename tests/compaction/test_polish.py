@@ -49,7 +49,7 @@ def error(weights: dict[str, Any]) -> float:
 
 def test_it_comes_nearer_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole = trained(Bounds(lambda done, total: None))
-    assert error(whole) < 0.2 * error(WORSE)
+    assert error(whole) < 0.3 * error(WORSE)
 
     def stop(done: int, total: int) -> None:
         if done == 60:

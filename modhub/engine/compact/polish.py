@@ -1,8 +1,9 @@
 """Training a smaller network a little, to give what the whole one gives: optional, because it is not closed form.
 
-Adam on the squared error of centred logits, and of the last tensor of each size, each relative to its variance, over
-images that are shifted by up to four pixels and mirrored. No label is used. What the whole network gives for a moved
-image is computed once and used in several steps (data echoing: Choi, Passos, Shallue and Dahl, 2019).
+Adam in whitened coordinates, on the squared error of centred logits, and of the last tensor of each size, each relative
+to its variance, over images that are shifted by up to four pixels and mirrored. No label is used. What the whole
+network gives for a moved image is computed once and used in several steps (data echoing: Choi, Passos, Shallue and
+Dahl, 2019).
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from modhub.engine.compact.training import (
     BATCH,
     Bounds,
     Schedule,
+    kernels,
     release,
     train,
     trained_weights,
     training_images,
     training_inputs,
 )
+from modhub.engine.compact.whitening import WhitenedAdam, input_factors
 from modhub.engine.library import keras
 from modhub.engine.run.network import Network
 from modhub.package.module import Weights
@@ -34,7 +37,7 @@ from modhub.spec.input_contract import InputContract
 _Singles = NDArray[np.float32]
 
 #: Steps where nothing is said.
-POLISH_STEPS: Final = 1400
+POLISH_STEPS: Final = 700
 _PEAK: Final = 2e-3
 _FEATURE_SHARE: Final = 0.3
 #: How often a moved image is used, and in how many batches those that are in use are mixed.
@@ -42,6 +45,7 @@ _USES: Final = 4
 _POOL_BATCHES: Final = 8
 #: What the whole network's tensors of the images in use may take.
 _POOL_BYTES: Final = 256 * 2**20
+_FACTOR_IMAGES: Final = 500
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,11 @@ def polished(
     pool = _Pool(_targets(teacher, whole_weights, kept, compared), contract, images, settings.seed)
     schedule = Schedule(settings.steps, _PEAK)
     networks = [(architecture, weights), (whole, whole_weights)]
-    inputs = training_inputs("logits", networks, contract, [images], schedule, settings.seed)
-    steps = train(model, pool.batch, schedule, inputs, bounds)
+    inputs = training_inputs("logits, whitened", networks, contract, [images], schedule, settings.seed)
+    factors = input_factors(Network(architecture, weights), contract, images[:_FACTOR_IMAGES], seed=settings.seed)
+    places = kernels(architecture, student, head)
+    optimizer = WhitenedAdam([factors.get(places.get(id(each), "")) for each in model.trainable_variables])
+    steps = train(model, pool.batch, schedule, inputs, bounds, optimizer)
     return trained_weights(architecture, weights, student, head), steps
 
 

@@ -17,7 +17,7 @@ from modhub.engine.run.compiled import JIT_COMPILE
 from modhub.engine.run.network import Network
 from modhub.package.module import Weights
 from modhub.package.weights_blob import weights_digest
-from modhub.spec.architecture import Architecture
+from modhub.spec.architecture import HEAD, Architecture
 from modhub.spec.digests import Digest, canonical_json, sha256
 from modhub.spec.input_contract import ImageContract, InputContract
 from modhub.spec.layers import Conv2D, Dense
@@ -63,13 +63,16 @@ class Bounds:
     minutes: float | None = None
 
 
-def train(model: Any, batches: TrainingBatches, schedule: Schedule, inputs: Digest, bounds: Bounds) -> int:
-    """Train a Keras model whose ``compute_loss`` says all; gives the steps that were done.
+def train(
+    model: Any, batches: TrainingBatches, schedule: Schedule, inputs: Digest, bounds: Bounds, optimizer: Any = None
+) -> int:
+    """Train a Keras model whose ``compute_loss`` says all, with Adam if no optimizer is given; gives the steps that
+    were done.
 
     Where time is short the schedule is gone through in as many steps as it allows. A training with the same ``inputs``
     and minutes goes on from its checkpoint; where time is not bounded, with the same result as without a stop.
     """
-    optimizer = keras.optimizers.Adam(0.0)
+    optimizer = optimizer or keras.optimizers.Adam(0.0)
     model.compile(optimizer, jit_compile=JIT_COMPILE)
     optimizer.build(model.trainable_variables)
     variables = [
@@ -156,6 +159,14 @@ def release(network: Network) -> None:
     for call in network.architecture.calls:
         if isinstance(network.architecture.layer_of(call), Conv2D | Dense):
             network.layers[call.layer].trainable = True
+
+
+def kernels(architecture: Architecture, network: Network, head: Any) -> dict[int, str]:
+    """By the ``id`` of each variable that is a kernel of ``network``, the layer's name, and the head's."""
+    names = dict.fromkeys(
+        call.layer for call in architecture.calls if isinstance(architecture.layer_of(call), Conv2D | Dense)
+    )
+    return {id(network.layers[name].kernel): name for name in names} | {id(head.kernel): HEAD}
 
 
 def trained_weights(architecture: Architecture, weights: Weights, network: Network, head: Any) -> dict[str, _Singles]:
