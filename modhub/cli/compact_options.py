@@ -59,7 +59,7 @@ _OPTIONS: Final = (
         "--polish-steps",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Of 128 images each. Default: 1400; of several networks 250 to 800, by the number of images.",
+        help="Of 128 images each. Default: 700; of several networks 250 to 800, by the number of images.",
     ),
     click.option("--minutes", callback=_number, metavar="X", help="Bound the polish: it ends when X have passed."),
     click.option(

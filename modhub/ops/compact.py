@@ -86,7 +86,7 @@ def compact(
     brings (docs/compacting.md). The weights that stay are fitted in closed form, layer after layer, to
     what the whole network gives, without any label; the same input gives the same bytes. ``polish`` trains
     ``polish_steps`` of 128 images after that and keeps the result if held-out images gain: one network towards the
-    whole one's logits (1,400 steps), without labels; the network of several towards its labels and what each image's
+    whole one's logits (700 steps), without labels; the network of several towards its labels and what each image's
     own origin answers (250 to 800 steps, by the number of images; none below 50 a class). With ``use_labels`` the head
     of several networks, which their vote makes, is corrected by the labels (a logistic regression that starts from the
     vote) before that, and kept where held-out images gain; give a hundred images a class, best such that no network was

@@ -45,8 +45,8 @@ def test_several_networks_are_compared_by_balanced_accuracy_and_against_one_of_t
 
 def test_a_polish_that_did_not_help_says_so() -> None:
     line = compact.table([_figures("r20-polish", 0)]).splitlines()[2]
-    assert "polish, 1400 steps (not kept)" in line
-    assert "(not kept)" not in compact.table([_figures("r20-polish", 0, polish_steps=1400)])
+    assert "polish, 700 steps (not kept)" in line
+    assert "(not kept)" not in compact.table([_figures("r20-polish", 0, polish_steps=700)])
 
 
 def test_images_of_chosen_classes_are_labelled_in_the_order_of_those() -> None:

@@ -27,7 +27,7 @@ ROWS = [
     row("cifar10-r20", 0.5, 1.7),
     row("cifar10-r20", 0.5, 1.9, seed=1),
     row("cifar10-r20", 0.75, 1.1),
-    row("cifar10-r20", 0.5, 0.8, polish_steps=1400),
+    row("cifar10-r20", 0.5, 0.8, polish_steps=700),
     row("cifar10-vgg", 0.5, 2.2),
     row("cifar10-r20", 0.5, 0.3, classes=["airplane", "cat", "dog"]),
     row("cifar10-r20 and cifar100-r20", 0.5, 2.5, mixture=[5, 5], bytes=[1, 2]),
