@@ -33,7 +33,7 @@ RELEASES = {
     "cifar100/r20": ("cifar100-r20", "cifar100"),
 }
 #: Name, whole release, data set, version, and keywords of ``modhub.compact``.
-COMPACT = (("cifar10/r20-half", "cifar10/r20", "cifar10", "1.0.0", {"flops": 0.5, "jaccard": 0.5}),)
+COMPACT = (("cifar10/r20-half", "cifar10/r20", "cifar10", "1.1.0", {"flops": 0.5, "jaccard": 0.5}),)
 ALIASES = {"c10": "cifar10/r56", "c100": "cifar100/r20"}
 DEFAULT = Path(__file__).parents[1] / "modhub" / "starter" / "registry"
 

@@ -47,7 +47,10 @@ DIGESTS = {
 #: Made smaller out of another release of the starter.
 COMPACT = {"cifar10/r20-half": "cifar10/r20"}
 DIGESTS_OF_COMPACT = {
-    "cifar10/r20-half": {"1.0.0": "sha256:c3a524747df749f3783f020712a3a27c09accc75a245ce38d6af469823ee40ea"},
+    "cifar10/r20-half": {
+        "1.0.0": "sha256:c3a524747df749f3783f020712a3a27c09accc75a245ce38d6af469823ee40ea",
+        "1.1.0": "sha256:9660af0ff6e7a781ecc6ca1269a8918a8f7a0a387c66896ed7e6950eca18d345",
+    },
 }
 #: A project and its lockfile, written when the starter had 1.0.0 alone.
 OLD_PROJECT = Path(__file__).parent / "samples" / "starter-1.0.0"
