@@ -79,7 +79,7 @@ ROWS: dict[str, Row] = {
     **_both("r20", 2.0, 1.0, network="cifar10-r20", flops=0.5, jaccard=0.5),
     **_both("r20-75", 1.2, 0.6, steps=450, network="cifar10-r20", flops=0.75),
     **_both("c100", 1.2, 1.0, network="cifar100-r20", flops=0.5, jaccard=0.45),
-    **_both("vgg", 2.3, 1.5, steps=850, network="cifar10-vgg", flops=0.5),
+    **_both("vgg", 2.3, 1.5, steps=800, network="cifar10-vgg", flops=0.5),
     **_both("vgg-ji", 3.5, 2.5, steps=1000, network="cifar10-vgg", flops=0.5, jaccard=0.5),
     **_both("r56", 1.0, 0.5, network="cifar10-r56", flops=0.5),
     **_both("three", 0.5, 0.3, network="cifar10-r20", flops=0.5, classes=ANIMALS_AND_PLANE),
