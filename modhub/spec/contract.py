@@ -34,7 +34,7 @@ def mismatches(first: InputContract, second: InputContract) -> list[Mismatch]:
     dtype: whole numbers are floats too.
     """
     if isinstance(first, ImageContract) != isinstance(second, ImageContract):
-        return [Mismatch("input", input_text(first), input_text(second))]
+        return [Mismatch("input", _given_text(first), _given_text(second))]
     return [
         Mismatch(field, *texts)
         for field, a, b, *texts in zip(
@@ -102,10 +102,15 @@ def size_text(contract: InputContract) -> str:
 
 def input_text(contract: InputContract) -> str:
     """``32x32x3 rgb``, as people give images; ``array of 784``."""
+    is_turned = not isinstance(contract, ArrayContract) and contract.colour == "bgr"
+    return _given_text(contract) + (" (turned to bgr)" if is_turned else "")
+
+
+def _given_text(contract: InputContract) -> str:
+    """The same for contracts of one ``input_key`` and one value range."""
     if isinstance(contract, ArrayContract):
         return f"array of {size_text(contract)}"
-    turned = " (turned to bgr)" if contract.colour == "bgr" else ""
-    return f"{size_text(contract)} {contract.given_colour}{turned}"
+    return f"{size_text(contract)} {contract.given_colour}"
 
 
 def range_text(contract: InputContract) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modhub.composition.adapters import adapter_between, joint_contract
@@ -69,6 +69,12 @@ def walked(tables: FittingTables, numbers: list[int]) -> int:
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    [
+        ArrayContract(shape=(784,), dtype="float32", value_range=(0, 1)),
+        *(image((28, 28), c, 1.0) for c in ("bgr", "rgb")),
+    ]
+)
 @given(st.lists(contracts, min_size=1, max_size=6))
 def test_groups_and_reasons_are_those_of_the_planner(found: list[InputContract]) -> None:
     known = distinct(found)
