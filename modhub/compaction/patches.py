@@ -54,6 +54,12 @@ def patches_at(layer: LayerRecord, tensor: _Singles, positions: Positions, colum
     return np.asarray(found.reshape(count, -1))
 
 
+def moments(inputs: _Singles, outputs: _Singles) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``X'X`` (d + 1, d + 1) and ``X'Z`` (d + 1, outputs) of rows (n, d) with a last column of ones."""
+    design = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
+    return (design.T @ design).astype(np.float64), (design.T @ outputs).astype(np.float64)
+
+
 def kernel_rows(kernel: NDArray[np.floating]) -> NDArray[np.float64]:
     """A kernel as the weights of that regression, without the bias: (inputs, outputs)."""
     return np.asarray(kernel, np.float64).reshape(-1, kernel.shape[-1])

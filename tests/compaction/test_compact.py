@@ -15,7 +15,7 @@ import modhub
 from modhub.cli.root import root
 from modhub.compaction.cutting import Structure
 from modhub.compaction.patches import drawn_positions, kernel_rows, patches_at
-from modhub.compaction.selecting import never
+from modhub.compaction.selecting import Goal, NetworkStatistics, blocks_and_channels, never
 from modhub.composition.operations import on_scale
 from modhub.composition.recipe import MarginScale
 from modhub.decomposition.settings import DecomposeSettings
@@ -56,6 +56,17 @@ def test_half_the_network_still_tells_the_classes_apart(half: Decomposition) -> 
     assert not half.compacted.unthinned
     held_out = quadrants(each=25, seed=9)
     assert accuracy(half, held_out) > accuracy(quadrant_modules(), held_out) - 0.1
+
+
+def test_what_is_added_up_may_go_too() -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def select(statistics: NetworkStatistics, goal: Goal) -> list[Structure]:
+        seen.extend(group.producers for group in statistics.thinnable)
+        return list(blocks_and_channels(statistics, goal))
+
+    compacted(quadrant_modules(), flops=0.5, select=select)
+    assert ("stem:0", "conv:0") in seen
 
 
 def test_its_accuracies_are_marked_as_of_images_that_it_was_made_with(half: Decomposition) -> None:

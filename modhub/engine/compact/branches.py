@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modhub.compaction.blocks import Block
-from modhub.compaction.patches import at_positions, drawn_positions, patches_at
+from modhub.compaction.patches import at_positions, drawn_positions, moments, patches_at
 from modhub.engine.compact.observing import tensors_of
 from modhub.engine.library import ops
 from modhub.engine.run.network import Network
@@ -64,9 +64,7 @@ def branches_gone(
         for block in blocks:
             skip, own = found[block.skip], positions[block.sum][part]
             inputs = patches_at(readers[block.sum], skip, own, skip.shape[2] if skip.ndim == 4 else 1)
-            design = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
-            branch = at_positions(found[block.sum] - skip, own)
-            gram, cross = (design.T @ design).astype(np.float64), (design.T @ branch).astype(np.float64)
+            gram, cross = moments(inputs, at_positions(found[block.sum] - skip, own))
             before = sums.get(block.sum)
             sums[block.sum] = (gram, cross) if before is None else (before[0] + gram, before[1] + cross)
     return {block.sum: _gone(block, readers[block.sum], *sums[block.sum]) for block in blocks}

@@ -13,7 +13,7 @@ from modhub.compaction.blocks import blocks_of
 from modhub.compaction.channels import Channels, Group, channels_of, is_contraction
 from modhub.compaction.costs import CostModel
 from modhub.compaction.ordering import LayerStatistics, removal_order
-from modhub.compaction.patches import at_positions, channel_rows, drawn_positions, patches_at
+from modhub.compaction.patches import at_positions, channel_rows, drawn_positions, moments, patches_at
 from modhub.compaction.selecting import NetworkStatistics
 from modhub.engine.compact.branches import branches_gone
 from modhub.engine.compact.calibration import calibrated_orders, changed_readers, tried_removals
@@ -52,13 +52,13 @@ def network_statistics(
     readers = _readers(architecture, network, channels)
     importance = importances(network, weights, contract, gradient_images, readers, seed)
     step()
-    moments = _moments(network, weights, contract, images, readers, seed)
+    seen_by = _moments(network, weights, contract, images, readers, seed)
     step()
     seen, orders = {}, {}
     for group in channels.groups:
         if len(group) > 1:
             seen[group.name] = {
-                name: _seen(architecture, channels, group, name, moments[name], importance[name])
+                name: _seen(architecture, channels, group, name, seen_by[name], importance[name])
                 for name in (*group.readers, *([HEAD] if group.in_head else []))
             }
             orders[group.name] = removal_order(list(seen[group.name].values()))
@@ -156,8 +156,7 @@ def _moments(
 def _add(
     sums: dict[str, tuple[_Doubles, _Doubles]], rows: dict[str, int], name: str, inputs: Any, outputs: Any
 ) -> None:
-    design = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
-    gram, cross = (design.T @ design).astype(np.float64), (design.T @ outputs).astype(np.float64)
+    gram, cross = moments(inputs, outputs)
     if name in sums:
         gram, cross = sums[name][0] + gram, sums[name][1] + cross
     sums[name] = gram, cross
@@ -169,13 +168,13 @@ def _seen(
     channels: Channels,
     group: Group,
     name: str,
-    moments: tuple[_Doubles, _Doubles],
+    seen: tuple[_Doubles, _Doubles],
     importance: _Doubles,
 ) -> LayerStatistics:
     if name == HEAD:
         rows = channel_rows(channels.of[architecture.features], group.ids, 1)
-        return LayerStatistics(*moments, importance, rows)
+        return LayerStatistics(*seen, importance, rows)
     call = next(call for call in architecture.calls if call.id == name)
     layer = architecture.layer_of(call)
     window = prod(layer.kernel_size) if isinstance(layer, Conv2D) else 1
-    return LayerStatistics(*moments, importance, channel_rows(channels.of[call.inputs[0]], group.ids, window))
+    return LayerStatistics(*seen, importance, channel_rows(channels.of[call.inputs[0]], group.ids, window))
